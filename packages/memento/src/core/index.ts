@@ -1,0 +1,8 @@
+export * from "./digest.ts";
+export * from "./errors.ts";
+export type * from "./event.ts";
+export * from "./ids.ts";
+export * from "./json.ts";
+export type * from "./memento.ts";
+export * from "./ports.ts";
+export * from "./timeline.ts";

@@ -1,0 +1,76 @@
+import type { Notice } from "../core/event.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { MementoError } from "../core/errors.ts";
+
+/** The format version that this release writes. */
+export const FORMAT_VERSION = 1;
+
+/** One separately sealed part of a pack's body. */
+export interface PackSection {
+  readonly codec: "zstd" | "none";
+  /** Bytes before compression. */
+  readonly plainBytes: number;
+  /** Bytes in the body, tag included. */
+  readonly sealedBytes: number;
+}
+
+/** The clear, authenticated header of a pack of mementos. Stored as JSON text in UTF-8. */
+export interface PackHeader {
+  readonly v: number;
+  readonly type: "pack";
+  /** How the body is sealed: AES-256-GCM under a wrapped data key, or only guarded by a SHA-256. */
+  readonly suite: "A256GCM" | "S256";
+  /** The data key's id; null where nothing is sealed. */
+  readonly dataKey: string | null;
+  /** 96 random bits, base64url; empty where nothing is sealed. */
+  readonly nonce: string;
+  /** The body is its sections, one after the other. Section 0 holds every slot's manifest, so that an index can be read without the values. */
+  readonly sections: readonly PackSection[];
+  readonly entries: readonly MementoEntry[];
+}
+
+/** The header of a commit that carries an event other than a save. */
+export interface NoticeHeader {
+  readonly v: number;
+  readonly type: "notice";
+  readonly notice: Notice;
+  /** Keyed check over the notice. */
+  readonly check: string;
+}
+
+/** The header of any commit. */
+export type CommitHeader = PackHeader | NoticeHeader;
+
+/** Writes a header as the bytes that are stored and authenticated. */
+export function encodeHeader(header: CommitHeader): Uint8Array {
+  return Buffer.from(JSON.stringify(header), "utf8");
+}
+
+/** Reads a header; throws DAMAGED for bytes that are none, FORMAT_UNKNOWN for a newer version. `where` names the place in the message. */
+export function decodeHeader(bytes: Uint8Array, where: string): CommitHeader {
+  let header: unknown;
+  try {
+    header = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+  } catch (cause) {
+    throw new MementoError("DAMAGED", `The header of ${where} is not readable`, { cause });
+  }
+  if (typeof header !== "object" || header === null || !("v" in header) || typeof header.v !== "number") {
+    throw new MementoError("DAMAGED", `The header of ${where} names no format version`);
+  }
+  if (header.v !== FORMAT_VERSION) {
+    throw new MementoError("FORMAT_UNKNOWN", `${where} is of format version ${header.v}; this release reads version ${FORMAT_VERSION}`, {
+      details: { version: header.v },
+    });
+  }
+  const candidate = header as Partial<PackHeader> & Partial<NoticeHeader>;
+  const sound = candidate.type === "pack" ? Array.isArray(candidate.entries) : typeof candidate.notice === "object";
+  if (!sound) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
+  return header as CommitHeader;
+}
+
+/** The header of a pack; throws DAMAGED when it is another kind of commit. */
+export function decodePackHeader(bytes: Uint8Array, where: string): PackHeader {
+  const header = decodeHeader(bytes, where);
+  if (header.type !== "pack") throw new MementoError("DAMAGED", `${where} should be a pack of mementos and is a ${header.type}`);
+  return header;
+}

@@ -1,0 +1,3 @@
+export * from "./header.ts";
+export * from "./query.ts";
+export type * from "./store.ts";

@@ -1,0 +1,85 @@
+import type { Json } from "../core/json.ts";
+import type { MementoEntry, MementoReason, MementoStatus, OriginatorKind } from "../core/memento.ts";
+
+/** What mementos can be sorted by; `log` is the order of their commits. */
+export type MementoSort = "log" | "created" | "size" | "name";
+
+/** A query in full: null means "any". Faces fill the defaults with `mementoQuery`. */
+export interface MementoQuery {
+  readonly caretaker: string | null;
+  readonly timeline: string | null;
+  readonly originator: string | null;
+  readonly kind: OriginatorKind | null;
+  readonly status: MementoStatus | null;
+  readonly reason: MementoReason | null;
+  readonly run: string | null;
+  readonly stage: string | null;
+  readonly name: string | null;
+  /** Every label must be there with this value. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Every declared metadata path must have this value. */
+  readonly metadata: Readonly<Record<string, Json>>;
+  /** ISO 8601, inclusive. */
+  readonly createdFrom: string | null;
+  /** ISO 8601, exclusive. */
+  readonly createdBefore: string | null;
+  readonly logicalBytesMin: number | null;
+  readonly logicalBytesMax: number | null;
+  /** False (the default): live mementos only. */
+  readonly removed: boolean;
+  readonly sort: MementoSort;
+  readonly order: "ascending" | "descending";
+  readonly limit: number | null;
+  /** A row's cursor, from a query of the same filter, sort and order: rows after it are given. */
+  readonly after: string | null;
+}
+
+/** Fills a partial query with the defaults: everything live, newest commit first. */
+export function mementoQuery(partial: Partial<MementoQuery> = {}): MementoQuery {
+  return {
+    caretaker: null,
+    timeline: null,
+    originator: null,
+    kind: null,
+    status: null,
+    reason: null,
+    run: null,
+    stage: null,
+    name: null,
+    labels: {},
+    metadata: {},
+    createdFrom: null,
+    createdBefore: null,
+    logicalBytesMin: null,
+    logicalBytesMax: null,
+    removed: false,
+    sort: "log",
+    order: "descending",
+    limit: null,
+    after: null,
+    ...partial,
+  };
+}
+
+const same = <T>(wanted: T | null, actual: T | undefined): boolean => wanted === null || wanted === actual;
+
+/** True when the entry passes every filter of the query. `removed`, sort and limit are the caller's. */
+export function matchesQuery(query: MementoQuery, entry: MementoEntry): boolean {
+  return (
+    same(query.caretaker, entry.caretaker) &&
+    same(query.timeline, entry.timeline) &&
+    same(query.originator, entry.originator) &&
+    same(query.kind, entry.kind) &&
+    same(query.status, entry.status) &&
+    same(query.reason, entry.reason) &&
+    same(query.run, entry.run) &&
+    same(query.stage, entry.stage) &&
+    same(query.name, entry.name) &&
+    (query.createdFrom === null || entry.created >= query.createdFrom) &&
+    (query.createdBefore === null || entry.created < query.createdBefore) &&
+    (query.logicalBytesMin === null || entry.sizes.logicalBytes >= query.logicalBytesMin) &&
+    (query.logicalBytesMax === null || entry.sizes.logicalBytes <= query.logicalBytesMax) &&
+    Object.entries(query.labels).every(([key, value]) => entry.labels[key] === value) &&
+    Object.entries(query.metadata).every(([path, value]) => JSON.stringify(entry.metadata[path]) === JSON.stringify(value))
+  );
+}

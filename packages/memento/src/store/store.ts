@@ -1,0 +1,206 @@
+import type { TimelineAddress, TimelineHead, TimelineRecord, TimelineRequest, TimelineState, Lease } from "../core/timeline.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import type { MementoQuery } from "./query.ts";
+
+/** What a store is able to do, as data. Where a field says no, the store refuses with CAPABILITY_MISSING or documents the loss. */
+export interface StoreSupports {
+  /** True: what was acknowledged survives kill -9 and power loss. */
+  readonly durable: boolean;
+  /** How far apart the processes may be that share one store. */
+  readonly sharedBy: "process" | "machine" | "network";
+  /** The largest body of one commit, in bytes. */
+  readonly bodyBytesMax: number;
+  /** True: the space of reclaimed bodies is given back or used again. */
+  readonly reclaimsSpace: boolean;
+}
+
+/** What a store says of itself; written once, when it is made. */
+export interface StoreMeta {
+  /** The format version of the whole store; 1 today. */
+  readonly format: number;
+  readonly id: string;
+  /** True: only sealed commits are taken. */
+  readonly sealed: boolean;
+  /** ISO 8601, UTC. */
+  readonly created: string;
+  /** Keyed check over all of the above. */
+  readonly check: string;
+}
+
+/** A data key, wrapped by a key of the ring. The wrapping authenticates id, purpose and group. */
+export interface KeyRecord {
+  readonly id: string;
+  /** `data` seals bodies; `integrity` makes the keyed checks of the store's own rows. */
+  readonly purpose: "data" | "integrity";
+  /** The unit of sharing; pieces are never shared across groups. */
+  readonly group: string;
+  /** Which key of the ring wraps it. */
+  readonly ring: string;
+  /** The wrapped key, base64url. */
+  readonly wrapped: string;
+  /** ISO 8601, UTC. */
+  readonly created: string;
+}
+
+/** A caretaker as a store keeps it. */
+export interface CaretakerRecord {
+  readonly name: string;
+  /** ISO 8601, UTC. */
+  readonly created: string;
+  /** Grows by one with each change; a change names the version that it read. */
+  readonly version: number;
+  /** The policy as canonical JSON text. */
+  readonly policy: string;
+  /** Keyed check over all of the above. */
+  readonly check: string;
+}
+
+/** One record of a batch: its clear entry and the conditions under which it may become the head. */
+export interface AppendRecord {
+  readonly entry: MementoEntry;
+  /** The sequence number that the timeline's head must have; 0 for an empty timeline. */
+  readonly expectedSequence: number;
+  /** The check of the head that this record becomes. */
+  readonly headCheck: string;
+  /** True: the name moves here from the memento that has it. False: a taken name refuses the record. */
+  readonly replaceName: boolean;
+}
+
+/** One atomic commit: a sealed pack and the records inside it. `records[i]` is slot `i` of the pack. */
+export interface AppendBatch {
+  /** The pack's authenticated clear header; see docs/format.md. */
+  readonly header: Uint8Array;
+  /** The pack's sealed body. */
+  readonly body: Uint8Array;
+  readonly records: readonly AppendRecord[];
+  /** A data key that the store may not have yet; stored before, or together with, the pack. */
+  readonly dataKey: KeyRecord | null;
+}
+
+/** What became of one record of a batch. */
+export type AppendResult =
+  | { readonly outcome: "appended" }
+  /** The head was another one; nothing of this timeline was stored. */
+  | { readonly outcome: "conflict"; readonly head: TimelineHead | null }
+  /** The lease's epoch is not the record's; nothing of this timeline was stored. */
+  | { readonly outcome: "fenced"; readonly epoch: number }
+  /** The name belongs to another live memento; nothing of this timeline was stored. */
+  | { readonly outcome: "exists"; readonly id: string };
+
+/** An index row: what a query gives. */
+export interface IndexRow {
+  readonly entry: MementoEntry;
+  /** Bytes of the sealed pack that holds it, shared by all of the pack's slots. */
+  readonly packBytes: number;
+  readonly removed: boolean;
+  /** Hand it to a query of the same filter and order to go on after this row. */
+  readonly cursor: string;
+}
+
+/** One commit of the log. */
+export interface StoredCommit {
+  /** Hand it to `commits` to go on after this one. */
+  readonly cursor: string;
+  readonly header: Uint8Array;
+  /** null once reclaimed, and for notices, which have none. */
+  readonly body: Uint8Array | null;
+  /** The slots that were appended; the others of the pack had been refused. */
+  readonly accepted: readonly number[];
+}
+
+/** A memento's pack as it lies in the store. */
+export interface StoredMemento {
+  readonly slot: number;
+  readonly header: Uint8Array;
+  /** null once reclaimed. */
+  readonly body: Uint8Array | null;
+  readonly removed: boolean;
+}
+
+/** Something structurally wrong that the store itself can see without a key. */
+export interface StoreDamage {
+  /** One sentence: what is wrong and where. */
+  readonly problem: string;
+  readonly mementos: readonly string[];
+  readonly timeline: string | null;
+}
+
+/** The wish to hold a timeline's lease; granted only while its epoch is still `lease.epoch - 1`. */
+export interface LeaseChange {
+  readonly timeline: string;
+  readonly lease: Lease;
+}
+
+/**
+ * The port to storage: keys and bytes, never values. Every driver passes the conformance kit (`@mementojs/memento/testing`).
+ *
+ * Guarantees of every method: what it reports as done is done for all processes that share the store (P1 where
+ * `supports.durable`), a crash leaves the state of before or after and nothing between (P2), and errors are MementoErrors:
+ * DAMAGED for bytes that are not what was written, LOCKED for an engine's lock, DISK_FULL, IO_FAILED, STORE_CLOSED.
+ * An answer that was lost may be asked for by id: `read` and `timeline` tell whether an append took place.
+ */
+export interface MementoStore extends AsyncDisposable {
+  /** The store's URL without secrets, for people. */
+  readonly url: string;
+  readonly supports: StoreSupports;
+
+  /** The store's own facts; null for a place that holds no store yet. */
+  meta(): Promise<StoreMeta | null>;
+  /** Makes the store where there is none. Returns the facts that are in force: those of the first caller when several race. */
+  create(meta: StoreMeta, integrityKey: KeyRecord): Promise<StoreMeta>;
+
+  /** Every wrapped key. */
+  keys(): Promise<readonly KeyRecord[]>;
+  /** Replaces a key's wrapping (same id), when the stored wrapping is still by `expectedRing`; false otherwise. */
+  rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean>;
+
+  /** Makes a timeline, or returns the one that has this address already. */
+  createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState>;
+  timeline(key: string): Promise<TimelineState | null>;
+  findTimeline(address: TimelineAddress): Promise<TimelineState | null>;
+  /** All timelines, of one caretaker where given, in the order of their making. */
+  timelines(caretaker: string | null): AsyncIterable<TimelineState>;
+
+  /** Takes a lease: its epoch must be one more than the stored one. False, and no change, when it is not. Clears no request. */
+  acquireLease(change: LeaseChange): Promise<boolean>;
+  /** Prolongs a lease: same epoch and owner as stored. Null when they are not; otherwise the state, with what was requested. */
+  renewLease(change: LeaseChange): Promise<TimelineState | null>;
+  /** Gives a lease up: `lease.owner` is null and its epoch unchanged. False when `owner` no longer holds it. Clears the request. */
+  releaseLease(change: LeaseChange, owner: string): Promise<boolean>;
+  /** Leaves a request for whoever holds the timeline; null takes it back. */
+  requestOf(timeline: string, request: TimelineRequest | null): Promise<void>;
+
+  /**
+   * Appends a batch in one commit. Records of one timeline are appended all or none, in their order; other timelines of
+   * the batch are not affected by a refusal. One result per record, in the same order.
+   * A record is refused unless the head's sequence is `expectedSequence` and the lease's epoch is `entry.epoch`.
+   * Throws PLAINTEXT_REFUSED for an unsealed pack in a sealed store.
+   */
+  append(batch: AppendBatch): Promise<readonly AppendResult[]>;
+  /** One memento's pack; null when there is no such memento. Removed ones are given as long as their body is there. */
+  read(id: string): Promise<StoredMemento | null>;
+  /** The live memento of a caretaker that has this name; null when none has. */
+  findByName(caretaker: string, name: string): Promise<string | null>;
+  /** Index rows, streamed with flat memory. */
+  query(query: MementoQuery): AsyncIterable<IndexRow>;
+  /** Marks mementos as removed (already removed and unknown ones are passed over), frees their names, and logs the notice; all in one commit. Returns the ids that were live. */
+  remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]>;
+  /** Logs a notice (its header bytes) as a commit of its own. */
+  note(notice: Uint8Array): Promise<void>;
+  /** Drops the bodies of packs in which every accepted slot is removed. Returns how many packs and bytes were freed. */
+  reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }>;
+  /** The log after a cursor (null: from the start), in an order in which no reader later meets an event from before its cursor. */
+  commits(after: string | null): AsyncIterable<StoredCommit>;
+
+  caretaker(name: string): Promise<CaretakerRecord | null>;
+  caretakers(): Promise<readonly CaretakerRecord[]>;
+  /** Stores a caretaker and logs the notice; false when the stored version is not `record.version - 1` (0 for none). */
+  saveCaretaker(record: CaretakerRecord, notice: Uint8Array): Promise<boolean>;
+  /** Removes a caretaker that has no live mementos and logs the notice; false when it has some, or does not exist. */
+  removeCaretaker(name: string, notice: Uint8Array): Promise<boolean>;
+
+  /** What is structurally wrong, as far as the store can see without a key. Empty for a sound store. */
+  check(): AsyncIterable<StoreDamage>;
+  /** Releases what the store holds; may be called again. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,52 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { MementoError } from "../core/errors.ts";
+import { canonicalJson, type Json } from "../core/json.ts";
+import type { Notice } from "../core/event.ts";
+import type { Lease, TimelineRecord } from "../core/timeline.ts";
+import type { CaretakerRecord, StoreMeta } from "../store/store.ts";
+
+/** Makes and compares the keyed checks (HMAC-SHA256) of a store's own rows: nobody without the key can change or invent one. */
+export class RowChecks {
+  readonly #key: Uint8Array;
+
+  constructor(key: Uint8Array) {
+    this.#key = key;
+  }
+
+  meta(meta: Omit<StoreMeta, "check">): string {
+    return this.#check(["meta", meta.format, meta.id, meta.sealed, meta.created]);
+  }
+
+  timeline(record: Omit<TimelineRecord, "check">): string {
+    const { key, caretaker, originator, partition, fork, kind, created, forkedFrom } = record;
+    return this.#check(["timeline", key, caretaker, originator, partition, fork, kind, created, forkedFrom]);
+  }
+
+  head(timeline: string, id: string, sequence: number): string {
+    return this.#check(["head", timeline, id, sequence]);
+  }
+
+  lease(timeline: string, lease: Omit<Lease, "check">): string {
+    const holder = lease.holder === null ? null : [lease.holder.host, lease.holder.bootId, lease.holder.pid, lease.holder.processStart];
+    return this.#check(["lease", timeline, lease.epoch, lease.owner, lease.expiresAt, holder]);
+  }
+
+  caretaker(record: Omit<CaretakerRecord, "check">): string {
+    return this.#check(["caretaker", record.name, record.created, record.version, record.policy]);
+  }
+
+  notice(notice: Notice): string {
+    return this.#check(["notice", notice as unknown as Json]);
+  }
+
+  /** Throws DAMAGED, naming `what`, unless the two checks are equal. */
+  demand(what: string, found: string, wanted: string): void {
+    const [a, b] = [Buffer.from(found), Buffer.from(wanted)];
+    if (a.length === b.length && timingSafeEqual(a, b)) return;
+    throw new MementoError("DAMAGED", `${what} was changed: its keyed check does not fit`);
+  }
+
+  #check(fields: Json): string {
+    return createHmac("sha256", this.#key).update(canonicalJson(fields)).digest("base64url");
+  }
+}

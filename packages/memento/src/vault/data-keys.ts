@@ -1,0 +1,88 @@
+import { MementoError } from "../core/errors.ts";
+import { randomText } from "../core/ids.ts";
+import type { Clock, Random } from "../core/ports.ts";
+import type { KeyRecord, MementoStore } from "../store/store.ts";
+import { KEY_BYTES, type KeyRing } from "./keys/key-ring.ts";
+import type { DataKey } from "./seal.ts";
+
+/** What a wrapping authenticates besides the key. */
+function boundText({ id, purpose, group }: Pick<KeyRecord, "id" | "purpose" | "group">): string {
+  return JSON.stringify(["memento key 1", id, purpose, group]);
+}
+
+/** Makes a fresh key and its wrapped record. */
+export async function newKeyRecord(
+  ring: KeyRing,
+  purpose: KeyRecord["purpose"],
+  group: string,
+  clock: Clock,
+  random: Random,
+): Promise<{ readonly record: KeyRecord; readonly key: Uint8Array }> {
+  const key = random.bytes(KEY_BYTES);
+  const id = `d${randomText(random, 15)}`;
+  const wrapped = await ring.wrap(key, boundText({ id, purpose, group }));
+  return { key, record: { id, purpose, group, ...wrapped, created: new Date(clock.now()).toISOString() } };
+}
+
+/** Opens a wrapped key. */
+export async function unwrapKey(ring: KeyRing, record: KeyRecord): Promise<Uint8Array> {
+  return await ring.unwrap({ ring: record.ring, wrapped: record.wrapped }, boundText(record));
+}
+
+/** The data key that seals for a group now, and its record as long as the store may not have it. */
+export interface SealingKey {
+  readonly key: DataKey;
+  readonly record: KeyRecord | null;
+}
+
+/** Seals by random 96-bit nonces stay far from a collision up to here; then the group gets a new data key. */
+const SEALS_PER_KEY_MAX = 2 ** 28;
+
+/**
+ * The data keys of one open vault: one fresh key for each group and session, so that few wrapped keys stand for many
+ * mementos and rotation touches only them.
+ */
+export class DataKeys {
+  readonly #store: MementoStore;
+  readonly #ring: KeyRing;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #opened = new Map<string, DataKey>();
+  readonly #sealing = new Map<string, { key: DataKey; record: KeyRecord; stored: boolean; seals: number }>();
+
+  constructor(store: MementoStore, ring: KeyRing, clock: Clock, random: Random) {
+    this.#store = store;
+    this.#ring = ring;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** The key to seal a group's next pack with. */
+  async forSealing(group: string): Promise<SealingKey> {
+    let current = this.#sealing.get(group);
+    if (current === undefined || current.seals >= SEALS_PER_KEY_MAX) {
+      const { record, key } = await newKeyRecord(this.#ring, "data", group, this.#clock, this.#random);
+      current = { key: { id: record.id, key }, record, stored: false, seals: 0 };
+      this.#sealing.set(group, current);
+      this.#opened.set(record.id, current.key);
+    }
+    current.seals += 1;
+    return { key: current.key, record: current.stored ? null : current.record };
+  }
+
+  /** Says that the store has a data key now. */
+  stored(id: string): void {
+    for (const current of this.#sealing.values()) if (current.key.id === id) current.stored = true;
+  }
+
+  /** The key with this id. DAMAGED when the store has lost it, KEY_WRONG when the ring cannot open it. */
+  async forOpening(id: string): Promise<DataKey> {
+    const known = this.#opened.get(id);
+    if (known !== undefined) return known;
+    const record = (await this.#store.keys()).find((candidate) => candidate.id === id);
+    if (record === undefined) throw new MementoError("DAMAGED", `The store has lost the data key ${id}`, { details: { dataKey: id } });
+    const key = { id, key: await unwrapKey(this.#ring, record) };
+    this.#opened.set(id, key);
+    return key;
+  }
+}

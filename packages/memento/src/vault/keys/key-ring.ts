@@ -1,0 +1,65 @@
+import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+import { MementoError } from "../../core/errors.ts";
+import { systemRandom, type Random } from "../../core/ports.ts";
+
+/** A data key as a ring key wraps it. */
+export interface WrappedKey {
+  /** The id of the ring key that wrapped it. */
+  readonly ring: string;
+  /** base64url. */
+  readonly wrapped: string;
+}
+
+/**
+ * The keys that a deployment holds. They never seal bodies: they wrap data keys, so that rotation re-wraps and a
+ * key-management service fits behind the same two calls.
+ */
+export interface KeyRing {
+  /** Wraps with the ring's current key; `bound` is authenticated with it. */
+  wrap(key: Uint8Array, bound: string): Promise<WrappedKey>;
+  /** Unwraps; KEY_WRONG when the ring has no such key or the wrapping does not open. */
+  unwrap(key: WrappedKey, bound: string): Promise<Uint8Array>;
+}
+
+/** The length of every key, in bytes. */
+export const KEY_BYTES = 32;
+
+/** The id of a ring key: derived from it one way, so that the same key has the same id everywhere. */
+export function ringKeyId(key: Uint8Array): string {
+  return `k${createHmac("sha256", key).update("memento ring key id 1").digest("base64url").slice(0, 10)}`;
+}
+
+/** A ring of raw 256-bit keys; the first one wraps, all of them unwrap. AES-256-GCM with a random nonce. */
+export function rawKeyRing(keys: readonly Uint8Array[], random: Random = systemRandom): KeyRing {
+  const byId = new Map(keys.map((key) => [ringKeyId(checkedKey(key)), key]));
+  const [current] = keys;
+  if (current === undefined) throw new MementoError("KEY_MISSING", "The key ring is empty");
+  return {
+    wrap: async (key, bound) => {
+      const nonce = random.bytes(12);
+      const cipher = createCipheriv("aes-256-gcm", current, nonce).setAAD(Buffer.from(bound, "utf8"));
+      const wrapped = Buffer.concat([nonce, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
+      return { ring: ringKeyId(current), wrapped: wrapped.toString("base64url") };
+    },
+    unwrap: async ({ ring, wrapped }, bound) => {
+      const key = byId.get(ring);
+      if (key === undefined) {
+        throw new MementoError("KEY_WRONG", `The store needs the key ${ring}; the ring holds ${[...byId.keys()].join(", ")}`);
+      }
+      const bytes = Buffer.from(wrapped, "base64url");
+      if (bytes.length !== 12 + KEY_BYTES + 16) throw new MementoError("DAMAGED", `A key wrapped by ${ring} has the wrong length`);
+      const opener = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12)).setAAD(Buffer.from(bound, "utf8"));
+      opener.setAuthTag(bytes.subarray(-16));
+      try {
+        return Buffer.concat([opener.update(bytes.subarray(12, -16)), opener.final()]);
+      } catch (cause) {
+        throw new MementoError("DAMAGED", `A key wrapped by ${ring} does not open`, { cause });
+      }
+    },
+  };
+}
+
+function checkedKey(key: Uint8Array): Uint8Array {
+  if (key.length === KEY_BYTES) return key;
+  throw new MementoError("KEY_WRONG", `A key has ${key.length} bytes and must have ${KEY_BYTES}`);
+}

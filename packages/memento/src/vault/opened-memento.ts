@@ -1,0 +1,66 @@
+import { canonicalJson } from "../core/json.ts";
+import { sha256 } from "../core/digest.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { decodeValue } from "./codec.ts";
+import type { PieceDirectory } from "./directory.ts";
+import { FIELDS_PIECE } from "./record.ts";
+import type { MementoReader, OpenedRecord } from "./reader.ts";
+
+/** A memento that was read and verified; its pieces are opened when they are asked for. */
+export class OpenedMemento {
+  readonly entry: MementoEntry;
+  /** SHA-256 over entry and manifest; chained: it covers the digest of the memento before it. */
+  readonly digest: string;
+  readonly removed: boolean;
+  readonly directory: PieceDirectory;
+  readonly #record: OpenedRecord;
+  readonly #reader: MementoReader;
+
+  constructor(record: OpenedRecord, directory: PieceDirectory, reader: MementoReader) {
+    this.entry = record.entry;
+    this.digest = record.manifest.digest;
+    this.removed = record.removed;
+    this.directory = directory;
+    this.#record = record;
+    this.#reader = reader;
+  }
+
+  get parentDigest(): string | null {
+    return this.#record.manifest.parentDigest;
+  }
+
+  /** The keys of all pieces that start with `prefix`. */
+  keys(prefix = ""): string[] {
+    return [...this.directory.keys()].filter((key) => key.startsWith(prefix));
+  }
+
+  has(key: string): boolean {
+    return this.directory.get(key) !== undefined;
+  }
+
+  /** A piece's value; undefined when there is no such piece. DAMAGED, naming mementos, when its bytes are not what was saved. */
+  async value(key: string): Promise<unknown> {
+    const ref = this.directory.get(key);
+    return ref === undefined ? undefined : await this.#reader.piece(ref, key, this.entry.id, this.#record);
+  }
+
+  /** All pieces under a prefix, by the rest of their keys. */
+  async values(prefix: string): Promise<Map<string, unknown>> {
+    const found = new Map<string, unknown>();
+    for (const key of this.keys(prefix)) found.set(key.slice(prefix.length), await this.value(key));
+    return found;
+  }
+
+  /** The sealed small fields: error, description, metadata, provenance and the like. */
+  fields(): Readonly<Record<string, unknown>> {
+    const place = this.#record.manifest.held.get(FIELDS_PIECE);
+    if (place === undefined) return {};
+    return decodeValue({ encoding: place.encoding, bytes: this.#record.held(FIELDS_PIECE) }) as Record<string, unknown>;
+  }
+
+  /** SHA-256 over every piece by key and digest: equal content has an equal one, wherever and whenever it was saved. */
+  contentDigest(): string {
+    const pieces = [...this.directory.entries()].map(([key, ref]) => [key, ref.encoding, ref.digest]);
+    return sha256(canonicalJson(pieces.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1))));
+  }
+}

@@ -1,0 +1,109 @@
+import { MementoError } from "../core/errors.ts";
+import type { Random } from "../core/ports.ts";
+import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
+import type { DataKeys } from "./data-keys.ts";
+import { buildPack, type PackItem } from "./pack.ts";
+
+/** A memento on its way to the store, with the conditions under which it may become the head. */
+export interface QueuedSave extends PackItem {
+  readonly conditions: Omit<AppendRecord, "entry">;
+}
+
+/** What the store said of one save. */
+export interface SaveOutcome {
+  readonly result: AppendResult;
+  readonly digest: string;
+}
+
+interface Waiting {
+  readonly save: QueuedSave;
+  readonly bytes: number;
+  readonly resolve: (outcome: SaveOutcome) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+const PACK_ITEMS_MAX = 256;
+const PACK_BYTES_TARGET = 1_048_576;
+
+/**
+ * Group commit: saves that are asked for in one turn of the event loop, or while a commit is under way, go to the store
+ * as one pack for each caretaker. A lone save is a pack of one.
+ */
+export class PackQueue {
+  readonly #store: MementoStore;
+  readonly #keys: DataKeys | null;
+  readonly #random: Random;
+  #waiting: Waiting[] = [];
+  #flushing: Promise<void> | null = null;
+
+  constructor(store: MementoStore, keys: DataKeys | null, random: Random) {
+    this.#store = store;
+    this.#keys = keys;
+    this.#random = random;
+  }
+
+  /** Resolves once the store has answered for this save; rejects when the commit failed as a whole. */
+  async save(save: QueuedSave): Promise<SaveOutcome> {
+    const bytes = save.held.reduce((sum, piece) => sum + piece.bytes.length, 0);
+    return await new Promise((resolve, reject) => {
+      this.#waiting.push({ save, bytes, resolve, reject });
+      this.#flushing ??= this.#flush();
+    });
+  }
+
+  /** Waits until nothing is under way. */
+  async idle(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
+    // One turn's delay lets every run that is ready in this turn join the pack.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const pack of groupIntoPacks(waiting)) await this.#commit(pack);
+    }
+    this.#flushing = null;
+  }
+
+  async #commit(pack: readonly Waiting[]): Promise<void> {
+    try {
+      const sealing = (await this.#keys?.forSealing(pack[0]?.save.entry.caretaker ?? "")) ?? null;
+      const built = buildPack(pack.map(({ save }) => save), sealing?.key ?? null, this.#random);
+      const results = await this.#store.append({
+        header: built.header,
+        body: built.body,
+        records: pack.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
+        dataKey: sealing?.record ?? null,
+      });
+      if (sealing !== null && results.some(({ outcome }) => outcome === "appended")) this.#keys?.stored(sealing.key.id);
+      for (const [slot, { resolve, reject }] of pack.entries()) {
+        const result = results[slot];
+        if (result === undefined) reject(new MementoError("IO_FAILED", "The store gave no answer for a save"));
+        else resolve({ result, digest: built.digests[slot] ?? "" });
+      }
+    } catch (error) {
+      for (const { reject } of pack) reject(error);
+    }
+  }
+}
+
+/** Packs hold saves of one caretaker, and a large save travels alone: opening a small one must not cost reading it. */
+function groupIntoPacks(waiting: readonly Waiting[]): Waiting[][] {
+  const packs: Waiting[][] = [];
+  const open = new Map<string, { items: Waiting[]; bytes: number }>();
+  for (const item of waiting) {
+    const caretaker = item.save.entry.caretaker;
+    const current = open.get(caretaker);
+    if (current === undefined || current.items.length >= PACK_ITEMS_MAX || current.bytes + item.bytes > PACK_BYTES_TARGET) {
+      const items = [item];
+      packs.push(items);
+      open.set(caretaker, { items, bytes: item.bytes });
+    } else {
+      current.items.push(item);
+      current.bytes += item.bytes;
+    }
+  }
+  return packs;
+}

@@ -1,0 +1,91 @@
+import { MementoError } from "../core/errors.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import type { Random } from "../core/ports.ts";
+import type { DirectoryLayer } from "./directory.ts";
+import { encodeManifest, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
+import { sealPack, type DataKey, type SealedPack } from "./seal.ts";
+
+/** One memento on its way into a pack. */
+export interface PackItem {
+  readonly entry: MementoEntry;
+  readonly parentDigest: string | null;
+  readonly base: string | null;
+  readonly layer: DirectoryLayer;
+  readonly held: readonly HeldPiece[];
+}
+
+/** A sealed pack and the digests of its mementos, slot by slot. */
+export interface BuiltPack extends SealedPack {
+  readonly digests: readonly string[];
+}
+
+/** Pieces that together stay below this travel in section 0, beside the manifests: one seal less. */
+const INLINE_BYTES_MAX = 16_384;
+/** A section closes when it has grown past this, so that one piece can be read without opening all others. */
+const SECTION_BYTES_TARGET = 4_194_304;
+const SECTIONS_MAX = 256;
+
+/**
+ * Lays mementos out in a pack and seals it. Section 0 is: slot count, then each manifest's length (all u32 big endian),
+ * the manifests, then inline pieces; every other section is pieces one after the other. Offsets of inline pieces count
+ * from the end of the manifests.
+ */
+export function buildPack(items: readonly PackItem[], dataKey: DataKey | null, random: Random): BuiltPack {
+  const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
+  const layout = new SectionLayout(total <= INLINE_BYTES_MAX ? 0 : 1);
+  const manifests = items.map(({ parentDigest, base, layer, held }) =>
+    encodeManifest(parentDigest, base, layer, held.map((piece) => layout.place(piece))),
+  );
+  const index = Buffer.alloc(4 + 4 * manifests.length);
+  index.writeUInt32BE(manifests.length, 0);
+  for (const [slot, manifest] of manifests.entries()) index.writeUInt32BE(manifest.length, 4 + 4 * slot);
+  const [inline = [], ...others] = layout.sections;
+  const sections = [Buffer.concat([index, ...manifests, ...inline]), ...others.map((parts) => Buffer.concat(parts))];
+  const digests = items.map(({ entry }, slot) => recordDigest(JSON.stringify(entry), manifests[slot] ?? Buffer.alloc(0)));
+  return { ...sealPack(items.map(({ entry }) => entry), sections, dataKey, random), digests };
+}
+
+/** Section 0 of a pack, taken apart. */
+export interface FirstSection {
+  readonly manifests: readonly Uint8Array[];
+  readonly inline: Uint8Array;
+}
+
+/** Takes section 0 apart; DAMAGED, naming `where`, when its lengths do not add up. */
+export function splitFirstSection(section: Uint8Array, where: string): FirstSection {
+  const view = Buffer.from(section.buffer, section.byteOffset, section.byteLength);
+  const count = view.length >= 4 ? view.readUInt32BE(0) : -1;
+  let position = 4 + 4 * count;
+  if (count < 0 || position > view.length) throw new MementoError("DAMAGED", `${where} has no list of slots`);
+  const manifests: Uint8Array[] = [];
+  for (let slot = 0; slot < count; slot++) {
+    const end = position + view.readUInt32BE(4 + 4 * slot);
+    if (end > view.length) throw new MementoError("DAMAGED", `${where} ends inside the manifest of slot ${slot}`);
+    manifests.push(view.subarray(position, end));
+    position = end;
+  }
+  return { manifests, inline: view.subarray(position) };
+}
+
+class SectionLayout {
+  readonly sections: Uint8Array[][] = [[]];
+  #current: number;
+  #bytes = 0;
+
+  constructor(first: number) {
+    this.#current = first;
+    while (this.sections.length <= first) this.sections.push([]);
+  }
+
+  place(piece: HeldPiece): PlacedPiece {
+    if (this.#current > 0 && this.#bytes >= SECTION_BYTES_TARGET && this.sections.length < SECTIONS_MAX) {
+      this.#current += 1;
+      this.#bytes = 0;
+      this.sections.push([]);
+    }
+    const placed = { ...piece, section: this.#current, offset: this.#bytes };
+    this.sections[this.#current]?.push(piece.bytes);
+    this.#bytes += piece.bytes.length;
+    return placed;
+  }
+}

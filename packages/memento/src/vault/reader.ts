@@ -1,0 +1,116 @@
+import { MementoError } from "../core/errors.ts";
+import { sha256 } from "../core/digest.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { decodePackHeader, type PackHeader } from "../store/header.ts";
+import type { MementoStore, StoredMemento } from "../store/store.ts";
+import { decodeValue } from "./codec.ts";
+import type { DataKeys } from "./data-keys.ts";
+import { PieceDirectory, type DirectoryLayer, type PieceRef } from "./directory.ts";
+import { splitFirstSection } from "./pack.ts";
+import { decodeManifest, type MementoManifest } from "./record.ts";
+import { openSection, type DataKey } from "./seal.ts";
+
+/** A record whose seal was checked: its clear entry, its manifest, and a way to its own pieces. */
+export interface OpenedRecord {
+  readonly entry: MementoEntry;
+  readonly manifest: MementoManifest;
+  readonly removed: boolean;
+  /** The bytes of a piece that this record holds, checked against its digest. */
+  held(key: string): Uint8Array;
+}
+
+/** Opens records and follows them to the pieces that earlier ones hold. */
+export class MementoReader {
+  readonly #store: MementoStore;
+  readonly #keys: DataKeys | null;
+
+  constructor(store: MementoStore, keys: DataKeys | null) {
+    this.#store = store;
+    this.#keys = keys;
+  }
+
+  /** Reads and authenticates one record. NOT_FOUND, or DAMAGED naming it. Removed ones are opened too: others may need their pieces. */
+  async open(id: string): Promise<OpenedRecord> {
+    const stored = await this.#store.read(id);
+    if (stored === null) throw new MementoError("NOT_FOUND", `There is no memento ${id}`, { details: { id } });
+    return await this.openStored(id, stored);
+  }
+
+  /** Authenticates a record that was read already. */
+  async openStored(id: string, stored: StoredMemento): Promise<OpenedRecord> {
+    const where = `memento ${id}`;
+    const header = decodePackHeader(stored.header, where);
+    const { body } = stored;
+    if (body === null) throw new MementoError("NOT_FOUND", `The body of memento ${id} was removed`, { details: { id } });
+    const entry = header.entries[stored.slot];
+    if (entry?.id !== id) throw new MementoError("DAMAGED", `Slot ${stored.slot} does not hold ${where}`, { details: { id } });
+    const pack = { header: stored.header, body };
+    const dataKey = await this.#dataKey(header, where);
+    const sections = new Map<number, Uint8Array>();
+    const section = (index: number): Uint8Array => {
+      const opened = sections.get(index) ?? openSection(pack, header, index, dataKey, where);
+      sections.set(index, opened);
+      return opened;
+    };
+    const first = splitFirstSection(section(0), where);
+    const manifestBytes = first.manifests[stored.slot];
+    if (manifestBytes === undefined) throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
+    const manifest = decodeManifest(manifestBytes, id, JSON.stringify(entry));
+    return {
+      entry,
+      manifest,
+      removed: stored.removed,
+      held: (key) => {
+        const place = manifest.held.get(key);
+        if (place === undefined) throw new MementoError("DAMAGED", `${where} should hold the piece ${key} and does not`, { details: { id } });
+        const source = place.section === 0 ? first.inline : section(place.section);
+        const bytes = source.subarray(place.offset, place.offset + place.bytes);
+        if (bytes.length === place.bytes && sha256(bytes) === place.digest) return bytes;
+        throw new MementoError("DAMAGED", `The piece ${key} of ${where} does not fit its digest`, { details: { id } });
+      },
+    };
+  }
+
+  /** The directory of an opened record: at most log2(depth) further records are read, and only their manifests. */
+  async directory(record: OpenedRecord): Promise<PieceDirectory> {
+    const layers: DirectoryLayer[] = [record.manifest.layer];
+    let { base } = record.manifest;
+    while (base !== null) {
+      const below = await this.#needed(base, record.entry.id);
+      layers.unshift(below.manifest.layer);
+      base = below.manifest.base;
+    }
+    return PieceDirectory.fromLayers(layers);
+  }
+
+  /** A piece's value, from whichever record holds it. `owner` names who needs it in messages. */
+  async piece(ref: PieceRef, key: string, owner: string, opened?: OpenedRecord): Promise<unknown> {
+    const holder = opened?.entry.id === ref.holder ? opened : await this.#needed(ref.holder, owner);
+    const place = holder.manifest.held.get(key);
+    if (place?.digest !== ref.digest) {
+      throw new MementoError("DAMAGED", `Memento ${owner} needs the piece ${key} of ${ref.holder}, which holds another one`, { details: { id: owner } });
+    }
+    return decodeValue({ encoding: ref.encoding, bytes: holder.held(key) });
+  }
+
+  async #needed(id: string, owner: string): Promise<OpenedRecord> {
+    try {
+      return await this.open(id);
+    } catch (error) {
+      if (error instanceof MementoError && (error.code === "NOT_FOUND" || error.code === "DAMAGED")) {
+        throw new MementoError("DAMAGED", `Memento ${owner} needs ${id}: ${error.message}`, { cause: error, details: { id: owner, needs: id } });
+      }
+      throw error;
+    }
+  }
+
+  async #dataKey(header: PackHeader, where: string): Promise<DataKey | null> {
+    if (header.dataKey === null) {
+      // A sealed store takes no plaintext; one that appears all the same was put there by somebody else.
+      if (this.#keys !== null) throw new MementoError("DAMAGED", `${where} is not sealed, in a sealed store`);
+      return null;
+    }
+    if (this.#keys === null) throw new MementoError("KEY_MISSING", `${where} is sealed and no key was given`);
+    return await this.#keys.forOpening(header.dataKey);
+  }
+}

@@ -1,0 +1,96 @@
+import { MementoError } from "../core/errors.ts";
+import { sha256 } from "../core/digest.ts";
+import type { PieceEncoding } from "./codec.ts";
+import type { DirectoryLayer, PieceRef } from "./directory.ts";
+
+/** The piece in which a memento's sealed small fields are kept; always its own, never shared. */
+export const FIELDS_PIECE = "@fields";
+
+/** A piece that a record holds itself. */
+export interface HeldPiece {
+  readonly key: string;
+  readonly encoding: PieceEncoding;
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+}
+
+/** A record as it is read: which pieces it holds and where, and its layer of the directory. */
+export interface MementoManifest {
+  /** Digest of the memento before it on its line of descent; null for the first. Chains the history. */
+  readonly parentDigest: string | null;
+  readonly base: string | null;
+  readonly layer: DirectoryLayer;
+  readonly held: ReadonlyMap<string, HeldPlace>;
+  /** SHA-256 over the clear entry and this manifest, and so over every piece by its digest. */
+  readonly digest: string;
+}
+
+/** Where a held piece's bytes are inside the opened pack. */
+export interface HeldPlace {
+  readonly section: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly digest: string;
+  readonly encoding: PieceEncoding;
+}
+
+// JSON with short keys: manifests are most of a small record. Layout in docs/format.md.
+interface ManifestJson {
+  readonly p: string | null;
+  readonly n: number;
+  readonly b: string | null;
+  /** Held pieces: key, encoding, bytes, digest, section, offset. */
+  readonly h: readonly [string, PieceEncoding, number, string, number, number][];
+  /** Pieces held elsewhere that changed since the base: key, then null when dropped, or holder, encoding, bytes, digest. */
+  readonly d: readonly ([string, null] | [string, string, PieceEncoding, number, string])[];
+}
+
+/** A piece with the place that the pack gave it. */
+export interface PlacedPiece extends HeldPiece {
+  readonly section: number;
+  readonly offset: number;
+}
+
+/** Writes a record's manifest. */
+export function encodeManifest(parentDigest: string | null, base: string | null, layer: DirectoryLayer, held: readonly PlacedPiece[]): Uint8Array {
+  const own = new Set(held.map(({ key }) => key));
+  const elsewhere: ManifestJson["d"][number][] = [];
+  for (const [key, ref] of layer.changes) {
+    if (own.has(key)) continue;
+    elsewhere.push(ref === null ? [key, null] : [key, ref.holder, ref.encoding, ref.bytes, ref.digest]);
+  }
+  const manifest: ManifestJson = {
+    p: parentDigest,
+    n: layer.depth,
+    b: base,
+    h: held.map(({ key, encoding, bytes, digest, section, offset }) => [key, encoding, bytes.length, digest, section, offset]),
+    d: elsewhere,
+  };
+  return Buffer.from(JSON.stringify(manifest), "utf8");
+}
+
+/** Reads a record's manifest; the seal has been checked, so what does not read was written by a broken or newer writer. */
+export function decodeManifest(bytes: Uint8Array, id: string, entryText: string): MementoManifest {
+  let json: ManifestJson;
+  try {
+    json = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")) as ManifestJson;
+  } catch (cause) {
+    throw new MementoError("DAMAGED", `The manifest of ${id} does not decode`, { cause });
+  }
+  const held = new Map<string, HeldPlace>();
+  const changes = new Map<string, PieceRef | null>();
+  for (const [key, encoding, length, digest, section, offset] of json.h) {
+    held.set(key, { section, offset, bytes: length, digest, encoding });
+    if (key !== FIELDS_PIECE) changes.set(key, { holder: id, digest, bytes: length, encoding });
+  }
+  for (const [key, holder, encoding, length, digest] of json.d) {
+    const known = holder !== null && encoding !== undefined && length !== undefined && digest !== undefined;
+    changes.set(key, known ? { holder, digest, bytes: length, encoding } : null);
+  }
+  return { parentDigest: json.p, base: json.b, layer: { id, depth: json.n, changes }, held, digest: recordDigest(entryText, bytes) };
+}
+
+/** A memento's digest: over its clear entry as stored, and its manifest. */
+export function recordDigest(entryText: string, manifest: Uint8Array): string {
+  return sha256(Buffer.concat([Buffer.from(entryText, "utf8"), Buffer.from("\n"), manifest]));
+}

@@ -1,0 +1,190 @@
+import { sha256 } from "../core/digest.ts";
+import { MementoError } from "../core/errors.ts";
+import { newMementoId } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
+import type { Clock, Random } from "../core/ports.ts";
+import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
+import type { AppendResult } from "../store/store.ts";
+import type { RowChecks } from "./checks.ts";
+import { encodeValue } from "./codec.ts";
+import { PieceDirectory, type PieceRef } from "./directory.ts";
+import type { OpenedMemento } from "./opened-memento.ts";
+import type { PackQueue } from "./pack-queue.ts";
+import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
+
+/** What a new memento is to say; everything else follows from the timeline. */
+export interface MementoDraft {
+  readonly reason: MementoReason;
+  readonly status: MementoStatus;
+  readonly generation: number;
+  readonly name?: string;
+  /** True: the name moves here from the memento that has it. */
+  readonly replaceName?: boolean;
+  readonly run?: string;
+  readonly version?: string;
+  readonly stage?: string;
+  readonly stageIndex?: number;
+  readonly resumeCount?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Clear, queryable metadata: only what the caretaker declares. */
+  readonly metadata?: JsonObject;
+  /** Sealed small fields of this memento alone. */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Pieces to set; one that is equal to what the line already has is not written again. */
+  readonly pieces?: ReadonlyMap<string, unknown>;
+  /** Pieces to drop. */
+  readonly drop?: Iterable<string>;
+  /** Takes this memento's pieces as the ground instead of the head's: a rollback, or a fork's first memento. */
+  readonly ground?: OpenedMemento;
+  /** True: every given piece is held by this record itself. */
+  readonly full?: boolean;
+}
+
+/** An acknowledged memento. */
+export interface SavedMemento {
+  readonly entry: MementoEntry;
+  readonly digest: string;
+}
+
+interface WriterHead {
+  readonly id: string;
+  readonly sequence: number;
+  readonly digest: string;
+}
+
+/** What a writer works with. */
+export interface WriterPorts {
+  readonly queue: PackQueue;
+  readonly checks: RowChecks;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Appends to one timeline under one epoch. Saves follow one another; each is refused with FENCED when the epoch has been
+ * taken over, CONFLICT when the head is another one, EXISTS when the name is taken. After a refusal nothing has changed
+ * and the writer is of no more use for FENCED and CONFLICT.
+ */
+export class TimelineWriter {
+  readonly timeline: TimelineRecord;
+  readonly epoch: number;
+  readonly #ports: WriterPorts;
+  #head: WriterHead | null;
+  #directory: PieceDirectory;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(timeline: TimelineRecord, epoch: number, head: OpenedMemento | null, ports: WriterPorts) {
+    this.timeline = timeline;
+    this.epoch = epoch;
+    this.#ports = ports;
+    this.#head = head === null ? null : { id: head.entry.id, sequence: head.entry.sequence, digest: head.digest };
+    this.#directory = head?.directory.copy() ?? PieceDirectory.empty.copy();
+  }
+
+  get headId(): string | null {
+    return this.#head?.id ?? null;
+  }
+
+  get sequence(): number {
+    return this.#head?.sequence ?? 0;
+  }
+
+  /** Seals and appends one memento; resolves once the store has acknowledged it. */
+  async append(draft: MementoDraft): Promise<SavedMemento> {
+    const saved = this.#last.then(() => this.#append(draft));
+    // The next save waits for this one, and is judged on its own.
+    this.#last = saved.catch(() => undefined);
+    return await saved;
+  }
+
+  async #append(draft: MementoDraft): Promise<SavedMemento> {
+    const { queue, checks } = this.#ports;
+    const ground = draft.ground?.directory.copy() ?? this.#directory;
+    const sequence = this.sequence + 1;
+    const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
+    const { held, changes } = collectChanges(ground, draft, id);
+    const { layer, base } = draft.full === true ? { layer: { id, depth: 1, changes }, base: null } : ground.plan(id, changes);
+    const entry = this.#entry(draft, id, sequence, ground.logicalBytesAfter(changes), held);
+    const { result, digest } = await queue.save({
+      entry,
+      parentDigest: this.#head?.digest ?? draft.ground?.digest ?? null,
+      base,
+      layer,
+      held,
+      conditions: {
+        expectedSequence: this.sequence,
+        headCheck: checks.head(this.timeline.key, id, sequence),
+        replaceName: draft.replaceName ?? false,
+      },
+    });
+    if (result.outcome !== "appended") throw refusal(result, this.timeline, entry);
+    this.#directory = ground.next(layer, base, changes);
+    this.#head = { id, sequence, digest };
+    return { entry, digest };
+  }
+
+  #entry(draft: MementoDraft, id: string, sequence: number, logicalBytes: number, held: readonly HeldPiece[]): MementoEntry {
+    const { caretaker, originator, kind, key, forkedFrom } = this.timeline;
+    const { name, run, version, stage, stageIndex, resumeCount } = draft;
+    return {
+      id,
+      timeline: key,
+      sequence,
+      parent: this.#head?.id ?? forkedFrom,
+      epoch: this.epoch,
+      generation: draft.generation,
+      caretaker,
+      originator,
+      kind,
+      reason: draft.reason,
+      status: draft.status,
+      created: new Date(this.#ports.clock.now()).toISOString(),
+      ...(name === undefined ? {} : { name }),
+      ...(run === undefined ? {} : { run }),
+      ...(version === undefined ? {} : { version }),
+      ...(stage === undefined ? {} : { stage }),
+      ...(stageIndex === undefined ? {} : { stageIndex }),
+      ...(resumeCount === undefined ? {} : { resumeCount }),
+      labels: draft.labels ?? {},
+      metadata: draft.metadata ?? {},
+      sizes: { logicalBytes, heldBytes: held.reduce((sum, piece) => sum + piece.bytes.length, 0) },
+    };
+  }
+}
+
+/** Encodes what the draft sets and leaves out what the ground already has. */
+function collectChanges(ground: PieceDirectory, draft: MementoDraft, id: string): { held: HeldPiece[]; changes: Map<string, PieceRef | null> } {
+  const held: HeldPiece[] = [];
+  const changes = new Map<string, PieceRef | null>();
+  for (const key of draft.drop ?? []) if (ground.get(key) !== undefined) changes.set(key, null);
+  for (const [key, value] of draft.pieces ?? []) {
+    const { encoding, bytes } = encodeValue(value, key);
+    const digest = sha256(bytes);
+    const known = ground.get(key);
+    if (draft.full !== true && known?.digest === digest && known.encoding === encoding) {
+      changes.delete(key);
+      continue;
+    }
+    held.push({ key, encoding, bytes, digest });
+    changes.set(key, { holder: id, digest, bytes: bytes.length, encoding });
+  }
+  if (draft.fields !== undefined && Object.keys(draft.fields).length > 0) {
+    const { encoding, bytes } = encodeValue(draft.fields, "fields");
+    held.push({ key: FIELDS_PIECE, encoding, bytes, digest: sha256(bytes) });
+  }
+  return { held, changes };
+}
+
+function refusal(result: Exclude<AppendResult, { outcome: "appended" }>, timeline: TimelineRecord, entry: MementoEntry): MementoError {
+  const where = describeAddress(timeline);
+  const details = { timeline: timeline.key, ...result };
+  switch (result.outcome) {
+    case "fenced":
+      return new MementoError("FENCED", `The save to ${where} was refused: it has epoch ${entry.epoch}, the timeline is at ${result.epoch}`, { details });
+    case "conflict":
+      return new MementoError("CONFLICT", `The save to ${where} was refused: its head is now ${result.head?.id ?? "none"}`, { details });
+    case "exists":
+      return new MementoError("EXISTS", `The name ${JSON.stringify(entry.name)} belongs to memento ${result.id}`, { details });
+  }
+}
