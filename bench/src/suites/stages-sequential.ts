@@ -1,0 +1,80 @@
+import { join } from "node:path";
+
+import { BenchError } from "../bench-error.ts";
+import { median, timeMs } from "../measure.ts";
+import { openOurs, type Ours } from "../memento.ts";
+import type { Comparison } from "../report.ts";
+import { expectedSum, STAGES } from "../work.ts";
+import { present, type InRounds, type Peers } from "./suite.ts";
+
+const EDGE = 100;
+
+/** `stages/sequential`: stages a second of one run. `stages/flat-cost`: a save's time early and late in our own runs. */
+export async function measureSequential(
+  { bare, dbos, restate }: Peers,
+  folder: string,
+  inRounds: InRounds,
+): Promise<readonly Comparison[]> {
+  const early: number[] = [];
+  const late: number[] = [];
+  await using ours = await openOurs(join(folder, "memento.db"));
+  const samples = await inRounds(
+    present([
+      {
+        name: "ours",
+        measure: async (round) => {
+          const { ms, stageMs } = await runOurs(ours, `sequential-${round}`);
+          early[round] = median(stageMs.slice(0, EDGE));
+          late[round] = median(stageMs.slice(-EDGE));
+          return rate(ms);
+        },
+      },
+      { name: "bare", measure: async () => rate(await timeMs(() => bare.commit(STAGES))) },
+      dbos && { name: "dbos", measure: async () => rate(await dbos.run(STAGES)) },
+      restate && { name: "restate", measure: async () => rate(await restate.run(STAGES)) },
+    ]),
+  );
+  const rates = (name: string) => samples.get(name) ?? "not run";
+  const against = (peer: string, name: string, atLeast: number): Comparison => ({
+    work: `stages/sequential vs ${peer}`,
+    unit: "stages/s",
+    ours: samples.get("ours") ?? [],
+    peers: { [name]: rates(peer) },
+    ratioIs: `ours / ${peer}`,
+    ratioOf: (value, [other = Number.NaN]) => value / other,
+    target: `>= ${atLeast}x`,
+    isMet: (ratio) => ratio >= atLeast,
+  });
+  const measured = (all: readonly number[]) => all.slice(-(samples.get("ours")?.length ?? 0)).map((ms) => ms * 1000);
+  return [
+    against("bare", "bare commits (SQLite)", 0.5),
+    against("dbos", "DBOS (PostgreSQL)", 5),
+    against("restate", "Restate", 4),
+    {
+      work: "stages/flat-cost",
+      unit: "us/stage",
+      ours: measured(late),
+      peers: { [`our stages 1-${EDGE}`]: measured(early) },
+      ratioIs: `${STAGES - EDGE + 1}-${STAGES} / 1-${EDGE}`,
+      ratioOf: (value, [first = Number.NaN]) => value / first,
+      target: "<= 1.25x",
+      isMet: (ratio) => ratio <= 1.25,
+    },
+  ];
+}
+
+/** The time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
+async function runOurs(ours: Ours, partition: string): Promise<{ ms: number; stageMs: readonly number[] }> {
+  const starts: number[] = [];
+  const start = performance.now();
+  const sum = await ours.run(partition, STAGES, (stage) => {
+    starts[stage] = performance.now();
+  });
+  const end = performance.now();
+  if (sum !== expectedSum(STAGES)) throw new BenchError(`ours: the result is ${sum}, not ${expectedSum(STAGES)}`);
+  return { ms: end - start, stageMs: starts.map((at, stage) => (starts[stage + 1] ?? end) - at) };
+}
+
+function rate(ms: number): number {
+  return STAGES / (ms / 1000);
+}

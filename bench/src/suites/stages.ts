@@ -1,0 +1,37 @@
+import { interleave, type Contender, type Samples } from "../measure.ts";
+import { openBareSqlite } from "../peers/bare-sqlite.ts";
+import { startDbos } from "../peers/dbos.ts";
+import { startRestate } from "../peers/restate.ts";
+import type { Comparison } from "../report.ts";
+import { measureRecovery } from "./stages-recovery.ts";
+import { measureSequential } from "./stages-sequential.ts";
+import type { Peers, SuiteContext } from "./suite.ts";
+
+/**
+ * One run of 1,000 small stages against bare commits, DBOS and Restate; the cost of a save early and late in it; and
+ * kill -9 half-way through. Each engine opens one store and keeps it for all rounds; bare commits and our store lie in
+ * the same folder, the peers' data beside it on the same disk.
+ */
+export async function stagesSuite(context: SuiteContext): Promise<readonly Comparison[]> {
+  const { engines, rounds, scratch, say } = context;
+  await using stack = new AsyncDisposableStack();
+  say("starting the peers");
+  const folder = scratch.folder("sqlite");
+  const peers: Peers = {
+    bare: stack.use(openBareSqlite(folder)),
+    dbos: engines.has("dbos") ? stack.use(await startDbos(scratch)) : undefined,
+    restate: engines.has("restate") ? stack.use(await startRestate(scratch)) : undefined,
+  };
+  const inRounds =
+    (work: string, warmUps: number) =>
+    (contenders: readonly Contender[]): Promise<Samples> =>
+      interleave(contenders, {
+        warmUps,
+        rounds,
+        onRound: (round, total) => say(`${work}: round ${round} of ${total}${round <= warmUps ? " (warm-up)" : ""}`),
+      });
+  return [
+    ...(await measureSequential(peers, folder, inRounds("stages/sequential", 2))),
+    ...(await measureRecovery(peers, { folder, logFolder: scratch.path }, inRounds("stages/recovery", 1))),
+  ];
+}
