@@ -1,0 +1,45 @@
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+
+import { defineConfig } from "vitest/config";
+
+import { requiresEverything } from "./test/harness/engines.ts";
+import { NotRunReporter } from "./test/harness/not-run-reporter.ts";
+
+requiresEverything();
+
+const notRunFile = path.join(tmpdir(), `memento-not-run-${randomUUID()}.jsonl`);
+const reportFile = process.env["MEMENTO_TEST_REPORT"];
+
+/** Builds first: these tests go through `dist`, by the package's name or by the command line. */
+const built = ["./test/harness/build.ts"];
+
+export default defineConfig({
+  test: {
+    reporters: [
+      "default",
+      ...(reportFile === undefined ? [] : [["json", { outputFile: reportFile }] as ["json", object]]),
+      new NotRunReporter(notRunFile),
+    ],
+    env: { MEMENTO_NOT_RUN_FILE: notRunFile },
+    restoreMocks: true,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: "library", include: ["packages/*/src/**/*.test.ts"] } },
+      { extends: true, test: { name: "apps", include: ["apps/*/src/**/*.test.ts"], globalSetup: built } },
+      {
+        extends: true,
+        test: {
+          name: "end-to-end",
+          include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+          globalSetup: built,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
