@@ -23,7 +23,7 @@ export async function interleave(
   { warmUps, rounds, onRound }: Rounds,
 ): Promise<Samples> {
   const samples = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
-  const reversed = [...contenders].reverse();
+  const reversed = contenders.toReversed();
   for (let round = 0; round < warmUps + rounds; round++) {
     onRound?.(round + 1, warmUps + rounds);
     for (const contender of round % 2 === 0 ? contenders : reversed) {

@@ -1,13 +1,13 @@
 // Memento as a user has it: SQLite (WAL, synchronous=FULL), sealed, one memento after every stage, default options.
 // Everything the bench knows of the library's API is in this file.
-import { Memento, definePipeline } from "@mementojs/memento";
+import { definePipeline, Memento, type Pipeline, type Stage } from "@mementojs/memento";
 
 import type { StageOutput } from "./work.ts";
 
 export interface Ours extends AsyncDisposable {
   /**
    * Runs that many stages on a timeline of its own, or goes on where an interrupted run of that partition stopped, and
-   * returns what their outputs add up to. `onStage` is called first thing in each stage, with its number.
+   * returns what their numbers add up to. `onStage` is called first thing in each stage, with its number.
    */
   run(partition: string, stages: number, onStage: (stage: number) => void): Promise<number>;
 }
@@ -17,20 +17,40 @@ export async function openOurs(file: string): Promise<Ours> {
   const memento = await Memento.open(`sqlite:${file}`);
   return {
     run: async (partition, stages, onStage) => {
-      const pipeline = definePipeline({
-        name: "bench",
-        version: "1",
-        stages: (stage) =>
-          Array.from({ length: stages }, (_, i) =>
-            stage.task(`stage-${i}`, async (): Promise<StageOutput> => {
-              onStage(i);
-              return { ok: true, n: i };
-            }),
-          ),
-      });
-      const result = await memento.run(pipeline, { partition });
-      return Object.values(result.outputs).reduce((sum, output) => sum + output.n, 0);
+      const result = await memento.run(sequence(stages, onStage), { partition });
+      return (result.outputs[nameOf(stages - 1)] as StageOutput).n;
     },
     [Symbol.asyncDispose]: () => memento.close(),
   };
+}
+
+/**
+ * A chain: each stage takes the output of the one before and adds its own number, so that the last output proves that
+ * none was lost on the way, across a kill too.
+ */
+function sequence(stages: number, onStage: (stage: number) => void): Pipeline {
+  return definePipeline({
+    name: "bench",
+    version: "1",
+    stages: (stage) => {
+      const chain: Stage<StageOutput>[] = [];
+      for (let i = 0; i < stages; i++) {
+        const run = (sum: number): StageOutput => {
+          onStage(i);
+          return { ok: true, n: sum + i };
+        };
+        const before = chain.at(-1);
+        chain.push(
+          before === undefined
+            ? stage.task(nameOf(i), () => run(0))
+            : stage.task(nameOf(i), { after: { before } }, (_context, input) => run(input.before.n)),
+        );
+      }
+      return chain;
+    },
+  });
+}
+
+function nameOf(stage: number): string {
+  return `stage-${stage}`;
 }

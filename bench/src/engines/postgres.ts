@@ -31,11 +31,8 @@ export async function startPostgres(scratch: Scratch): Promise<Postgres> {
   const home = scratch.folder("postgres");
   const data = join(home, "data");
   const [port] = await freePorts(1);
-  const owner = await serverOwner();
-  if (owner.chown !== undefined) chownSync(home, owner.chown.uid, owner.chown.gid);
-  const [initdb, ...initdbArgs] = [
-    ...owner.prefix,
-    binary("initdb"),
+  const asOwner = await handOver(home);
+  const initdb = asOwner("initdb", [
     "-D",
     data,
     "-U",
@@ -46,26 +43,12 @@ export async function startPostgres(scratch: Scratch): Promise<Postgres> {
     "--no-locale",
     "-E",
     "UTF8",
-  ] as const;
-  await run(initdb, initdbArgs, { cwd: home, timeout: 60_000 });
-  const [server, ...serverArgs] = [
-    ...owner.prefix,
-    ...[
-      binary("postgres"),
-      "-D",
-      data,
-      "-p",
-      String(port),
-      "-c",
-      "listen_addresses=127.0.0.1",
-      "-c",
-      `unix_socket_directories=${home}`,
-    ],
-  ] as const;
+  ]);
+  await run(initdb.command, initdb.args, { cwd: home, timeout: 60_000 });
+  const settings = ["listen_addresses=127.0.0.1", `unix_socket_directories=${home}`].flatMap((set) => ["-c", set]);
   const child = await startChild({
     name: "PostgreSQL",
-    command: server,
-    args: serverArgs,
+    ...asOwner("postgres", ["-D", data, "-p", String(port), ...settings]),
     logFile: join(scratch.path, "postgres.log"),
     endAtOnce: "SIGQUIT",
   });
@@ -96,9 +79,11 @@ async function untilReady(child: Child, port: number | undefined): Promise<void>
   );
 }
 
-/** PostgreSQL refuses to run as root, so root hands it over to the package's own user. */
-async function serverOwner(): Promise<{ prefix: string[]; chown?: { uid: number; gid: number } }> {
-  if (process.getuid?.() !== 0) return { prefix: [] };
+type AsOwner = (program: string, args: readonly string[]) => { command: string; args: readonly string[] };
+
+/** PostgreSQL refuses to run as root, so root gives the folder to the package's own user and runs its programs as that one. */
+async function handOver(home: string): Promise<AsOwner> {
+  if (process.getuid?.() !== 0) return (program, args) => ({ command: binary(program), args });
   const ids = await Promise.all([run("id", ["-u", "postgres"]), run("id", ["-g", "postgres"])]).catch(
     (cause: unknown) => {
       throw new BenchError(`${PACKAGE_MISSING} (the user "postgres" that it brings is missing)`, 1, { cause });
@@ -106,7 +91,9 @@ async function serverOwner(): Promise<{ prefix: string[]; chown?: { uid: number;
   );
   const [uid, gid] = ids.map(({ stdout }) => Number(stdout));
   if (uid === undefined || gid === undefined) throw new BenchError(PACKAGE_MISSING);
-  return { prefix: ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"], chown: { uid, gid } };
+  chownSync(home, uid, gid);
+  const prefix = ["--reuid=postgres", "--regid=postgres", "--clear-groups"];
+  return (program, args) => ({ command: "setpriv", args: [...prefix, binary(program), ...args] });
 }
 
 function binary(name: string): string {

@@ -35,21 +35,21 @@ export async function startDbos(scratch: Scratch): Promise<Dbos> {
     });
     started.defer(() => stopChild(worker, "SIGKILL"));
     await messageFrom(worker, LIMIT_MS);
-    return new DbosPeer(postgres.url, worker, logFile, started.move());
+    return new DbosPeer(postgres, worker, logFile, started.move());
   } catch (cause) {
     throw peerFailed("dbos", "start", cause);
   }
 }
 
 class DbosPeer implements Dbos {
-  readonly #url: Postgres["url"];
+  readonly #postgres: Postgres;
   readonly #worker: Child;
   readonly #logFile: string;
   readonly #started: AsyncDisposableStack;
   #workflows = 0;
 
-  constructor(url: Postgres["url"], worker: Child, logFile: string, started: AsyncDisposableStack) {
-    this.#url = url;
+  constructor(postgres: Postgres, worker: Child, logFile: string, started: AsyncDisposableStack) {
+    this.#postgres = postgres;
     this.#worker = worker;
     this.#logFile = logFile;
     this.#started = started;
@@ -81,7 +81,7 @@ class DbosPeer implements Dbos {
 
   // A database of its own: the serving worker must not be the one that picks up what a killed worker left.
   #start(mode: "start" | "recover", id: string, steps: number): Promise<Child> {
-    const args = [WORKER, mode, this.#url("dbos_recovery"), id, String(steps)];
+    const args = [WORKER, mode, this.#postgres.url("dbos_recovery"), id, String(steps)];
     return startChild({
       name: `DBOS worker (${mode})`,
       command: process.execPath,
