@@ -1,0 +1,166 @@
+import { MementoError } from "../core/errors.ts";
+import { parseMementoId } from "../core/ids.ts";
+import type { TimelineHead } from "../core/timeline.ts";
+import { decodePackHeader, type PackHeader } from "./header.ts";
+import type { AppendBatch, AppendRecord, AppendResult } from "./store.ts";
+
+/** What an append is measured against: a timeline as it stands now. */
+export interface Standing {
+  readonly head: TimelineHead | null;
+  readonly epoch: number;
+}
+
+/** What a driver answers while a batch is admitted; called inside its commit, so that nothing moves meanwhile. */
+export interface StandingView {
+  /** null when there is no such timeline. */
+  timeline(key: string): Standing | null;
+  /** The id of the live memento that has the name; null when none has. */
+  holder(caretaker: string, name: string): string | null;
+}
+
+/** A name and the memento that has it from this commit on. */
+export interface NameMove {
+  readonly caretaker: string;
+  readonly name: string;
+  readonly id: string;
+}
+
+/** What a commit of the batch has to write. Nothing at all when `accepted` is empty. */
+export interface Admission {
+  /** One per record, in the batch's order. */
+  readonly results: readonly AppendResult[];
+  /** Slots to store, ascending. */
+  readonly accepted: readonly number[];
+  /** The new head of each timeline that moves. */
+  readonly heads: ReadonlyMap<string, TimelineHead>;
+  /** In the order of the slots: the last one of a name counts. */
+  readonly names: readonly NameMove[];
+}
+
+/**
+ * Checks a batch before it is committed, and gives its header. INVALID_ARGUMENT for one that contradicts itself,
+ * PLAINTEXT_REFUSED for an unsealed pack in a sealed store, CAPABILITY_MISSING for a body that is too large.
+ */
+export function checkBatch(
+  batch: AppendBatch,
+  store: { readonly sealed: boolean; readonly bodyBytesMax: number },
+): PackHeader {
+  const header = decodePackHeader(batch.header, "the batch");
+  if (store.sealed && (header.suite !== "A256GCM" || header.dataKey === null)) {
+    throw new MementoError("PLAINTEXT_REFUSED", "The pack is not sealed, and this store takes sealed ones only");
+  }
+  if (batch.body.byteLength > store.bodyBytesMax) {
+    const sizes = `${batch.body.byteLength} bytes, and the store takes ${store.bodyBytesMax} at most`;
+    throw new MementoError("CAPABILITY_MISSING", `The pack's body has ${sizes}`);
+  }
+  if (header.entries.length !== batch.records.length || batch.records.length === 0) {
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `The pack names ${header.entries.length} mementos and the batch ${batch.records.length}`,
+    );
+  }
+  for (const [slot, { entry, expectedSequence }] of batch.records.entries()) {
+    const place = parseMementoId(entry.id);
+    const sound =
+      header.entries[slot]?.id === entry.id &&
+      place?.timeline === entry.timeline &&
+      place.sequence === entry.sequence &&
+      entry.sequence === expectedSequence + 1;
+    if (!sound) throw new MementoError("INVALID_ARGUMENT", `Slot ${slot} of the batch contradicts its id ${entry.id}`);
+  }
+  return header;
+}
+
+/**
+ * Decides what becomes of each record. All records of a timeline are taken, or none: then the one that is at fault gets
+ * its own refusal, and the others of its timeline a conflict with the head that stays. A stale epoch is told before a
+ * stale head, and a stale head before a taken name.
+ */
+export function admit(batch: AppendBatch, view: StandingView): Admission {
+  const results: AppendResult[] = batch.records.map(() => ({ outcome: "appended" }));
+  const heads = new Map<string, TimelineHead>();
+  const accepted: number[] = [];
+  const taken = new TakenNames(view);
+  for (const [timeline, slots] of slotsByTimeline(batch.records)) {
+    const standing = view.timeline(timeline);
+    const refusal = admitTimeline(batch.records, slots, standing, taken);
+    const last = batch.records[slots.at(-1) ?? -1];
+    if (refusal !== null || last === undefined) {
+      for (const slot of slots) {
+        results[slot] = slot === refusal?.slot ? refusal.result : { outcome: "conflict", head: standing?.head ?? null };
+      }
+      continue;
+    }
+    heads.set(timeline, { id: last.entry.id, sequence: last.entry.sequence, check: last.headCheck });
+    accepted.push(...slots);
+  }
+  accepted.sort((a, b) => a - b);
+  const names: NameMove[] = [];
+  for (const slot of accepted) {
+    const entry = batch.records[slot]?.entry;
+    if (entry?.name !== undefined) names.push({ caretaker: entry.caretaker, name: entry.name, id: entry.id });
+  }
+  return { results, accepted, heads, names };
+}
+
+function slotsByTimeline(records: readonly AppendRecord[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  for (const [slot, { entry }] of records.entries()) {
+    const group = groups.get(entry.timeline);
+    if (group === undefined) groups.set(entry.timeline, [slot]);
+    else group.push(slot);
+  }
+  return groups;
+}
+
+interface Refusal {
+  readonly slot: number;
+  readonly result: AppendResult;
+}
+
+function admitTimeline(
+  records: readonly AppendRecord[],
+  slots: readonly number[],
+  standing: Standing | null,
+  taken: TakenNames,
+): Refusal | null {
+  const head = standing?.head ?? null;
+  let sequence = head?.sequence ?? 0;
+  const names: NameMove[] = [];
+  for (const slot of slots) {
+    const record = records[slot];
+    if (record === undefined) continue;
+    const { caretaker, name, id, epoch } = record.entry;
+    if (standing === null) return { slot, result: { outcome: "conflict", head: null } };
+    if (epoch !== standing.epoch) return { slot, result: { outcome: "fenced", epoch: standing.epoch } };
+    if (record.expectedSequence !== sequence) return { slot, result: { outcome: "conflict", head } };
+    if (name !== undefined) {
+      const holder =
+        names.findLast((move) => move.caretaker === caretaker && move.name === name)?.id ??
+        taken.holder(caretaker, name);
+      if (holder !== null && !record.replaceName) return { slot, result: { outcome: "exists", id: holder } };
+      names.push({ caretaker, name, id });
+    }
+    sequence += 1;
+  }
+  taken.take(names);
+  return null;
+}
+
+/** The store's names, and over them those that the batch has taken so far. */
+class TakenNames {
+  readonly #view: StandingView;
+  readonly #moves = new Map<string, string>();
+
+  constructor(view: StandingView) {
+    this.#view = view;
+  }
+
+  holder(caretaker: string, name: string): string | null {
+    return this.#moves.get(JSON.stringify([caretaker, name])) ?? this.#view.holder(caretaker, name);
+  }
+
+  take(moves: readonly NameMove[]): void {
+    for (const { caretaker, name, id } of moves) this.#moves.set(JSON.stringify([caretaker, name]), id);
+  }
+}
