@@ -13,12 +13,20 @@ export interface SkippedTest {
   readonly note?: string | undefined;
 }
 
-/** The closing list of a test run: every engine that was missing and every test that was skipped, by name. */
-export function describeNotRun(engines: readonly MissingEngine[], skipped: readonly SkippedTest[]): string {
-  if (engines.length === 0 && skipped.length === 0) return "Not run: nothing was left out.\n";
-  const lines = [`Not run: ${count(engines, "engine")}, ${count(skipped, "test")}.`];
+/** What a test run left out: engines that were missing, files that broke before their tests, and skipped tests. */
+export interface NotRun {
+  readonly engines: readonly MissingEngine[];
+  readonly files: readonly string[];
+  readonly tests: readonly SkippedTest[];
+}
+
+/** The closing list of a test run: all that it left out, by name. */
+export function describeNotRun({ engines, files, tests }: NotRun): string {
+  if (engines.length + files.length + tests.length === 0) return "Not run: nothing was left out.\n";
+  const lines = [`Not run: ${count(engines, "engine")}, ${count(files, "file")}, ${count(tests, "test")}.`];
   for (const { engine, reason } of engines) lines.push(`  engine  ${engine}: ${reason}`);
-  for (const { file, name, note } of skipped) {
+  for (const file of files) lines.push(`  file    ${file}: failed before its tests`);
+  for (const { file, name, note } of tests) {
     lines.push(`  test    ${file} > ${name}${note === undefined ? "" : `: ${note}`}`);
   }
   return `${lines.join("\n")}\n`;
@@ -37,10 +45,15 @@ export class NotRunReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[]): void {
-    const skipped = modules.flatMap((module) =>
+    // Without a single file the run broke down before its tests, and "nothing was left out" would be untrue.
+    if (modules.length === 0) return;
+    const tests = modules.flatMap((module) =>
       [...module.children.allTests("skipped")].map((test) => skippedTest(module, test)),
     );
-    process.stdout.write(`\n${describeNotRun(readMissingEngines(this.#file), skipped)}`);
+    const broken = modules.filter((module) => module.state() === "failed" && module.children.size === 0);
+    const files = broken.map((module) => module.relativeModuleId);
+    const engines = readMissingEngines(this.#file);
+    process.stdout.write(`\n${describeNotRun({ engines, files, tests })}`);
     rmSync(this.#file, { force: true });
   }
 }
