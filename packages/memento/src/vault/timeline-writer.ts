@@ -86,6 +86,11 @@ export class TimelineWriter {
     return this.#head?.id ?? null;
   }
 
+  /** The digest of a piece as of the last acknowledged memento. */
+  pieceDigest(key: string): string | null {
+    return this.#directory.get(key)?.digest ?? null;
+  }
+
   get sequence(): number {
     return this.#head?.sequence ?? 0;
   }

@@ -1,0 +1,43 @@
+import { MementoError } from "../../core/errors.ts";
+import type { AcquireContext, Credential, CredentialProvider } from "./provider.ts";
+
+/** How a credential in the environment is to be understood. */
+export interface EnvironmentOptions {
+  /** What the credential is for; kept in mementos. Default: the variable's name. */
+  readonly scope?: string;
+  /** How long it may be used after it was read; default: for ever. */
+  readonly lifetimeMs?: number;
+  /** Default: this process's environment. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A credential in an environment variable, read anew each time it is acquired. CREDENTIAL_UNAVAILABLE, naming the variable, when it is unset or empty. */
+export function fromEnvironment(variable: string, options: EnvironmentOptions = {}): CredentialProvider {
+  const { scope = variable, lifetimeMs, environment = process.env } = options;
+  return {
+    kind: "environment",
+    scope,
+    acquire: async ({ name, clock }) => {
+      const value = environment[variable];
+      if (value === undefined || value === "") {
+        throw new MementoError("CREDENTIAL_UNAVAILABLE", `The credential ${name} is read from ${variable}, which is not set`, {
+          hint: `Set ${variable} and start again; nothing was read or written.`,
+          details: { credential: name, variable },
+        });
+      }
+      return { value, scope, expiresAt: lifetimeMs === undefined ? null : clock.now() + lifetimeMs };
+    },
+  };
+}
+
+/** A credential that a function gives, for example from a secret store's own client. Whatever the function throws becomes CREDENTIAL_UNAVAILABLE without its text. */
+export function fromFunction(scope: string, acquire: (context: AcquireContext) => Promise<Omit<Credential, "scope"> | string>): CredentialProvider {
+  return {
+    kind: "function",
+    scope,
+    acquire: async (context) => {
+      const given = await acquire(context);
+      return typeof given === "string" ? { value: given, scope, expiresAt: null } : { value: given.value, scope, expiresAt: given.expiresAt };
+    },
+  };
+}

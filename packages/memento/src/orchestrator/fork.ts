@@ -1,0 +1,63 @@
+import { MementoError } from "../core/errors.ts";
+import { checkName } from "../core/ids.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { describeAddress } from "../core/timeline.ts";
+import type { Vault } from "../vault/vault.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import { parseParams } from "./params.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { PIECE, readSnapshot } from "./run-state.ts";
+
+/** How to fork. */
+export interface ForkOptions {
+  /** The fork's name: unique among the forks of its timeline. */
+  readonly name: string;
+  /** Other parameters for the fork, for example another table to write to. Needs the pipeline. */
+  readonly params?: unknown;
+  readonly pipeline?: Pipeline;
+}
+
+/** A new timeline. */
+export interface ForkResult {
+  readonly timeline: string;
+  readonly entry: MementoEntry;
+}
+
+/**
+ * Starts a timeline of its own from any memento: same offsets, state and outputs, and no data in the sinks yet, for rows
+ * belong to the timeline that wrote them. EXISTS when the name is taken, NOT_FOUND when there is no such memento.
+ */
+export async function forkPipeline(vault: Vault, memento: string, options: ForkOptions): Promise<ForkResult> {
+  const ground = await vault.load(memento);
+  const origin = await vault.timeline(ground.entry.timeline);
+  if (origin.record.kind !== "pipeline") throw new MementoError("INVALID_ARGUMENT", `Memento ${memento} is not of a pipeline, and only pipelines fork`);
+  const { caretaker, originator, partition } = origin.record;
+  const address = { caretaker, originator, partition, fork: checkName("The fork", options.name) };
+  if ((await vault.findTimeline(address)) !== null) throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
+  const snapshot = await readSnapshot(ground);
+  const params = await forkParams(options, snapshot.run?.params);
+  const { record } = await vault.ensureTimeline(address, "pipeline", memento);
+  await using lease = await LeaseKeeper.acquire(vault, record.key);
+  const writer = await vault.writer(lease.state);
+  const { status, run, version, stage, stageIndex } = ground.entry;
+  const { entry } = await writer.append({
+    reason: "fork",
+    status: status === "completed" || status === "saved" ? status : "interrupted",
+    generation: 0,
+    ground,
+    ...(run === undefined ? {} : { run }),
+    ...(version === undefined ? {} : { version }),
+    ...(stage === undefined ? {} : { stage }),
+    ...(stageIndex === undefined ? {} : { stageIndex }),
+    pieces: snapshot.run === null ? new Map<string, unknown>() : new Map([[PIECE.run, { ...snapshot.run, params }]]),
+    drop: [...[...snapshot.sinks.keys()].map((name) => PIECE.sink + name), PIECE.restore],
+  });
+  return { timeline: record.key, entry };
+}
+
+async function forkParams(options: ForkOptions, before: unknown): Promise<unknown> {
+  if (options.params === undefined) return before;
+  if (options.pipeline === undefined) return options.params;
+  const merged = { ...(before as Record<string, unknown> | undefined), ...(options.params as Record<string, unknown>) };
+  return await parseParams(options.pipeline, merged);
+}

@@ -1,0 +1,24 @@
+import { isDeepStrictEqual } from "node:util";
+import { MementoError } from "../core/errors.ts";
+import { encodeValue } from "../vault/codec.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { describeIssues } from "./standard-schema.ts";
+
+/** Checks a run's parameters against the pipeline's schema. PARAMS_INVALID names each that does not fit. */
+export async function parseParams(pipeline: Pipeline, params: unknown): Promise<unknown> {
+  if (pipeline.params === null) {
+    encodeValue(params, "params");
+    return params;
+  }
+  const result = await pipeline.params["~standard"].validate(params);
+  if (result.issues !== undefined) {
+    throw new MementoError("PARAMS_INVALID", `The parameters of pipeline ${pipeline.name} do not fit: ${describeIssues(result.issues)}`);
+  }
+  encodeValue(result.value, "params");
+  return result.value;
+}
+
+/** True when both are the same data. */
+export function sameParams(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(a, b);
+}

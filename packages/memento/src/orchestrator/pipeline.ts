@@ -1,0 +1,113 @@
+import { MementoError } from "../core/errors.ts";
+import { checkName } from "../core/ids.ts";
+import type { CredentialProvider, Credential } from "./credentials/provider.ts";
+import { orderStages } from "./graph.ts";
+import type { Sink } from "./sinks/sink.ts";
+import type { Source } from "./sources/source.ts";
+import { stageBuilder, type StageBuilder } from "./stage-builder.ts";
+import type { CheckpointPolicy, Stage, StageDefinition } from "./stage.ts";
+import type { StandardSchema } from "./standard-schema.ts";
+
+/** What a source or sink is built from. */
+export interface ResourceContext<Params, CredentialName extends string = string> {
+  readonly params: Params;
+  readonly credentials: Readonly<Record<CredentialName, Credential>>;
+}
+
+/** How a run that was interrupted goes on: by itself, only when asked to, or never. */
+export type ResumePolicy = "auto" | "ask" | "never";
+
+/** A pipeline, as it is declared. */
+export interface PipelineOptions<
+  Params,
+  Sources extends Record<string, Source>,
+  Sinks extends Record<string, Sink<never>>,
+  Credentials extends Record<string, CredentialProvider>,
+> {
+  readonly name: string;
+  /** The version of the code; a memento keeps it. */
+  readonly version: string;
+  /** Standard Schema of the parameters; without one, any record of values is taken. */
+  readonly params?: StandardSchema<Params>;
+  readonly credentials?: Credentials;
+  /** How each source is built for a run. */
+  readonly sources?: { readonly [Name in keyof Sources]: (context: ResourceContext<Params, Extract<keyof Credentials, string>>) => Sources[Name] };
+  /** How each sink is built for a run. */
+  readonly sinks?: { readonly [Name in keyof Sinks]: (context: ResourceContext<Params, Extract<keyof Credentials, string>>) => Sinks[Name] };
+  /** Default `stage`. */
+  readonly checkpoint?: CheckpointPolicy;
+  /** Default `auto`. */
+  readonly resume?: ResumePolicy;
+  /** The most records of one batch; default 1,000. */
+  readonly batchRecords?: number;
+  /** Declares the stages; pure, called once. */
+  readonly stages: (stage: StageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>) => readonly Stage[];
+}
+
+/** A declared pipeline. Made by `definePipeline`; holds nothing open. */
+export interface Pipeline {
+  readonly type: "memento.pipeline";
+  readonly name: string;
+  readonly version: string;
+  readonly params: StandardSchema | null;
+  readonly credentials: Readonly<Record<string, CredentialProvider>>;
+  readonly sources: Readonly<Record<string, (context: ResourceContext<unknown>) => Source>>;
+  readonly sinks: Readonly<Record<string, (context: ResourceContext<unknown>) => Sink>>;
+  readonly checkpoint: CheckpointPolicy;
+  readonly resume: ResumePolicy;
+  readonly batchRecords: number;
+  /** In an order in which each stage comes after those it needs. */
+  readonly stages: readonly StageDefinition[];
+}
+
+/**
+ * Declares a pipeline; pure. Throws INVALID_PIPELINE, naming the stage, for doubled names, stages that are not there,
+ * cycles, and unknown sources or sinks.
+ */
+export function definePipeline<
+  Params = Readonly<Record<string, unknown>>,
+  Sources extends Record<string, Source> = Record<never, never>,
+  Sinks extends Record<string, Sink<never>> = Record<never, never>,
+  Credentials extends Record<string, CredentialProvider> = Record<never, never>,
+>(options: PipelineOptions<Params, Sources, Sinks, Credentials>): Pipeline {
+  const name = checkName("The pipeline", options.name);
+  const { params = null, checkpoint = "stage", resume = "auto", batchRecords = 1_000, version } = options;
+  if (!Number.isInteger(batchRecords) || batchRecords < 1) {
+    throw new MementoError("INVALID_PIPELINE", `Pipeline ${name}: batchRecords is ${batchRecords} and must be a whole number from 1 on`);
+  }
+  const builder = stageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>();
+  const stages = orderStages(name, options.stages(builder).map(({ definition }) => definition));
+  const pipeline: Pipeline = {
+    type: "memento.pipeline",
+    name,
+    version,
+    params,
+    credentials: options.credentials ?? {},
+    // The factories are only ever called with this pipeline's own parameters and credentials.
+    sources: (options.sources ?? {}) as unknown as Pipeline["sources"],
+    sinks: (options.sinks ?? {}) as unknown as Pipeline["sinks"],
+    checkpoint,
+    resume,
+    batchRecords,
+    stages,
+  };
+  for (const stage of stages) checkResources(pipeline, stage);
+  return pipeline;
+}
+
+/** True for what `definePipeline` returns, also from another copy of the library. */
+export function isPipeline(value: unknown): value is Pipeline {
+  return typeof value === "object" && value !== null && "type" in value && value.type === "memento.pipeline";
+}
+
+function checkResources(pipeline: Pipeline, stage: StageDefinition): void {
+  const wanted: [kind: string, name: string, known: object][] = [];
+  if (stage.type === "read") wanted.push(["source", stage.source, pipeline.sources]);
+  if (stage.type === "write") wanted.push(["sink", stage.sink, pipeline.sinks]);
+  if (stage.type === "map" && stage.quarantine !== null) wanted.push(["sink", stage.quarantine, pipeline.sinks]);
+  for (const [kind, name, known] of wanted) {
+    if (Object.hasOwn(known, name)) continue;
+    const names = Object.keys(known).join(", ") || "none";
+    throw new MementoError("INVALID_PIPELINE", `Stage ${stage.name} names the ${kind} ${name}; the pipeline has ${names}`);
+  }
+}

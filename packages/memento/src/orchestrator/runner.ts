@@ -1,0 +1,224 @@
+import { MementoError, isMementoError } from "../core/errors.ts";
+import { newRunId, checkName } from "../core/ids.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { describeAddress, type TimelineAddress } from "../core/timeline.ts";
+import { mementoQuery } from "../store/query.ts";
+import type { OpenedMemento } from "../vault/opened-memento.ts";
+import type { Vault } from "../vault/vault.ts";
+import { LeaseKeeper, type LeaseOptions } from "./lease-keeper.ts";
+import { parseParams, sameParams } from "./params.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { openResources, type Resources } from "./resources.ts";
+import { finishRestore } from "./restore.ts";
+import type { RunListener } from "./run-event.ts";
+import { RunSession } from "./run-session.ts";
+import { PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
+import { runStages, type StagesOutcome } from "./run-stages.ts";
+import { settleSinks, trimSinks } from "./settle-sinks.ts";
+
+/** The caretaker that keeps pipelines when no other is named. */
+export const PIPELINES_CARETAKER = "pipelines";
+
+/** How to run a pipeline. */
+export interface RunOptions extends LeaseOptions {
+  readonly params?: unknown;
+  /** The same key is the same run: one that is done is not run again. */
+  readonly key?: string;
+  /** Tells apart runs of one pipeline that go on at once; each partition is a timeline of its own. */
+  readonly partition?: string;
+  /** The name of a fork to run on. */
+  readonly fork?: string;
+  readonly caretaker?: string;
+  /** True: a run that stands interrupted is left behind, and a new one starts at its last memento's offsets and state. */
+  readonly fresh?: boolean;
+  /** True: also goes on with a run that is paused, or whose pipeline says `resume: "ask"`. */
+  readonly resume?: boolean;
+  /** Aborting it takes a memento at the next point between two batches, and ends the run as interrupted. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: RunListener;
+  /** Where the definition was loaded from; kept with the run for command lines. */
+  readonly module?: string;
+}
+
+/** What became of a run. */
+export interface RunResult {
+  readonly run: string;
+  readonly timeline: string;
+  readonly status: "completed" | "interrupted" | "paused";
+  /** True: an interrupted run went on. */
+  readonly resumed: boolean;
+  /** True: a run with this key was done already; nothing was run. */
+  readonly alreadyDone: boolean;
+  /** Stages that were done before. */
+  readonly skipped: readonly string[];
+  /** Records that had been read past the last memento, and were read again. */
+  readonly recordsReadAgain: number;
+  /** The timeline's newest memento. */
+  readonly head: string;
+  /** The output of a stage that is done; undefined for others. */
+  output(stage: string): Promise<unknown>;
+}
+
+/** Where a pipeline's mementos go. */
+export function pipelineAddress(pipeline: Pick<Pipeline, "name">, options: Pick<RunOptions, "caretaker" | "partition" | "fork"> = {}): TimelineAddress {
+  const { caretaker = PIPELINES_CARETAKER, partition = "", fork = "" } = options;
+  return { caretaker, originator: pipeline.name, partition, fork };
+}
+
+/**
+ * Runs a pipeline to its end, from where it stands: an interrupted run goes on at its last memento, with done stages
+ * skipped, each sink first reverted to that memento's mark, and sources taken up at their offsets.
+ * LOCKED when a live worker holds the timeline; FENCED when another one takes it over; STAGE_FAILED with the cause when a
+ * stage throws (a memento of the failure is kept, and the next run resumes); RUN_PENDING, PARAMS_INVALID, and what sources,
+ * sinks and credentials raise.
+ */
+export async function runPipeline(vault: Vault, pipeline: Pipeline, options: RunOptions = {}): Promise<RunResult> {
+  const address = pipelineAddress(pipeline, options);
+  if (options.fork !== undefined && (await vault.findTimeline(address)) === null) {
+    throw new MementoError("NOT_FOUND", `There is no fork ${describeAddress(address)}`);
+  }
+  // Parameters are judged before anything is made or held: a bad call leaves no trace.
+  const params = options.params === undefined ? null : { value: await parseParams(pipeline, options.params) };
+  if (options.key !== undefined) checkName("The key", options.key);
+  const { record } = await vault.ensureTimeline(address, "pipeline");
+  await using lease = await LeaseKeeper.acquire(vault, record.key, options);
+  const listener = options.onEvent ?? (() => undefined);
+  const head = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
+  const snapshot = await readSnapshot(head);
+  const done = await findDone(vault, record.key, options.key, snapshot, head);
+  if (done !== null) return resultOf({ vault, lease, done, snapshot });
+  const pending = pendingRun(snapshot, head, options, pipeline, params);
+  const run = pending ?? (await newRun(vault, pipeline, options, params));
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, lease.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+  await using resources = await openResources({ pipeline, params: run.params, timeline: record.key, clock: vault.clock, signal: lease.signal });
+  const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
+  const session = new RunSession({
+    pipeline,
+    writer: await vault.writer(lease.state.head?.id === head?.entry.id ? lease.state : await vault.timeline(record.key)),
+    lease,
+    resources,
+    snapshot,
+    run,
+    generation: head?.entry.generation ?? 0,
+    clock: vault.clock,
+    listener,
+  });
+  for (const [name, record] of reverted.marks) session.setSink(name, record);
+  const skipped = pending === null ? [] : [...snapshot.completed];
+  if (pending === null) await startRun(session, snapshot, resources);
+  else listener({ type: "run-resumed", run: run.id, timeline: record.key, from: head?.entry.id ?? "", skipped, stage: snapshot.progress?.stage ?? null });
+  const outcome = await runStages(session, { vault, signal, request: () => lease.request });
+  if (outcome.status === "completed") await trimSinks(vault, record.key, resources);
+  return { ...resultOf({ vault, lease, outcome, run, session }), resumed: pending !== null, skipped, recordsReadAgain: reverted.records };
+}
+
+async function loadHead(vault: Vault, lease: LeaseKeeper): Promise<OpenedMemento | null> {
+  const { head } = lease.state;
+  return head === null ? null : await vault.load(head.id);
+}
+
+/** The run that stands unfinished at the head and is to go on; null when a new one is to start. */
+function pendingRun(
+  snapshot: PipelineSnapshot,
+  head: OpenedMemento | null,
+  options: RunOptions,
+  pipeline: Pipeline,
+  params: { readonly value: unknown } | null,
+): RunRecord | null {
+  const { run } = snapshot;
+  const status = head?.entry.status;
+  const pending = run !== null && (status === "running" || status === "interrupted" || status === "failed" || status === "paused");
+  if (!pending) {
+    if (options.resume === true) throw new MementoError("NOTHING_TO_RESUME", `Pipeline ${pipeline.name} has no interrupted or paused run`);
+    return null;
+  }
+  if (options.fresh === true || (pipeline.resume === "never" && options.resume !== true)) return null;
+  const otherKey = options.key !== undefined && options.key !== run.key;
+  const otherParams = params !== null && !sameParams(params.value, run.params);
+  if (otherKey || otherParams) {
+    const what = otherKey ? "another key" : "other parameters";
+    throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status} with ${what}`, { details: { run: run.id, status } });
+  }
+  if (options.resume !== true && (status === "paused" || pipeline.resume === "ask")) {
+    const hint = `Go on with it by \`memento resume ${run.id}\` (resume: true), or start anew with fresh: true.`;
+    throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status}`, { hint, details: { run: run.id, status } });
+  }
+  return { ...run, resumeCount: run.resumeCount + 1 };
+}
+
+async function newRun(vault: Vault, pipeline: Pipeline, options: RunOptions, params: { readonly value: unknown } | null): Promise<RunRecord> {
+  return {
+    id: options.key ?? newRunId(vault.random),
+    key: options.key ?? null,
+    params: params === null ? await parseParams(pipeline, {}) : params.value,
+    started: new Date(vault.clock.now()).toISOString(),
+    resumeCount: 0,
+    module: options.module ?? null,
+  };
+}
+
+/** The memento that completed the run with this key; null when there is none, or no key. */
+async function findDone(vault: Vault, timeline: string, key: string | undefined, snapshot: PipelineSnapshot, head: OpenedMemento | null): Promise<OpenedMemento | null> {
+  if (key === undefined) return null;
+  if (snapshot.run?.key === key) return head?.entry.status === "completed" ? head : null;
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed", limit: 1 }))) return await vault.load(entry.id);
+  return null;
+}
+
+/** A new run's first memento: it says what runs, and drops what the run before left of its stages. */
+async function startRun(session: RunSession, snapshot: PipelineSnapshot, resources: Resources): Promise<void> {
+  const old = [...snapshot.completed].map((stage) => PIECE.output + stage);
+  session.completed.clear();
+  session.progress = null;
+  session.emit({ type: "run-started", run: session.run.id, timeline: session.timeline });
+  await session.save({
+    reason: "start",
+    status: session.pipeline.stages.length === 0 ? "completed" : "running",
+    extra: new Map<string, unknown>([
+      [PIECE.run, session.run],
+      [PIECE.schema, Object.fromEntries([...resources.sources].map(([name, source]) => [name, source.schemaVersion]))],
+      [PIECE.credentials, resources.references],
+    ]),
+    drop: [...old, PIECE.progress],
+  });
+}
+
+interface ResultParts {
+  readonly vault: Vault;
+  readonly lease: LeaseKeeper;
+  readonly done?: OpenedMemento;
+  readonly snapshot?: PipelineSnapshot;
+  readonly outcome?: StagesOutcome;
+  readonly run?: RunRecord;
+  readonly session?: RunSession;
+}
+
+function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): RunResult {
+  const head = session?.headId ?? done?.entry.id ?? "";
+  let loaded: Promise<OpenedMemento> | null = null;
+  return {
+    run: run?.id ?? done?.entry.run ?? "",
+    timeline: lease.state.record.key,
+    status: outcome?.status ?? "completed",
+    resumed: false,
+    alreadyDone: done !== undefined,
+    skipped: [],
+    recordsReadAgain: 0,
+    head,
+    output: async (stage) => {
+      loaded ??= vault.load(head);
+      return await (await loaded).value(PIECE.output + stage);
+    },
+  };
+}
+
+/** Every memento of a pipeline's timeline, newest first. */
+export async function* pipelineHistory(vault: Vault, timeline: string): AsyncGenerator<MementoEntry> {
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline }))) yield entry;
+}
+
+/** True for errors after which another worker owns the timeline: nothing may be saved any more. */
+export function isTakenOver(error: unknown): boolean {
+  return isMementoError(error, "FENCED") || isMementoError(error, "CONFLICT");
+}
