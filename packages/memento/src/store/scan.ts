@@ -83,16 +83,15 @@ async function firstKeys(
 ): Promise<KeyedPosition[]> {
   const compare =
     query.order === "ascending" ? comparePlaces : (a: KeyedPosition, b: KeyedPosition): number => comparePlaces(b, a);
-  const keys: KeyedPosition[] = [];
+  let keys: KeyedPosition[] = [];
   for await (const row of log.rows(query, null)) {
     if (!wanted(query, row)) continue;
     const place = { key: sortKey(query.sort, row.entry), commit: row.commit, slot: row.slot };
     if (after !== null && compare(place, after) <= 0) continue;
     keys.push(place);
-    if (keys.length >= 2 * count + 1_000) keys.sort(compare).splice(count);
+    if (keys.length >= 2 * count + 1_000) keys = keys.toSorted(compare).slice(0, count);
   }
-  keys.sort(compare);
-  return keys.length > count ? keys.slice(0, count) : keys;
+  return keys.toSorted(compare).slice(0, count);
 }
 
 function wanted(query: MementoQuery, row: LogRow): boolean {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mementoQuery } from "../../store/query.ts";
 import type { MementoStore } from "../../store/store.ts";
 import type { StoreFixture } from "./fixture.ts";
-import { collect, expectCode, type StoreKit } from "./kit.ts";
+import { collect, expectCode, type StoreTestGroup } from "./kit.ts";
 import { fillStore } from "./sample.ts";
 
 /** Every method but `close`, called in the simplest way. */
@@ -39,41 +39,47 @@ function calls(store: MementoStore, make: StoreFixture): Readonly<Record<string,
 }
 
 /** `close`, and `check` of a sound store. */
-export function testClose(kit: StoreKit): void {
-  kit.group("close()", (test) => {
-    test("may be called twice, and at once, and by dispose", async ({ store, make }) => {
-      await (await make.timeline(store)).save(store);
-      await Promise.all([store.close(), store.close()]);
-      await store.close();
-      await store[Symbol.asyncDispose]();
-    });
+export const closeTests: readonly StoreTestGroup[] = [
+  {
+    method: "close()",
+    tests: {
+      "may be called twice, and at once, and by dispose": async ({ store, make }) => {
+        await (await make.timeline(store)).save(store);
+        await Promise.all([store.close(), store.close()]);
+        await store.close();
+        await store[Symbol.asyncDispose]();
+      },
 
-    test("every later call is refused with STORE_CLOSED", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const batch = make.batch([timeline.record()]);
-      await store.close();
-      await expectCode("STORE_CLOSED", () => store.append(batch));
-      for (const call of Object.values(calls(store, make))) await expectCode("STORE_CLOSED", call);
-    });
+      "every later call is refused with STORE_CLOSED": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const batch = make.batch([timeline.record()]);
+        await store.close();
+        await expectCode("STORE_CLOSED", () => store.append(batch));
+        for (const call of Object.values(calls(store, make))) await expectCode("STORE_CLOSED", call);
+      },
 
-    test("ends a query that is under way with STORE_CLOSED or its last row", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      for (let index = 0; index < 3; index++) await timeline.save(store);
-      const rows = store.query(mementoQuery())[Symbol.asyncIterator]();
-      assert.equal((await rows.next()).done, false);
-      await store.close();
-      await expectCode("STORE_CLOSED", async () => {
-        for (let row = await rows.next(); row.done !== true; row = await rows.next());
-        await store.meta();
-      });
-    });
-  });
+      "ends a query that is under way with STORE_CLOSED or its last row": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        for (let index = 0; index < 3; index++) await timeline.save(store);
+        const rows = store.query(mementoQuery())[Symbol.asyncIterator]();
+        assert.equal((await rows.next()).done, false);
+        await store.close();
+        await expectCode("STORE_CLOSED", async () => {
+          for (let row = await rows.next(); row.done !== true; row = await rows.next());
+          await store.meta();
+        });
+      },
+    },
+  },
 
-  kit.group("check()", (test) => {
-    test("finds nothing wrong with an empty store and a well-used one", async ({ store, make }) => {
-      assert.deepEqual(await collect(store.check()), []);
-      await fillStore(store, make);
-      assert.deepEqual(await collect(store.check()), []);
-    });
-  });
-}
+  {
+    method: "check()",
+    tests: {
+      "finds nothing wrong with an empty store and a well-used one": async ({ store, make }) => {
+        assert.deepEqual(await collect(store.check()), []);
+        await fillStore(store, make);
+        assert.deepEqual(await collect(store.check()), []);
+      },
+    },
+  },
+];

@@ -24,7 +24,7 @@ export interface StoreKitOptions {
   readonly describe: (name: string, declare: () => void) => unknown;
   /** What the driver under test says of itself; decides which tests are declared. */
   readonly supports: StoreSupports;
-  /** Makes a fresh, empty place; called once per test. */
+  /** Makes a fresh, empty place; called for each test. */
   readonly place: () => Promise<StorePlace>;
   /**
    * A module that exports `openStore(address): Promise<MementoStore>`; it is loaded in processes that race and are killed.
@@ -41,71 +41,63 @@ export interface StoreKitOptions {
 
 /** What one test of the kit is lent. */
 export interface StoreLoan {
+  readonly options: StoreKitOptions;
   /** Open, and made as an unsealed store. */
   readonly store: MementoStore;
   readonly make: StoreFixture;
   readonly place: StorePlace;
-  /** Opens the place once more; closed after the test. */
-  another(): Promise<MementoStore>;
+  /** A second opening of the same place; the same store where no two may be open at once. */
+  readonly second: () => Promise<MementoStore>;
+  /** A place that holds no store yet. */
+  readonly emptyPlace: () => Promise<StorePlace>;
 }
 
-/** What the files of the kit declare their tests with. */
-export interface StoreKit {
-  readonly options: StoreKitOptions;
-  /** The tests of one method. */
-  group(method: string, declare: (test: DeclareStoreTest) => void): void;
+/** The tests of one method, by their names. */
+export interface StoreTestGroup {
+  readonly method: string;
+  /** Left out: for every store. */
+  readonly appliesTo?: (supports: StoreSupports) => boolean;
+  readonly timeoutMs?: number;
+  readonly tests: Readonly<Record<string, (loan: StoreLoan) => Promise<void>>>;
 }
 
-/** Declares one test that is lent a store. */
-export type DeclareStoreTest = (name: string, run: (loan: StoreLoan) => Promise<void>, timeoutMs?: number) => void;
-
-/** The kit's way to declare tests; counts the known gaps off. */
-export class StoreKitRun implements StoreKit {
-  readonly options: StoreKitOptions;
-  readonly #gapsLeft: Set<string>;
-
-  constructor(options: StoreKitOptions) {
-    this.options = options;
-    this.#gapsLeft = new Set(Object.keys(options.knownGaps ?? {}));
-  }
-
-  group(method: string, declare: (test: DeclareStoreTest) => void): void {
-    this.options.describe(method, () => {
-      declare((name, run, timeoutMs) => this.#declare(`${method} > ${name}`, name, run, timeoutMs));
+/** Declares groups of tests with the functions of the test framework; known gaps are printed in place of being run. */
+export function declareStoreTests(options: StoreKitOptions, groups: readonly StoreTestGroup[]): void {
+  const gapsLeft = new Set(Object.keys(options.knownGaps ?? {}));
+  for (const { method, appliesTo, timeoutMs = 30_000, tests } of groups) {
+    if (appliesTo !== undefined && !appliesTo(options.supports)) continue;
+    options.describe(method, () => {
+      for (const [name, run] of Object.entries(tests)) {
+        const fullName = `${method} > ${name}`;
+        const gap = options.knownGaps?.[fullName];
+        gapsLeft.delete(fullName);
+        if (gap === undefined) options.test(name, async () => await withLoan(options, run), timeoutMs);
+        else
+          options.test(`${name} (not run, a known gap: ${gap})`, async () =>
+            process.emitWarning(`${fullName}: ${gap}`),
+          );
+      }
     });
   }
-
-  /** Declares the test that fails for gaps that no test is named by; call it last. */
-  finish(): void {
-    const unknown = [...this.#gapsLeft];
-    this.options.test("every known gap names a test", async () => assert.deepEqual(unknown, []));
-  }
-
-  #declare(fullName: string, name: string, run: (loan: StoreLoan) => Promise<void>, timeoutMs = 30_000): void {
-    this.#gapsLeft.delete(fullName);
-    const gap = this.options.knownGaps?.[fullName];
-    if (gap === undefined) this.options.test(name, async () => await withLoan(this.options, run), timeoutMs);
-    else this.options.test(`${name} (known gap: ${gap})`, async () => console.warn(`not run: ${fullName}: ${gap}`));
-  }
+  const unknown = [...gapsLeft];
+  options.test("every known gap names a test", async () => assert.deepEqual(unknown, []));
 }
 
 async function withLoan(options: StoreKitOptions, run: (loan: StoreLoan) => Promise<void>): Promise<void> {
-  const place = await options.place();
-  const opened: MementoStore[] = [];
-  const another = async (): Promise<MementoStore> => {
-    const store = await place.open();
-    opened.push(store);
-    return store;
+  await using lent = new AsyncDisposableStack();
+  const borrow = async (): Promise<StorePlace> => {
+    const place = await options.place();
+    lent.defer(async () => await place.dispose());
+    const open = async (): Promise<MementoStore> => lent.use(await place.open());
+    return { open, address: place.address, dispose: async () => await place.dispose() };
   };
-  try {
-    const store = await another();
-    const make = new StoreFixture(options.seed ?? 1);
-    await store.create(make.meta(), make.key("integrity"));
-    await run({ store, make, place, another });
-  } finally {
-    for (const store of opened) await store.close();
-    await place.dispose();
-  }
+  const place = await borrow();
+  const store = await place.open();
+  const make = new StoreFixture(options.seed ?? 1);
+  await store.create(make.meta(), make.key("integrity"));
+  const second = async (): Promise<MementoStore> =>
+    options.supports.sharedBy === "process" ? store : await place.open();
+  await run({ options, store, make, place, second, emptyPlace: borrow });
 }
 
 /** Everything that an async iterable gives. */

@@ -4,7 +4,7 @@ import type { MementoSizes } from "../../core/memento.ts";
 import { mementoQuery, type MementoQuery } from "../../store/query.ts";
 import type { MementoStore } from "../../store/store.ts";
 import type { StoreFixture } from "./fixture.ts";
-import { collect, type StoreKit } from "./kit.ts";
+import { collect, type StoreLoan, type StoreTestGroup } from "./kit.ts";
 
 /** Every filter, and which of the mementos below it must give (by their labels `n`). */
 const FILTERS: readonly {
@@ -85,63 +85,69 @@ const numbers = async (store: MementoStore, query: Partial<MementoQuery>): Promi
   (await collect(store.query(mementoQuery({ order: "ascending", ...query })))).map(({ entry }) => entry.labels["n"]);
 
 /** `query`: its filters, and what a row holds. */
-export function testQuery(kit: StoreKit): void {
-  kit.group("query()", (test) => {
-    for (const { name, query, gives } of FILTERS) {
-      test(`filters by ${name}`, async ({ store, make }) => {
-        await saveSamples(store, make);
-        assert.deepEqual(await numbers(store, query), gives);
-      });
-    }
+export const queryTests: readonly StoreTestGroup[] = [
+  {
+    method: "query()",
+    tests: {
+      ...Object.fromEntries(
+        FILTERS.map(({ name, query, gives }) => [
+          `filters by ${name}`,
+          async ({ store, make }: StoreLoan) => {
+            await saveSamples(store, make);
+            assert.deepEqual(await numbers(store, query), gives);
+          },
+        ]),
+      ),
 
-    test("filters by timeline", async ({ store, make }) => {
-      const { flights } = await saveSamples(store, make);
-      assert.deepEqual(await numbers(store, { timeline: flights }), ["0", "1", "2"]);
-      assert.deepEqual(await numbers(store, { timeline: flights, status: "failed" }), ["1"]);
-      assert.deepEqual(await numbers(store, { timeline: flights, caretaker: "lab" }), []);
-      assert.deepEqual(await numbers(store, { timeline: "000000000000" }), []);
-    });
+      "filters by timeline": async ({ store, make }) => {
+        const { flights } = await saveSamples(store, make);
+        assert.deepEqual(await numbers(store, { timeline: flights }), ["0", "1", "2"]);
+        assert.deepEqual(await numbers(store, { timeline: flights, status: "failed" }), ["1"]);
+        assert.deepEqual(await numbers(store, { timeline: flights, caretaker: "lab" }), []);
+        assert.deepEqual(await numbers(store, { timeline: "000000000000" }), []);
+      },
 
-    test("gives the entry whole, and the bytes of its pack", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const members = {
-        name: "n",
-        run: "r",
-        version: "1.2",
-        stage: "s",
-        stageIndex: 3,
-        resumeCount: 2,
-        labels: { ключ: "✈" },
-        metadata: { a: [1, null, { b: "c" }] },
-      };
-      const records = [timeline.next(members), timeline.next()];
-      const batch = make.batch(records);
-      await store.append(batch);
-      const rows = await collect(store.query(mementoQuery({ order: "ascending" })));
-      assert.deepEqual(
-        rows.map(({ entry }) => entry),
-        records.map(({ entry }) => entry),
-      );
-      for (const row of rows) {
-        assert.equal(row.packBytes, batch.header.byteLength + batch.body.byteLength);
-        assert.equal(row.removed, false);
-      }
-    });
+      "gives the entry whole, and the bytes of its pack": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const members = {
+          name: "n",
+          run: "r",
+          version: "1.2",
+          stage: "s",
+          stageIndex: 3,
+          resumeCount: 2,
+          labels: { ключ: "✈" },
+          metadata: { a: [1, null, { b: "c" }] },
+        };
+        const records = [timeline.next(members), timeline.next()];
+        const batch = make.batch(records);
+        await store.append(batch);
+        const rows = await collect(store.query(mementoQuery({ order: "ascending" })));
+        assert.deepEqual(
+          rows.map(({ entry }) => entry),
+          records.map(({ entry }) => entry),
+        );
+        for (const row of rows) {
+          assert.equal(row.packBytes, batch.header.byteLength + batch.body.byteLength);
+          assert.equal(row.removed, false);
+        }
+      },
 
-    test("gives an empty store's nothing", async ({ store }) => {
-      for (const sort of ["log", "created", "size", "name"] as const)
-        assert.deepEqual(await numbers(store, { sort }), []);
-    });
+      "gives an empty store's nothing": async ({ store }) => {
+        for (const sort of ["log", "created", "size", "name"] as const)
+          assert.deepEqual(await numbers(store, { sort }), []);
+      },
 
-    test("leaves a query unfinished without harm", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      for (let index = 0; index < 5; index++) await timeline.save(store);
-      for await (const row of store.query(mementoQuery())) {
-        assert.equal(row.entry.sequence, 5);
-        break;
-      }
-      await timeline.save(store);
-      assert.equal((await collect(store.query(mementoQuery()))).length, 6);
-    });
-  });
-}
+      "leaves a query unfinished without harm": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        for (let index = 0; index < 5; index++) await timeline.save(store);
+        for await (const row of store.query(mementoQuery())) {
+          assert.equal(row.entry.sequence, 5);
+          break;
+        }
+        await timeline.save(store);
+        assert.equal((await collect(store.query(mementoQuery()))).length, 6);
+      },
+    },
+  },
+];

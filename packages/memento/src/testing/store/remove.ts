@@ -3,110 +3,116 @@ import assert from "node:assert/strict";
 import { mementoQuery } from "../../store/query.ts";
 import type { MementoStore } from "../../store/store.ts";
 import { expectAppended, headCheck } from "./fixture.ts";
-import { collect, type StoreKit } from "./kit.ts";
+import { collect, type StoreTestGroup } from "./kit.ts";
 
 const idsOf = async (store: MementoStore, removed: boolean): Promise<string[]> =>
   (await collect(store.query(mementoQuery({ order: "ascending", removed })))).map(({ entry }) => entry.id);
 
 /** `remove` and `reclaim`. */
-export function testRemove(kit: StoreKit): void {
-  kit.group("remove()", (test) => {
-    test("hides mementos, logs the notice, and tells which were live", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const kept = await timeline.save(store);
-      const gone = [await timeline.save(store), await timeline.save(store)].map(({ id }) => id);
-      const unknown = `${timeline.key}-9-aaaaaa`;
-      const notice = make.notice("removed", { mementos: gone });
-      const live = await store.remove([gone[0] ?? "", unknown, "no id", gone[1] ?? "", gone[0] ?? ""], notice);
-      assert.deepEqual([...live].sort(), gone.toSorted());
-      assert.deepEqual(await idsOf(store, false), [kept.id]);
-      assert.deepEqual(await idsOf(store, true), [kept.id, ...gone]);
-      assert.equal((await store.read(gone[0] ?? ""))?.removed, true);
-      assert.equal((await store.read(kept.id))?.removed, false);
-      const last = (await collect(store.commits(null))).at(-1);
-      assert.deepEqual(Buffer.from(last?.header ?? []), Buffer.from(notice));
-      assert.deepEqual({ body: last?.body, accepted: last?.accepted }, { body: null, accepted: [] });
-      assert.deepEqual(await collect(store.check()), []);
-    });
+export const removeTests: readonly StoreTestGroup[] = [
+  {
+    method: "remove()",
+    tests: {
+      "hides mementos, logs the notice, and tells which were live": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const kept = await timeline.save(store);
+        const gone = [await timeline.save(store), await timeline.save(store)].map(({ id }) => id);
+        const unknown = `${timeline.key}-9-aaaaaa`;
+        const notice = make.notice("removed", { mementos: gone });
+        const live = await store.remove([gone[0] ?? "", unknown, "no id", gone[1] ?? "", gone[0] ?? ""], notice);
+        assert.deepEqual(live.toSorted(), gone.toSorted());
+        assert.deepEqual(await idsOf(store, false), [kept.id]);
+        assert.deepEqual(await idsOf(store, true), [kept.id, ...gone]);
+        assert.equal((await store.read(gone[0] ?? ""))?.removed, true);
+        assert.equal((await store.read(kept.id))?.removed, false);
+        const last = (await collect(store.commits(null))).at(-1);
+        assert.deepEqual(Buffer.from(last?.header ?? []), Buffer.from(notice));
+        assert.deepEqual({ body: last?.body, accepted: last?.accepted }, { body: null, accepted: [] });
+        assert.deepEqual(await collect(store.check()), []);
+      },
 
-    test("a repeat changes nothing and logs nothing", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const { id } = await timeline.save(store);
-      const notice = make.notice("removed", { mementos: [id] });
-      assert.deepEqual(await store.remove([id], notice), [id]);
-      assert.deepEqual(await store.remove([id], notice), []);
-      assert.deepEqual(await store.remove([], notice), []);
-      assert.equal((await collect(store.commits(null))).length, 2);
-      assert.deepEqual(await collect(store.check()), []);
-    });
+      "a repeat changes nothing and logs nothing": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const { id } = await timeline.save(store);
+        const notice = make.notice("removed", { mementos: [id] });
+        assert.deepEqual(await store.remove([id], notice), [id]);
+        assert.deepEqual(await store.remove([id], notice), []);
+        assert.deepEqual(await store.remove([], notice), []);
+        assert.equal((await collect(store.commits(null))).length, 2);
+        assert.deepEqual(await collect(store.check()), []);
+      },
 
-    test("leaves the head, the place and the id taken", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const record = timeline.next();
-      expectAppended(await store.append(make.batch([record])));
-      const { id, sequence } = record.entry;
-      await store.remove([id], make.notice("removed", { mementos: [id] }));
-      assert.deepEqual((await store.timeline(timeline.key))?.head, {
-        id,
-        sequence,
-        check: headCheck(timeline.key, id, sequence),
-      });
-      assert.equal((await store.append(make.batch([record])))[0]?.outcome, "conflict");
-      const next = await timeline.save(store);
-      assert.equal(next.sequence, 2);
-      assert.deepEqual(await idsOf(store, false), [next.id]);
-    });
+      "leaves the head, the place and the id taken": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const record = timeline.next();
+        expectAppended(await store.append(make.batch([record])));
+        const { id, sequence } = record.entry;
+        await store.remove([id], make.notice("removed", { mementos: [id] }));
+        assert.deepEqual((await store.timeline(timeline.key))?.head, {
+          id,
+          sequence,
+          check: headCheck(timeline.key, id, sequence),
+        });
+        assert.equal((await store.append(make.batch([record])))[0]?.outcome, "conflict");
+        const next = await timeline.save(store);
+        assert.equal(next.sequence, 2);
+        assert.deepEqual(await idsOf(store, false), [next.id]);
+      },
 
-    test("frees the names of what it removes, and no others", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const old = await timeline.save(store, { name: "gold" });
-      const silver = await timeline.save(store, { name: "silver" });
-      const young = await timeline.save(store, { name: "gold", replaceName: true });
-      await store.remove([old.id], make.notice("removed", { mementos: [old.id] }));
-      assert.equal(await store.findByName("etl", "gold"), young.id);
-      await store.remove([young.id], make.notice("removed", { mementos: [young.id] }));
-      assert.equal(await store.findByName("etl", "gold"), null);
-      assert.equal(await store.findByName("etl", "silver"), silver.id);
-      const again = await timeline.save(store, { name: "gold" });
-      assert.equal(await store.findByName("etl", "gold"), again.id);
-      assert.deepEqual(await collect(store.check()), []);
-    });
-  });
+      "frees the names of what it removes, and no others": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const old = await timeline.save(store, { name: "gold" });
+        const silver = await timeline.save(store, { name: "silver" });
+        const young = await timeline.save(store, { name: "gold", replaceName: true });
+        await store.remove([old.id], make.notice("removed", { mementos: [old.id] }));
+        assert.equal(await store.findByName("etl", "gold"), young.id);
+        await store.remove([young.id], make.notice("removed", { mementos: [young.id] }));
+        assert.equal(await store.findByName("etl", "gold"), null);
+        assert.equal(await store.findByName("etl", "silver"), silver.id);
+        const again = await timeline.save(store, { name: "gold" });
+        assert.equal(await store.findByName("etl", "gold"), again.id);
+        assert.deepEqual(await collect(store.check()), []);
+      },
+    },
+  },
 
-  kit.group("reclaim()", (test) => {
-    test("drops a body once every slot of its pack is removed, and counts it once", async ({ store, make }) => {
-      const [one, two] = [await make.timeline(store), await make.timeline(store)];
-      const refused = two.record({ epoch: 9 });
-      const records = [one.next(), one.next(), refused];
-      const batch = make.batch(records);
-      await store.append(batch);
-      const kept = await one.save(store);
-      const ids = records.slice(0, 2).map(({ entry }) => entry.id);
-      assert.deepEqual(await store.reclaim(ids), { packs: 0, bytes: 0 });
-      await store.remove(ids.slice(0, 1), make.notice("removed", { mementos: ids.slice(0, 1) }));
-      assert.deepEqual(await store.reclaim(ids), { packs: 0, bytes: 0 });
-      const [, second = ""] = ids;
-      assert.deepEqual(Buffer.from((await store.read(second))?.body ?? []), Buffer.from(batch.body));
-      await store.remove([second], make.notice("removed", { mementos: [second] }));
-      assert.deepEqual(await store.reclaim([...ids, kept.id, "no id"]), { packs: 1, bytes: batch.body.byteLength });
-      assert.deepEqual(await store.reclaim(ids), { packs: 0, bytes: 0 });
-      for (const id of ids) assert.equal((await store.read(id))?.body ?? null, null);
-      assert.notEqual((await store.read(kept.id))?.body, null);
-      assert.deepEqual(await idsOf(store, true), [...ids, kept.id]);
-      assert.deepEqual(await collect(store.check()), []);
-    });
+  {
+    method: "reclaim()",
+    tests: {
+      "drops a body once every slot of its pack is removed, and counts it once": async ({ store, make }) => {
+        const [one, two] = [await make.timeline(store), await make.timeline(store)];
+        const refused = two.record({ epoch: 9 });
+        const records = [one.next(), one.next(), refused];
+        const batch = make.batch(records);
+        await store.append(batch);
+        const kept = await one.save(store);
+        const ids = records.slice(0, 2).map(({ entry }) => entry.id);
+        assert.deepEqual(await store.reclaim(ids), { packs: 0, bytes: 0 });
+        await store.remove(ids.slice(0, 1), make.notice("removed", { mementos: ids.slice(0, 1) }));
+        assert.deepEqual(await store.reclaim(ids), { packs: 0, bytes: 0 });
+        const [, second = ""] = ids;
+        assert.deepEqual(Buffer.from((await store.read(second))?.body ?? []), Buffer.from(batch.body));
+        await store.remove([second], make.notice("removed", { mementos: [second] }));
+        assert.deepEqual(await store.reclaim([...ids, kept.id, "no id"]), { packs: 1, bytes: batch.body.byteLength });
+        assert.deepEqual(await store.reclaim(ids), { packs: 0, bytes: 0 });
+        for (const id of ids) assert.equal((await store.read(id))?.body ?? null, null);
+        assert.notEqual((await store.read(kept.id))?.body, null);
+        assert.deepEqual(await idsOf(store, true), [...ids, kept.id]);
+        assert.deepEqual(await collect(store.check()), []);
+      },
 
-    test("keeps the log's header and order", async ({ store, make }) => {
-      const timeline = await make.timeline(store);
-      const record = timeline.next();
-      const batch = make.batch([record]);
-      await store.append(batch);
-      const { id } = record.entry;
-      await store.remove([id], make.notice("removed", { mementos: [id] }));
-      await store.reclaim([id]);
-      const [commit] = await collect(store.commits(null));
-      assert.deepEqual(Buffer.from(commit?.header ?? []), Buffer.from(batch.header));
-      assert.deepEqual({ body: commit?.body, accepted: commit?.accepted }, { body: null, accepted: [0] });
-    });
-  });
-}
+      "keeps the log's header and order": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const record = timeline.next();
+        const batch = make.batch([record]);
+        await store.append(batch);
+        const { id } = record.entry;
+        await store.remove([id], make.notice("removed", { mementos: [id] }));
+        await store.reclaim([id]);
+        const [commit] = await collect(store.commits(null));
+        assert.deepEqual(Buffer.from(commit?.header ?? []), Buffer.from(batch.header));
+        assert.deepEqual({ body: commit?.body, accepted: commit?.accepted }, { body: null, accepted: [0] });
+      },
+    },
+  },
+];

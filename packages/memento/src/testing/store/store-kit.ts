@@ -1,36 +1,36 @@
-import { testAppend } from "./append.ts";
-import { testCaretakers } from "./caretakers.ts";
-import { testClose } from "./close.ts";
-import { testCommits } from "./commits.ts";
-import { testCreate } from "./create.ts";
-import { testKeys } from "./keys.ts";
-import { StoreKitRun, type StoreKitOptions } from "./kit.ts";
-import { testLeases } from "./leases.ts";
-import { testNames } from "./names.ts";
-import { testQueryOrder } from "./query-order.ts";
-import { testQuery } from "./query.ts";
-import { testRead } from "./read.ts";
-import { testRemove } from "./remove.ts";
-import { testTimelines } from "./timelines.ts";
+import { appendTests } from "./append.ts";
+import { caretakersTests } from "./caretakers.ts";
+import { closeTests } from "./close.ts";
+import { commitsTests } from "./commits.ts";
+import { createTests } from "./create.ts";
+import { keysTests } from "./keys.ts";
+import { declareStoreTests, type StoreKitOptions } from "./kit.ts";
+import { leasesTests } from "./leases.ts";
+import { namesTests } from "./names.ts";
+import { queryOrderTests } from "./query-order.ts";
+import { queryTests } from "./query.ts";
+import { readTests } from "./read.ts";
+import { removeTests } from "./remove.ts";
+import { timelinesTests } from "./timelines.ts";
 
 /**
  * Declares the conformance kit's tests for one driver, with the functions of any test framework. Every test has a place
  * of its own. A driver that passes may be used wherever Memento takes a store.
  */
 export function testStore(options: StoreKitOptions): void {
-  const kit = new StoreKitRun(options);
-  testCreate(kit);
-  testKeys(kit);
-  testTimelines(kit);
-  testLeases(kit);
-  testAppend(kit);
-  testNames(kit);
-  testRead(kit);
-  testQuery(kit);
-  testQueryOrder(kit);
-  testRemove(kit);
-  testCommits(kit);
-  testCaretakers(kit);
-  testClose(kit);
-  kit.finish();
+  declareStoreTests(options, [
+    ...createTests,
+    ...keysTests,
+    ...timelinesTests,
+    ...leasesTests,
+    ...appendTests,
+    ...namesTests,
+    ...readTests,
+    ...queryTests,
+    ...queryOrderTests,
+    ...removeTests,
+    ...commitsTests,
+    ...caretakersTests,
+    ...closeTests,
+  ]);
 }
