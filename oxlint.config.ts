@@ -128,6 +128,8 @@ export default defineConfig({
     // `Record<never, never>` is how a definition says "none of these", and a caller may name the type of a row.
     "typescript/no-generated-empty-object-type": "off",
     "typescript/no-unnecessary-type-parameters": "off",
+    // A name that is bound only to be disposed of, or to be left out, begins with an underscore.
+    "no-underscore-dangle": "off",
     // Small closures stand where they are used.
     "unicorn/consistent-function-scoping": "off",
     // Copies of small records are how immutable values change.
