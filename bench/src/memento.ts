@@ -18,7 +18,7 @@ export async function openOurs(file: string): Promise<Ours> {
   return {
     run: async (partition, stages, onStage) => {
       const result = await memento.run(sequence(stages, onStage), { partition });
-      return (result.outputs[nameOf(stages - 1)] as StageOutput).n;
+      return ((await result.output(nameOf(stages - 1))) as StageOutput).n;
     },
     [Symbol.asyncDispose]: () => memento.close(),
   };
