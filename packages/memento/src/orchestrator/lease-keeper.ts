@@ -16,6 +16,9 @@ export interface LeaseOptions {
 /** The default time after which a silent holder may be taken over. */
 export const LEASE_DURATION_MS = 15_000;
 
+/** Renewals also carry requests, such as to pause, to the holder: nobody likes to wait for those. */
+const RENEWAL_MS_MAX = 2_000;
+
 /** A held lease, renewed in the background until released. */
 export class LeaseKeeper implements AsyncDisposable {
   /** The timeline as it stood when the lease was taken. */
@@ -61,7 +64,7 @@ export class LeaseKeeper implements AsyncDisposable {
       // Read again: a save of the old holder may have been acknowledged between the look and the new epoch.
       const taken = await vault.timeline(timeline);
       const keeper = new LeaseKeeper(vault, taken, holder, leaseDurationMs, selfCheck);
-      keeper.#stopRenewing = vault.clock.every(leaseDurationMs / 3, () => keeper.#renewInBackground());
+      keeper.#stopRenewing = vault.clock.every(Math.min(leaseDurationMs / 3, RENEWAL_MS_MAX), () => keeper.#renewInBackground());
       return keeper;
     }
     throw lockedBy(await vault.timeline(timeline));

@@ -52,7 +52,7 @@ export async function beginRestore(ports: RestorePorts, head: OpenedMemento, req
     before: head.entry.id,
     statusBefore: head.entry.status,
   };
-  const writer = await vault.writer(lease.state);
+  const writer = await vault.writer(await vault.timeline(lease.state.record.key));
   const { entry } = await writer.append({
     reason: "rollback-begin",
     status: "reverting",

@@ -97,7 +97,7 @@ function segmentOf(session: RunSession, stage: StageDefinition): FlowSegment {
   const { stages } = session.pipeline;
   let root: StageDefinition | undefined = stage;
   while (root !== undefined && root.type !== "read") {
-    const [before] = root.after;
+    const before: string | undefined = root.after[0];
     root = stages.find(({ name }) => name === before);
   }
   if (root === undefined) throw new MementoError("INVALID_PIPELINE", `Stage ${stage.name} belongs to no flow`);

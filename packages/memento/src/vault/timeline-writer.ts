@@ -91,6 +91,11 @@ export class TimelineWriter {
     return this.#directory.get(key)?.digest ?? null;
   }
 
+  /** The keys of all pieces of the last acknowledged memento. */
+  pieceKeys(): string[] {
+    return [...this.#directory.keys()];
+  }
+
   get sequence(): number {
     return this.#head?.sequence ?? 0;
   }

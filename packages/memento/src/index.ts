@@ -1,0 +1,13 @@
+export { Caretaker, type CaretakerStatistics, type ListOptions, type SaveOptions } from "./caretaker/caretaker.ts";
+export type { MementoInfo } from "./caretaker/memento-info.ts";
+export { ERROR_CATALOGUE, isMementoError, MementoError, type ErrorCode } from "./core/errors.ts";
+export type { MementoEntry, MementoReason, MementoStatus } from "./core/memento.ts";
+export { Memento, type MementoOptions } from "./memento.ts";
+export { fromEnvironment, fromFunction } from "./orchestrator/credentials/environment.ts";
+export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
+export type { RollbackPlan } from "./orchestrator/plan.ts";
+export type { RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
+export type { RunEvent } from "./orchestrator/run-event.ts";
+export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
+export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";
+export type { Damage, VerifyReport } from "./vault/verify.ts";

@@ -1,0 +1,117 @@
+import { Caretaker } from "./caretaker/caretaker.ts";
+import type { MementoEntry } from "./core/memento.ts";
+import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
+import type { TimelineState } from "./core/timeline.ts";
+import { openStore } from "./open-store.ts";
+import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
+import { pauseRun, type PauseResult } from "./orchestrator/pause.ts";
+import type { Pipeline } from "./orchestrator/pipeline.ts";
+import type { RollbackPlan } from "./orchestrator/plan.ts";
+import { planPipelineRollback, rollbackPipeline, type RollbackOptions, type RollbackPlace, type RollbackResult } from "./orchestrator/rollback.ts";
+import { pipelineAddress, pipelineHistory, runPipeline, type RunOptions, type RunResult } from "./orchestrator/runner.ts";
+import type { MementoStore } from "./store/store.ts";
+import { rawKeyRing } from "./vault/keys/key-ring.ts";
+import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
+import { Vault } from "./vault/vault.ts";
+import { verifyVault, type VerifyOptions, type VerifyReport } from "./vault/verify.ts";
+
+/** How to open a store of mementos. */
+export interface MementoOptions {
+  /**
+   * Where the key is. By default `MEMENTO_KEY`, then `MEMENTO_KEY_FILE`, then for embedded stores the file `<store>.key`,
+   * which is made together with a new store (mode 0600). `false` makes a new store without sealing.
+   */
+  readonly keys?: KeySource;
+  /** False: a place without a store is refused with NOT_A_STORE. Default true. */
+  readonly create?: boolean;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A store of mementos, open: the face of the whole library. */
+export class Memento implements AsyncDisposable {
+  readonly vault: Vault;
+  readonly #caretakers = new Map<string, Caretaker>();
+
+  private constructor(vault: Vault) {
+    this.vault = vault;
+  }
+
+  /** Opens the store that a URL names, or a store of one's own (which then belongs to this object); makes it where there is none. PORT_UNKNOWN, KEY_MISSING, KEY_WRONG, NOT_A_STORE, DAMAGED, FORMAT_UNKNOWN, IO_FAILED. */
+  static async open(place: string | MementoStore, options: MementoOptions = {}): Promise<Memento> {
+    const { create = true, clock = systemClock, random = systemRandom, environment = process.env } = options;
+    const { store, keyFile } = typeof place === "string" ? await openStore(place) : { store: place, keyFile: null };
+    try {
+      const meta = await store.meta();
+      const inMemory = store.supports.sharedBy === "process" && options.keys === undefined;
+      const keys =
+        meta?.sealed === false
+          ? null
+          : inMemory
+            ? rawKeyRing([random.bytes(32)], random)
+            : await resolveKeys(options.keys, { environment, besideStore: keyFile, mayCreate: create && meta === null });
+      return new Memento(await Vault.open(store, { keys, clock, random, create }));
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  /** A named collection of mementos; made when it first saves. NAME_INVALID. */
+  caretaker(name: string): Caretaker {
+    const caretaker = this.#caretakers.get(name) ?? new Caretaker(this.vault, name);
+    this.#caretakers.set(name, caretaker);
+    return caretaker;
+  }
+
+  /** Runs a pipeline from where it stands; see `runPipeline`. */
+  async run(pipeline: Pipeline, options: RunOptions = {}): Promise<RunResult> {
+    return await runPipeline(this.vault, pipeline, options);
+  }
+
+  /** Says what a rollback to a memento would do; see `planPipelineRollback`. */
+  async plan(pipeline: Pipeline, target: string, place: RollbackPlace = {}): Promise<RollbackPlan> {
+    return await planPipelineRollback(this.vault, pipeline, target, place);
+  }
+
+  /** Rolls a pipeline and its data back by a plan that was looked at; see `rollbackPipeline`. */
+  async rollback(pipeline: Pipeline, target: string, options: RollbackOptions): Promise<RollbackResult> {
+    return await rollbackPipeline(this.vault, pipeline, target, options);
+  }
+
+  /** Starts a timeline of its own from a memento; see `forkPipeline`. */
+  async fork(memento: string, options: ForkOptions): Promise<ForkResult> {
+    return await forkPipeline(this.vault, memento, options);
+  }
+
+  /** Asks a live run to pause, or marks an interrupted one; see `pauseRun`. */
+  async pause(run: string): Promise<PauseResult> {
+    return await pauseRun(this.vault, run);
+  }
+
+  /** The mementos of a pipeline's timeline, newest first; empty when it has never run. */
+  async *history(pipeline: Pick<Pipeline, "name">, place: RollbackPlace = {}): AsyncGenerator<MementoEntry> {
+    const state = await this.vault.findTimeline(pipelineAddress(pipeline, place));
+    if (state !== null) yield* pipelineHistory(this.vault, state.record.key);
+  }
+
+  /** All timelines, of one caretaker where given, each verified. */
+  async *timelines(caretaker: string | null = null): AsyncGenerator<TimelineState> {
+    for await (const state of this.vault.store.timelines(caretaker)) yield this.vault.verified(state);
+  }
+
+  /** Reads every byte of the store and says what is damaged, what depends on it, and the nearest good memento; see `verifyVault`. */
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return await verifyVault(this.vault, options);
+  }
+
+  /** Waits for saves under way and releases the store; may be called again. */
+  async close(): Promise<void> {
+    await this.vault.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
