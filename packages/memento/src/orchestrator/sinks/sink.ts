@@ -30,6 +30,8 @@ export interface SinkWrite {
   readonly epoch: number;
   /** `timeline:generation:stage:batch`; a token that the sink has taken writes nothing again. */
   readonly token: string;
+  /** Source records that this write stands for, where the caller knows; summed up when the write is taken back. */
+  readonly records?: number;
 }
 
 /** What a write did. */
@@ -68,6 +70,8 @@ export interface SinkInspection {
 export interface SinkReverted {
   readonly removed: number;
   readonly restored: number;
+  /** The source records of the writes that were taken back. */
+  readonly records: number;
   readonly kept: readonly ForeignChange[];
   /** The mark that now names the reverted data: a new one, so that the revert can itself be reverted. */
   readonly mark: SinkMark;
