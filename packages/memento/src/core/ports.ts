@@ -45,5 +45,18 @@ export const systemClock: Clock = {
   },
 };
 
-/** The machine's own source of randomness. */
-export const systemRandom: Random = { bytes: (count) => randomBytes(count) };
+const POOL_BYTES = 4_096;
+let pool = Buffer.alloc(0);
+
+/** The machine's own source of randomness, fetched in pools: one call to the kernel for each few bytes costs more than sealing them. */
+export const systemRandom: Random = {
+  bytes: (count) => {
+    if (count > POOL_BYTES) return randomBytes(count);
+    if (pool.length < count) pool = randomBytes(POOL_BYTES);
+    const taken = Uint8Array.from(pool.subarray(0, count));
+    // What was handed out is never kept: keys are among it.
+    pool.fill(0, 0, count);
+    pool = pool.subarray(count);
+    return taken;
+  },
+};

@@ -75,9 +75,9 @@ export async function finishRestore(ports: RestorePorts, head: OpenedMemento | n
   const request = { pipeline, params: now.run?.params ?? {}, timeline: head.entry.timeline, clock: vault.clock, signal: lease.signal };
   const resources = opened ?? (await openResources(request));
   try {
-    const then = await readSnapshot(target);
-    const { evidence, sinks } = await revertSinks(ports, resources, { now, then, restore: now.restore, generation: head.entry.generation + 1 });
-    const restored = await appendRestored(ports, { head, target, now, then, evidence, sinks });
+    const goal = await readSnapshot(target);
+    const { evidence, sinks } = await revertSinks(ports, resources, { now, goal, restore: now.restore, generation: head.entry.generation + 1 });
+    const restored = await appendRestored(ports, { head, target, now, goal, evidence, sinks });
     await verifySinks(resources, restored);
     listener({ type: "restore-finished", target: target.entry.id, memento: restored.entry.id });
     return restored;
@@ -88,21 +88,21 @@ export async function finishRestore(ports: RestorePorts, head: OpenedMemento | n
 
 interface RevertInput {
   readonly now: PipelineSnapshot;
-  readonly then: PipelineSnapshot;
+  readonly goal: PipelineSnapshot;
   readonly restore: RestoreRecord;
   readonly generation: number;
 }
 
 async function revertSinks(ports: RestorePorts, resources: Resources, input: RevertInput): Promise<{ evidence: SinkEvidence[]; sinks: Map<string, SinkRecord> }> {
   const { lease } = ports;
-  const { restore, then, now, generation } = input;
+  const { restore, goal, now, generation } = input;
   for (const sink of resources.sinks.values()) await sink.fence(lease.epoch);
   const evidence: SinkEvidence[] = [];
   const sinks = new Map<string, SinkRecord>();
   for (const [name, sink] of resources.sinks) {
     const place = sink.describe();
-    const before = then.sinks.get(name)?.marks[place] ?? null;
-    const batches = Math.max(now.sinks.get(name)?.batches ?? 0, then.sinks.get(name)?.batches ?? 0);
+    const before = goal.sinks.get(name)?.marks[place] ?? null;
+    const batches = Math.max(now.sinks.get(name)?.batches ?? 0, goal.sinks.get(name)?.batches ?? 0);
     if (sink.supports.revert === "none") {
       evidence.push({ name, verdict: "not revertible", removed: 0, restored: 0, kept: [] });
       sinks.set(name, { batches, marks: { ...now.sinks.get(name)?.marks } });
@@ -120,7 +120,7 @@ interface RestoredInput {
   readonly head: OpenedMemento;
   readonly target: OpenedMemento;
   readonly now: PipelineSnapshot;
-  readonly then: PipelineSnapshot;
+  readonly goal: PipelineSnapshot;
   readonly evidence: readonly SinkEvidence[];
   readonly sinks: ReadonlyMap<string, SinkRecord>;
 }
@@ -128,11 +128,11 @@ interface RestoredInput {
 /** Appends the target's state as the new head, one generation on: its tokens are new ones. */
 async function appendRestored(ports: RestorePorts, input: RestoredInput): Promise<OpenedMemento> {
   const { vault, lease } = ports;
-  const { head, target, now, then, evidence, sinks } = input;
+  const { head, target, now, goal, evidence, sinks } = input;
   const writer = await vault.writer(await vault.timeline(lease.state.record.key));
   const { entry } = await writer.append({
     reason: "rollback",
-    status: statusAfter(target, then),
+    status: statusAfter(target, goal),
     generation: head.entry.generation + 1,
     ground: target,
     ...runFields(target),
@@ -146,10 +146,10 @@ async function appendRestored(ports: RestorePorts, input: RestoredInput): Promis
 }
 
 /** A run that was under way at the target is one to be resumed; what was done stays done. */
-function statusAfter(target: OpenedMemento, then: PipelineSnapshot): MementoStatus {
+function statusAfter(target: OpenedMemento, goal: PipelineSnapshot): MementoStatus {
   const { status } = target.entry;
   if (status === "running" || status === "failed") return "interrupted";
-  return status === "reverting" ? ((then.restore?.statusBefore as MementoStatus | undefined) ?? "interrupted") : status;
+  return status === "reverting" ? ((goal.restore?.statusBefore as MementoStatus | undefined) ?? "interrupted") : status;
 }
 
 function runFields(memento: OpenedMemento): { run?: string; version?: string; stage?: string; stageIndex?: number } {

@@ -1,10 +1,12 @@
-import { sha256OfJson } from "../core/digest.ts";
+import { sha256, sha256OfJson } from "../core/digest.ts";
 import type { Json } from "../core/json.ts";
 import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
 import type { Clock } from "../core/ports.ts";
 import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
+import { encodeValue } from "../vault/codec.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Pipeline } from "./pipeline.ts";
+import { Redaction } from "./redaction.ts";
 import type { Resources } from "./resources.ts";
 import type { RunListener } from "./run-event.ts";
 import { PIECE, type PipelineSnapshot, type ProgressRecord, type RunRecord, type SinkRecord } from "./run-state.ts";
@@ -50,9 +52,13 @@ export class RunSession {
   readonly generation: number;
   readonly clock: Clock;
   readonly emit: RunListener;
+  readonly redaction: Redaction;
   readonly state: Record<string, unknown>;
   readonly completed: Set<string>;
+  /** Stages that are not done. */
+  readonly remaining: Set<string>;
   progress: ProgressRecord | null;
+  readonly #stageIndexes: ReadonlyMap<string, number>;
   readonly #writer: TimelineWriter;
   readonly #offsets: Map<string, SourceOffsets>;
   readonly #sinks: Map<string, SinkRecord>;
@@ -70,8 +76,12 @@ export class RunSession {
     this.generation = parts.generation;
     this.clock = parts.clock;
     this.emit = parts.listener;
+    this.redaction = new Redaction(parts.resources.credentials);
     this.state = snapshot.state;
     this.completed = snapshot.completed;
+    this.remaining = new Set(parts.pipeline.stages.map(({ name }) => name));
+    for (const name of snapshot.completed) this.remaining.delete(name);
+    this.#stageIndexes = new Map(parts.pipeline.stages.map(({ name }, index) => [name, index]));
     this.progress = snapshot.progress;
     this.#writer = parts.writer;
     this.#offsets = snapshot.offsets;
@@ -115,7 +125,19 @@ export class RunSession {
   /** Keeps a stage's output for the next memento, where the policy wants none now. */
   keepOutput(stage: StageDefinition, value: unknown): void {
     this.#dirty.set(PIECE.output + stage.name, value);
-    this.completed.add(stage.name);
+    this.#done(stage);
+  }
+
+  /** A stage's place in the pipeline, from 0. */
+  indexOf(stage: StageDefinition): number {
+    return this.#stageIndexes.get(stage.name) ?? -1;
+  }
+
+  /** Forgets which stages were done: a new run begins. */
+  restart(): void {
+    this.completed.clear();
+    for (const { name } of this.pipeline.stages) this.remaining.add(name);
+    this.progress = null;
   }
 
   /** The digest of a done stage's output, as the timeline has it. */
@@ -147,10 +169,15 @@ export class RunSession {
       this.#savedStateKeys = Object.keys(this.state);
       this.#progressSaved = this.progress !== null;
     }
-    if (stage !== undefined && ended) this.completed.add(stage.name);
+    if (stage !== undefined && ended) this.#done(stage);
     this.#savedAtMs = this.clock.monotonic();
     this.emit({ type: "saved", entry: saved.entry });
     return saved.entry;
+  }
+
+  #done(stage: StageDefinition): void {
+    this.completed.add(stage.name);
+    this.remaining.delete(stage.name);
   }
 
   async #append(save: SessionSave, pieces: ReadonlyMap<string, unknown>, drop: readonly string[]): Promise<SavedMemento> {
@@ -162,7 +189,7 @@ export class RunSession {
       run: this.run.id,
       version: this.pipeline.version,
       resumeCount: this.run.resumeCount,
-      ...(stage === undefined ? {} : { stage: stage.name, stageIndex: this.pipeline.stages.indexOf(stage) }),
+      ...(stage === undefined ? {} : { stage: stage.name, stageIndex: this.indexOf(stage) }),
       ...(save.name === undefined ? {} : { name: save.name }),
       labels: save.labels ?? {},
       fields: { ...save.fields },
@@ -182,12 +209,15 @@ export class RunSession {
   }
 }
 
-/** Where a task's input came from: one digest over the parameters and the outputs it was given. */
-export function inputDigest(params: unknown, outputs: readonly (readonly [string, string])[]): string {
-  return sha256OfJson([outputs.length === 0 ? jsonOf(params) : null, outputs as Json]);
+/** Where a task's input came from: one digest over the outputs it was given, or over the parameters where it was given none. */
+export function inputDigest(run: RunRecord, outputs: readonly (readonly [string, string])[]): string {
+  return sha256OfJson(outputs.length === 0 ? paramsDigest(run) : (outputs as Json));
 }
 
-/** Parameters may hold dates and big integers; for a digest their text is enough. */
-function jsonOf(value: unknown): Json {
-  return JSON.parse(JSON.stringify(value, (_key, item: unknown) => (typeof item === "bigint" ? item.toString() : item)) ?? "null") as Json;
+const paramsDigests = new WeakMap<RunRecord, string>();
+
+function paramsDigest(run: RunRecord): string {
+  const digest = paramsDigests.get(run) ?? sha256(encodeValue(run.params, "params").bytes);
+  paramsDigests.set(run, digest);
+  return digest;
 }

@@ -31,7 +31,7 @@ export async function runStages(session: RunSession, ports: StagesPorts): Promis
       if (session.completed.has(stage.name)) continue;
       current = stage;
       await stopBetweenStages(session, stop, stage);
-      session.emit({ type: "stage-started", stage: stage.name, index: session.pipeline.stages.indexOf(stage), of: session.pipeline.stages.length });
+      session.emit({ type: "stage-started", stage: stage.name, index: session.indexOf(stage), of: session.pipeline.stages.length });
       if (stage.type === "task") await runTask(session, stage, stop, outputs);
       else await runSegment(session, segmentOf(session, stage), stop, outputs);
     }
@@ -78,7 +78,7 @@ async function complete(
   provenance: Readonly<Record<string, string | null>>,
 ): Promise<void> {
   const { stages } = session.pipeline;
-  const last = stages.every(({ name }) => name === stage.name || session.completed.has(name));
+  const last = session.remaining.size === 1 && session.remaining.has(stage.name);
   if (stage.type === "task") session.progress = null;
   outputs.set(stage.name, value);
   if (last || wantsMemento(stage.checkpoint ?? session.pipeline.checkpoint)) {
@@ -86,7 +86,7 @@ async function complete(
   } else {
     session.keepOutput(stage, value);
   }
-  session.emit({ type: "stage-completed", stage: stage.name, index: stages.indexOf(stage), of: stages.length, records });
+  session.emit({ type: "stage-completed", stage: stage.name, index: session.indexOf(stage), of: stages.length, records });
 }
 
 const wantsMemento = (policy: CheckpointPolicy): boolean => policy !== "manual" && policy !== "off";
@@ -121,12 +121,13 @@ async function fail(session: RunSession, stage: StageDefinition | undefined, sto
     await session.save({ reason: kind, status: kind === "pause" ? "paused" : "interrupted", unchanged: true, ...where });
     return { status: kind === "pause" ? "paused" : "interrupted" };
   }
-  const text = error instanceof Error ? error.message : String(error);
+  // What user code throws may hold a credential: a driver's message often quotes its connection string.
+  const text = session.redaction.text(error instanceof Error ? error.message : String(error));
   const kept = { name: error instanceof Error ? error.name : "Error", message: text, code: isMementoError(error) ? error.code : null };
   await session.save({ reason: "failure", status: "failed", unchanged: true, fields: { error: kept }, ...where });
   if (isMementoError(error)) throw error;
   throw new MementoError("STAGE_FAILED", `Stage ${stage?.name ?? "?"} of pipeline ${session.pipeline.name} failed: ${text}`, {
-    cause: error,
+    cause: session.redaction.error(error),
     details: { stage: stage?.name ?? null, run: session.run.id },
   });
 }
@@ -166,7 +167,7 @@ class StageOutputs {
   }
 
   digestOf(stage: StageDefinition): string {
-    return inputDigest(this.#session.run.params, stage.after.map((name) => [name, this.#session.outputDigest(name) ?? ""] as const));
+    return inputDigest(this.#session.run, stage.after.map((name) => [name, this.#session.outputDigest(name) ?? ""] as const));
   }
 
   async #output(stage: string): Promise<unknown> {

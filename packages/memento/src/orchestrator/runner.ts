@@ -80,22 +80,22 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   // Parameters are judged before anything is made or held: a bad call leaves no trace.
   const params = options.params === undefined ? null : { value: await parseParams(pipeline, options.params) };
   if (options.key !== undefined) checkName("The key", options.key);
-  const { record } = await vault.ensureTimeline(address, "pipeline");
-  await using lease = await LeaseKeeper.acquire(vault, record.key, options);
+  const { record: timeline } = await vault.ensureTimeline(address, "pipeline");
+  await using lease = await LeaseKeeper.acquire(vault, timeline.key, options);
   const listener = options.onEvent ?? (() => undefined);
   const head = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
   const snapshot = await readSnapshot(head);
-  const done = await findDone(vault, record.key, options.key, snapshot, head);
+  const done = await findDone(vault, timeline.key, options.key, snapshot, head);
   if (done !== null) return resultOf({ vault, lease, done, snapshot });
   const pending = pendingRun(snapshot, head, options, pipeline, params);
   const run = pending ?? (await newRun(vault, pipeline, options, params));
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, lease.signal, ...(options.signal === undefined ? [] : [options.signal])]);
-  await using resources = await openResources({ pipeline, params: run.params, timeline: record.key, clock: vault.clock, signal: lease.signal });
+  await using resources = await openResources({ pipeline, params: run.params, timeline: timeline.key, clock: vault.clock, signal: lease.signal });
   const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
   const session = new RunSession({
     pipeline,
-    writer: await vault.writer(lease.state.head?.id === head?.entry.id ? lease.state : await vault.timeline(record.key)),
+    writer: await vault.writer(lease.state.head?.id === head?.entry.id ? lease.state : await vault.timeline(timeline.key)),
     lease,
     resources,
     snapshot,
@@ -107,9 +107,9 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   for (const [name, record] of reverted.marks) session.setSink(name, record);
   const skipped = pending === null ? [] : [...snapshot.completed];
   if (pending === null) await startRun(session, snapshot, resources);
-  else listener({ type: "run-resumed", run: run.id, timeline: record.key, from: head?.entry.id ?? "", skipped, stage: snapshot.progress?.stage ?? null });
+  else listener({ type: "run-resumed", run: run.id, timeline: timeline.key, from: head?.entry.id ?? "", skipped, stage: snapshot.progress?.stage ?? null });
   const outcome = await runStages(session, { vault, signal, request: () => lease.request });
-  if (outcome.status === "completed") await trimSinks(vault, record.key, resources);
+  if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
   return { ...resultOf({ vault, lease, outcome, run, session }), resumed: pending !== null, skipped, recordsReadAgain: reverted.records };
 }
 
@@ -169,8 +169,7 @@ async function findDone(vault: Vault, timeline: string, key: string | undefined,
 /** A new run's first memento: it says what runs, and drops what the run before left of its stages. */
 async function startRun(session: RunSession, snapshot: PipelineSnapshot, resources: Resources): Promise<void> {
   const old = [...snapshot.completed].map((stage) => PIECE.output + stage);
-  session.completed.clear();
-  session.progress = null;
+  session.restart();
   session.emit({ type: "run-started", run: session.run.id, timeline: session.timeline });
   await session.save({
     reason: "start",

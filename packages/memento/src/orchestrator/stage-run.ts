@@ -93,7 +93,7 @@ export class StageRun {
       checkpoint: async (options = {}) => await this.#checkpoint(options),
       read: (source) => this.read(source),
       write: async (sink, rows) => await this.write(stage, sink, rows),
-      log: (message, fields: Readonly<Record<string, Json>> = {}) => session.emit({ type: "log", stage: stage.name, message, fields }),
+      log: (message, fields: Readonly<Record<string, Json>> = {}) => session.emit({ type: "log", stage: stage.name, message: session.redaction.text(message), fields: session.redaction.json(fields) }),
     };
   }
 

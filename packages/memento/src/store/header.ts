@@ -62,10 +62,43 @@ export function decodeHeader(bytes: Uint8Array, where: string): CommitHeader {
       details: { version: header.v },
     });
   }
-  const candidate = header as Partial<PackHeader> & Partial<NoticeHeader>;
-  const sound = candidate.type === "pack" ? Array.isArray(candidate.entries) : typeof candidate.notice === "object";
+  const sound = "type" in header && (header.type === "pack" ? hasPackShape(header) : header.type === "notice" && hasNoticeShape(header));
   if (!sound) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
   return header as CommitHeader;
+}
+
+// The shape is checked before the seal is: what is read here may be anything, and must end as DAMAGED, never as a TypeError.
+function hasPackShape(header: object): boolean {
+  const { suite, dataKey, nonce, sections, entries } = header as Partial<Record<keyof PackHeader, unknown>>;
+  return (
+    (suite === "S256" ? dataKey === null : suite === "A256GCM" && typeof dataKey === "string") &&
+    typeof nonce === "string" &&
+    Array.isArray(sections) &&
+    sections.length > 0 &&
+    sections.every(isSection) &&
+    Array.isArray(entries) &&
+    entries.every(isEntry)
+  );
+}
+
+function isSection(section: unknown): boolean {
+  if (typeof section !== "object" || section === null) return false;
+  const { codec, plainBytes, sealedBytes } = section as Partial<Record<keyof PackSection, unknown>>;
+  return (codec === "zstd" || codec === "none") && Number.isSafeInteger(plainBytes) && Number.isSafeInteger(sealedBytes) && Number(sealedBytes) >= 0;
+}
+
+function isEntry(entry: unknown): boolean {
+  if (typeof entry !== "object" || entry === null) return false;
+  const { id, timeline, sequence, caretaker, labels, metadata, sizes } = entry as Partial<Record<keyof MementoEntry, unknown>>;
+  const texts = [id, timeline, caretaker].every((field) => typeof field === "string");
+  return texts && Number.isSafeInteger(sequence) && [labels, metadata, sizes].every((field) => typeof field === "object" && field !== null);
+}
+
+function hasNoticeShape(header: object): boolean {
+  const { notice, check } = header as Partial<Record<keyof NoticeHeader, unknown>>;
+  if (typeof notice !== "object" || notice === null || typeof check !== "string") return false;
+  const { kind, caretaker, mementos, at } = notice as Partial<Record<keyof Notice, unknown>>;
+  return [kind, caretaker, at].every((field) => typeof field === "string") && Array.isArray(mementos);
 }
 
 /** The header of a pack; throws DAMAGED when it is another kind of commit. */

@@ -136,11 +136,10 @@ function unescapeValue(value: unknown): unknown {
 }
 
 function unescapeArray(array: readonly unknown[]): unknown[] {
-  const result = Array.from<unknown>({ length: array.length });
-  for (const [index, item] of array.entries()) {
-    if (isHole(item)) delete result[index];
-    else result[index] = unescapeValue(item);
-  }
+  // A fresh array is all holes: those stay where a hole was written.
+  const result: unknown[] = [];
+  result.length = array.length;
+  for (const [index, item] of array.entries()) if (!isHole(item)) result[index] = unescapeValue(item);
   return result;
 }
 

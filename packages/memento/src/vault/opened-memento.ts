@@ -61,6 +61,6 @@ export class OpenedMemento {
   /** SHA-256 over every piece by key and digest: equal content has an equal one, wherever and whenever it was saved. */
   contentDigest(): string {
     const pieces = [...this.directory.entries()].map(([key, ref]) => [key, ref.encoding, ref.digest]);
-    return sha256(canonicalJson(pieces.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1))));
+    return sha256(canonicalJson(pieces.toSorted(([a = ""], [b = ""]) => (a < b ? -1 : 1))));
   }
 }

@@ -193,7 +193,7 @@ class VerifyWalk {
     if (place === undefined) return null;
     const good = [...this.#live.values()].filter((entry) => entry.timeline === place.timeline && !bad.has(entry.id));
     const distance = (entry: MementoEntry): number => Math.abs(entry.sequence - place.sequence) + (entry.sequence > place.sequence ? 0.5 : 0);
-    return good.sort((a, b) => distance(a) - distance(b))[0]?.id ?? null;
+    return good.toSorted((a, b) => distance(a) - distance(b))[0]?.id ?? null;
   }
 
   async #guard(what: string, mementos: readonly string[], work: () => Promise<void>): Promise<void> {

@@ -1,0 +1,48 @@
+import type { Json } from "../core/json.ts";
+import type { Credential } from "./credentials/provider.ts";
+
+/** What stands in a text in place of a secret. */
+const REDACTED = "***";
+/** Shorter values would blank out ordinary words. */
+const SECRET_CHARACTERS_MIN = 4;
+
+/** Takes the credentials of a run out of texts that leave it: error messages and log lines. */
+export class Redaction {
+  readonly #needles: readonly string[];
+
+  constructor(credentials: Readonly<Record<string, Credential>>) {
+    const values = Object.values(credentials)
+      .map(({ value }) => value)
+      .filter((value) => value.length >= SECRET_CHARACTERS_MIN);
+    // Longest first, so that an encoded form is not left half behind.
+    this.#needles = [...new Set(values.flatMap(spellings))].toSorted((a, b) => b.length - a.length);
+  }
+
+  text(text: string): string {
+    let clean = text;
+    for (const needle of this.#needles) clean = clean.replaceAll(needle, REDACTED);
+    return clean;
+  }
+
+  /** The error itself when it holds no secret; otherwise a copy of its name, message and stack without it. */
+  error(error: unknown): unknown {
+    if (!(error instanceof Error)) return typeof error === "string" ? this.text(error) : error;
+    const [message, stack] = [this.text(error.message), this.text(error.stack ?? "")];
+    if (message === error.message && stack === (error.stack ?? "") && error.cause === undefined) return error;
+    const clean = new Error(message, error.cause === undefined ? undefined : { cause: this.error(error.cause) });
+    clean.name = error.name;
+    clean.stack = stack;
+    return clean;
+  }
+
+  json<Value extends Json>(value: Value): Value {
+    if (this.#needles.length === 0) return value;
+    return JSON.parse(JSON.stringify(value), (_key, item: unknown) => (typeof item === "string" ? this.text(item) : item)) as Value;
+  }
+}
+
+/** A secret as it is, and as it comes back out of common encodings. */
+function spellings(value: string): string[] {
+  const bytes = Buffer.from(value, "utf8");
+  return [value, encodeURIComponent(value), bytes.toString("base64"), bytes.toString("base64url"), bytes.toString("hex"), JSON.stringify(value).slice(1, -1)];
+}
