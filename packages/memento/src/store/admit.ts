@@ -46,7 +46,7 @@ export function checkBatch(
   store: { readonly sealed: boolean; readonly bodyBytesMax: number },
 ): PackHeader {
   const header = decodePackHeader(batch.header, "the batch");
-  if (store.sealed && (header.suite !== "A256GCM" || header.dataKey === null)) {
+  if (store.sealed && header.suite !== "A256GCM") {
     throw new MementoError("PLAINTEXT_REFUSED", "The pack is not sealed, and this store takes sealed ones only");
   }
   if (batch.body.byteLength > store.bodyBytesMax) {

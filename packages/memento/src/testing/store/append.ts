@@ -148,8 +148,6 @@ export const appendTests: readonly StoreTestGroup[] = [
         await store.create(make.meta(true), make.key("integrity"));
         const timeline = await make.timeline(store);
         await expectCode("PLAINTEXT_REFUSED", () => store.append(make.batch([timeline.record()])));
-        const unkeyed = make.batch([timeline.record()], { suite: "A256GCM" });
-        await expectCode("PLAINTEXT_REFUSED", () => store.append(unkeyed));
         await expectUntouched(store, []);
         const dataKey = make.key("data");
         expectAppended(await store.append(make.batch([timeline.next()], { suite: "A256GCM", dataKey })));

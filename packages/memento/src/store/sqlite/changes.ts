@@ -1,0 +1,104 @@
+import { parseMementoId } from "../../core/ids.ts";
+import { admit } from "../admit.ts";
+import { decodeHeader } from "../header.ts";
+import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
+import { damagedRow } from "./failure.ts";
+import { acceptedSlots, readSlot } from "./log.ts";
+import { bytesOf, headOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
+import type { Statements } from "./statements.ts";
+
+/** Appends a batch, inside the caller's transaction. Three tables are written for a record without a name. */
+export function appendBatch(statements: Statements, batch: AppendBatch): readonly AppendResult[] {
+  const { results, accepted, heads, names } = admit(batch, {
+    timeline: (key) => {
+      const row = statements.standing.get(key);
+      return row === undefined ? null : { head: headOf(row), epoch: numberOf(row, "lease_epoch") };
+    },
+    holder: (caretaker, name) => {
+      const row = statements.named.get(caretaker, name);
+      return row === undefined ? null : textOf(row, "memento");
+    },
+  });
+  if (accepted.length === 0) return results;
+  if (batch.dataKey !== null) statements.insertKey.run(...keyValues(batch.dataKey));
+  const commit = statements.insertCommit.run(batch.header, batch.body).lastInsertRowid;
+  for (const slot of accepted) {
+    const record = batch.records[slot];
+    if (record === undefined) continue;
+    const { id, timeline, sequence } = record.entry;
+    statements.insertMemento.run(timeline, sequence, id.slice(id.lastIndexOf("-") + 1), commit, slot);
+  }
+  for (const [timeline, { id, sequence, check }] of heads) statements.moveHead.run(sequence, id, check, timeline);
+  for (const { caretaker, name, id } of names) statements.moveName.run(caretaker, name, id);
+  return results;
+}
+
+/** Logs a notice, and gives the number of its commit. */
+export function logNotice(statements: Statements, notice: Uint8Array, removals: number | null = null): number {
+  const commit = Number(statements.insertNotice.run(notice, removals).lastInsertRowid);
+  statements.noticeLogged.run(commit);
+  return commit;
+}
+
+/** Removes what lives of `ids`, with its names and a notice; nothing at all when none does. */
+export function removeMementos(statements: Statements, ids: readonly string[], notice: Uint8Array): readonly string[] {
+  const live = [...new Set(ids)].flatMap((id) => {
+    const place = parseMementoId(id);
+    const slot = place && readSlot(statements, place.timeline, place.sequence);
+    const lives = slot && slot.removedBy === 0 && id.endsWith(`-${slot.nonce}`);
+    return lives ? [{ id, ...place, ...slot }] : [];
+  });
+  if (live.length === 0) return [];
+  const removedBy = logNotice(statements, notice, live.length);
+  for (const { id, timeline, sequence, commit, slot } of live) {
+    statements.markRemoved.run(removedBy, timeline, sequence);
+    const row = statements.commitById.get(commit);
+    if (row === undefined) throw damagedRow(`Commit ${commit}, which holds memento ${id}, is missing`);
+    const header = decodeHeader(bytesOf(row, "header"), `commit ${commit}`);
+    const entry = header.type === "pack" ? header.entries[slot] : undefined;
+    if (entry?.name !== undefined) statements.freeName.run(entry.caretaker, entry.name, id);
+  }
+  return live.map(({ id }) => id);
+}
+
+/** Drops the bodies of those packs of `ids` in which nothing lives any more. */
+export function reclaimPacks(statements: Statements, ids: readonly string[]): { packs: number; bytes: number } {
+  const commits = new Set<number>();
+  for (const id of ids) {
+    const place = parseMementoId(id);
+    const slot = place && readSlot(statements, place.timeline, place.sequence);
+    if (slot && id.endsWith(`-${slot.nonce}`)) commits.add(slot.commit);
+  }
+  let packs = 0;
+  let bytes = 0;
+  for (const commit of commits) {
+    const row = statements.commitById.get(commit);
+    const bodyBytes = row && nullable(row, "body_bytes", numberOf);
+    if (row === undefined || bodyBytes === null || bodyBytes === undefined) continue;
+    const slots = acceptedSlots(statements, commit, decodeHeader(bytesOf(row, "header"), `commit ${commit}`));
+    if (slots.some(({ slot }) => slot.removedBy === 0)) continue;
+    statements.dropBody.run(commit);
+    packs += 1;
+    bytes += bodyBytes;
+  }
+  return { packs, bytes };
+}
+
+/** Stores a caretaker's next version with its notice; false, and nothing, when it is not the next one. */
+export function saveCaretaker(statements: Statements, record: CaretakerRecord, notice: Uint8Array): boolean {
+  const row = statements.caretaker.get(record.name);
+  const version = row === undefined ? 0 : numberOf(row, "version");
+  if (version !== record.version - 1) return false;
+  statements.saveCaretaker.run(record.name, record.created, record.version, record.policy, record.check);
+  logNotice(statements, notice);
+  return true;
+}
+
+/** Removes a caretaker with a notice; false, and nothing, when it is not there or something of it lives. */
+export function removeCaretaker(statements: Statements, name: string, notice: Uint8Array): boolean {
+  if (statements.caretaker.get(name) === undefined) return false;
+  if (numberOf(statements.hasLive.get(name) ?? {}, "live") !== 0) return false;
+  statements.removeCaretaker.run(name);
+  logNotice(statements, notice);
+  return true;
+}

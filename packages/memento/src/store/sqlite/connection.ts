@@ -1,0 +1,146 @@
+import type { DatabaseSync } from "node:sqlite";
+
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import { failureOf } from "./failure.ts";
+import { migrate, schemaVersion } from "./schema.ts";
+import { prepareStatements, type Statements } from "./statements.ts";
+
+/** Below this a lock is waited for inside SQLite; above it the event loop goes on meanwhile. */
+const SYNCHRONOUS_WAIT_MS = 5;
+const PAUSE_MS_MAX = 20;
+
+/** How a connection waits. */
+export interface ConnectionOptions {
+  readonly path: string;
+  /** LOCKED is thrown once another process has held the lock for this long. */
+  readonly lockTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * One connection to a store's database. Every piece of work is synchronous, so that no transaction is ever open while
+ * the event loop turns; waiting for another process's lock is not.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #database: DatabaseSync;
+  readonly #statements: Statements;
+
+  private constructor(options: ConnectionOptions, database: DatabaseSync) {
+    this.#options = options;
+    this.#database = database;
+    this.#statements = prepareStatements(database);
+  }
+
+  /** Opens a database that has a store's tables; null for one that has none at all. */
+  static async open(options: ConnectionOptions): Promise<Connection | null> {
+    return await waitForLock(options, () => {
+      const database = openDatabase(options.path);
+      try {
+        if (schemaVersion(database, options.path) > 0) return new Connection(options, database);
+        database.close();
+        return null;
+      } catch (error) {
+        database.close();
+        throw error;
+      }
+    });
+  }
+
+  /** Opens a database and makes the tables that it lacks. `first` is part of the same transaction. */
+  static async create(options: ConnectionOptions, first: (statements: Statements) => void): Promise<Connection> {
+    return await waitForLock(options, () => {
+      const database = openDatabase(options.path);
+      try {
+        transact(database, () => {
+          migrate(database, options.path);
+          first(prepareStatements(database));
+        });
+        return new Connection(options, database);
+      } catch (error) {
+        database.close();
+        throw error;
+      }
+    });
+  }
+
+  /** Does something that only reads. */
+  async read<T>(work: (statements: Statements) => T): Promise<T> {
+    return await waitForLock(this.#options, () => work(this.#statements));
+  }
+
+  /** Does something in one transaction that no other writer is in; all of it is done, or nothing. */
+  async write<T>(work: (statements: Statements) => T): Promise<T> {
+    return await waitForLock(this.#options, () => {
+      this.#statements.begin.run();
+      try {
+        const result = work(this.#statements);
+        this.#statements.commit.run();
+        return result;
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
+  /** What SQLite itself finds wrong with its pages, tables and indexes; empty when all is well. */
+  async integrityProblems(): Promise<readonly string[]> {
+    return await waitForLock(this.#options, () => {
+      const rows = this.#database.prepare("PRAGMA integrity_check").all();
+      return rows.map((row) => String(row["integrity_check"])).filter((text) => text !== "ok");
+    });
+  }
+
+  /** Moves everything into the one file, as far as other processes let it, and closes. */
+  close(): void {
+    try {
+      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      // A checkpoint that must wait for others is theirs to make; the log keeps everything until then.
+      const failure = failureOf(error, this.#options.path);
+      if (failure.code !== "LOCKED") throw failure;
+    } finally {
+      this.#database.close();
+    }
+  }
+}
+
+function openDatabase(path: string): DatabaseSync {
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  if (sqlite === undefined) throw new MementoError("NODE_TOO_OLD", "This Node.js has no SQLite of its own");
+  const database = new sqlite.DatabaseSync(path, { timeout: SYNCHRONOUS_WAIT_MS });
+  try {
+    // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function transact(database: DatabaseSync, work: () => void): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    work();
+    database.exec("COMMIT");
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+async function waitForLock<T>({ path, lockTimeoutMs, clock }: ConnectionOptions, work: () => T): Promise<T> {
+  const deadline = clock.monotonic() + lockTimeoutMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
+    try {
+      return work();
+    } catch (error) {
+      const failure = failureOf(error, path);
+      if (!isMementoError(failure, "LOCKED") || clock.monotonic() >= deadline) throw failure;
+    }
+    await clock.sleep(pauseMs);
+  }
+}

@@ -1,0 +1,51 @@
+import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
+
+/** SQLite's primary result codes, as far as each has a meaning of its own here. */
+const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
+  // Every statement is fixed: a database on which one does not compile is not what was written.
+  1: ["DAMAGED", "its tables are not those of a store"],
+  3: ["IO_FAILED", "permission denied"],
+  5: ["LOCKED", "another process holds the database's lock"],
+  6: ["LOCKED", "another statement holds a table's lock"],
+  7: ["IO_FAILED", "out of memory"],
+  8: ["IO_FAILED", "it is read-only"],
+  10: ["IO_FAILED", "the disk refused to read or write"],
+  11: ["DAMAGED", "its pages contradict each other"],
+  13: ["DISK_FULL", "there is no space left"],
+  14: ["IO_FAILED", "it cannot be opened"],
+  15: ["LOCKED", "another process holds the database's lock"],
+  19: ["DAMAGED", "a row breaks a rule of its table"],
+  20: ["DAMAGED", "a value is of another type than its column"],
+  26: ["DAMAGED", "it does not read as a database"],
+};
+
+/** SQLITE_FULL comes as SQLITE_IOERR_WRITE where the file system's quota ends; then the system's own code tells. */
+const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = { ENOSPC: "DISK_FULL", EDQUOT: "DISK_FULL" };
+
+/** Says in our words what `node:sqlite` or the file system threw; passes our own errors through. */
+export function failureOf(error: unknown, path: string): MementoError {
+  if (isMementoError(error)) return error;
+  const { code, errcode, message } = (error instanceof Error ? error : new Error(String(error))) as Error & {
+    readonly code?: string;
+    readonly errcode?: number;
+  };
+  if (code === "ERR_SQLITE_ERROR" && errcode !== undefined) {
+    const [ours, reason] = CODES[errcode & 0xff] ?? ["IO_FAILED", "SQLite refused"];
+    return new MementoError(ours, `${path}: ${reason} (${message})`, {
+      cause: error,
+      details: { path, sqlite: errcode },
+    });
+  }
+  if (code === "ERR_OUT_OF_RANGE") {
+    return new MementoError("DAMAGED", `${path}: a number is out of range`, { cause: error, details: { path } });
+  }
+  const ours = SYSTEM_CODES[code ?? ""] ?? (code === undefined ? undefined : "IO_FAILED");
+  // What has no code is a fault of the program, not of the world: it keeps its own name and stack.
+  if (ours === undefined) throw error;
+  return new MementoError(ours, `${path}: ${message}`, { cause: error, details: { path, reason: code } });
+}
+
+/** The error of a row whose content cannot be. */
+export function damagedRow(problem: string): MementoError {
+  return new MementoError("DAMAGED", problem);
+}

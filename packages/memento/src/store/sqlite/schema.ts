@@ -1,0 +1,84 @@
+import { readFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import type { DatabaseSync } from "node:sqlite";
+
+import { MementoError } from "../../core/errors.ts";
+import { numberOf } from "./rows.ts";
+
+/** "Mmto" in ASCII: tells a store from every other SQLite database. */
+const APPLICATION_ID = 0x4d6d746f;
+/** One file for each version of the schema, in order. A file that was released is never changed. */
+const MIGRATIONS = ["001-store.sql"] as const;
+
+const MAGIC = Buffer.from("SQLite format 3\0", "latin1");
+const HEADER_BYTES = 100;
+const APPLICATION_ID_OFFSET = 68;
+
+/**
+ * Looks at a file's first bytes before SQLite does. False for a file that is missing or empty. NOT_A_STORE when it is
+ * something else than a database; DAMAGED when it was one of ours and its first bytes were changed.
+ */
+export async function looksLikeDatabase(path: string): Promise<boolean> {
+  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
+  if (file === null) return false;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
+    if (bytesRead === 0) return false;
+    if (bytesRead === HEADER_BYTES && buffer.subarray(0, MAGIC.length).equals(MAGIC)) return true;
+    const ours = buffer.readUInt32BE(APPLICATION_ID_OFFSET) === APPLICATION_ID || isCutMagic(buffer, bytesRead);
+    if (ours)
+      throw new MementoError("DAMAGED", `${path}: the first bytes of the database were changed`, { details: { path } });
+    throw new MementoError("NOT_A_STORE", `${path} is not an SQLite database`, { details: { path } });
+  } finally {
+    await file.close();
+  }
+}
+
+function isCutMagic(buffer: Buffer, bytesRead: number): boolean {
+  return (
+    bytesRead < HEADER_BYTES &&
+    buffer.subarray(0, Math.min(bytesRead, MAGIC.length)).equals(MAGIC.subarray(0, bytesRead))
+  );
+}
+
+/**
+ * Which version of the schema the database has; 0 when it has no tables at all. NOT_A_STORE for another program's
+ * database, FORMAT_UNKNOWN for a newer version, DAMAGED when what it says of itself was changed.
+ */
+export function schemaVersion(database: DatabaseSync, path: string): number {
+  const version = pragma(database, "user_version");
+  const application = pragma(database, "application_id");
+  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  if (tables.length === 0 && version === 0 && application === 0) return 0;
+  const ours = ["commit_log", "memento", "store"].every((name) => tables.some((table) => table["name"] === name));
+  if (application !== APPLICATION_ID) {
+    if (ours) throw new MementoError("DAMAGED", `${path}: the database's mark was changed`, { details: { path } });
+    throw new MementoError("NOT_A_STORE", `${path} is another program's database`, { details: { path } });
+  }
+  if (version > MIGRATIONS.length) {
+    const known = `this release knows up to ${MIGRATIONS.length}`;
+    throw new MementoError("FORMAT_UNKNOWN", `${path} has schema version ${version}; ${known}`, {
+      details: { path, version },
+    });
+  }
+  if (version < 1 || !ours)
+    throw new MementoError("DAMAGED", `${path}: tables of the store are missing`, { details: { path } });
+  return version;
+}
+
+/** Brings the schema to this release's version, inside the caller's transaction: whoever comes second finds it done. */
+export function migrate(database: DatabaseSync, path: string): void {
+  const version = schemaVersion(database, path);
+  if (version === MIGRATIONS.length) return;
+  for (const file of MIGRATIONS.slice(version)) {
+    database.exec(readFileSync(new URL(`./migrations/${file}`, import.meta.url), "utf8"));
+  }
+  database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}`);
+}
+
+function pragma(database: DatabaseSync, name: string): number {
+  return numberOf(database.prepare(`PRAGMA ${name}`).get() ?? {}, name);
+}

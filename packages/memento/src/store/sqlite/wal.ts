@@ -1,0 +1,162 @@
+import { open, type FileHandle } from "node:fs/promises";
+
+const HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
+const MAGIC = 0x377f0682;
+
+type Checksum = readonly [number, number];
+
+interface WalHeader {
+  readonly pageBytes: number;
+  readonly salts: Checksum;
+  /** True when the checksums were made of big endian words. */
+  readonly bigEndian: boolean;
+  readonly stored: Checksum;
+  readonly sound: boolean;
+}
+
+interface Frame {
+  readonly commits: boolean;
+  readonly salts: Checksum;
+  readonly stored: Checksum;
+  /** The checksum over this frame, when the one before it ended with `seed`. */
+  computed(seed: Checksum): Checksum;
+}
+
+/**
+ * Looks for damage in the middle of an SQLite write-ahead log; null when there is none. SQLite itself takes the first
+ * frame whose checksum fails for the end of the log and drops all that follows, which is right after a power loss and
+ * wrong after a flipped byte. A transaction that is followed by a sound frame of a later one was complete on the disk
+ * before that one began, so there a bad frame is damage. Inside the very last transaction the two cannot be told apart,
+ * and the frame counts as torn. File format: https://www.sqlite.org/fileformat2.html#walformat
+ */
+export async function findWalDamage(path: string): Promise<string | null> {
+  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
+  if (file === null) return null;
+  try {
+    let damage = await scanLog(file);
+    // Another process may be writing the log just now: what it was in the middle of is whole when looked at again.
+    for (let look = 0; damage !== null && look < 3; look++) damage = await scanLog(file);
+    return damage;
+  } finally {
+    await file.close();
+  }
+}
+
+async function scanLog(file: FileHandle): Promise<string | null> {
+  const header = readHeader(await readAt(file, 0, HEADER_BYTES));
+  if (header === null) return null;
+  const frames = framesOf(file, header);
+  if (!header.sound) return await damagedHeader(frames, header);
+  let seed = header.stored;
+  let index = 0;
+  for await (const frame of frames) {
+    const computed = frame.computed(seed);
+    if (!same(frame.salts, header.salts) || !same(frame.stored, computed)) {
+      const goesOn = await goesOnBehind(frames, header.salts, frame, computed);
+      return goesOn ? `frame ${index} was changed, and later commits stand behind it` : null;
+    }
+    seed = frame.stored;
+    index += 1;
+  }
+  return null;
+}
+
+/** True when a sound frame of this log stands behind the end of the transaction that the bad frame is in. */
+async function goesOnBehind(
+  frames: AsyncIterable<Frame>,
+  salts: Checksum,
+  bad: Frame,
+  computed: Checksum,
+): Promise<boolean> {
+  // Either the bad frame's stored checksum still is what was written, or it alone was changed.
+  let seeds: readonly Checksum[] = [bad.stored, computed];
+  let ended = bad.commits;
+  for await (const frame of frames) {
+    const ofThisLog = same(frame.salts, salts);
+    const fits = seeds.some((seed) => same(frame.stored, frame.computed(seed)));
+    if (ended && ofThisLog && fits) return true;
+    ended ||= ofThisLog && frame.commits;
+    seeds = [frame.stored];
+  }
+  return false;
+}
+
+/** A header that fails its own checksum makes SQLite drop the whole log: damage, where the frames are still its own. */
+async function damagedHeader(frames: AsyncIterable<Frame>, header: WalHeader): Promise<string | null> {
+  let before: Frame | null = null;
+  for await (const frame of frames) {
+    const [first, second] = frame.salts;
+    const sharesSalt = first === header.salts[0] || second === header.salts[1];
+    const follows =
+      before !== null && same(before.salts, frame.salts) && same(frame.stored, frame.computed(before.stored));
+    if (sharesSalt && follows) return "the log's header was changed";
+    if (before === null && sharesSalt && same(frame.stored, frame.computed(header.stored)))
+      return "the log's header was changed";
+    if (before !== null) return null;
+    before = frame;
+  }
+  return null;
+}
+
+function readHeader(bytes: Buffer): WalHeader | null {
+  if (bytes.length < HEADER_BYTES) return null;
+  const magic = bytes.readUInt32BE(0);
+  const bigEndian = (magic & 1) === 1;
+  const stored = [bytes.readUInt32BE(24), bytes.readUInt32BE(28)] as const;
+  const sound = (magic & ~1) >>> 0 === MAGIC && same(stored, addWords([0, 0], bytes.subarray(0, 24), bigEndian));
+  const pageBytes = bytes.readUInt32BE(8);
+  // A page size that cannot be leaves nothing to look at; SQLite's own default is the best guess.
+  const plausible = pageBytes >= 512 && pageBytes <= 65_536 && Number.isInteger(Math.log2(pageBytes));
+  return {
+    pageBytes: plausible ? pageBytes : 4_096,
+    salts: [bytes.readUInt32BE(16), bytes.readUInt32BE(20)],
+    bigEndian,
+    stored,
+    sound,
+  };
+}
+
+/** The log's frames, one after the other; a second loop goes on where the first one stopped. */
+function framesOf(file: FileHandle, { pageBytes, bigEndian }: WalHeader): AsyncIterable<Frame> {
+  const frameBytes = FRAME_HEADER_BYTES + pageBytes;
+  let position = HEADER_BYTES;
+  const next = async (): Promise<IteratorResult<Frame, undefined>> => {
+    const bytes = await readAt(file, position, frameBytes);
+    if (bytes.length < frameBytes) return { done: true, value: undefined };
+    position += frameBytes;
+    return { done: false, value: readFrame(bytes, bigEndian) };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
+}
+
+function readFrame(bytes: Buffer, bigEndian: boolean): Frame {
+  return {
+    commits: bytes.readUInt32BE(4) !== 0,
+    salts: [bytes.readUInt32BE(8), bytes.readUInt32BE(12)],
+    stored: [bytes.readUInt32BE(16), bytes.readUInt32BE(20)],
+    computed: (seed) =>
+      addWords(addWords(seed, bytes.subarray(0, 8), bigEndian), bytes.subarray(FRAME_HEADER_BYTES), bigEndian),
+  };
+}
+
+/** SQLite's checksum: two sums that feed each other, over pairs of 32-bit words. */
+function addWords(seed: Checksum, bytes: Buffer, bigEndian: boolean): Checksum {
+  let [first, second] = seed;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let offset = 0; offset + 8 <= bytes.length; offset += 8) {
+    first = (first + view.getUint32(offset, !bigEndian) + second) >>> 0;
+    second = (second + view.getUint32(offset + 4, !bigEndian) + first) >>> 0;
+  }
+  return [first, second];
+}
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+const same = (a: Checksum, b: Checksum): boolean => a[0] === b[0] && a[1] === b[1];
