@@ -44,6 +44,7 @@ export const ERROR_CATALOGUE = {
   PORT_UNKNOWN: { meaning: "No driver knows this kind of store URL.", hint: "Use memory:, file: or sqlite:, or hand in a store of your own." },
   RECORD_INVALID: { meaning: "A record does not fit its schema.", hint: "Mend the input, or let the stage quarantine such records." },
   RUN_PENDING: { meaning: "An interrupted run with other parameters stands on this timeline.", hint: "Resume it, or start anew with fresh: true." },
+  SOURCE_FAILED: { meaning: "The code of a source of one's own threw.", hint: "Mend the cause and resume; the records before it are taken." },
   SOURCE_MOVED: { meaning: "A source no longer holds what the offsets point into.", hint: "Bring the old input back, or roll back to before it was read." },
   SOURCE_RANGE_GONE: { meaning: "A source no longer has the records from the wanted offset on.", hint: "Roll back to a memento whose offsets the source still has." },
   STAGE_FAILED: { meaning: "A stage's own code threw.", hint: "Mend the cause and run again; done stages are skipped." },
