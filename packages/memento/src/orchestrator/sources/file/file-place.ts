@@ -1,0 +1,54 @@
+import { MementoError } from "../../../core/errors.ts";
+import type { SourceOffset } from "../source.ts";
+
+/** A place in a text file: just after `record` records, `byte` bytes into the file whose fingerprint is `file`. */
+export type BytePlace = {
+  readonly file: string;
+  readonly byte: number;
+  readonly record: number;
+};
+
+/** A place in a table file: just after `row` rows of the file whose fingerprint is `file`. */
+export type RowPlace = {
+  readonly file: string;
+  readonly row: number;
+};
+
+/** Reads a place in a text file out of an offset; SOURCE_MOVED where another kind of source has made it. */
+export function bytePlace(path: string, offset: SourceOffset): BytePlace {
+  const { file, byte, record } = members(offset);
+  if (typeof file === "string" && isCount(byte) && isCount(record)) return { file, byte, record };
+  throw foreignOffset(path);
+}
+
+/** Reads a place in a table file out of an offset; SOURCE_MOVED where another kind of source has made it. */
+export function rowPlace(path: string, offset: SourceOffset): RowPlace {
+  const { file, row } = members(offset);
+  if (typeof file === "string" && isCount(row)) return { file, row };
+  throw foreignOffset(path);
+}
+
+/** The error for a file that is another one than the offset points into. */
+export function replacedFile(path: string): MementoError {
+  return new MementoError(
+    "SOURCE_MOVED",
+    `${path} no longer holds what was read from it: another file is in its place`,
+    {
+      details: { path },
+    },
+  );
+}
+
+function foreignOffset(path: string): MementoError {
+  return new MementoError("SOURCE_MOVED", `the offset is not one into ${path}: another kind of source has made it`, {
+    details: { path },
+  });
+}
+
+function members(offset: SourceOffset): Readonly<Record<string, unknown>> {
+  return typeof offset === "object" && offset !== null ? { ...offset } : {};
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

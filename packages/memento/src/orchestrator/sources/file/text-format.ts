@@ -1,0 +1,54 @@
+import { MementoError } from "../../../core/errors.ts";
+import { bytePlace, replacedFile } from "./file-place.ts";
+import type { BytePlace } from "./file-place.ts";
+import type { FileFormat } from "./file-source.ts";
+import { prefixFingerprints, wholeFingerprint } from "./fingerprint.ts";
+import type { InputFile } from "./input-file.ts";
+import { inBatches } from "./record-blocks.ts";
+import type { RecordBlock } from "./record-blocks.ts";
+
+/** What a format of text files knows. */
+export interface TextFormat<Row> {
+  readonly kind: string;
+  readonly title: string;
+  /** True: a file may grow at its end between two reads. False: any change makes it another file. */
+  readonly grows: boolean;
+  /** The records from a place on; null is the beginning. Gives sound records before it throws. */
+  blocks(file: InputFile, from: BytePlace | null, signal: AbortSignal): AsyncIterable<RecordBlock<Row>>;
+}
+
+/** A format whose offsets are `{ file, byte, record }`, from which reading goes on in the middle of the file. */
+export function textFormat<Row>(text: TextFormat<Row>): FileFormat<Row> {
+  const fingerprintsOf = async (file: InputFile): Promise<(byte: number) => Promise<string>> => {
+    if (text.grows) return prefixFingerprints(file);
+    const whole = await wholeFingerprint(file);
+    return async () => await Promise.resolve(whole);
+  };
+
+  async function check(file: InputFile, place: BytePlace): Promise<void> {
+    const { path } = file;
+    if (text.grows && (await file.size()) < place.byte) {
+      const message = `${path} is shorter than what was read from it: its records up to byte ${place.byte} are gone`;
+      throw new MementoError("SOURCE_RANGE_GONE", message, { details: { path, byte: place.byte } });
+    }
+    const fingerprintAt = await fingerprintsOf(file);
+    if ((await fingerprintAt(place.byte)) !== place.file) throw replacedFile(path);
+  }
+
+  return {
+    kind: text.kind,
+    title: text.title,
+    check: async (file, offset) => await check(file, bytePlace(file.path, offset)),
+    recordsBefore: (path, offset) => bytePlace(path, offset).record,
+    async *batches(file, from, { batchRecords, signal }) {
+      const place = from === null ? null : bytePlace(file.path, from);
+      if (place !== null) await check(file, place);
+      const fingerprintAt = await fingerprintsOf(file);
+      let record = place?.record ?? 0;
+      for await (const { records, end } of inBatches(text.blocks(file, place, signal), batchRecords)) {
+        record += records.length;
+        yield { records, offset: { file: await fingerprintAt(end), byte: end, record } };
+      }
+    },
+  };
+}

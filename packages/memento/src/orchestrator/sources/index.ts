@@ -1,0 +1,13 @@
+export { csvFile } from "./csv/csv-file.ts";
+export type { CsvFileOptions, CsvRow } from "./csv/csv-file.ts";
+export { fromIterable, iterableSource } from "./iterable/iterable-source.ts";
+export type { IterableSourceOptions, PlacedRecord } from "./iterable/iterable-source.ts";
+export { jsonFile } from "./json/json-file.ts";
+export type { JsonFileOptions } from "./json/json-file.ts";
+export { jsonlFile } from "./json/jsonl-file.ts";
+export type { JsonlFileOptions } from "./json/jsonl-file.ts";
+export type { LastLine } from "./file/last-line.ts";
+export { parquetFile } from "./parquet/parquet-file.ts";
+export type { ParquetFileOptions, ParquetRow } from "./parquet/parquet-file.ts";
+export { recordsFile } from "./records-file.ts";
+export type * from "./source.ts";
