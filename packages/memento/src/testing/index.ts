@@ -1,5 +1,15 @@
 export { ManualClock } from "./manual-clock.ts";
 export { SeededRandom } from "./seeded-random.ts";
+export { allAnswers, expectSoundPack } from "./store/answers.ts";
+export {
+  cutEveryByte,
+  flipEveryByte,
+  probeStore,
+  type DamageOptions,
+  type DamageReport,
+  type ProbeResult,
+} from "./store/damage.ts";
+export { StoreFixture, TestTimeline, type BatchOptions, type RecordOptions } from "./store/fixture.ts";
 export { collect, expectCode, type StoreKitOptions, type StorePlace } from "./store/kit.ts";
-export { StoreFixture, TestTimeline } from "./store/fixture.ts";
+export { fillStore } from "./store/sample.ts";
 export { testStore } from "./store/store-kit.ts";

@@ -1,9 +1,9 @@
+import { sha256 } from "../../core/digest.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import { admit } from "../admit.ts";
-import { decodeHeader } from "../header.ts";
 import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
 import { damagedRow } from "./failure.ts";
-import { acceptedSlots, readSlot } from "./log.ts";
+import { acceptedSlots, headerOf, readSlot } from "./log.ts";
 import { bytesOf, headOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
@@ -54,7 +54,7 @@ export function removeMementos(statements: Statements, ids: readonly string[], n
     statements.markRemoved.run(removedBy, timeline, sequence);
     const row = statements.commitById.get(commit);
     if (row === undefined) throw damagedRow(`Commit ${commit}, which holds memento ${id}, is missing`);
-    const header = decodeHeader(bytesOf(row, "header"), `commit ${commit}`);
+    const header = headerOf(row, commit);
     const entry = header.type === "pack" ? header.entries[slot] : undefined;
     if (entry?.name !== undefined) statements.freeName.run(entry.caretaker, entry.name, id);
   }
@@ -75,9 +75,9 @@ export function reclaimPacks(statements: Statements, ids: readonly string[]): { 
     const row = statements.commitById.get(commit);
     const bodyBytes = row && nullable(row, "body_bytes", numberOf);
     if (row === undefined || bodyBytes === null || bodyBytes === undefined) continue;
-    const slots = acceptedSlots(statements, commit, decodeHeader(bytesOf(row, "header"), `commit ${commit}`));
+    const slots = acceptedSlots(statements, commit, headerOf(row, commit));
     if (slots.some(({ slot }) => slot.removedBy === 0)) continue;
-    statements.dropBody.run(commit);
+    statements.dropBody.run(sha256(bytesOf(row, "header")), commit);
     packs += 1;
     bytes += bodyBytes;
   }

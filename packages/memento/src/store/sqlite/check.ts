@@ -1,10 +1,10 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
-import { decodeHeader, type CommitHeader } from "../header.ts";
+import type { CommitHeader } from "../header.ts";
 import type { StoreDamage } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { acceptedSlots } from "./log.ts";
-import { bytesOf, headOf, nullable, numberOf, textOf, type Row } from "./rows.ts";
+import { acceptedSlots, headerOf } from "./log.ts";
+import { headOf, nullable, numberOf, textOf, type Row } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 const COMMITS_AT_ONCE = 100;
@@ -67,7 +67,7 @@ function checkCommit(statements: Statements, row: Row, census: Census, found: St
   const where = `commit ${id}`;
   let header: CommitHeader;
   try {
-    header = decodeHeader(bytesOf(row, "header"), where);
+    header = headerOf(row, id);
   } catch (error) {
     if (!isMementoError(error, "DAMAGED") && !isMementoError(error, "FORMAT_UNKNOWN")) throw error;
     found.push(damage(error.message));

@@ -1,3 +1,4 @@
+import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
@@ -104,7 +105,7 @@ export class SqliteLog implements LogRows {
 
   async #sequenceAt(timeline: string, { commit, slot }: LogPosition): Promise<number> {
     const row = await this.#connection().read((statements) => statements.commitById.get(commit));
-    const header = row && decodeHeader(bytesOf(row, "header"), `commit ${commit}`);
+    const header = row && headerOf(row, commit);
     const entry = header?.type === "pack" ? header.entries[slot] : undefined;
     if (entry?.timeline === timeline) return entry.sequence;
     throw new MementoError(
@@ -136,6 +137,14 @@ export function readMemento(statements: Statements, id: string): StoredMemento |
   return { slot, header, body: body === undefined ? null : nullable(body, "body", bytesOf), removed: removedBy !== 0 };
 }
 
+/** The header of a commit's row; DAMAGED when it is not readable, or not the one that was there when its pack was reclaimed. */
+export function headerOf(row: Row, commit: number): CommitHeader {
+  const bytes = bytesOf(row, "header");
+  const digest = nullable(row, "header_digest", textOf);
+  if (digest !== null && digest !== sha256(bytes)) throw damagedRow(`The header of commit ${commit} was changed`);
+  return decodeHeader(bytes, `commit ${commit}`);
+}
+
 /** The row of a memento's place, without its commit; null when there is none. */
 export function readSlot(statements: Statements, timeline: string, sequence: number): Slot | null {
   const row = statements.slot.get(timeline, sequence);
@@ -161,10 +170,9 @@ function rowsOfCommit(
   wanted: (entry: MementoEntry, slot: number) => boolean,
 ): readonly LogRow[] {
   const commit = numberOf(row, "id");
-  const bytes = bytesOf(row, "header");
-  const header = decodeHeader(bytes, `commit ${commit}`);
+  const header = headerOf(row, commit);
   if (header.type !== "pack") return [];
-  const packBytes = bytes.byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
+  const packBytes = bytesOf(row, "header").byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
   return header.entries.flatMap((entry, slot) => {
     if (!wanted(entry, slot)) return [];
     const stored = readSlot(statements, entry.timeline, entry.sequence);
@@ -187,7 +195,7 @@ function packOf(row: Row, timeline: string, sequence: number): readonly [Uint8Ar
   const { commit, slot } = slotOf(row);
   const bytes = nullable(row, "header", bytesOf);
   if (bytes === null) throw damagedRow(`Commit ${commit}, which holds memento ${timeline}-${sequence}, is missing`);
-  const header = decodeHeader(bytes, `commit ${commit}`);
+  const header = headerOf(row, commit);
   const entry = header.type === "pack" ? header.entries[slot] : undefined;
   if (entry?.timeline === timeline && entry.sequence === sequence) return [bytes, entry];
   throw damagedRow(`Slot ${slot} of commit ${commit} is not memento ${timeline}-${sequence}`);

@@ -3,9 +3,9 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 const TIMELINE = `SELECT ordinal, key, caretaker, originator, partition, fork, kind, created, forked_from, record_check,
   lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check, request, head_sequence, head_id, head_check FROM timeline`;
 const LEASE = "lease_epoch = ?, lease_owner = ?, lease_expires_at = ?, lease_holder = ?, lease_check = ?";
-const PLACE = `SELECT m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, length(c.body) AS body_bytes
+const PLACE = `SELECT m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest, length(c.body) AS body_bytes
   FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id`;
-const COMMIT = "SELECT id, header, length(body) AS body_bytes, removals FROM commit_log";
+const COMMIT = "SELECT id, header, header_digest, length(body) AS body_bytes, removals FROM commit_log";
 const KEY = "SELECT id, purpose, sharing_group, ring, wrapped, created FROM wrapped_key";
 const CARETAKER = "SELECT name, created, version, policy, record_check FROM caretaker";
 
@@ -40,7 +40,7 @@ const SQL = {
   commitsAfter: `${COMMIT} WHERE id > ? ORDER BY id LIMIT ?`,
   commitsBefore: `${COMMIT} WHERE id < ? ORDER BY id DESC LIMIT ?`,
   body: "SELECT body FROM commit_log WHERE id = ?",
-  dropBody: "UPDATE commit_log SET body = NULL WHERE id = ?",
+  dropBody: "UPDATE commit_log SET body = NULL, header_digest = ? WHERE id = ?",
 
   insertMemento: "INSERT INTO memento (timeline, sequence, nonce, commit_id, slot) VALUES (?, ?, ?, ?, ?)",
   place: `${PLACE} WHERE m.timeline = ? AND m.sequence = ?`,

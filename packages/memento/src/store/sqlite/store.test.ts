@@ -24,5 +24,6 @@ describe("SqliteStore", () => {
     describe,
     supports: { durable: true, sharedBy: "machine", bodyBytesMax: 900_000_000, reclaimsSpace: true },
     place: sqlitePlace,
+    workerModule: new URL("../../../../../test/workers/sqlite-store.ts", import.meta.url),
   });
 });

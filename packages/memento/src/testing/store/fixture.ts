@@ -53,8 +53,8 @@ export class StoreFixture {
   }
 
   key(purpose: KeyRecord["purpose"], group = "etl"): KeyRecord {
-    const wrapped = randomText(this.random, 60);
-    return { id: randomText(this.random, 12), purpose, group, ring: "ring-1", wrapped, created: this.created() };
+    const facts = { id: randomText(this.random, 12), purpose, group, ring: "ring-1", created: this.created() };
+    return { ...facts, wrapped: wrappedText(facts, randomText(this.random, 20)) };
   }
 
   timelineRecord(options: Partial<TimelineRecord> = {}): TimelineRecord {
@@ -195,6 +195,12 @@ export function headCheck(timeline: string, id: string, sequence: number): strin
 /** The last 32 bytes of a pack's body: a SHA-256 over header and content. */
 export function packTrailer(header: Uint8Array, content: Uint8Array): Uint8Array {
   return Buffer.from(sha256(Buffer.concat([header, content])), "base64url");
+}
+
+/** A wrapped key's text, as the fixture makes it: it ends with a check over itself and all that goes with it. */
+export function wrappedText(key: Omit<KeyRecord, "wrapped">, secret: string): string {
+  const { id, purpose, group, ring, created } = key;
+  return `${secret}.${sha256OfJson([id, purpose, group, ring, created, secret])}`;
 }
 
 /** Adds the check over all members of a row, as the fixture makes it. */

@@ -3,12 +3,15 @@ import { caretakersTests } from "./caretakers.ts";
 import { closeTests } from "./close.ts";
 import { commitsTests } from "./commits.ts";
 import { createTests } from "./create.ts";
+import { durableTests } from "./durable.ts";
 import { keysTests } from "./keys.ts";
+import { killsTests } from "./kills.ts";
 import { declareStoreTests, type StoreKitOptions } from "./kit.ts";
 import { leasesTests } from "./leases.ts";
 import { namesTests } from "./names.ts";
 import { queryOrderTests } from "./query-order.ts";
 import { queryTests } from "./query.ts";
+import { racesTests } from "./races.ts";
 import { readTests } from "./read.ts";
 import { removeTests } from "./remove.ts";
 import { timelinesTests } from "./timelines.ts";
@@ -32,5 +35,8 @@ export function testStore(options: StoreKitOptions): void {
     ...commitsTests,
     ...caretakersTests,
     ...closeTests,
+    ...durableTests,
+    ...racesTests,
+    ...killsTests,
   ]);
 }

@@ -5,7 +5,9 @@ CREATE TABLE commit_log (
   -- NULL for a notice, and for a pack that was reclaimed.
   body BLOB,
   -- For the notice of a removal: how many mementos it removed.
-  removals INTEGER
+  removals INTEGER,
+  -- For a pack that was reclaimed: the SHA-256 of its header, which until then the body authenticated.
+  header_digest TEXT
 ) STRICT;
 
 -- Where each memento lies. Its id is timeline-sequence-nonce; all else that is known of it stands in its commit's header.

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+
+import { allAnswers } from "./answers.ts";
+import { collect, type StoreTestGroup } from "./kit.ts";
+import { fillStore } from "./sample.ts";
+
+/** What a durable store keeps over its closing. */
+export const durableTests: readonly StoreTestGroup[] = [
+  {
+    method: "reopening",
+    appliesTo: ({ durable }) => durable,
+    tests: {
+      "gives every answer as before": async ({ store, make, place }) => {
+        await fillStore(store, make);
+        const before = await allAnswers(store);
+        await store.close();
+        const reopened = await place.open();
+        assert.deepEqual(await allAnswers(reopened), before);
+        assert.deepEqual(await collect(reopened.check()), []);
+      },
+
+      "goes on where it was": async ({ store, make, place }) => {
+        const timeline = await make.timeline(store);
+        await timeline.save(store, { name: "gold" });
+        const cursor = (await collect(store.commits(null))).at(-1)?.cursor ?? null;
+        await store.close();
+        const reopened = await place.open();
+        const [refused] = await reopened.append(make.batch([timeline.record({ name: "gold" })]));
+        assert.equal(refused?.outcome, "exists");
+        const { id } = await timeline.save(reopened);
+        assert.equal((await reopened.timeline(timeline.key))?.head?.id, id);
+        assert.equal((await collect(reopened.commits(cursor))).length, 1);
+      },
+
+      "an opened store sees at once what another one did": async ({ store, make, second }) => {
+        const other = await second();
+        const timeline = await make.timeline(store);
+        const { id } = await timeline.save(store, { name: "gold" });
+        assert.equal((await other.timeline(timeline.key))?.head?.id, id);
+        assert.equal(await other.findByName("etl", "gold"), id);
+        assert.equal((await other.read(id))?.slot, 0);
+        await other.remove([id], make.notice("removed", { mementos: [id] }));
+        assert.equal((await store.read(id))?.removed, true);
+        assert.equal(await store.findByName("etl", "gold"), null);
+        await timeline.save(other);
+        assert.equal((await store.timeline(timeline.key))?.head?.sequence, 2);
+      },
+    },
+  },
+];
