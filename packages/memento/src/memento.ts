@@ -2,7 +2,7 @@ import { Caretaker } from "./caretaker/caretaker.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
-import { openStore } from "./open-store.ts";
+import { openStore } from "./store/open-store.ts";
 import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
 import { pauseRun, type PauseResult } from "./orchestrator/pause.ts";
 import type { Pipeline } from "./orchestrator/pipeline.ts";

@@ -29,7 +29,8 @@ export type SinkVerdict = "unchanged" | "revert" | "compensate" | "trimmed" | "n
 /** What a plan says of one sink. */
 export interface SinkPlan {
   readonly name: string;
-  readonly place: string;
+  /** Where it writes, for people. */
+  readonly where: string;
   readonly verdict: SinkVerdict;
   /** Rows or files to take out. */
   readonly remove: number;
@@ -124,19 +125,19 @@ async function planSinks(resources: Resources, now: PipelineSnapshot, then: Pipe
   const plans: SinkPlan[] = [];
   const nothing = { remove: 0, restore: 0, foreign: [], foreignTotal: 0, fingerprint: "" };
   for (const [name, sink] of resources.sinks) {
-    const place = sink.describe();
+    const [where, place] = [sink.describe(), await sink.place()];
     const mark = then.sinks.get(name)?.marks[place] ?? null;
     const { revert } = sink.supports;
     if (revert === "none") {
-      plans.push({ name, place, verdict: "not-revertible", ...nothing });
+      plans.push({ name, where, verdict: "not-revertible", ...nothing });
       continue;
     }
     const { trimmed, remove, restore, foreign, foreignTotal, fingerprint } = await sink.inspect(mark);
     const counts = { remove, restore, foreign, foreignTotal, fingerprint };
-    if (trimmed) plans.push({ name, place, verdict: "trimmed", ...counts });
-    else if (remove + restore + foreignTotal === 0) plans.push({ name, place, verdict: "unchanged", ...counts });
-    else plans.push({ name, place, verdict: revert === "compensate" ? "compensate" : "revert", ...counts });
-    for (const other of placesBehind(now, then, name, place)) plans.push({ name, place: other, verdict: "elsewhere", ...nothing });
+    if (trimmed) plans.push({ name, where, verdict: "trimmed", ...counts });
+    else if (remove + restore + foreignTotal === 0) plans.push({ name, where, verdict: "unchanged", ...counts });
+    else plans.push({ name, where, verdict: revert === "compensate" ? "compensate" : "revert", ...counts });
+    for (const other of placesBehind(now, then, name, place)) plans.push({ name, where: `another place (${other})`, verdict: "elsewhere", ...nothing });
   }
   return plans;
 }

@@ -100,7 +100,7 @@ async function revertSinks(ports: RestorePorts, resources: Resources, input: Rev
   const evidence: SinkEvidence[] = [];
   const sinks = new Map<string, SinkRecord>();
   for (const [name, sink] of resources.sinks) {
-    const place = sink.describe();
+    const place = await sink.place();
     const before = goal.sinks.get(name)?.marks[place] ?? null;
     const batches = Math.max(now.sinks.get(name)?.batches ?? 0, goal.sinks.get(name)?.batches ?? 0);
     if (sink.supports.revert === "none") {
@@ -111,7 +111,7 @@ async function revertSinks(ports: RestorePorts, resources: Resources, input: Rev
     const write = { epoch: lease.epoch, token: `${lease.state.record.key}:${generation}:restore:${restore.target}` };
     const { removed, restored, kept, mark } = await sink.revertTo(before, write, { force: restore.forced.includes(name) });
     evidence.push({ name, verdict: removed + restored > 0 ? "reverted" : "unchanged", removed, restored, kept });
-    sinks.set(name, { batches, marks: { ...now.sinks.get(name)?.marks, [place]: mark } });
+    sinks.set(name, { batches, marks: { ...now.sinks.get(name)?.marks, ...(place === "" ? {} : { [place]: mark }) } });
   }
   return { evidence, sinks };
 }
@@ -166,7 +166,7 @@ function runFields(memento: OpenedMemento): { run?: string; version?: string; st
 async function verifySinks(resources: Resources, restored: OpenedMemento): Promise<void> {
   const { sinks } = await readSnapshot(restored);
   for (const [name, sink] of resources.sinks) {
-    const [wanted, found] = [sinks.get(name)?.marks[sink.describe()] ?? null, await sink.mark()];
+    const [wanted, found] = [sinks.get(name)?.marks[await sink.place()] ?? null, await sink.mark()];
     if (sink.supports.revert === "none" || isDeepStrictEqual(wanted, found)) continue;
     throw new MementoError("DAMAGED", `After the restore the sink ${name} stands at ${JSON.stringify(found)} and should stand at ${JSON.stringify(wanted)}`);
   }

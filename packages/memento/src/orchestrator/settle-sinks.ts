@@ -23,7 +23,7 @@ export async function settleSinks(resources: Resources, snapshot: PipelineSnapsh
   let records = 0;
   for (const [name, sink] of resources.sinks) {
     const known = snapshot.sinks.get(name) ?? { marks: {}, batches: 0 };
-    const place = sink.describe();
+    const place = await sink.place();
     const mark = known.marks[place] ?? null;
     if (isDeepStrictEqual(await sink.mark(), mark) || sink.supports.revert === "none") continue;
     const reverted = await sink.revertTo(mark, { epoch, token: `settle:${epoch}` }, { force: false });
@@ -39,6 +39,6 @@ export async function settleSinks(resources: Resources, snapshot: PipelineSnapsh
 export async function trimSinks(vault: Vault, timeline: string, resources: Resources): Promise<void> {
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, order: "ascending", limit: 1 }))) {
     const oldest = await readSnapshot(await vault.load(entry.id));
-    for (const [name, sink] of resources.sinks) await sink.trim(oldest.sinks.get(name)?.marks[sink.describe()] ?? null);
+    for (const [name, sink] of resources.sinks) await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
   }
 }

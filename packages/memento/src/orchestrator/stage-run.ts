@@ -133,7 +133,7 @@ export class StageRun {
     const written = await sink.write(rows, { epoch: session.lease.epoch, token: session.nextToken(stage.name, name), records });
     this.#credited.add(name);
     const known = session.sinkRecord(name);
-    session.setSink(name, { marks: { ...known.marks, [sink.describe()]: written.mark }, batches: known.batches + 1 });
+    session.setSink(name, { marks: { ...known.marks, [await sink.place()]: written.mark }, batches: known.batches + 1 });
   }
 
   /** A point at which state, offsets and sinks describe the same moment: stops and due mementos happen here. */

@@ -1,3 +1,4 @@
 export * from "./header.ts";
 export * from "./query.ts";
+export { openStore, type OpenedStore } from "./open-store.ts";
 export type * from "./store.ts";

@@ -4,7 +4,7 @@ import type { MementoEntry } from "../core/memento.ts";
 import { decodeValue } from "./codec.ts";
 import type { PieceDirectory } from "./directory.ts";
 import { FIELDS_PIECE } from "./record.ts";
-import type { MementoReader, OpenedRecord } from "./reader.ts";
+import type { MementoReader, NearbyRecords, OpenedRecord } from "./reader.ts";
 
 /** A memento that was read and verified; its pieces are opened when they are asked for. */
 export class OpenedMemento {
@@ -15,14 +15,23 @@ export class OpenedMemento {
   readonly directory: PieceDirectory;
   readonly #record: OpenedRecord;
   readonly #reader: MementoReader;
+  readonly #near: NearbyRecords;
 
-  constructor(record: OpenedRecord, directory: PieceDirectory, reader: MementoReader) {
+  private constructor(record: OpenedRecord, directory: PieceDirectory, reader: MementoReader, near: NearbyRecords) {
     this.entry = record.entry;
     this.digest = record.manifest.digest;
     this.removed = record.removed;
     this.directory = directory;
     this.#record = record;
     this.#reader = reader;
+    this.#near = near;
+  }
+
+  /** Reads and verifies a memento's own record and its directory. NOT_FOUND, DAMAGED. */
+  static async open(reader: MementoReader, id: string): Promise<OpenedMemento> {
+    const record = await reader.open(id);
+    const near: NearbyRecords = new Map([[id, record]]);
+    return new OpenedMemento(record, await reader.directory(record, near), reader, near);
   }
 
   get parentDigest(): string | null {
@@ -41,7 +50,7 @@ export class OpenedMemento {
   /** A piece's value; undefined when there is no such piece. DAMAGED, naming mementos, when its bytes are not what was saved. */
   async value(key: string): Promise<unknown> {
     const ref = this.directory.get(key);
-    return ref === undefined ? undefined : await this.#reader.piece(ref, key, this.entry.id, this.#record);
+    return ref === undefined ? undefined : await this.#reader.piece(ref, key, this.entry.id, this.#near);
   }
 
   /** All pieces under a prefix, by the rest of their keys. */

@@ -19,6 +19,9 @@ export interface OpenedRecord {
   held(key: string): Uint8Array;
 }
 
+/** Records that one memento has needed so far: each is read and opened once, and forgotten with the memento. */
+export type NearbyRecords = Map<string, OpenedRecord>;
+
 /** Opens records and follows them to the pieces that earlier ones hold. */
 export class MementoReader {
   readonly #store: MementoStore;
@@ -72,11 +75,11 @@ export class MementoReader {
   }
 
   /** The directory of an opened record: at most log2(depth) further records are read, and only their manifests. */
-  async directory(record: OpenedRecord): Promise<PieceDirectory> {
+  async directory(record: OpenedRecord, near: NearbyRecords): Promise<PieceDirectory> {
     const layers: DirectoryLayer[] = [record.manifest.layer];
     let { base } = record.manifest;
     while (base !== null) {
-      const below = await this.#needed(base, record.entry.id);
+      const below = await this.#needed(base, record.entry.id, near);
       layers.unshift(below.manifest.layer);
       base = below.manifest.base;
     }
@@ -84,8 +87,8 @@ export class MementoReader {
   }
 
   /** A piece's value, from whichever record holds it. `owner` names who needs it in messages. */
-  async piece(ref: PieceRef, key: string, owner: string, opened?: OpenedRecord): Promise<unknown> {
-    const holder = opened?.entry.id === ref.holder ? opened : await this.#needed(ref.holder, owner);
+  async piece(ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<unknown> {
+    const holder = await this.#needed(ref.holder, owner, near);
     const place = holder.manifest.held.get(key);
     if (place?.digest !== ref.digest) {
       throw new MementoError("DAMAGED", `Memento ${owner} needs the piece ${key} of ${ref.holder}, which holds another one`, { details: { id: owner } });
@@ -93,9 +96,13 @@ export class MementoReader {
     return decodeValue({ encoding: ref.encoding, bytes: holder.held(key) });
   }
 
-  async #needed(id: string, owner: string): Promise<OpenedRecord> {
+  async #needed(id: string, owner: string, near: NearbyRecords): Promise<OpenedRecord> {
+    const known = near.get(id);
+    if (known !== undefined) return known;
     try {
-      return await this.open(id);
+      const opened = await this.open(id);
+      near.set(id, opened);
+      return opened;
     } catch (error) {
       if (error instanceof MementoError && (error.code === "NOT_FOUND" || error.code === "DAMAGED")) {
         throw new MementoError("DAMAGED", `Memento ${owner} needs ${id}: ${error.message}`, { cause: error, details: { id: owner, needs: id } });

@@ -107,8 +107,7 @@ export class Vault implements AsyncDisposable {
 
   /** Reads and verifies a memento: seal, digests and directory. NOT_FOUND, DAMAGED. */
   async load(id: string): Promise<OpenedMemento> {
-    const record = await this.reader.open(id);
-    return new OpenedMemento(record, await this.reader.directory(record), this.reader);
+    return await OpenedMemento.open(this.reader, id);
   }
 
   /** Completes a lease with its keyed check. */

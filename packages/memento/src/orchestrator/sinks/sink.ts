@@ -91,6 +91,11 @@ export interface Sink<Row = unknown> {
   /** Where it writes, for people; without secrets. */
   describe(): string;
   open(context: SinkContext): Promise<void>;
+  /**
+   * An identity of the place itself, kept there: the same after the place was moved, copied or renamed, and another one for a
+   * place that was made anew. Empty while the sink has never written anything there. Marks are kept by it.
+   */
+  place(): Promise<string>;
   /** Raises the epoch; afterwards every lower one is refused. A lower epoch than the sink's is itself refused with FENCED. */
   fence(epoch: number): Promise<void>;
   mark(): Promise<SinkMark>;
