@@ -1,0 +1,2 @@
+export type * from "./sink.ts";
+export * from "./sqlite/index.ts";

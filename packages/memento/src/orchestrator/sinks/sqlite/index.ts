@@ -1,0 +1,2 @@
+export type { ColumnType, SqliteTableOptions } from "./table.ts";
+export { sqliteTable } from "./table-sink.ts";

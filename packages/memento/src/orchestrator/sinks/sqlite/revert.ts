@@ -1,0 +1,195 @@
+import { MementoError } from "../../../core/errors.ts";
+import { addEntry, currentShape, imageColumn, imageColumns, imageTable, lastImage, type Shape } from "./journal.ts";
+import { quoteName } from "./names.ts";
+import { forEachSlice, type Net } from "./net.ts";
+import type { Stream } from "./stream.ts";
+import { checkedColumns, itemColumns, matching, SLICE_ROWS, type Workspace } from "./workspace.ts";
+
+/** What going back does to the rows of a net. */
+export interface RevertCounts {
+  readonly removed: number;
+  readonly restored: number;
+}
+
+/** Counts what going back would do; rows that others changed count only with `force`. */
+export function countNet(work: Workspace, force: boolean): RevertCounts {
+  const row = work.database
+    .prepare(
+      `SELECT count(*) FILTER (WHERE op = 1) AS removed, count(*) FILTER (WHERE op IN (2, 3)) AS restored
+       FROM temp.memento_net WHERE alien IS NULL OR ?`,
+    )
+    .get(force ? 1 : 0);
+  return { removed: Number(row?.["removed"]), restored: Number(row?.["restored"]) };
+}
+
+/**
+ * Takes the table back to what the net says stood there at the mark, and records at `position` the image of everything that it
+ * takes away or overwrites, so that this can itself be reverted. Rows that others changed are left alone unless `force`. Throws
+ * NOT_REVERTIBLE when images have a column that the table has lost; for a write transaction.
+ */
+export async function applyNet(
+  work: Workspace,
+  stream: Stream,
+  position: number,
+  net: Net,
+  force: boolean,
+): Promise<RevertCounts> {
+  refuseLostColumns(work, net, force);
+  const counts = countNet(work, force);
+  const shape = currentShape(work.database, work.target);
+  const first = lastImage(work.database, shape) + 1;
+  const steps = new RevertSteps(work, shape, force);
+  await forEachSlice(work, async (from, to) => steps.keep(from, to));
+  await forEachSlice(work, async (from, to) => steps.takeOut(from, to));
+  if (counts.restored > 0) {
+    for (const kept of net.kept) await forEachSlice(work, async (from, to) => steps.putBack(kept, from, to));
+  }
+  const last = lastImage(work.database, shape);
+  if (counts.restored > 0) {
+    for (let from = first; from <= last; from += SLICE_ROWS) {
+      steps.keepChecks(from, Math.min(from + SLICE_ROWS - 1, last));
+      await work.pace();
+    }
+  }
+  addEntry(work.database, stream, { position, kind: "rows", shape: shape.id, first, last });
+  return counts;
+}
+
+function refuseLostColumns(work: Workspace, net: Net, force: boolean): void {
+  const { database, target } = work;
+  const now = new Set(target.columns.map(({ name }) => name));
+  for (const shape of net.kept) {
+    const lost = shape.columns.filter((name) => !now.has(name));
+    if (lost.length === 0) continue;
+    const needed = database
+      .prepare(
+        "SELECT 1 FROM temp.memento_net WHERE op IN (2, 3) AND (alien IS NULL OR ?) AND before_shape = ? LIMIT 1",
+      )
+      .get(force ? 1 : 0, shape.id);
+    if (needed === undefined) continue;
+    throw new MementoError(
+      "NOT_REVERTIBLE",
+      `The table ${target.table} no longer has ${lost.join(", ")}, which rows to be put back have`,
+      { hint: "Add the column again, or choose a younger target.", details: { table: target.table, columns: lost } },
+    );
+  }
+}
+
+/** The steps of going back, each for a slice of the net. */
+class RevertSteps {
+  readonly #work: Workspace;
+  readonly #shape: Shape;
+  /** Rows of the net with one of some `op`s, between two bound values of `n`. */
+  readonly #chosen: (ops: string) => string;
+  /** Which `op`s take the row out first. */
+  readonly #outs: string;
+
+  constructor(work: Workspace, shape: Shape, force: boolean) {
+    this.#work = work;
+    this.#shape = shape;
+    this.#outs = work.target.swaps ? "1, 3" : "1";
+    this.#chosen = (ops) => `m.n BETWEEN ? AND ? AND m.op IN (${ops}) AND ${force ? "true" : "m.alien IS NULL"}`;
+  }
+
+  /** Records the images of what stands there now. */
+  keep(from: bigint, to: bigint): void {
+    const { target } = this.#work;
+    const items = itemColumns(target);
+    const columns = this.#shape.columns.map((name) => `t.${quoteName(name)}`).join(", ");
+    this.#run(
+      `INSERT INTO ${imageTable(this.#shape)} (existed, item, ${imageColumns(this.#shape).join(", ")})
+       SELECT 1, ${target.rowid === null ? "NULL" : `t.${target.rowid}`}, ${columns}
+       FROM temp.memento_net AS m CROSS JOIN ${target.sql} AS t ON ${matching("t", items.target, "m", items.net)}
+       WHERE ${this.#chosen("1, 3")}`,
+      from,
+      to,
+    );
+    // Nothing stands there: the row is to be put in, or force accepts that somebody else took it out.
+    this.#run(
+      `INSERT INTO ${imageTable(this.#shape)} (existed, ${items.image(this.#shape).join(", ")})
+       SELECT 0, ${items.net.map((name) => `m.${name}`).join(", ")} FROM temp.memento_net AS m
+       WHERE ${this.#chosen("0, 2")} AND (m.op = 2 OR m.alien IS NOT NULL)`,
+      from,
+      to,
+    );
+  }
+
+  /** Deletes what was not there at the mark. */
+  takeOut(from: bigint, to: bigint): void {
+    const items = itemColumns(this.#work.target);
+    this.#run(
+      `DELETE FROM ${this.#work.target.sql} WHERE ${inNet(items.target, items.net, this.#chosen(this.#outs))}`,
+      from,
+      to,
+    );
+  }
+
+  /** Puts back the images of one shape. */
+  putBack(kept: Shape, from: bigint, to: bigint): void {
+    const { target } = this.#work;
+    if (!target.swaps) this.#replace(kept, from, to);
+    this.#insert(kept, target.swaps ? "2, 3" : "2", from, to);
+  }
+
+  /** The check of each row as it stands after all of it. */
+  keepChecks(from: number, to: number): void {
+    const { target } = this.#work;
+    const items = itemColumns(target);
+    this.#run(
+      `UPDATE ${imageTable(this.#shape)} AS r SET after =
+         (SELECT memento_check(${checkedColumns(target, this.#shape)}) FROM ${target.sql} AS t
+          WHERE ${matching("t", items.target, "r", items.image(this.#shape))})
+       WHERE r.id BETWEEN ? AND ?`,
+      from,
+      to,
+    );
+  }
+
+  #replace(kept: Shape, from: bigint, to: bigint): void {
+    const { target } = this.#work;
+    const items = itemColumns(target);
+    const columns = kept.columns.filter((name) => name !== target.alias);
+    if (columns.length === 0) return;
+    const images = columns.map((name) => `r.${imageColumn(kept, name)}`).join(", ");
+    this.#run(
+      `UPDATE ${target.sql} AS t SET (${columns.map(quoteName).join(", ")}) =
+         (SELECT ${images} FROM temp.memento_net AS o JOIN ${imageTable(kept)} AS r ON r.id = o.before_row
+          WHERE ${matching("t", items.target, "o", items.net)})
+       WHERE ${inNet(items.target, items.net, `${this.#chosen("3")} AND m.before_shape = ${kept.id}`)}`,
+      from,
+      to,
+    );
+  }
+
+  #insert(kept: Shape, ops: string, from: bigint, to: bigint): void {
+    const { target } = this.#work;
+    const items = itemColumns(target);
+    const columns = kept.columns.map(quoteName).join(", ");
+    const images = kept.columns.map((name) => `r.${imageColumn(kept, name)}`).join(", ");
+    const source = `FROM temp.memento_net AS m CROSS JOIN ${imageTable(kept)} AS r ON r.id = m.before_row
+       WHERE ${this.#chosen(ops)} AND m.before_shape = ${kept.id}`;
+    const gone = `NOT EXISTS (SELECT 1 FROM ${target.sql} AS t WHERE ${matching("t", items.target, "m", items.net)})`;
+    if (target.rowid === null || target.alias !== null) {
+      this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);
+      return;
+    }
+    // The rowid that the row had; where another row has it by now, the key is what counts, and SQLite chooses a new one.
+    this.#run(
+      `INSERT OR ABORT INTO ${target.sql} (${target.rowid}, ${columns}) SELECT r.item, ${images} ${source}
+       AND NOT EXISTS (SELECT 1 FROM ${target.sql} AS x WHERE x.${target.rowid} = r.item)`,
+      from,
+      to,
+    );
+    this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);
+  }
+
+  #run(sql: string, from: bigint | number, to: bigint | number): void {
+    this.#work.database.prepare(sql).run(from, to);
+  }
+}
+
+/** `(a, b) IN (SELECT k0, k1 FROM temp.memento_net ...)`. */
+function inNet(columns: readonly string[], net: readonly string[], where: string): string {
+  const left = columns.length === 1 ? columns[0] : `(${columns.join(", ")})`;
+  return `${left} IN (SELECT ${net.map((name) => `m.${name}`).join(", ")} FROM temp.memento_net AS m WHERE ${where})`;
+}
