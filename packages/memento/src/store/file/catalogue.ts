@@ -1,0 +1,228 @@
+import nodePath from "node:path";
+
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import type { Random } from "../../core/ports.ts";
+import type { Lease, TimelineAddress, TimelineRecord } from "../../core/timeline.ts";
+import { caretakerMeaning, type CaretakerEntry, type CaretakerStanding } from "./caretaker-log.ts";
+import type { DurableFiles } from "./durable-write.ts";
+import { frameJson, missingFile, openJson } from "./frame.ts";
+import type { WrittenRecord } from "./log-reader.ts";
+import { Log } from "./log.ts";
+import { addressText, logFile, logPosition, stateFile, type StorePaths } from "./paths.ts";
+import type { Stamps } from "./stamps.ts";
+import { timelineMeaning, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
+
+/** The log of a caretaker. */
+export type CaretakerLog = Log<CaretakerEntry, CaretakerStanding>;
+
+/** A timeline of the store, and the logs that say how it stands. */
+export interface FileTimeline {
+  readonly record: TimelineRecord;
+  readonly log: Log<TimelineEntry, TimelineStanding>;
+  readonly caretaker: CaretakerLog;
+}
+
+/** What a timeline is made with. */
+export interface TimelineFacts {
+  readonly record: TimelineRecord;
+  readonly lease: Lease;
+}
+
+/** What every part of the driver works with. */
+export interface StoreParts {
+  readonly paths: StorePaths;
+  readonly files: DurableFiles;
+  readonly stamps: Stamps;
+  readonly random: Random;
+}
+
+/** Timelines beyond this are forgotten, the longest unused first, and looked up again when they are needed. */
+const TIMELINES_HELD_MAX = 2_048;
+
+/** Which caretakers and timelines there are, and their logs. */
+export class Catalogue {
+  readonly #parts: StoreParts;
+  readonly #caretakers = new Map<string, CaretakerLog>();
+  readonly #timelines = new Map<string, FileTimeline>();
+  readonly #names = new Map<string, string>();
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /** A caretaker's log; an empty one when nothing was written for it yet. */
+  caretaker(name: string): CaretakerLog {
+    const known = this.#caretakers.get(name);
+    if (known !== undefined) return known;
+    const folder = this.#parts.paths.caretaker(name);
+    const log = new Log({ ...this.#parts, place: { kind: "caretaker", id: name, folder }, meaning: caretakerMeaning });
+    this.#caretakers.set(name, log);
+    return log;
+  }
+
+  /** The names of all caretakers that have a log. */
+  async caretakerNames(): Promise<readonly string[]> {
+    const { files, paths } = this.#parts;
+    const names: string[] = [];
+    for await (const folder of files.list(paths.caretakers)) {
+      const name = await this.nameOf(nodePath.join(paths.caretakers, folder));
+      if (name !== null) names.push(name);
+    }
+    return names.toSorted();
+  }
+
+  /** The timeline with this key; null when there is none. */
+  async timeline(key: string): Promise<FileTimeline | null> {
+    const known = this.#timelines.get(key);
+    if (known !== undefined) return this.#remember(known);
+    const facts = await this.#soundFacts(key);
+    if (facts === null) return null;
+    if (facts === "unusable") return await this.#searched(key);
+    const caretaker = this.caretaker(facts.record.caretaker);
+    if (caretaker.known?.state.timelines.has(key) !== true) await caretaker.refresh();
+    if (caretaker.known?.state.timelines.has(key) !== true) return null;
+    return await this.#open(facts, caretaker);
+  }
+
+  /** The timeline with this address; null when there is none. */
+  async find(address: TimelineAddress): Promise<FileTimeline | null> {
+    const caretaker = this.caretaker(address.caretaker);
+    const { state } = await caretaker.refresh();
+    return await this.#listed(caretaker, state.addresses.get(addressText(address)) ?? "");
+  }
+
+  /** Makes a timeline, or gives the one that has the address. INVALID_ARGUMENT for a key that another one has. */
+  async make(facts: TimelineFacts): Promise<FileTimeline> {
+    const { record, lease } = facts;
+    const existing = await this.find(record);
+    if (existing !== null) return existing;
+    const { files, paths } = this.#parts;
+    await files.ensureFolder(paths.timeline(record.key));
+    const file = paths.timelineFacts(record.key);
+    if (!(await files.createIfAbsent(file, await frameJson("timeline", facts)))) {
+      const other = await this.writtenFacts(record.key);
+      if (addressText(other?.record ?? record) !== addressText(record)) {
+        throw new MementoError("INVALID_ARGUMENT", `The timeline key ${record.key} is taken`);
+      }
+    }
+    await files.ensureFolder(paths.caretaker(record.caretaker));
+    const caretaker = this.caretaker(record.caretaker);
+    const winner = await caretaker.commit<string>(({ state }) => {
+      const key = state.addresses.get(addressText(record));
+      return key === undefined
+        ? { entry: { kind: "timeline", record, lease }, result: record.key }
+        : { entry: null, result: key };
+    });
+    const made = await this.#listed(caretaker, winner);
+    if (made === null) throw missingFile(file);
+    return made;
+  }
+
+  /** All timelines, or a caretaker's, in the order of their making. */
+  async *all(caretaker: string | null): AsyncIterable<FileTimeline> {
+    const made: { readonly name: string; readonly key: string; readonly stamp: number }[] = [];
+    for (const name of caretaker === null ? await this.caretakerNames() : [caretaker]) {
+      const { state } = await this.caretaker(name).refresh();
+      for (const [key, { stamp }] of state.timelines) made.push({ name, key, stamp });
+    }
+    if (caretaker === null) made.sort((a, b) => a.stamp - b.stamp || (a.key < b.key ? -1 : 1));
+    for (const { name, key } of made) {
+      const timeline = await this.#listed(this.caretaker(name), key);
+      if (timeline !== null) yield timeline;
+    }
+  }
+
+  /** Writes down where the logs stand that this process has moved. */
+  async saveStates(): Promise<void> {
+    for (const { log } of this.#timelines.values()) await log.saveState();
+    for (const log of this.#caretakers.values()) await log.saveState();
+  }
+
+  /** The timeline that a caretaker's log lists, without a look at its own file; null when it lists none. */
+  async #listed(caretaker: CaretakerLog, key: string): Promise<FileTimeline | null> {
+    const known = this.#timelines.get(key);
+    if (known !== undefined) return this.#remember(known);
+    const made = caretaker.known?.state.timelines.get(key);
+    if (made === undefined) return null;
+    const { entry } = await caretaker.reader.demand(made.position);
+    return entry.kind === "timeline" ? await this.#open(entry, caretaker) : null;
+  }
+
+  async #open({ record, lease }: TimelineFacts, caretaker: CaretakerLog): Promise<FileTimeline> {
+    // What is written to a timeline must not outlive the entry that says that there is one.
+    await caretaker.settle();
+    const folder = this.#parts.paths.timeline(record.key);
+    const place = { kind: "timeline", id: record.key, folder } as const;
+    const log = new Log({ ...this.#parts, place, meaning: timelineMeaning(lease) });
+    return this.#remember({ record, log, caretaker });
+  }
+
+  #remember(timeline: FileTimeline): FileTimeline {
+    const { key } = timeline.record;
+    const known = this.#timelines.get(key) ?? timeline;
+    this.#timelines.delete(key);
+    this.#timelines.set(key, known);
+    if (this.#timelines.size > TIMELINES_HELD_MAX) {
+      for (const oldest of this.#timelines.keys()) {
+        this.#timelines.delete(oldest);
+        break;
+      }
+    }
+    return known;
+  }
+
+  /** The timeline's own file, which says whose it is; null when nothing of this key was ever made. */
+  async #soundFacts(key: string): Promise<TimelineFacts | null | "unusable"> {
+    const { paths, files } = this.#parts;
+    try {
+      const facts = await this.writtenFacts(key);
+      if (facts !== null) return facts;
+      return (await files.read(logFile(paths.timeline(key), 1))) === null ? null : "unusable";
+    } catch (error) {
+      if (isMementoError(error, "DAMAGED")) return "unusable";
+      throw error;
+    }
+  }
+
+  /** Looks for a timeline in every caretaker's log, where its own file is of no use. */
+  async #searched(key: string): Promise<FileTimeline> {
+    for await (const timeline of this.all(null)) if (timeline.record.key === key) return timeline;
+    throw missingFile(this.#parts.paths.timelineFacts(key), { timeline: key });
+  }
+
+  /** The facts as the timeline's own file has them. DAMAGED, naming it. */
+  async writtenFacts(key: string): Promise<TimelineFacts | null> {
+    const file = this.#parts.paths.timelineFacts(key);
+    const bytes = await this.#parts.files.read(file);
+    return bytes === null ? null : (await openJson<TimelineFacts>(bytes, "timeline", file)).value;
+  }
+
+  /** Whose log a folder is; null for one without entries. */
+  async nameOf(folder: string): Promise<string | null> {
+    const known = this.#names.get(folder);
+    if (known !== undefined) return known;
+    const { files } = this.#parts;
+    const sources = [
+      [logFile(folder, 1), "caretaker-log"],
+      [stateFile(folder), "caretaker-state"],
+    ] as const;
+    let damage: unknown;
+    for (const [file, kind] of sources) {
+      try {
+        const bytes = await files.read(file);
+        if (bytes === null) continue;
+        const { log } = (await openJson<Pick<WrittenRecord<unknown>, "log">>(bytes, kind, file)).value;
+        this.#names.set(folder, log);
+        return log;
+      } catch (error) {
+        if (!isMementoError(error, "DAMAGED")) throw error;
+        damage ??= error;
+      }
+    }
+    if (damage !== undefined) throw damage;
+    for await (const name of files.list(folder)) {
+      if (logPosition(name) !== null) throw missingFile(logFile(folder, 1));
+    }
+    return null;
+  }
+}

@@ -1,0 +1,97 @@
+import nodePath from "node:path";
+
+import type { KeyRecord } from "../store.ts";
+import type { StoreParts } from "./catalogue.ts";
+import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
+import { hashed } from "./paths.ts";
+
+/** A generation's file: the key as it was wrapped then, or only its id once a later wrapping has taken its place. */
+interface WrittenKey {
+  readonly id: string;
+  readonly generation: number;
+  readonly key: KeyRecord | null;
+}
+
+const KEY_FILE = /^([0-9a-f]{40})\.([1-9][0-9]{0,8})\.json$/;
+
+/**
+ * Wrapped keys. A new wrapping is a new generation, created if absent: of two that replace the same one, one gets the
+ * number. What it replaced is then blanked, never removed: a free number could be taken by somebody late.
+ */
+export class Keys {
+  readonly #parts: StoreParts;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /** Stores a key unless there is one with its id. */
+  async add(key: KeyRecord): Promise<void> {
+    const { files, paths } = this.#parts;
+    const written: WrittenKey = { id: key.id, generation: 1, key };
+    const created = await files.createIfAbsent(paths.key(key.id, 1), await frameJson("key", written));
+    // Somebody else's may not have come to its sync yet; what is sealed under it must not outlive it.
+    if (!created) await files.settle(paths.keys);
+  }
+
+  /** Every key in its present wrapping. */
+  async all(): Promise<readonly KeyRecord[]> {
+    const generations = new Map<string, number>();
+    for await (const file of this.files()) {
+      const [, hash = "", generation] = KEY_FILE.exec(nodePath.basename(file)) ?? [];
+      generations.set(hash, Math.max(Number(generation), generations.get(hash) ?? 0));
+    }
+    const keys: KeyRecord[] = [];
+    for (const [hash, generation] of [...generations].toSorted()) {
+      keys.push((await this.#present(hash, generation)).key);
+    }
+    return keys;
+  }
+
+  /** Replaces a wrapping that is still by `expectedRing`; false when it is not. */
+  async rewrap({ id, ring, wrapped }: KeyRecord, expectedRing: string): Promise<boolean> {
+    const { files, paths } = this.#parts;
+    if ((await files.read(paths.key(id, 1))) === null) return false;
+    for (;;) {
+      const { key, generation } = await this.#present(hashed(id), 1);
+      if (key.ring !== expectedRing) return false;
+      const next: WrittenKey = { id, generation: generation + 1, key: { ...key, ring, wrapped } };
+      if (!(await files.createIfAbsent(paths.key(id, generation + 1), await frameJson("key", next)))) continue;
+      for (let old = 1; old <= generation; old++) {
+        const blank: WrittenKey = { id, generation: old, key: null };
+        await files.replace(paths.key(id, old), await frameJson("key", blank));
+      }
+      return true;
+    }
+  }
+
+  /** The files of all keys, for `check`. */
+  async *files(): AsyncIterable<string> {
+    const { files, paths } = this.#parts;
+    for await (const name of files.list(paths.keys)) if (KEY_FILE.test(name)) yield nodePath.join(paths.keys, name);
+  }
+
+  /** The contents of a key's file. DAMAGED, naming it. */
+  async read(file: string): Promise<WrittenKey | null> {
+    const bytes = await this.#parts.files.read(file);
+    if (bytes === null) return null;
+    const { value } = await openJson<WrittenKey>(bytes, "key", file);
+    const place = KEY_FILE.exec(nodePath.basename(file));
+    if (hashed(value.id) !== place?.[1] || String(value.generation) !== place[2]) {
+      throw damagedFile(file, "it belongs to another place");
+    }
+    return value;
+  }
+
+  /** The wrapping that counts: the last one of the generations from a known one on. */
+  async #present(hash: string, from: number): Promise<{ readonly key: KeyRecord; readonly generation: number }> {
+    let present: { readonly key: KeyRecord; readonly generation: number } | null = null;
+    for (let generation = from; ; generation++) {
+      const file = nodePath.join(this.#parts.paths.keys, `${hash}.${generation}.json`);
+      const written = await this.read(file);
+      if (written === null && present !== null) return present;
+      if (written === null) throw missingFile(file);
+      if (written.key !== null) present = { key: written.key, generation };
+    }
+  }
+}

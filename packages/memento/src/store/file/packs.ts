@@ -1,0 +1,82 @@
+import { MementoError } from "../../core/errors.ts";
+import { randomText } from "../../core/ids.ts";
+import { decodePackHeader, type PackHeader } from "../header.ts";
+import type { StoreParts } from "./catalogue.ts";
+import { damagedFile, frame, openFrame } from "./frame.ts";
+
+/** A pack as it lies in its file. */
+export interface FilePack {
+  readonly header: Uint8Array;
+  /** null once reclaimed. */
+  readonly body: Uint8Array | null;
+}
+
+const LENGTH_BYTES = 4;
+
+/**
+ * Packs are files of their own, written before the log entries that speak of them: 4 bytes for the header's length, big
+ * endian, the header, the body. A reclaimed pack keeps its header, under another kind, so that it is not taken for a
+ * missing one. A pack that no entry speaks of was left by a crash or a refusal, and is nobody's.
+ */
+export class Packs {
+  readonly #parts: StoreParts;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /** Writes a pack under a new id, and gives the id. */
+  async write(header: Uint8Array, body: Uint8Array): Promise<string> {
+    const { files, paths, random } = this.#parts;
+    const id = `p${randomText(random, 20)}`;
+    const created = await files.createIfAbsent(paths.pack(id), await frame("pack", [lengthOf(header), header, body]));
+    if (!created)
+      throw new MementoError("IO_FAILED", `The pack ${id} exists already: the source of randomness repeats itself`);
+    return id;
+  }
+
+  /** A pack's bytes; null when its file is missing. DAMAGED, naming the file, when it is not what was written. */
+  async read(id: string): Promise<FilePack | null> {
+    const { files, paths } = this.#parts;
+    const file = paths.pack(id);
+    const bytes = await files.read(file);
+    if (bytes === null) return null;
+    const { kind, payload } = await openFrame(bytes, ["pack", "pack-reclaimed"], file);
+    if (payload.byteLength < LENGTH_BYTES) throw damagedFile(file, "it is cut");
+    const headerBytes = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+    const header = payload.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes);
+    if (header.byteLength !== headerBytes) throw damagedFile(file, "it is cut");
+    return { header, body: kind === "pack" ? payload.subarray(LENGTH_BYTES + headerBytes) : null };
+  }
+
+  /** A pack that must be there, its header understood. */
+  async demand(id: string, mementos: readonly string[]): Promise<FilePack & { readonly understood: PackHeader }> {
+    const file = this.#parts.paths.pack(id);
+    try {
+      const pack = await this.read(id);
+      if (pack === null) throw new MementoError("DAMAGED", `The file ${file} is missing`, { details: { file } });
+      return { ...pack, understood: decodePackHeader(pack.header, `the pack ${file}`) };
+    } catch (error) {
+      if (!(error instanceof MementoError) || error.code !== "DAMAGED") throw error;
+      const message = `${error.message}; it holds ${mementos.join(", ")}`;
+      throw new MementoError("DAMAGED", message, { cause: error, details: { ...error.details, file, mementos } });
+    }
+  }
+
+  /** Empties a pack down to its header. Whoever does it a second time writes the same bytes. */
+  async reclaim(id: string, header: Uint8Array): Promise<void> {
+    const { files, paths } = this.#parts;
+    await files.replace(paths.pack(id), await frame("pack-reclaimed", [lengthOf(header), header]));
+  }
+
+  /** Takes back a pack that no entry speaks of. */
+  async discard(id: string): Promise<void> {
+    await this.#parts.files.remove(this.#parts.paths.pack(id));
+  }
+}
+
+function lengthOf(header: Uint8Array): Uint8Array {
+  const bytes = Buffer.alloc(LENGTH_BYTES);
+  bytes.writeUInt32BE(header.byteLength);
+  return bytes;
+}

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import nodePath from "node:path";
+
+import type { TimelineAddress } from "../../core/timeline.ts";
+
+const PLAIN = /^[0-9a-z]{1,60}$/;
+const LOG_FILE = /^([0-9]{12})\.json$/;
+const CHAPTER_FILE = /^chapter-([0-9]{9})\.json$/;
+
+/**
+ * Where everything of a store lies:
+ *
+ *     store.json                       the store's facts; its creation makes the store
+ *     keys/HASH.GENERATION.json        a wrapped key; the highest generation counts
+ *     packs/ID                         a pack of sealed mementos, or what is left of a reclaimed one
+ *     caretakers/HASH/                 the log of a caretaker, below
+ *     timelines/KEY/timeline.json      a timeline's facts
+ *     timelines/KEY/lease-EPOCH.json   the last renewal of the lease with this epoch
+ *     timelines/KEY/                   the log of a timeline, below
+ *     names/HASH/GENERATION.json       who asked for a name; see names.ts
+ *     temporary/                       files that have no name yet
+ *
+ * A log is POSITION.json for each entry, state.json (where it stood a while ago) and chapter-N.json (256 entries in one).
+ *
+ * Text that users chose never becomes a file name: it is hashed, so that length, alphabet, case and reserved names of the
+ * file system do not matter.
+ */
+export class StorePaths {
+  readonly root: string;
+  readonly store: string;
+  readonly keys: string;
+  readonly packs: string;
+  readonly caretakers: string;
+  readonly timelines: string;
+  readonly names: string;
+  readonly temporary: string;
+
+  constructor(root: string) {
+    this.root = root;
+    this.store = nodePath.join(root, "store.json");
+    this.keys = nodePath.join(root, "keys");
+    this.packs = nodePath.join(root, "packs");
+    this.caretakers = nodePath.join(root, "caretakers");
+    this.timelines = nodePath.join(root, "timelines");
+    this.names = nodePath.join(root, "names");
+    this.temporary = nodePath.join(root, "temporary");
+  }
+
+  /** The folders that every store has. */
+  get folders(): readonly string[] {
+    return [this.keys, this.packs, this.caretakers, this.timelines, this.names, this.temporary];
+  }
+
+  key(id: string, generation: number): string {
+    return nodePath.join(this.keys, `${hashed(id)}.${generation}.json`);
+  }
+
+  pack(id: string): string {
+    return nodePath.join(this.packs, id);
+  }
+
+  caretaker(name: string): string {
+    return nodePath.join(this.caretakers, hashed(JSON.stringify(name)));
+  }
+
+  timeline(key: string): string {
+    return nodePath.join(this.timelines, PLAIN.test(key) ? key : hashed(key));
+  }
+
+  timelineFacts(key: string): string {
+    return nodePath.join(this.timeline(key), "timeline.json");
+  }
+
+  lease(key: string, epoch: number): string {
+    return nodePath.join(this.timeline(key), `lease-${epoch}.json`);
+  }
+
+  name(caretaker: string, name: string): string {
+    return nodePath.join(this.names, hashed(JSON.stringify([caretaker, name])));
+  }
+}
+
+/** The file of a log's entry. */
+export function logFile(folder: string, position: number): string {
+  return nodePath.join(folder, `${String(position).padStart(12, "0")}.json`);
+}
+
+/** The position that a file name of a log stands for; null for its other files. */
+export function logPosition(file: string): number | null {
+  const digits = LOG_FILE.exec(file)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** The file of a log's chapter; the first is number 1. */
+export function chapterFile(folder: string, number: number): string {
+  return nodePath.join(folder, `chapter-${String(number).padStart(9, "0")}.json`);
+}
+
+/** The number that a file name of a chapter stands for; null for other files. */
+export function chapterNumber(file: string): number | null {
+  const digits = CHAPTER_FILE.exec(file)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** The file of a log's state. */
+export function stateFile(folder: string): string {
+  return nodePath.join(folder, "state.json");
+}
+
+/** The file of a name's claim. */
+export function claimFile(folder: string, generation: number): string {
+  return nodePath.join(folder, `${String(generation).padStart(12, "0")}.json`);
+}
+
+/** One text for each address. */
+export function addressText({ caretaker, originator, partition, fork }: TimelineAddress): string {
+  return JSON.stringify([caretaker, originator, partition, fork]);
+}
+
+/** 160 bits of a SHA-256 as lower-case hex: safe on every file system. */
+export function hashed(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 40);
+}

@@ -1,0 +1,103 @@
+import { MementoError } from "../../core/errors.ts";
+import { isRemoved, type CaretakerEntry } from "./caretaker-log.ts";
+import { noticeEntry } from "./caretakers.ts";
+import type { Catalogue, StoreParts } from "./catalogue.ts";
+import type { FoundMemento, Mementos } from "./mementos.ts";
+import type { Packs } from "./packs.ts";
+import { SequenceSet } from "./sequence-set.ts";
+
+/** What removing works with. */
+export interface RemovalParts extends StoreParts {
+  readonly catalogue: Catalogue;
+  readonly mementos: Mementos;
+  readonly packs: Packs;
+}
+
+/**
+ * Removes mementos: one entry of their caretaker's log names them all and carries the notice, so it is done or not done,
+ * however many timelines they are of. Nothing else says that a memento is removed. Gives the ids that were live.
+ *
+ * INVALID_ARGUMENT for mementos of more than one caretaker: they share no log, and so no commit.
+ */
+export async function removeMementos(
+  { catalogue, mementos }: RemovalParts,
+  ids: readonly string[],
+  notice: Uint8Array,
+): Promise<readonly string[]> {
+  const found = new Map<string, FoundMemento>();
+  for (const id of ids) {
+    const memento = found.has(id) ? null : await mementos.find(id);
+    if (memento !== null) found.set(id, memento);
+  }
+  const caretakers = new Set([...found.values()].map(({ timeline }) => timeline.record.caretaker));
+  const [caretaker] = caretakers;
+  if (caretaker === undefined) return [];
+  if (caretakers.size > 1) {
+    throw new MementoError("INVALID_ARGUMENT", `One removal is of one caretaker, not of ${[...caretakers].join(", ")}`);
+  }
+  // A removal must not outlive its memento: another one could be appended at the same place, and would seem removed.
+  for (const { timeline } of found.values()) await timeline.log.settle();
+  return await catalogue.caretaker(caretaker).commit<readonly string[]>(({ state }) => {
+    const live = [...found].filter(([, { timeline, sequence }]) => !isRemoved(state, timeline.record.key, sequence));
+    if (live.length === 0) return { entry: null, result: [] };
+    return { entry: removalEntry(live, notice), result: live.map(([id]) => id) };
+  });
+}
+
+function removalEntry(live: readonly (readonly [string, FoundMemento])[], notice: Uint8Array): CaretakerEntry {
+  const sets = new Map<string, SequenceSet>();
+  for (const [, { timeline, sequence }] of live) {
+    const set = sets.get(timeline.record.key) ?? new SequenceSet();
+    set.add(sequence);
+    sets.set(timeline.record.key, set);
+  }
+  const removed = Object.fromEntries([...sets].map(([key, set]) => [key, set.ranges]));
+  return noticeEntry(notice, { removed });
+}
+
+/** Empties the packs of these mementos in which nothing is left that is live, or that could still be appended. */
+export async function reclaimPacks(
+  parts: RemovalParts,
+  ids: readonly string[],
+): Promise<{ readonly packs: number; readonly bytes: number }> {
+  const packs = new Map<string, string[]>();
+  for (const id of ids) {
+    const found = await parts.mementos.find(id);
+    if (found === null) continue;
+    const its = packs.get(found.append.pack);
+    if (its === undefined) packs.set(found.append.pack, [id]);
+    else its.push(id);
+  }
+  let [count, bytes] = [0, 0];
+  for (const [pack, its] of packs) {
+    const freed = await reclaimPack(parts, pack, its);
+    if (freed === null) continue;
+    count += 1;
+    bytes += freed;
+  }
+  return { packs: count, bytes };
+}
+
+/** The bytes that were freed; null when the pack was left as it is. */
+async function reclaimPack(
+  { packs, mementos }: RemovalParts,
+  pack: string,
+  ids: readonly string[],
+): Promise<number | null> {
+  const { header, body, understood } = await packs.demand(pack, ids);
+  if (body === null) return null;
+  const absent: string[] = [];
+  for (const { id } of understood.entries) {
+    const found = await mementos.find(id);
+    if (found === null) absent.push(id);
+    // Its writer was voided once, and appended it by another pack.
+    else if (found.append.pack !== pack) continue;
+    else if (!(await mementos.isRemoved(found))) return null;
+    // The body must not be gone while a removal that was only seen is lost.
+    else await mementos.settle(found);
+  }
+  // A slot that was not taken may be of a writer who is on the way. It must not arrive at an empty pack.
+  for (const id of absent) if (!(await mementos.void(id))) return null;
+  await packs.reclaim(pack, header);
+  return body.byteLength;
+}
