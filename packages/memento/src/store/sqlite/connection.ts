@@ -38,7 +38,8 @@ export class Connection {
     return await waitForLock(options, () => {
       const database = openDatabase(options.path);
       try {
-        if (schemaVersion(database, options.path) > 0) return new Connection(options, database);
+        // Another program's database is looked at, and not touched: the pragmas write to the file.
+        if (schemaVersion(database, options.path) > 0) return new Connection(options, inOurModes(database));
         database.close();
         return null;
       } catch (error) {
@@ -53,7 +54,8 @@ export class Connection {
     return await waitForLock(options, () => {
       const database = openDatabase(options.path);
       try {
-        transact(database, () => {
+        schemaVersion(database, options.path);
+        transact(inOurModes(database), () => {
           migrate(database, options.path);
           first(prepareStatements(database));
         });
@@ -110,15 +112,13 @@ export class Connection {
 function openDatabase(path: string): DatabaseSync {
   const sqlite = process.getBuiltinModule("node:sqlite");
   if (sqlite === undefined) throw new MementoError("NODE_TOO_OLD", "This Node.js has no SQLite of its own");
-  const database = new sqlite.DatabaseSync(path, { timeout: SYNCHRONOUS_WAIT_MS });
-  try {
-    // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
+  return new sqlite.DatabaseSync(path, { timeout: SYNCHRONOUS_WAIT_MS });
+}
+
+function inOurModes(database: DatabaseSync): DatabaseSync {
+  // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
+  return database;
 }
 
 function transact(database: DatabaseSync, work: () => void): void {

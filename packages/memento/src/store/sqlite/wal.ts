@@ -3,6 +3,7 @@ import { open, type FileHandle } from "node:fs/promises";
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 const MAGIC = 0x377f0682;
+const CHUNK_BYTES = 262_144;
 
 type Checksum = readonly [number, number];
 
@@ -49,8 +50,14 @@ export async function findWalDamage(path: string): Promise<string | null> {
 async function scanLog(file: FileHandle): Promise<string | null> {
   const header = readHeader(await readAt(file, 0, HEADER_BYTES));
   if (header === null) return null;
+  if (!header.sound) {
+    // The changed byte may be the one that says which way round the words are.
+    const found = await Promise.all(
+      [true, false].map((bigEndian) => isOwnHeader(framesOf(file, { ...header, bigEndian }), header)),
+    );
+    return found.includes(true) ? "the log's header was changed" : null;
+  }
   const frames = framesOf(file, header);
-  if (!header.sound) return await damagedHeader(frames, header);
   let seed = header.stored;
   let index = 0;
   for await (const frame of frames) {
@@ -77,29 +84,26 @@ async function goesOnBehind(
   let ended = bad.commits;
   for await (const frame of frames) {
     const ofThisLog = same(frame.salts, salts);
-    const fits = seeds.some((seed) => same(frame.stored, frame.computed(seed)));
-    if (ended && ofThisLog && fits) return true;
+    if (ended && ofThisLog && seeds.some((seed) => same(frame.stored, frame.computed(seed)))) return true;
     ended ||= ofThisLog && frame.commits;
     seeds = [frame.stored];
   }
   return false;
 }
 
-/** A header that fails its own checksum makes SQLite drop the whole log: damage, where the frames are still its own. */
-async function damagedHeader(frames: AsyncIterable<Frame>, header: WalHeader): Promise<string | null> {
+/**
+ * A header that fails its own checksum makes SQLite drop the whole log: damage, where the frames are still those that
+ * the header was written for. Behind a header that was torn while a new log was begun stand frames under other salts.
+ */
+async function isOwnHeader(frames: AsyncIterable<Frame>, header: WalHeader): Promise<boolean> {
   let before: Frame | null = null;
   for await (const frame of frames) {
-    const [first, second] = frame.salts;
-    const sharesSalt = first === header.salts[0] || second === header.salts[1];
-    const follows =
-      before !== null && same(before.salts, frame.salts) && same(frame.stored, frame.computed(before.stored));
-    if (sharesSalt && follows) return "the log's header was changed";
-    if (before === null && sharesSalt && same(frame.stored, frame.computed(header.stored)))
-      return "the log's header was changed";
-    if (before !== null) return null;
+    if (frame.salts[0] !== header.salts[0] && frame.salts[1] !== header.salts[1]) return false;
+    if (before === null && same(frame.stored, frame.computed(header.stored))) return true;
+    if (before !== null) return same(before.salts, frame.salts) && same(frame.stored, frame.computed(before.stored));
     before = frame;
   }
-  return null;
+  return false;
 }
 
 function readHeader(bytes: Buffer): WalHeader | null {
@@ -123,12 +127,18 @@ function readHeader(bytes: Buffer): WalHeader | null {
 /** The log's frames, one after the other; a second loop goes on where the first one stopped. */
 function framesOf(file: FileHandle, { pageBytes, bigEndian }: WalHeader): AsyncIterable<Frame> {
   const frameBytes = FRAME_HEADER_BYTES + pageBytes;
+  const chunkBytes = frameBytes * Math.max(1, Math.floor(CHUNK_BYTES / frameBytes));
+  let chunk: Buffer = Buffer.alloc(0);
   let position = HEADER_BYTES;
   const next = async (): Promise<IteratorResult<Frame, undefined>> => {
-    const bytes = await readAt(file, position, frameBytes);
-    if (bytes.length < frameBytes) return { done: true, value: undefined };
-    position += frameBytes;
-    return { done: false, value: readFrame(bytes, bigEndian) };
+    if (chunk.length < frameBytes) {
+      chunk = await readAt(file, position, chunkBytes);
+      position += chunk.length;
+    }
+    if (chunk.length < frameBytes) return { done: true, value: undefined };
+    const frame = readFrame(chunk.subarray(0, frameBytes), bigEndian);
+    chunk = chunk.subarray(frameBytes);
+    return { done: false, value: frame };
   };
   return { [Symbol.asyncIterator]: () => ({ next }) };
 }
