@@ -1,2 +1,4 @@
+export { memorySink, type MemorySink, type MemorySinkOptions } from "./memory-sink.ts";
+export { MemoryTable } from "./memory-table.ts";
 export type * from "./sink.ts";
-export * from "./sqlite/index.ts";
+export { sqliteTable, type ColumnType, type SqliteTableOptions } from "./sqlite/index.ts";

@@ -25,7 +25,7 @@ export async function readForeign(work: Workspace): Promise<ForeignChanges> {
   const named: ForeignChange[] = [];
   const digest = runningSha256();
   let total = 0;
-  await forEachSlice(work, async (from, to) => {
+  await forEachSlice(work, (from, to) => {
     for (const row of rows.iterate(from, to)) {
       const item = nameItem(
         work,

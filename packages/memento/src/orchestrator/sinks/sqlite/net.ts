@@ -41,7 +41,7 @@ export async function findNet(
     written: [...written].map((id) => shapeOf(work, shapes, id)),
     kept: [...kept].map((id) => shapeOf(work, shapes, id)),
   };
-  await forEachSlice(work, async (from, to) => compareWithTable(work, net, from, to));
+  await forEachSlice(work, (from, to) => compareWithTable(work, net, from, to));
   return net;
 }
 
@@ -51,10 +51,7 @@ export function clearNet(work: Workspace): void {
 }
 
 /** Calls `handle` for ranges of `n` that hold at most 8,192 rows of the net each, in order. */
-export async function forEachSlice(
-  work: Workspace,
-  handle: (from: bigint, to: bigint) => Promise<void>,
-): Promise<void> {
+export async function forEachSlice(work: Workspace, handle: (from: bigint, to: bigint) => void): Promise<void> {
   const start = work.database.prepare("SELECT min(n) AS n FROM temp.memento_net");
   const end = work.database.prepare(
     `SELECT max(n) AS n FROM (SELECT n FROM temp.memento_net WHERE n >= ? ORDER BY n LIMIT ${SLICE_ROWS})`,
@@ -63,7 +60,7 @@ export async function forEachSlice(
   let from = start.get()?.["n"] as bigint | null;
   while (from !== null) {
     const to = end.get(from)?.["n"] as bigint;
-    await handle(from, to);
+    handle(from, to);
     await work.pace();
     from = next.get(to)?.["n"] as bigint | null;
   }
@@ -109,7 +106,7 @@ async function addRows(work: Workspace, entry: Entry, shape: Shape): Promise<voi
 }
 
 /** Fills in `actual` and `same`. */
-async function compareWithTable(work: Workspace, net: Net, from: bigint, to: bigint): Promise<void> {
+function compareWithTable(work: Workspace, net: Net, from: bigint, to: bigint): void {
   const { database, target } = work;
   const items = itemColumns(target);
   for (const shape of net.written) {

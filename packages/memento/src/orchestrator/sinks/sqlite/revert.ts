@@ -12,14 +12,19 @@ export interface RevertCounts {
 }
 
 /** Counts what going back would do; rows that others changed count only with `force`. */
-export function countNet(work: Workspace, force: boolean): RevertCounts {
-  const row = work.database
-    .prepare(
-      `SELECT count(*) FILTER (WHERE op = 1) AS removed, count(*) FILTER (WHERE op IN (2, 3)) AS restored
-       FROM temp.memento_net WHERE alien IS NULL OR ?`,
-    )
-    .get(force ? 1 : 0);
-  return { removed: Number(row?.["removed"]), restored: Number(row?.["restored"]) };
+export async function countNet(work: Workspace, force: boolean): Promise<RevertCounts> {
+  const count = work.database.prepare(
+    `SELECT count(*) FILTER (WHERE op = 1) AS removed, count(*) FILTER (WHERE op IN (2, 3)) AS restored
+     FROM temp.memento_net WHERE n BETWEEN ? AND ? AND (alien IS NULL OR ?)`,
+  );
+  let removed = 0;
+  let restored = 0;
+  await forEachSlice(work, (from, to) => {
+    const row = count.get(from, to, force ? 1 : 0);
+    removed += Number(row?.["removed"]);
+    restored += Number(row?.["restored"]);
+  });
+  return { removed, restored };
 }
 
 /**
@@ -35,14 +40,14 @@ export async function applyNet(
   force: boolean,
 ): Promise<RevertCounts> {
   refuseLostColumns(work, net, force);
-  const counts = countNet(work, force);
+  const counts = await countNet(work, force);
   const shape = currentShape(work.database, work.target);
   const first = lastImage(work.database, shape) + 1;
   const steps = new RevertSteps(work, shape, force);
-  await forEachSlice(work, async (from, to) => steps.keep(from, to));
-  await forEachSlice(work, async (from, to) => steps.takeOut(from, to));
+  await forEachSlice(work, (from, to) => steps.keep(from, to));
+  await forEachSlice(work, (from, to) => steps.takeOut(from, to));
   if (counts.restored > 0) {
-    for (const kept of net.kept) await forEachSlice(work, async (from, to) => steps.putBack(kept, from, to));
+    for (const kept of net.kept) await forEachSlice(work, (from, to) => steps.putBack(kept, from, to));
   }
   const last = lastImage(work.database, shape);
   if (counts.restored > 0) {

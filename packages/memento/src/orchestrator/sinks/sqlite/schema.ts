@@ -7,7 +7,7 @@ export const JOURNAL_VERSION = 1;
 /**
  * The sink's books, in the target database itself, so that they change in one transaction with the data:
  *
- * - `memento_sink_format`: the version of these tables.
+ * - `memento_sink_format`: the version of these tables, and `place`, a random name that the database keeps wherever it is moved.
  * - `memento_sink_streams`: one row for each timeline and sink name. `position` grows by one with each write and each
  *   revert; `epoch` is the highest one seen; positions before `oldest` were trimmed.
  * - `memento_sink_tokens`: which tokens were taken (`live` 1) or forgotten by a revert (`live` 0), and at what position;
@@ -20,7 +20,7 @@ export const JOURNAL_VERSION = 1;
  *   it (NULL: there is none). An entry's rows are those from `first` to `last`.
  */
 const TABLES = `
-CREATE TABLE IF NOT EXISTS main.memento_sink_format (version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS main.memento_sink_format (version INTEGER NOT NULL, place TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS main.memento_sink_streams (
   id INTEGER PRIMARY KEY,
   timeline TEXT NOT NULL,
@@ -86,5 +86,12 @@ export function hasBooks(database: SinkDatabase): boolean {
 export function createBooks(database: SinkDatabase): void {
   if (hasBooks(database)) return;
   database.raw.exec(TABLES);
-  database.prepare("INSERT INTO main.memento_sink_format (version) VALUES (?)").run(JOURNAL_VERSION);
+  database
+    .prepare("INSERT INTO main.memento_sink_format (version, place) VALUES (?, lower(hex(randomblob(12))))")
+    .run(JOURNAL_VERSION);
+}
+
+/** The database's own name; for a database with books. */
+export function readPlace(database: SinkDatabase): string {
+  return String(database.prepare("SELECT place FROM main.memento_sink_format").get()?.["place"]);
 }

@@ -1,5 +1,6 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
+import { markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
   SinkContext,
@@ -15,9 +16,9 @@ import { SinkConnection } from "./connection.ts";
 import { readForeign } from "./foreign.ts";
 import { readShapes, trimEntries } from "./journal.ts";
 import { writeKeyed } from "./keyed.ts";
-import { markOf, positionOf } from "./mark.ts";
 import { clearNet, findNet } from "./net.ts";
 import { applyNet, countNet } from "./revert.ts";
+import { readPlace } from "./schema.ts";
 import { admit, findStream, moveTo, type Stream } from "./stream.ts";
 import { checkOptions, type SqliteTableOptions } from "./table.ts";
 import { findToken, restoreTokens, takeToken, trimTokens } from "./tokens.ts";
@@ -64,6 +65,14 @@ class SqliteTableSink<Row> implements Sink<Row> {
     this.#connection = await SinkConnection.open(this.#options, context);
   }
 
+  async place(): Promise<string> {
+    const { address, transaction } = this.#opened();
+    return await transaction("read", async ({ database, target }) => {
+      const stream = findStream(database, address, target);
+      return stream === null || stream.position === 0 ? "" : readPlace(database);
+    });
+  }
+
   async fence(epoch: number): Promise<void> {
     checkEpoch(epoch);
     const { address, transaction } = this.#opened();
@@ -108,7 +117,7 @@ class SqliteTableSink<Row> implements Sink<Row> {
         return { ...nothing, trimmed: stream !== null, fingerprint: sha256OfJson(facts) };
       }
       await findNet(work, stream, position, readShapes(work.database, work.target));
-      const { removed: remove, restored: restore } = countNet(work, false);
+      const { removed: remove, restored: restore } = await countNet(work, false);
       const { named: foreign, total: foreignTotal, digest } = await readForeign(work);
       clearNet(work);
       const fingerprint = sha256OfJson({ ...facts, remove, restore, foreignTotal, digest });
@@ -132,6 +141,7 @@ class SqliteTableSink<Row> implements Sink<Row> {
       if (taken !== null) return JSON.parse(taken.result ?? "null") as SinkReverted;
       const position = positionOf(mark, stream.position, this.describe());
       if (position < stream.oldest) throw this.#trimmed(stream);
+      if (stream.position === 0) return { removed: 0, restored: 0, records: 0, kept: [], mark: null };
       return await this.#revert(work, stream, position, token, options.force);
     });
   }

@@ -1,5 +1,5 @@
-import { MementoError } from "../../../core/errors.ts";
-import type { SinkMark } from "../sink.ts";
+import { MementoError } from "../../core/errors.ts";
+import type { SinkMark } from "./sink.ts";
 
 /** The mark of a position: null before the first write. */
 export function markOf(position: number): SinkMark {
