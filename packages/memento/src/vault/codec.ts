@@ -70,8 +70,7 @@ function escapeArray(array: readonly unknown[], depth: number, path: Path): unkn
   let copy: unknown[] | undefined;
   for (let index = 0; index < array.length; index++) {
     const item = array[index];
-    const escaped =
-      item === undefined && !(index in array) ? tagged("hole", null) : escapeValue(item, depth, () => `${path()}[${index}]`);
+    const escaped = isPlain(item) ? item : escapeItem(array, depth, path, index);
     if (escaped !== item || copy !== undefined) {
       copy ??= array.slice(0, index);
       copy.push(escaped);
@@ -89,7 +88,7 @@ function escapeObject(object: object, depth: number, path: Path): unknown {
   let hasTag = false;
   for (const key of Object.keys(source)) {
     const item = source[key];
-    const escaped = escapeValue(item, depth, () => `${path()}.${key}`);
+    const escaped = isPlain(item) ? item : escapeMember(item, depth, path, key);
     if (key === TAG) hasTag = true;
     if (escaped !== item) {
       // A spread takes a key named __proto__ as a key, and so does an assignment to one that is there; 3 times as fast as defineProperty.
@@ -100,6 +99,21 @@ function escapeObject(object: object, depth: number, path: Path): unknown {
   // A null prototype comes back as an ordinary object: the prototype is not data.
   const result = copy ?? source;
   return hasTag ? tagged("object", Object.entries(result)) : result;
+}
+
+/** True for what JSON holds as it is: most members of most values, and a closure for the path of each would cost more than this. */
+function isPlain(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
+  return typeof value === "string" || typeof value === "boolean" || value === null;
+}
+
+function escapeItem(array: readonly unknown[], depth: number, path: Path, index: number): unknown {
+  if (!(index in array)) return tagged("hole", null);
+  return escapeValue(array[index], depth, () => `${path()}[${index}]`);
+}
+
+function escapeMember(item: unknown, depth: number, path: Path, key: string): unknown {
+  return escapeValue(item, depth, () => `${path()}.${key}`);
 }
 
 function escapeBuiltIn(object: object, depth: number, path: Path): unknown {
