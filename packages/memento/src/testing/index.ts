@@ -1,3 +1,4 @@
+export { chaosStore, killAt, type KillPoint, type NumberedCall, type StoreChaos } from "./chaos-store.ts";
 export { ManualClock } from "./manual-clock.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export { allAnswers, expectSoundPack } from "./store/answers.ts";

@@ -50,9 +50,7 @@ export async function allAnswers(store: MementoStore): Promise<Json> {
     if (entry.name !== undefined) names.push(await store.findByName(entry.caretaker, entry.name));
   }
   // Through text, so that no reference into the store is kept and undefined members are gone.
-  return JSON.parse(
-    JSON.stringify({ meta, keys, caretakers, timelines, commits, rows, packs, names }),
-  ) as Json;
+  return JSON.parse(JSON.stringify({ meta, keys, caretakers, timelines, commits, rows, packs, names })) as Json;
 }
 
 const textOf = (bytes: Uint8Array | null): string | null =>
