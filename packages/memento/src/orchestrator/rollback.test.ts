@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { definePipeline, type Pipeline } from "./pipeline.ts";
-import { memorySink, MemorySinkData } from "./sinks/index.ts";
+import { MemoryTable, memorySink } from "./sinks/index.ts";
 import { iterableSource } from "./sources/index.ts";
 
 interface Row {
@@ -12,14 +12,14 @@ interface Row {
 
 interface Bench {
   readonly memento: Memento;
-  readonly data: MemorySinkData<Row>;
+  readonly data: MemoryTable<Row>;
   pipeline: (count: number, value?: (id: number) => string) => Pipeline;
 }
 
 async function bench(): Promise<Bench> {
   const memento = await Memento.open(await MemoryStore.open());
   onTestFinished(async () => await memento.close());
-  const data = new MemorySinkData<Row>();
+  const data = new MemoryTable<Row>();
   const pipeline = (count: number, value: (id: number) => string = (id) => `good ${id}`): Pipeline =>
     definePipeline({
       name: "load",
@@ -35,7 +35,7 @@ async function bench(): Promise<Bench> {
             },
           }),
       },
-      sinks: { table: () => memorySink(data) },
+      sinks: { table: () => memorySink<Row>({ table: data }) },
       stages: (stage) => {
         const extract = stage.read("extract", { source: "ids" });
         const transform = stage.map("transform", {
@@ -53,7 +53,7 @@ async function bench(): Promise<Bench> {
 }
 
 const good = (count: number): Row[] => Array.from({ length: count }, (_, index) => ({ id: index + 1, value: `good ${index + 1}` }));
-const rowsOf = (data: MemorySinkData<Row>): Row[] => data.rows().toSorted((a, b) => a.id - b.id);
+const rowsOf = (data: MemoryTable<Row>): Row[] => [...data.rows].toSorted((a, b) => a.id - b.id);
 
 async function headOf(memento: Memento): Promise<string> {
   for await (const { id } of memento.history({ name: "load" })) return id;
