@@ -12,7 +12,7 @@ import { sqliteVersion } from "./peers/bare-sqlite.ts";
 /** What a reader must know to judge the figures: the machine, the disk below `folder`, and every engine's version. */
 export async function machineFacts(folder: string, engines: ReadonlySet<EngineName>): Promise<string> {
   const facts = [
-    `machine   ${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), load ${loadavg()[0]?.toFixed(2)}`,
+    `machine   ${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${load()}`,
     `disk      ${folder}: ${fileSystem(folder)}, write of 4 KiB + fdatasync ${syncUs(folder).toFixed(0)} us`,
     `runtime   Node ${process.versions.node}, SQLite ${sqliteVersion()}, @mementojs/memento ${packageVersion("@mementojs/memento")}`,
   ];
@@ -28,6 +28,13 @@ export async function machineFacts(folder: string, engines: ReadonlySet<EngineNa
     );
   }
   return facts.join("\n");
+}
+
+/** How busy the machine is before anything is measured: interleaving evens out a drift, not a storm. */
+function load(): string {
+  const [lastMinute = 0] = loadavg();
+  const busy = lastMinute > availableParallelism() / 2;
+  return `load ${lastMinute.toFixed(2)}${busy ? " (BUSY with other work: look at min - max before believing a median)" : ""}`;
 }
 
 function packageVersion(name: string): string {
