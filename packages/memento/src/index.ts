@@ -5,9 +5,12 @@ export type { MementoEntry, MementoReason, MementoStatus } from "./core/memento.
 export { Memento, type MementoOptions } from "./memento.ts";
 export { fromEnvironment, fromFunction } from "./orchestrator/credentials/environment.ts";
 export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
+export { systemProcessProbe, type ProcessProbe } from "./orchestrator/process-identity.ts";
 export type { RollbackPlan } from "./orchestrator/plan.ts";
 export type { RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
 export type { RunEvent } from "./orchestrator/run-event.ts";
+export { PIECE, readSnapshot, type PipelineSnapshot, type ProgressRecord, type RunRecord } from "./orchestrator/run-state.ts";
 export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
+export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";
-export type { Damage, VerifyReport } from "./vault/verify.ts";
+export type { Damage, VerifyOptions, VerifyReport } from "./vault/verify.ts";

@@ -1,10 +1,11 @@
 import { Caretaker } from "./caretaker/caretaker.ts";
 import type { MementoEntry } from "./core/memento.ts";
+import { firstError } from "./core/first-error.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
 import { openStore } from "./store/open-store.ts";
 import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
-import { pauseRun, type PauseResult } from "./orchestrator/pause.ts";
+import { pauseRun, type PauseOptions, type PauseResult } from "./orchestrator/pause.ts";
 import type { Pipeline } from "./orchestrator/pipeline.ts";
 import type { RollbackPlan } from "./orchestrator/plan.ts";
 import { planPipelineRollback, rollbackPipeline, type RollbackOptions, type RollbackPlace, type RollbackResult } from "./orchestrator/rollback.ts";
@@ -67,27 +68,27 @@ export class Memento implements AsyncDisposable {
 
   /** Runs a pipeline from where it stands; see `runPipeline`. */
   async run(pipeline: Pipeline, options: RunOptions = {}): Promise<RunResult> {
-    return await runPipeline(this.vault, pipeline, options);
+    return await firstError(async () => await runPipeline(this.vault, pipeline, options));
   }
 
   /** Says what a rollback to a memento would do; see `planPipelineRollback`. */
   async plan(pipeline: Pipeline, target: string, place: RollbackPlace = {}): Promise<RollbackPlan> {
-    return await planPipelineRollback(this.vault, pipeline, target, place);
+    return await firstError(async () => await planPipelineRollback(this.vault, pipeline, target, place));
   }
 
   /** Rolls a pipeline and its data back by a plan that was looked at; see `rollbackPipeline`. */
   async rollback(pipeline: Pipeline, target: string, options: RollbackOptions): Promise<RollbackResult> {
-    return await rollbackPipeline(this.vault, pipeline, target, options);
+    return await firstError(async () => await rollbackPipeline(this.vault, pipeline, target, options));
   }
 
   /** Starts a timeline of its own from a memento; see `forkPipeline`. */
   async fork(memento: string, options: ForkOptions): Promise<ForkResult> {
-    return await forkPipeline(this.vault, memento, options);
+    return await firstError(async () => await forkPipeline(this.vault, memento, options));
   }
 
   /** Asks a live run to pause, or marks an interrupted one; see `pauseRun`. */
-  async pause(run: string): Promise<PauseResult> {
-    return await pauseRun(this.vault, run);
+  async pause(run: string, options: PauseOptions = {}): Promise<PauseResult> {
+    return await firstError(async () => await pauseRun(this.vault, run, options));
   }
 
   /** The mementos of a pipeline's timeline, newest first; empty when it has never run. */

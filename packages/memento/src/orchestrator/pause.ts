@@ -3,6 +3,12 @@ import { mementoQuery } from "../store/query.ts";
 import type { Vault } from "../vault/vault.ts";
 import { LeaseKeeper, type LeaseOptions } from "./lease-keeper.ts";
 
+/** Which run is meant, where a fork has the same one. */
+export interface PauseOptions extends LeaseOptions {
+  /** The key of the run's timeline; by default the one on which it was seen last. */
+  readonly timeline?: string;
+}
+
 /** What became of the wish to pause. */
 export interface PauseResult {
   readonly run: string;
@@ -12,8 +18,8 @@ export interface PauseResult {
 }
 
 /** Pauses a run: a live one takes a memento between two batches and ends; one that stands interrupted is marked, so that only `resume` goes on with it. NOT_FOUND, NOTHING_TO_RESUME when it is done. */
-export async function pauseRun(vault: Vault, run: string, options: LeaseOptions = {}): Promise<PauseResult> {
-  const timeline = await timelineOfRun(vault, run);
+export async function pauseRun(vault: Vault, run: string, options: PauseOptions = {}): Promise<PauseResult> {
+  const timeline = options.timeline ?? (await timelineOfRun(vault, run));
   let lease: LeaseKeeper;
   try {
     lease = await LeaseKeeper.acquire(vault, timeline, options);

@@ -1,0 +1,169 @@
+/**
+ * The flights pipeline, killed by SIGKILL at random moments and started again. `MEMENTO_CRASH_ROWS=3000000` takes all
+ * flights instead of the first 60,000, for the kills and for the peak of memory alike.
+ */
+import { randomInt } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { contentOf, loadedRows, memento, startMemento, worldIn } from "../../examples/flights/demo-world.ts";
+import type { World } from "../../examples/flights/demo-world.ts";
+import { requireEngine } from "../harness/engines.ts";
+
+const ROWS = Number(process.env["MEMENTO_CRASH_ROWS"] ?? 60_000);
+const KILLS = 20;
+const KILLS_IN_THE_MIDDLE_MIN = 15;
+const INTERVAL_RECORDS = 10_000;
+const MEMORY_ROWS_SMALL = 300_000;
+const MEMORY_ROWS_LARGE = Math.max(ROWS, 2 * MEMORY_ROWS_SMALL);
+const MEMORY_RATIO_MAX = 1.2;
+const PIPELINE = path.resolve(import.meta.dirname, "../../examples/flights/pipeline.ts");
+/** Generous: ten times what a calm machine needs. */
+const TIMEOUT_MS = 300_000 + KILLS * ROWS * 0.15;
+
+interface RunJson {
+  readonly status: string;
+  readonly resumed: boolean;
+  readonly recordsReadAgain: number;
+}
+
+interface Round {
+  readonly rowsAtKill: number;
+  readonly result: RunJson;
+  readonly said: string;
+}
+
+const hasProc = await requireEngine("/proc", () => process.platform === "linux" || "only Linux tells a process's peak memory");
+
+let folder: string;
+let worlds = 0;
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "memento-flights-kill-"));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("the flights pipeline", () => {
+  test(
+    `gives the uninterrupted run's table when it is killed at ${KILLS} random moments of ${ROWS} records`,
+    async () => {
+      const undisturbed = newWorld();
+      const { loadingMs } = await watchedRun(undisturbed);
+      const expected = contentOf(undisturbed);
+      const rounds: Round[] = [];
+      while (rounds.length < KILLS) {
+        const world = newWorld();
+        const round = await killedRound(world, loadingMs);
+        // A run that was over before its moment came was not killed: another moment is drawn.
+        if (round === null) continue;
+        expect(contentOf(world)).toEqual(expected);
+        rmSync(world.folder, { recursive: true });
+        rounds.push(round);
+      }
+      const inTheMiddle = rounds.filter(({ rowsAtKill }) => rowsAtKill > 0 && rowsAtKill < expected.flights.rows);
+      const again = rounds.map(({ result }) => result.recordsReadAgain);
+      console.info(
+        `${KILLS} kills, ${inTheMiddle.length} between the first and the last commit, at ${rounds.map(({ rowsAtKill }) => rowsAtKill).join(" ")} rows; records read again: ${again.join(" ")}`,
+      );
+      for (const { result, said } of inTheMiddle) {
+        expect(result.resumed).toBe(true);
+        expect(said).toMatch(/^resumed run .*(?:nothing had been written|[\d,]+ records? had been read) past the checkpoint/mu);
+      }
+      expect(Math.max(...again)).toBeLessThanOrEqual(INTERVAL_RECORDS);
+      expect(inTheMiddle.length).toBeGreaterThanOrEqual(KILLS_IN_THE_MIDDLE_MIN);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "gives it too when each of its resumptions is killed again",
+    async () => {
+      const undisturbed = newWorld();
+      const { loadingMs } = await watchedRun(undisturbed);
+      const world = newWorld();
+      for (let kill = 0; kill < 5; kill++) await killAtRandom(world, loadingMs / 5);
+      await memento(world, runArguments(world, ROWS));
+      expect(contentOf(world)).toEqual(contentOf(undisturbed));
+    },
+    TIMEOUT_MS,
+  );
+
+  test.skipIf(!hasProc)(
+    `needs at most ${MEMORY_RATIO_MAX} times the memory for ${MEMORY_ROWS_LARGE} records that it needs for ${MEMORY_ROWS_SMALL}`,
+    async () => {
+      const [small, large] = [newWorld(), newWorld()];
+      const smallPeak = (await watchedRun(small, MEMORY_ROWS_SMALL)).peakKib;
+      const largePeak = (await watchedRun(large, MEMORY_ROWS_LARGE)).peakKib;
+      console.info(`peak memory: ${smallPeak} KiB for ${MEMORY_ROWS_SMALL} records, ${largePeak} KiB for ${MEMORY_ROWS_LARGE}`);
+      expect(contentOf(large).flights.rows).toBeGreaterThan(MEMORY_ROWS_LARGE * 0.99);
+      expect(largePeak / smallPeak).toBeLessThanOrEqual(MEMORY_RATIO_MAX);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+function newWorld(): World {
+  const home = path.join(folder, String((worlds += 1)));
+  mkdirSync(home);
+  return worldIn(home, "correct horse battery staple");
+}
+
+function runArguments(world: World, rows: number): string[] {
+  return ["run", PIPELINE, "--param", `into=${world.warehouse}`, "--param", `limit=${rows}`];
+}
+
+/** Kills a run, starts it again, and lets it end; null when it was over before it could be killed. */
+async function killedRound(world: World, loadingMs: number): Promise<Round | null> {
+  if (!(await killAtRandom(world, loadingMs))) return null;
+  const rowsAtKill = loadedRows(world);
+  const { stdout, stderr } = await memento(world, [...runArguments(world, ROWS), "--json"]);
+  return { rowsAtKill, result: JSON.parse(stdout) as RunJson, said: stderr };
+}
+
+/** Kills a run somewhere between its first rows and `withinMs` later; false when it was over before. */
+async function killAtRandom(world: World, withinMs: number): Promise<boolean> {
+  const rowsBefore = loadedRows(world);
+  const started = startMemento(world, runArguments(world, ROWS));
+  while (started.running && loadedRows(world) <= rowsBefore) await sleep(1);
+  await sleep(randomInt(Math.max(2, Math.floor(withinMs))));
+  started.kill();
+  const { exitCode, signal, stderr } = await started.ended;
+  if (signal !== "SIGKILL") expect(exitCode, stderr).toBe(0);
+  return signal === "SIGKILL";
+}
+
+/** Runs undisturbed: how long it wrote, and the peak of its memory. */
+async function watchedRun(world: World, rows = ROWS): Promise<{ loadingMs: number; peakKib: number }> {
+  const started = startMemento(world, runArguments(world, rows));
+  let [first, last, known, peakKib] = [0, 0, 0, 0];
+  while (started.running) {
+    const loaded = loadedRows(world);
+    if (loaded > known) {
+      last = performance.now();
+      if (known === 0) first = last;
+      known = loaded;
+    }
+    peakKib = peakOf(started.pid) ?? peakKib;
+    await sleep(5);
+  }
+  const { exitCode, stderr } = await started.ended;
+  expect(exitCode, stderr).toBe(0);
+  return { loadingMs: last - first, peakKib };
+}
+
+/** The most memory that a process has had so far; null once it is gone, or where the system does not say. */
+function peakOf(pid: number): number | null {
+  try {
+    return Number(/^VmHWM:\s+(?<kib>\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.groups?.["kib"] ?? "") || null;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) return null;
+    throw error;
+  }
+}
