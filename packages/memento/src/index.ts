@@ -9,7 +9,13 @@ export { systemProcessProbe, type ProcessProbe } from "./orchestrator/process-id
 export type { RollbackPlan } from "./orchestrator/plan.ts";
 export type { RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
 export type { RunEvent } from "./orchestrator/run-event.ts";
-export { PIECE, readSnapshot, type PipelineSnapshot, type ProgressRecord, type RunRecord } from "./orchestrator/run-state.ts";
+export {
+  PIECE,
+  readSnapshot,
+  type PipelineSnapshot,
+  type ProgressRecord,
+  type RunRecord,
+} from "./orchestrator/run-state.ts";
 export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
 export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";

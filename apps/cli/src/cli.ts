@@ -1,0 +1,151 @@
+import { readFileSync } from "node:fs";
+
+import { Command, CommanderError, type Argument } from "commander";
+
+import { registerDemo } from "./commands/demo.ts";
+import { registerDiff } from "./commands/diff.ts";
+import { registerDoctor } from "./commands/doctor.ts";
+import { registerFork } from "./commands/fork.ts";
+import { registerInit } from "./commands/init.ts";
+import { registerLog } from "./commands/log.ts";
+import { registerLs } from "./commands/ls.ts";
+import { registerPause } from "./commands/pause.ts";
+import { registerPlan } from "./commands/plan.ts";
+import { registerResume } from "./commands/resume.ts";
+import { registerRm } from "./commands/rm.ts";
+import { registerRollback } from "./commands/rollback.ts";
+import { registerRun } from "./commands/run.ts";
+import { registerShow } from "./commands/show.ts";
+import { registerVerify } from "./commands/verify.ts";
+import { EXIT } from "./exit-code.ts";
+import { failureJson, failureOf, failureText, stackText } from "./failure.ts";
+import { invocationOf, type GlobalOptions, type Runner } from "./invocation.ts";
+import type { Io, Output } from "./io.ts";
+import { toJsonText } from "./json-text.ts";
+import { printable } from "./terminal/printable.ts";
+import { styleOf } from "./terminal/style.ts";
+
+/** Runs the command line; resolves to the exit code, and never rejects. */
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
+  let exitCode: number = EXIT.done;
+  const program = createProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Help and version were shown, and are no failure.
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
+    if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
+    return report(error, io, askedFor(args));
+  }
+}
+
+/** The options as far as they can be told from a command line that does not parse. */
+function askedFor(args: readonly string[]): GlobalOptions {
+  const end = args.indexOf("--");
+  const options = end < 0 ? args : args.slice(0, end);
+  return {
+    ...(options.includes("--json") ? { json: true } : {}),
+    ...(options.includes("--debug") ? { debug: true } : {}),
+  };
+}
+
+function createProgram(io: Io, ended: (exitCode: number) => void): Command {
+  const program = new Command("memento")
+    .description("A memory that data pipelines can trust: run, inspect, plan and roll back.")
+    .version(version(), "-v, --version", "show the version")
+    .option("--store <url>", "the store: sqlite:FILE or file:FOLDER")
+    .option("--json", "print one JSON document and nothing else")
+    .option("--debug", "show where an error was thrown")
+    .helpOption("-h, --help", "show this help")
+    .configureHelp({
+      showGlobalOptions: true,
+      // Without "[options]", which every command has.
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map((argument) => humanReadableArgument(argument))].join(" "),
+    })
+    .configureOutput({
+      writeOut: (text) => io.out.write(text),
+      writeErr: (text) => io.err.write(text),
+      // Errors are shown once, by `report`, as text or as JSON.
+      outputError: () => undefined,
+      getOutHelpWidth: () => Math.min(io.out.columns, 110),
+      getErrHelpWidth: () => Math.min(io.err.columns, 110),
+      getOutHasColors: () => io.out.colours,
+      getErrHasColors: () => io.err.colours,
+    })
+    .exitOverride();
+  const run = runner(program, io, ended);
+  for (const [group, commands] of GROUPS) {
+    program.commandsGroup(group);
+    for (const register of commands) register(program, run);
+  }
+  program.addHelpCommand(
+    new Command("help").argument("[command]").description("show a command's help").helpGroup("Keep:"),
+  );
+  return program.addHelpText("after", HELP_END);
+}
+
+const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runner) => void)[]])[] = [
+  ["Begin:", [registerInit, registerDemo]],
+  ["Run:", [registerRun, registerResume, registerPause]],
+  ["Look:", [registerLog, registerLs, registerShow, registerDiff]],
+  ["Go back:", [registerPlan, registerRollback, registerFork]],
+  ["Keep:", [registerVerify, registerDoctor, registerRm]],
+];
+
+const HELP_END = `
+The store is --store, else MEMENTO_STORE, else .memento/store.db in this folder or the nearest one above it.
+A sealed store's key is MEMENTO_KEY, else the file MEMENTO_KEY_FILE, else the file beside the store.
+
+Exit codes:
+  0    done
+  1    failed
+  2    the command line is wrong
+  3    damage was found
+  4    refused: the plan moved, the timeline is held, or something cannot be reverted
+  130  interrupted by Ctrl-C; 143 stopped by SIGTERM
+`;
+
+function humanReadableArgument(argument: Argument): string {
+  const name = argument.name() + (argument.variadic ? "..." : "");
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
+function runner(program: Command, io: Io, ended: (exitCode: number) => void): Runner {
+  return async (work) => {
+    const options = program.opts<GlobalOptions>();
+    const invocation = invocationOf(io, options, (text) => show(io.err, `${text}\n`));
+    try {
+      const { json, text, exitCode = EXIT.done } = await work(invocation);
+      if (invocation.json) io.out.write(toJsonText(json));
+      else show(io.out, withLineEnd(text()));
+      ended(exitCode);
+    } catch (error) {
+      ended(report(error, io, options));
+    }
+  };
+}
+
+function withLineEnd(text: string): string {
+  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
+}
+
+function report(error: unknown, io: Io, { json = false, debug = false }: GlobalOptions): number {
+  const failure = failureOf(error);
+  if (json) io.out.write(toJsonText(failureJson(failure)));
+  else show(io.err, failureText(failure, styleOf(io.err)));
+  if (debug) show(io.err, stackText(error));
+  return failure.exitCode;
+}
+
+function show(output: Output, text: string): void {
+  output.write(printable(text));
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { readonly version: string }).version;
+}

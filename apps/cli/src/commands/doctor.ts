@@ -1,0 +1,125 @@
+import { statSync } from "node:fs";
+import path from "node:path";
+
+import { isMementoError, type Memento } from "@mementojs/memento";
+import type { Command } from "commander";
+
+import { addHelp } from "../command-help.ts";
+import { bad, good, type Finding } from "../diagnosis/finding.ts";
+import { checkDurableWrite, checkFreeSpace, checkKey, checkNode } from "../diagnosis/machine.ts";
+import { checkContent, checkLeases, checkRuns } from "../diagnosis/timelines.ts";
+import { EXIT, exitCodeOf } from "../exit-code.ts";
+import { failureOf } from "../failure.ts";
+import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { keyPlaceOf } from "../place/make-store.ts";
+import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import type { Style } from "../terminal/style.ts";
+import { renderFacts } from "../terminal/table.ts";
+import { counted } from "../terminal/words.ts";
+
+/** `memento doctor`: looks at everything that a run needs, and says what to do. */
+export function registerDoctor(program: Command, run: Runner): void {
+  const command = program
+    .command("doctor")
+    .summary("check the machine, the store and its runs")
+    .description(
+      "Looks at what runs need: Node.js, the store, its key, leases, unfinished runs and rollbacks, the disk. Says what to do about each.",
+    )
+    .action(async () => await run(async (invocation) => await doctor(invocation)));
+  addHelp(command, {
+    examples: [
+      ["memento doctor", "of the store of this project"],
+      ["memento doctor --json", "for a monitor: exit code 1 when something is bad"],
+    ],
+    exitCodes: [EXIT.damaged],
+  });
+}
+
+async function doctor(invocation: Invocation): Promise<Outcome> {
+  const place = findStore(invocation);
+  const findings: Finding[] = [checkNode()];
+  const problem = await examineStore(invocation, place, findings);
+  const anyBad = findings.some(({ verdict }) => verdict === "bad");
+  const exitCode = problem === null ? (anyBad ? EXIT.failed : EXIT.done) : exitCodeOf(problem);
+  return {
+    json: { healthy: !anyBad, store: place.url, findings },
+    text: () => text(findings, invocation.style),
+    exitCode,
+  };
+}
+
+/** Adds what was found; gives the code of the error that kept the store from being looked at, or null. */
+async function examineStore(invocation: Invocation, place: StorePlace, findings: Finding[]): Promise<string | null> {
+  const { io } = invocation;
+  let sealed: boolean | null = null;
+  let problem: string | null = null;
+  const folder = folderOf(place);
+  try {
+    await using memento = await openMemento(invocation, place);
+    const { meta, store } = memento.vault;
+    ({ sealed } = meta);
+    findings.push(
+      good(
+        "store",
+        `${store.url}, format ${meta.format}, ${meta.sealed ? "sealed" : "not sealed"}, made ${meta.created}`,
+      ),
+    );
+    findings.push(...(await examineContent(memento, invocation)));
+  } catch (error) {
+    if (!isMementoError(error)) throw error;
+    const { message, hint, code } = failureOf(error);
+    findings.push(bad("store", `${message} (${code})`, hint));
+    problem = code;
+  }
+  if (place.exists) findings.push(...(await checkKey(keyPlaceOf(place, io.env, sealed))));
+  if (folder !== null) findings.push(...(await examineFolder(invocation, folder)));
+  return problem;
+}
+
+async function examineContent(memento: Memento, { io }: Invocation): Promise<readonly Finding[]> {
+  return [
+    await checkContent(memento),
+    ...(await checkLeases(memento, io.clock)),
+    ...(await checkRuns(memento, io.clock)),
+  ];
+}
+
+async function examineFolder({ io }: Invocation, folder: string): Promise<readonly Finding[]> {
+  try {
+    return [checkDurableWrite(folder, io.clock), await checkFreeSpace(folder)];
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : null;
+    if (code === null) throw error;
+    return [
+      bad(
+        "durable write",
+        `${folder} cannot be written (${code})`,
+        "Check the folder's permissions, and that its disk is not mounted read-only or full.",
+      ),
+    ];
+  }
+}
+
+/** The folder in which the store's bytes are; null where it is not on this machine, or not there. */
+function folderOf({ path: place, exists }: StorePlace): string | null {
+  if (place === null || !exists) return null;
+  return statSync(place).isDirectory() ? place : path.dirname(place);
+}
+
+function text(findings: readonly Finding[], style: Style): string {
+  const signs = { good: style.green("✓"), advice: style.yellow("!"), bad: style.red("✗") };
+  const facts = findings.map(({ check, verdict, finding, advice }): readonly [string, string] => {
+    return [`${signs[verdict]} ${check}`, advice === null ? finding : `${finding}\n${style.dim("->")} ${advice}`];
+  });
+  const [wrong, advised] = [countOf(findings, "bad"), countOf(findings, "advice")];
+  const end =
+    wrong > 0
+      ? style.red(`${counted(wrong, "thing")} ${wrong === 1 ? "is" : "are"} wrong.`)
+      : advised > 0
+        ? `Nothing is wrong; ${counted(advised, "thing")} to look at.`
+        : style.green("All is well.");
+  return `${renderFacts(facts, style)}\n\n${end}`;
+}
+
+const countOf = (findings: readonly Finding[], verdict: Finding["verdict"]): number =>
+  findings.filter((finding) => finding.verdict === verdict).length;

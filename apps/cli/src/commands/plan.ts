@@ -1,0 +1,64 @@
+import type { Command } from "commander";
+
+import { addHelp, TARGET_NOTE } from "../command-help.ts";
+import { EXIT } from "../exit-code.ts";
+import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { rollbackSubject } from "../pipelines/rollback-place.ts";
+import { openMemento } from "../place/store-place.ts";
+import { planText } from "../report/plan-text.ts";
+import { shellWord } from "../terminal/shell-word.ts";
+
+interface PlanOptions {
+  readonly timeline?: string;
+  readonly pipeline?: string;
+}
+
+/** `memento plan TARGET`: says what going back would do. */
+export function registerPlan(program: Command, run: Runner): void {
+  const command = program
+    .command("plan")
+    .summary("say what a rollback would do")
+    .description(
+      "Says, item by item, what going back to a memento would do to offsets, state and data. Changes nothing.",
+    )
+    .argument("<target>", "where to go back to")
+    .option("--timeline <name>", "the timeline that goes back, where there are several")
+    .option("--pipeline <file>", "the pipeline's file, where it is no longer where the run had it from")
+    .action(
+      async (target: string, options: PlanOptions) =>
+        await run(async (invocation) => await plan(invocation, target, options)),
+    );
+  addHelp(command, {
+    notes: [TARGET_NOTE],
+    examples: [
+      ["memento plan stage:extract", "back to the end of stage extract"],
+      ["memento plan head~1 --timeline flights#try", "one memento back, on a fork"],
+    ],
+    exitCodes: [EXIT.damaged, EXIT.refused],
+  });
+}
+
+async function plan(invocation: Invocation, target: string, options: PlanOptions): Promise<Outcome> {
+  const { io, style } = invocation;
+  await using memento = await openMemento(invocation);
+  const { pipeline, place } = await rollbackSubject(memento, { target, ...options, cwd: io.cwd });
+  const made = await memento.plan(pipeline, target, place);
+  return {
+    json: made,
+    text: () => {
+      // By id: what head~1 means may be another memento by the time the plan is applied.
+      const words = [
+        "memento",
+        "rollback",
+        made.target.id,
+        ...flag("--pipeline", options.pipeline),
+        ...flag("--store", invocation.store),
+      ];
+      const apply = words.map((word) => shellWord(word)).join(" ");
+      return planText(made, { style, now: io.clock.now(), columns: io.out.isTerminal ? io.out.columns : null, apply });
+    },
+  };
+}
+
+const flag = (name: string, value: string | null | undefined): readonly string[] =>
+  value === undefined || value === null ? [] : [name, value];

@@ -1,0 +1,107 @@
+import { MementoError, type Memento, type MementoEntry } from "@mementojs/memento";
+import type { Command } from "commander";
+
+import { addHelp, TARGET_NOTE } from "../command-help.ts";
+import { EXIT } from "../exit-code.ts";
+import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { findMemento } from "../pipelines/find-memento.ts";
+import { timelineName } from "../pipelines/timelines.ts";
+import { openMemento } from "../place/store-place.ts";
+import { reasonText } from "../report/memento-facts.ts";
+import { counted } from "../terminal/words.ts";
+
+interface RmOptions {
+  readonly timeline?: string;
+  readonly yes?: true;
+}
+
+/** `memento rm ID...`: removes mementos. */
+export function registerRm(program: Command, run: Runner): void {
+  const command = program
+    .command("rm")
+    .summary("remove mementos")
+    .description(
+      "Removes mementos. Others are not harmed: what they share with a removed one stays. The head of a pipeline's timeline cannot be removed.",
+    )
+    .argument("<memento...>", "TARGETs")
+    .option("--timeline <name>", "the timeline on which they are, where that is not clear")
+    .option("-y, --yes", "without asking; needed where there is no terminal to ask on")
+    .action(
+      async (targets: readonly string[], options: RmOptions) =>
+        await run(async (invocation) => await remove(invocation, targets, options)),
+    );
+  addHelp(command, {
+    notes: [TARGET_NOTE],
+    examples: [
+      ["memento rm k2v9qm4x7c1d-17-x8f2k1", "one memento, after asking"],
+      ["memento rm head~5 head~6 --yes", "two, without asking"],
+    ],
+    exitCodes: [EXIT.damaged, EXIT.refused],
+  });
+}
+
+async function remove(invocation: Invocation, targets: readonly string[], options: RmOptions): Promise<Outcome> {
+  await using memento = await openMemento(invocation);
+  const ids = new Set<string>();
+  for (const target of targets) ids.add(await findMemento(memento, target, options.timeline));
+  const entries: MementoEntry[] = [];
+  for (const id of ids) entries.push(await removable(memento, id));
+  if (options.yes !== true) await demandYes(invocation, entries);
+  const removed: string[] = [];
+  // One notice names one timeline.
+  for (const group of Map.groupBy(entries, ({ timeline }) => timeline).values())
+    removed.push(...(await removeGroup(memento, group)));
+  return { json: { removed }, text: () => `Removed ${counted(removed.length, "memento")}.` };
+}
+
+/** The memento, if it may go. A head and an unfinished rollback's target are needed by the next command on their timeline. */
+async function removable(memento: Memento, id: string): Promise<MementoEntry> {
+  const { entry, removed } = await memento.vault.load(id);
+  if (removed) throw new MementoError("NOT_FOUND", `Memento ${id} was removed before`);
+  const { record, head } = await memento.vault.timeline(entry.timeline);
+  if (head === null || record.kind !== "pipeline") return entry;
+  const name = timelineName(record);
+  if (head.id === id) {
+    const hint =
+      "The next run starts from it. Roll back to another memento first, if it is this one's state that you want to be rid of.";
+    throw new MementoError("CONFLICT", `Memento ${id} is the head of ${name}`, {
+      hint,
+      details: { id, timeline: record.key },
+    });
+  }
+  const restore = (await (await memento.vault.load(head.id)).value("restore")) as
+    | { readonly target?: string }
+    | undefined;
+  if (restore?.target !== id) return entry;
+  const hint = "Finish the rollback first: `memento resume`.";
+  throw new MementoError("CONFLICT", `An unfinished rollback of ${name} goes back to memento ${id}`, {
+    hint,
+    details: { id, timeline: record.key },
+  });
+}
+
+async function demandYes({ io, style }: Invocation, entries: readonly MementoEntry[]): Promise<void> {
+  if (io.ask === null)
+    throw new MementoError("INVALID_ARGUMENT", "There is no terminal to ask on", {
+      hint: "Say --yes to remove without asking.",
+    });
+  const list = entries.map(
+    (entry) =>
+      `  ${style.bold(entry.id)}  ${entry.originator} #${entry.sequence}, ${reasonText(entry)}, ${entry.created}`,
+  );
+  const answer = await io.ask(
+    `${list.join("\n")}\nRemove ${entries.length === 1 ? "this memento" : `these ${counted(entries.length, "memento")}`}? [y/N] `,
+  );
+  if (!/^y(?:es)?$/iu.test(answer.trim()))
+    throw new MementoError("CANCELLED", "Nothing was removed", { hint: "Answer y to remove." });
+}
+
+async function removeGroup(memento: Memento, group: readonly MementoEntry[]): Promise<readonly string[]> {
+  const [first] = group;
+  if (first === undefined) return [];
+  const ids = group.map(({ id }) => id);
+  return await memento.vault.store.remove(
+    ids,
+    memento.vault.notice("removed", { caretaker: first.caretaker, timeline: first.timeline, mementos: ids }),
+  );
+}

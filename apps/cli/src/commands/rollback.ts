@@ -1,0 +1,115 @@
+import { hostname, userInfo } from "node:os";
+import process from "node:process";
+
+import type { RollbackResult } from "@mementojs/memento";
+import type { Command } from "commander";
+
+import { addHelp, TARGET_NOTE } from "../command-help.ts";
+import { EXIT } from "../exit-code.ts";
+import { catchInterrupts } from "../interrupts.ts";
+import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { collect } from "../option-values.ts";
+import { rollbackSubject } from "../pipelines/rollback-place.ts";
+import { openMemento } from "../place/store-place.ts";
+import { counted, grouped } from "../terminal/words.ts";
+
+interface RollbackCommandOptions {
+  readonly plan: string;
+  readonly force?: readonly string[];
+  readonly why?: string;
+  readonly timeline?: string;
+  readonly pipeline?: string;
+}
+
+/** `memento rollback TARGET --plan HASH`: goes back, by a plan that was looked at. */
+export function registerRollback(program: Command, run: Runner): void {
+  const command = program
+    .command("rollback")
+    .summary("go back: data, offsets and state together")
+    .description(
+      "Takes data, offsets and state back to a memento, by a plan that was looked at. Nothing is destroyed: it can itself be rolled back.",
+    )
+    .argument("<target>", "where to go back to")
+    .requiredOption("--plan <hash>", "the plan's hash, from `memento plan`")
+    .option(
+      "--force <name>",
+      "go on though this sink or source cannot be taken back, and take its rows that others changed; repeat for more",
+      collect,
+    )
+    .option("--why <text>", "the reason; kept as evidence")
+    .option("--timeline <name>", "the timeline that goes back, where there are several")
+    .option("--pipeline <file>", "the pipeline's file, where it is no longer where the run had it from")
+    .action(
+      async (target: string, options: RollbackCommandOptions) =>
+        await run(async (invocation) => await rollback(invocation, target, options)),
+    );
+  addHelp(command, {
+    notes: [TARGET_NOTE],
+    examples: [["memento rollback stage:extract --plan 3fA9….… --why 'bad prices'", "apply the plan that was shown"]],
+    exitCodes: [EXIT.damaged, EXIT.refused],
+  });
+}
+
+async function rollback(invocation: Invocation, target: string, options: RollbackCommandOptions): Promise<Outcome> {
+  const { io } = invocation;
+  await using memento = await openMemento(invocation);
+  const { pipeline, place } = await rollbackSubject(memento, {
+    target,
+    timeline: options.timeline,
+    pipeline: options.pipeline,
+    cwd: io.cwd,
+  });
+  using _stop = catchInterrupts(invocation, "the rollback is finished first");
+  const restored: { readonly target: string; readonly memento: string }[] = [];
+  const result = await memento.rollback(pipeline, target, {
+    ...place,
+    plan: options.plan,
+    force: options.force ?? [],
+    by: whoAsks(),
+    why: options.why ?? "",
+    onEvent: (event) => {
+      if (event.type === "restore-finished") restored.push(event);
+    },
+  });
+  const before = restored.find(({ memento: head }) => head !== result.head);
+  if (before !== undefined) invocation.note(`a rollback to ${before.target} stood unfinished and was finished first`);
+  return { json: result, text: () => rollbackText(invocation, result) };
+}
+
+/** The user and the machine, for the evidence. */
+function whoAsks(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch (error) {
+    // A user id without an entry in the system's list of users has no name.
+    if (!(error instanceof Error && "code" in error && error.code === "ERR_SYSTEM_ERROR")) throw error;
+    return `uid ${process.getuid?.() ?? "unknown"}@${hostname()}`;
+  }
+}
+
+interface Evidence {
+  readonly sinks?: readonly {
+    readonly name: string;
+    readonly verdict: string;
+    readonly removed: number;
+    readonly restored: number;
+    readonly kept: readonly { readonly item: string }[];
+  }[];
+}
+
+function rollbackText({ style }: Invocation, { head, undo, plan, evidence }: RollbackResult): string {
+  const sinks = ((evidence as Evidence | undefined)?.sinks ?? []).map(({ name, verdict, removed, restored, kept }) => {
+    const facts = [
+      `${counted(removed, "row")} removed`,
+      `${grouped(restored)} put back`,
+      ...(kept.length > 0 ? [style.yellow(`${grouped(kept.length)} left as others made them`)] : []),
+    ];
+    return `  ${name}: ${verdict === "reverted" ? facts.join(", ") : verdict}`;
+  });
+  return [
+    `${style.green("Rolled back")} ${plan.pipeline} to #${plan.target.sequence} ${plan.target.id}`,
+    ...sinks,
+    `head ${head}`,
+    style.dim(`To undo it: memento plan ${undo}`),
+  ].join("\n");
+}

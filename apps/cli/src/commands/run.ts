@@ -1,0 +1,107 @@
+import type { Memento, RunResult } from "@mementojs/memento";
+import type { Command } from "commander";
+
+import { addHelp } from "../command-help.ts";
+import { EXIT } from "../exit-code.ts";
+import { catchInterrupts, signalExitCode, type Interrupts } from "../interrupts.ts";
+import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { collectPairs } from "../option-values.ts";
+import { loadPipeline } from "../pipelines/load-pipeline.ts";
+import { paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
+import { keyAdvice, makeStore } from "../place/make-store.ts";
+import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import { runOutcome } from "../report/run-outcome.ts";
+import { RunReport } from "../report/run-report.ts";
+
+interface RunCommandOptions {
+  readonly param?: ParamTexts;
+  readonly key?: string;
+  readonly partition?: string;
+  readonly fork?: string;
+  readonly name?: string;
+  readonly fresh?: true;
+  readonly resume?: true;
+}
+
+/** `memento run FILE`: runs a pipeline, from where it stands. */
+export function registerRun(program: Command, run: Runner): void {
+  const command = program
+    .command("run")
+    .summary("run a pipeline from where it stands")
+    .description("Runs the pipeline that FILE exports, from where it stands: a run that was interrupted goes on.")
+    .argument("<file>", "a module (.ts, .js) that exports a pipeline")
+    .option("--param <name=value>", "a parameter; repeat for more", collectPairs)
+    .option("--key <key>", "the same key is the same run: one that is done is not run again")
+    .option("--partition <name>", "a timeline of its own, for runs that go on at once")
+    .option("--fork <name>", "run on a fork")
+    .option("--name <name>", "which pipeline, where FILE exports several")
+    .option("--fresh", "leave an interrupted run behind, and start a new one")
+    .option("--resume", "only go on with a run, also with one that is paused")
+    .action(async (file: string, options: RunCommandOptions) => {
+      await run(async (invocation) => await runFile(invocation, file, options));
+    });
+  addHelp(command, {
+    notes: ["A parameter's VALUE is read as JSON where it is JSON (42, true, [1, 2]), as text otherwise."],
+    examples: [
+      ["memento run pipeline.ts", "run, or go on"],
+      ["memento run pipeline.ts --param day=2013-01-02 --key day-2013-01-02", "each day once"],
+      ["memento run pipeline.ts --fork try --fresh", "anew, on a fork"],
+    ],
+    exitCodes: [EXIT.damaged, EXIT.refused, 130, 143],
+  });
+}
+
+async function runFile(invocation: Invocation, file: string, options: RunCommandOptions): Promise<Outcome> {
+  const { io } = invocation;
+  const { pipeline, file: module } = await loadPipeline(file, io.cwd, { name: options.name });
+  const place = findStore(invocation);
+  // Parameters are judged before a store is made; a run that goes on may go without them.
+  const params =
+    options.param === undefined && place.exists ? undefined : await paramsFor(pipeline, options.param ?? {});
+  using report = new RunReport(io);
+  await using memento = await openOrMake(invocation, place, options, report);
+  using stop = catchInterrupts(
+    { io, note: (text) => report.note(text) },
+    "a checkpoint is taken at the end of the batch under way",
+  );
+  const startedMs = io.clock.monotonic();
+  const result = await memento.run(pipeline, {
+    ...(params === undefined ? {} : { params }),
+    ...(options.key === undefined ? {} : { key: options.key }),
+    ...(options.partition === undefined ? {} : { partition: options.partition }),
+    ...(options.fork === undefined ? {} : { fork: options.fork }),
+    fresh: options.fresh ?? false,
+    resume: options.resume ?? false,
+    signal: stop.signal,
+    onEvent: report.listener,
+    module,
+  });
+  return outcomeOf(invocation, { memento, result, report, stop, durationMs: io.clock.monotonic() - startedMs });
+}
+
+interface RunEnd {
+  readonly memento: Memento;
+  readonly result: RunResult;
+  readonly report: RunReport;
+  readonly stop: Interrupts;
+  readonly durationMs: number;
+}
+
+function outcomeOf(invocation: Invocation, { memento, result, report, stop, durationMs }: RunEnd): Outcome {
+  const exitCode = result.status === "interrupted" ? signalExitCode(stop.received ?? "SIGINT") : EXIT.done;
+  return { ...runOutcome(invocation.style, { result, report, durationMs, store: memento.vault.store.url }), exitCode };
+}
+
+async function openOrMake(
+  invocation: Invocation,
+  place: StorePlace,
+  options: RunCommandOptions,
+  report: RunReport,
+): Promise<Memento> {
+  // Only a new run makes a store: there is nothing to resume, and no fork, where there is none.
+  if (place.exists || options.resume === true || options.fork !== undefined)
+    return await openMemento(invocation, place);
+  const { memento, created, key } = await makeStore(place, invocation.io);
+  if (created) report.note(`made a store at ${memento.vault.store.url}\n${keyAdvice(key)}`);
+  return memento;
+}

@@ -1,0 +1,95 @@
+import { fileURLToPath } from "node:url";
+
+import { isMementoError, type ErrorCode, type MementoError } from "@mementojs/memento";
+import { unsuppressed } from "@mementojs/memento/core";
+import { CommanderError } from "commander";
+
+import { EXIT, exitCodeOf } from "./exit-code.ts";
+import type { Style } from "./terminal/style.ts";
+
+/** An error as the command line shows it. */
+export interface Failure {
+  /** A code of the catalogue; `UNEXPECTED` for an error that is none of ours. */
+  readonly code: ErrorCode | "UNEXPECTED";
+  readonly message: string;
+  readonly hint: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly exitCode: number;
+  /** Where in somebody's own file it happened, `file:line:column`; null when unknown. */
+  readonly place: string | null;
+}
+
+/** Ways out that name the command line's own options, where the catalogue speaks of the library's. */
+const HINTS: Partial<Record<ErrorCode, (error: MementoError) => string>> = {
+  RUN_PENDING: ({ details }) =>
+    typeof details["run"] === "string"
+      ? `Go on with it by \`memento resume ${details["run"]}\`, or leave it behind by --fresh.`
+      : "Go on with it by `memento resume`, or leave it behind by --fresh.",
+  NOT_REVERTIBLE: () => "Go on without them by --force NAME for each, or choose another target.",
+  PLAN_MOVED: () => "Look at the new plan with `memento plan`, and apply it by its hash.",
+  PORT_UNKNOWN: () => "Use sqlite:FILE or file:FOLDER.",
+  KEY_MISSING: () => "Bring the key file back to where it was, or set MEMENTO_KEY_FILE or MEMENTO_KEY.",
+  PARAMS_INVALID: () => "Give each parameter as --param NAME=VALUE; the message names what it takes.",
+  CREDENTIAL_UNAVAILABLE: () => "Provide it where its provider looks, and give the same command again.",
+};
+
+/** Judges an error: what to say, and how to end. */
+export function failureOf(thrown: unknown): Failure {
+  const error = unsuppressed(thrown);
+  if (error instanceof CommanderError) {
+    const message = error.message.replace(/^error: /u, "").replace(/\n\s*/u, " ");
+    const hint = "See the command's --help for what it takes.";
+    return { code: "INVALID_ARGUMENT", message, hint, details: {}, exitCode: EXIT.usage, place: null };
+  }
+  if (isMementoError(error)) {
+    const { code, message, details } = error;
+    const hint = HINTS[code]?.(error) ?? error.hint;
+    return {
+      code,
+      message,
+      hint,
+      details,
+      exitCode: exitCodeOf(code),
+      place: code === "STAGE_FAILED" ? placeOf(error.cause) : null,
+    };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = "This is a defect in Memento, or in a pipeline's own sources and sinks; --debug shows where.";
+  return { code: "UNEXPECTED", message, hint, details: {}, exitCode: EXIT.failed, place: placeOf(error) };
+}
+
+/** The failure as JSON output has it. */
+export function failureJson({ code, message, hint, details, place }: Failure): object {
+  return { error: { code, message, hint, details, ...(place === null ? {} : { place }) } };
+}
+
+/** The failure as a person reads it: message, way out, code. */
+export function failureText({ code, message, hint, place }: Failure, style: Style): string {
+  const lines = [`${style.red("error:")} ${message}`];
+  if (place !== null) lines.push(`  ${style.dim("at:")}   ${place}`);
+  lines.push(`  ${style.dim("hint:")} ${hint}`);
+  if (code !== "UNEXPECTED") lines.push(`  ${style.dim("code:")} ${code}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** Where an error was thrown, for `--debug`: its stack and those of its causes. */
+export function stackText(error: unknown): string {
+  if (!(error instanceof Error)) return `${String(error)}\n`;
+  const stack = error.stack ?? error.message;
+  return error.cause === undefined ? `${stack}\n` : `${stack}\ncaused by: ${stackText(error.cause)}`;
+}
+
+const LIBRARY = fileURLToPath(new URL(".", import.meta.resolve("@mementojs/memento")));
+const CLI = fileURLToPath(new URL(".", import.meta.url));
+
+/** The first line of the stack that is in neither Node, an installed package, nor ourselves. */
+export function placeOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  for (const line of (error.stack ?? "").split("\n")) {
+    const place = /(?:\(|at )((?:file:\/\/)?\/[^()]+:\d+:\d+)\)?$/u.exec(line)?.[1];
+    if (place === undefined) continue;
+    const file = place.startsWith("file:") ? fileURLToPath(place) : place;
+    if (!file.includes("/node_modules/") && !file.startsWith(LIBRARY) && !file.startsWith(CLI)) return file;
+  }
+  return null;
+}

@@ -1,0 +1,77 @@
+import process from "node:process";
+import { createInterface } from "node:readline/promises";
+import { isatty } from "node:tty";
+
+import { systemClock, type Clock } from "@mementojs/memento/core";
+
+/** One of a command's two outputs. */
+export interface Output {
+  readonly isTerminal: boolean;
+  /** Columns of the terminal; 80 where it does not say, or is none. */
+  readonly columns: number;
+  /** True: colours may be used. */
+  readonly colours: boolean;
+  write(text: string): void;
+}
+
+/** A signal that asks a process to stop. */
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** What a command has of the world; passed in, so that tests own it. */
+export interface Io {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly out: Output;
+  readonly err: Output;
+  /** Asks a question on the terminal; null where there is none to ask on. */
+  readonly ask: ((question: string) => Promise<string>) | null;
+  /** Calls back on each stop signal, which then does nothing else; the returned function ends that. */
+  onStop(listener: (signal: StopSignal) => void): () => void;
+  /** Ends the process at once. */
+  exit(code: number): void;
+}
+
+/** The process's own terminal, environment and signals. */
+export function processIo(): Io {
+  const { stdin, stdout, stderr, env } = process;
+  return {
+    cwd: process.cwd(),
+    env,
+    clock: systemClock,
+    out: outputOf(stdout, env),
+    err: outputOf(stderr, env),
+    ask: isatty(stdin.fd) && isatty(stderr.fd) ? askOnTerminal : null,
+    onStop: (listener) => {
+      process.on("SIGINT", listener);
+      process.on("SIGTERM", listener);
+      return () => {
+        process.off("SIGINT", listener);
+        process.off("SIGTERM", listener);
+      };
+    },
+    exit: (code) => process.exit(code),
+  };
+}
+
+function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io["env"]): Output {
+  const isTerminal = isatty(stream.fd);
+  const plain = (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
+  return {
+    isTerminal,
+    get columns() {
+      return stream.columns > 0 ? stream.columns : 80;
+    },
+    colours: isTerminal && !plain,
+    write: (text) => void stream.write(text),
+  };
+}
+
+async function askOnTerminal(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
+}

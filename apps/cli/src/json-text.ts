@@ -1,0 +1,20 @@
+/**
+ * One JSON document. What JSON has no form for is written readably: a big integer or a number that is none as text, a
+ * date as ISO 8601, bytes as base64, a set as an array, a map as an array of pairs, undefined in an array as null.
+ */
+export function toJsonText(value: unknown): string {
+  return `${JSON.stringify(plain(value), null, 2)}\n`;
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  if (value instanceof Set) return [...(value as Set<unknown>)].map((item) => plain(item));
+  if (value instanceof Map)
+    return [...(value as Map<unknown, unknown>)].map(([key, item]) => [plain(key), plain(item)]);
+  if (Array.isArray(value)) return value.map((item: unknown) => plain(item));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+}

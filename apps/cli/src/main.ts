@@ -1,0 +1,23 @@
+import process from "node:process";
+
+import { runCli } from "./cli.ts";
+import { processIo } from "./io.ts";
+
+const io = processIo();
+
+// Whoever reads our output may go before its end, as `head` does: there is nobody left to tell.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
+    throw error;
+  });
+}
+
+process.exitCode = await runCli(process.argv.slice(2), io);
+// A pipeline's own modules may have left something open that would keep the process alive.
+await Promise.all(
+  [process.stdout, process.stderr].map(
+    async (stream) => await new Promise((resolve) => void stream.write("", resolve)),
+  ),
+);
+process.exit();

@@ -1,0 +1,38 @@
+import { isMementoError, MementoError, resolveTarget, type Memento } from "@mementojs/memento";
+import { parseMementoId } from "@mementojs/memento/core";
+
+import { chooseTimeline, livingTimelines, timelineName, type LivingTimeline } from "./timelines.ts";
+
+/**
+ * The id of the memento that a person means, on whichever timeline: ids, beginnings of ids and names are looked for in the
+ * whole store; head, numbers and stages need one timeline. NOT_FOUND, INVALID_ARGUMENT.
+ */
+export async function findMemento(memento: Memento, text: string, named: string | undefined): Promise<string> {
+  if (parseMementoId(text) !== undefined) return text;
+  if (named !== undefined) return await resolveTarget(memento.vault, await chooseTimeline(memento, { named }), text);
+  const timelines = await livingTimelines(memento);
+  const found = new Map<string, LivingTimeline>();
+  for (const timeline of timelines) {
+    const id = await onTimeline(memento, timeline, text);
+    if (id !== null) found.set(id, timeline);
+  }
+  const [only] = found.keys();
+  if (only !== undefined && found.size === 1) return only;
+  if (only === undefined)
+    throw new MementoError("NOT_FOUND", `There is no memento ${text}`, {
+      hint: "List what there is with `memento ls`.",
+    });
+  const list = [...found].map(([id, { record }]) => `${id} (${timelineName(record)})`).join(", ");
+  throw new MementoError("INVALID_ARGUMENT", `${found.size} mementos fit ${text}: ${list}`, {
+    hint: "Write the id out, or say which timeline by --timeline NAME.",
+  });
+}
+
+async function onTimeline(memento: Memento, timeline: LivingTimeline, text: string): Promise<string | null> {
+  try {
+    return await resolveTarget(memento.vault, timeline, text);
+  } catch (error) {
+    if (isMementoError(error, "NOT_FOUND")) return null;
+    throw error;
+  }
+}

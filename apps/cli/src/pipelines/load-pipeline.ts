@@ -1,0 +1,105 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+
+import { isMementoError, isPipeline, MementoError, type Pipeline } from "@mementojs/memento";
+
+import { placeOf } from "../failure.ts";
+
+/** A pipeline and the file that defines it. */
+export interface LoadedPipeline {
+  readonly pipeline: Pipeline;
+  /** Absolute. */
+  readonly file: string;
+}
+
+/** Which of a file's pipelines is meant. */
+export interface PipelineChoice {
+  /** The name of an export or of a pipeline. */
+  readonly name?: string | undefined;
+}
+
+/**
+ * Loads a pipeline from a file: the one that is named, else the default export, else the only one. INPUT_MISSING for no
+ * such file, PIPELINE_MISSING for no such pipeline in it, INVALID_PIPELINE with the place for a file that cannot be loaded.
+ */
+export async function loadPipeline(file: string, cwd: string, choice: PipelineChoice = {}): Promise<LoadedPipeline> {
+  const absolute = path.resolve(cwd, file);
+  if (!existsSync(absolute)) {
+    throw new MementoError("INPUT_MISSING", `There is no file ${absolute}`, {
+      hint: "Check the path of the pipeline's file.",
+    });
+  }
+  const exported = pipelinesOf(await importModule(absolute));
+  return { pipeline: choosePipeline(exported, absolute, choice.name), file: absolute };
+}
+
+function choosePipeline(exported: ReadonlyMap<string, Pipeline>, file: string, name: string | undefined): Pipeline {
+  const names = [...exported].map(([key, pipeline]) =>
+    key === "default" || key === pipeline.name ? pipeline.name : `${key} (${pipeline.name})`,
+  );
+  if (exported.size === 0) throw new MementoError("PIPELINE_MISSING", `${file} exports no pipeline`);
+  if (name !== undefined) {
+    const found = exported.get(name) ?? [...exported.values()].find((pipeline) => pipeline.name === name);
+    if (found !== undefined) return found;
+    const hint = `It exports ${names.join(", ")}.`;
+    throw new MementoError("PIPELINE_MISSING", `${file} exports no pipeline named ${name}`, { hint });
+  }
+  const distinct = new Set(exported.values());
+  const [only] = distinct;
+  const chosen = exported.get("default") ?? (distinct.size === 1 ? only : undefined);
+  if (chosen !== undefined) return chosen;
+  const hint = "Choose one by --name, or export one as default.";
+  throw new MementoError("INVALID_ARGUMENT", `${file} exports ${distinct.size} pipelines: ${names.join(", ")}`, {
+    hint,
+  });
+}
+
+function pipelinesOf(module: Readonly<Record<string, unknown>>): Map<string, Pipeline> {
+  const found = new Map<string, Pipeline>();
+  for (const [name, value] of Object.entries(module)) if (isPipeline(value)) found.set(name, value);
+  return found;
+}
+
+async function importModule(file: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+  } catch (error) {
+    // A definition that contradicts itself has said so already.
+    if (isMementoError(error)) throw error;
+    throw await loadFailure(file, error);
+  }
+}
+
+async function loadFailure(file: string, cause: unknown): Promise<MementoError> {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const place = cause instanceof SyntaxError ? await syntaxPlace(file, cause) : placeOf(cause);
+  const what = cause instanceof SyntaxError ? "does not parse" : "cannot be loaded";
+  const where = place === null ? file : place;
+  return new MementoError("INVALID_PIPELINE", `${where} ${what}: ${reason}`, {
+    cause,
+    hint: "Mend the file; the message names the place.",
+    details: { file, place },
+  });
+}
+
+/** `file:line` of a syntax error: Node writes it above the stack of some, and keeps that of others to itself. */
+async function syntaxPlace(file: string, error: SyntaxError): Promise<string | null> {
+  const known = firstPlace(error.stack ?? "");
+  if (known !== null) return known;
+  try {
+    await promisify(execFile)(process.execPath, ["--check", file], { timeout: 10_000 });
+    return null;
+  } catch (checked) {
+    const { stderr } = checked as { readonly stderr?: unknown };
+    // No text means that the check itself could not be made; then the message stands without a line.
+    return typeof stderr === "string" ? firstPlace(stderr) : null;
+  }
+}
+
+function firstPlace(text: string): string | null {
+  return /^(?:file:\/\/)?(?<place>\/.+:\d+)$/mu.exec(text.split("\n", 1)[0] ?? "")?.groups?.["place"] ?? null;
+}

@@ -1,0 +1,32 @@
+import { MementoError, PIECE, type Memento, type RunRecord } from "@mementojs/memento";
+
+import { loadPipeline, type LoadedPipeline } from "./load-pipeline.ts";
+import type { LivingTimeline } from "./timelines.ts";
+
+/** Where a pipeline's code may be. */
+export interface CodePlace {
+  /** `--pipeline`; where it is not given, the file that the last run was loaded from. */
+  readonly file?: string | undefined;
+  readonly cwd: string;
+}
+
+/** Loads the code of a timeline's pipeline. PIPELINE_MISSING where nobody knows the file, and what `loadPipeline` raises. */
+export async function pipelineOf(
+  memento: Memento,
+  timeline: LivingTimeline,
+  { file, cwd }: CodePlace,
+): Promise<LoadedPipeline> {
+  const { originator } = timeline.record;
+  const known = file ?? (await moduleOf(memento, timeline));
+  if (known !== null) return await loadPipeline(known, cwd, { name: originator });
+  throw new MementoError("PIPELINE_MISSING", `The runs of pipeline ${originator} do not say which file it is in`, {
+    hint: "Name the file by --pipeline FILE.",
+  });
+}
+
+/** The file that the run at a timeline's head was loaded from; null where it was run by a program of its own. */
+export async function moduleOf(memento: Memento, timeline: LivingTimeline): Promise<string | null> {
+  const head = await memento.vault.load(timeline.head.id);
+  const run = (await head.value(PIECE.run)) as RunRecord | undefined;
+  return run?.module ?? null;
+}

@@ -1,0 +1,70 @@
+import { MementoError, type Memento, type MementoStatus } from "@mementojs/memento";
+import { mementoQuery } from "@mementojs/memento/store";
+
+import { chooseTimeline, livingTimelines, timelineName, type LivingTimeline } from "./timelines.ts";
+
+/** A run, and the timeline that it is on. */
+export interface FoundRun {
+  readonly run: string;
+  readonly timeline: LivingTimeline;
+}
+
+/** A run that stands at its timeline's head and is not done. */
+export interface PendingRun extends FoundRun {
+  readonly name: string;
+  readonly status: MementoStatus;
+  readonly head: string;
+}
+
+const UNDONE: ReadonlySet<MementoStatus> = new Set(["running", "interrupted", "failed", "paused", "reverting"]);
+
+/**
+ * The run with this id, or the only one at a head whose id begins so. A fork of an unfinished run has its id too: then
+ * `named`, a timeline, tells them apart. NOT_FOUND, INVALID_ARGUMENT.
+ */
+export async function findRun(memento: Memento, text: string, named?: string): Promise<FoundRun> {
+  const timelines = named === undefined ? await livingTimelines(memento) : [await chooseTimeline(memento, { named })];
+  const heads: FoundRun[] = [];
+  for (const timeline of timelines) {
+    const { run } = (await memento.vault.load(timeline.head.id)).entry;
+    if (run !== undefined) heads.push({ run, timeline });
+  }
+  const exact = heads.filter(({ run }) => run === text);
+  const found =
+    exact.length > 0
+      ? exact
+      : ((await earlierRun(memento, text, timelines)) ?? heads.filter(({ run }) => run.startsWith(text)));
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return only;
+  if (only === undefined)
+    throw new MementoError("NOT_FOUND", `There is no run ${text}`, { hint: "See the runs with `memento log`." });
+  const list = found.map(({ run, timeline }) => `${run} on ${timelineName(timeline.record)}`).join(", ");
+  throw new MementoError("INVALID_ARGUMENT", `${found.length} runs fit ${text}: ${list}`, {
+    hint: "Write the id out, or say which timeline by --timeline NAME.",
+  });
+}
+
+/** A run that others have followed. */
+async function earlierRun(
+  memento: Memento,
+  run: string,
+  timelines: readonly LivingTimeline[],
+): Promise<FoundRun[] | null> {
+  for await (const { entry } of memento.vault.store.query(mementoQuery({ run, limit: 1 }))) {
+    const timeline = timelines.find(({ record }) => record.key === entry.timeline);
+    if (timeline !== undefined) return [{ run, timeline }];
+  }
+  return null;
+}
+
+/** Every run that stands unfinished at the head of its timeline. */
+export async function pendingRuns(memento: Memento): Promise<readonly PendingRun[]> {
+  const pending: PendingRun[] = [];
+  for (const timeline of await livingTimelines(memento)) {
+    if (timeline.record.kind !== "pipeline") continue;
+    const { run, status } = (await memento.vault.load(timeline.head.id)).entry;
+    if (run !== undefined && UNDONE.has(status))
+      pending.push({ run, timeline, status, name: timelineName(timeline.record), head: timeline.head.id });
+  }
+  return pending;
+}

@@ -1,0 +1,71 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Memento, MementoError } from "@mementojs/memento";
+
+import type { Invocation } from "../invocation.ts";
+
+/** The folder that holds a project's store, and the store's file in it. */
+export const STORE_FOLDER = ".memento";
+const STORE_FILE = "store.db";
+
+/** Where a command's store is, or would be made. */
+export interface StorePlace {
+  readonly url: string;
+  /** How it was named: by `--store`, by `MEMENTO_STORE`, or by being in this folder or above. */
+  readonly by: "option" | "environment" | "folder";
+  /** The `.memento` folder of a store that is found by folder; null for one that was named. */
+  readonly folder: string | null;
+  /** The file or folder of an embedded store; null for others. */
+  readonly path: string | null;
+  /** False: nothing is there yet. True also where that cannot be seen from here. */
+  readonly exists: boolean;
+}
+
+/** Finds the store that is meant: `--store`, else `MEMENTO_STORE`, else `.memento` here or above, else here. */
+export function findStore({ io, store }: Pick<Invocation, "io" | "store">): StorePlace {
+  if (store !== null) return namedPlace(store, "option", io.cwd);
+  const fromEnvironment = io.env["MEMENTO_STORE"] ?? "";
+  if (fromEnvironment !== "") return namedPlace(fromEnvironment, "environment", io.cwd);
+  for (let folder = path.resolve(io.cwd); ; folder = path.dirname(folder)) {
+    const place = folderPlace(folder);
+    if (place.exists) return place;
+    if (folder === path.dirname(folder)) return folderPlace(path.resolve(io.cwd));
+  }
+}
+
+/** The place of a project's store below its folder. */
+export function folderPlace(project: string): StorePlace {
+  const folder = path.join(project, STORE_FOLDER);
+  const file = path.join(folder, STORE_FILE);
+  return { url: `sqlite:${file}`, by: "folder", folder, path: file, exists: existsSync(file) };
+}
+
+/** Opens the store that is meant; NOT_A_STORE, with the way to make one, where there is none. */
+export async function openMemento(
+  invocation: Pick<Invocation, "io" | "store">,
+  place: StorePlace = findStore(invocation),
+): Promise<Memento> {
+  // Looked at first, so that a wrong path leaves no empty database behind.
+  if (!place.exists) throw noStore(place);
+  return await Memento.open(place.url, { create: false, environment: invocation.io.env });
+}
+
+function noStore(place: StorePlace): MementoError {
+  if (place.by === "folder") {
+    const hint = "Make one here with `memento init`, or by the first `memento run`; or name one with --store URL.";
+    return new MementoError("NOT_A_STORE", "There is no store in this folder or above it", { hint });
+  }
+  const named = place.by === "option" ? "--store" : "MEMENTO_STORE";
+  return new MementoError("NOT_A_STORE", `There is no store at ${place.path ?? place.url}, which ${named} names`);
+}
+
+function namedPlace(url: string, by: "option" | "environment", cwd: string): StorePlace {
+  const [, scheme, rest = ""] = /^(sqlite|file):(.+)$/su.exec(url) ?? [];
+  // Other kinds, and what is no URL at all, are for the library to judge.
+  if (scheme === undefined) return { url, by, folder: null, path: null, exists: true };
+  const named = rest.startsWith("///") ? fileURLToPath(`file:${rest}`) : rest.replace(/^\/\//u, "");
+  const absolute = path.resolve(cwd, named);
+  return { url: `${scheme}:${absolute}`, by, folder: null, path: absolute, exists: existsSync(absolute) };
+}

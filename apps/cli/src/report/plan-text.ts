@@ -1,0 +1,165 @@
+import type { RollbackPlan } from "@mementojs/memento";
+
+import { differences } from "../difference/value-difference.ts";
+import type { Style } from "../terminal/style.ts";
+import { renderFacts, renderTable } from "../terminal/table.ts";
+import { shortValueText } from "../terminal/value-text.ts";
+import { ageText, counted, grouped, listText } from "../terminal/words.ts";
+
+type SinkPlan = RollbackPlan["sinks"][number];
+type SourcePlan = RollbackPlan["sources"][number];
+type PlanPoint = RollbackPlan["head"];
+
+/** How a plan is written. */
+export interface PlanTextOptions {
+  readonly style: Style;
+  readonly now: number;
+  /** The terminal's columns; null where lines may be as long as they like. */
+  readonly columns: number | null;
+  /** The command line that applies it, without hash and force. */
+  readonly apply: string;
+}
+
+const FOREIGN_SHOWN_MAX = 10;
+
+/** A plan for a person: what will become of each part, what stands in the way, and how to apply it. */
+export function planText(plan: RollbackPlan, options: PlanTextOptions): string {
+  const { style } = options;
+  const blocks = [
+    headText(plan, options),
+    sinksText(plan.sinks, options),
+    sourcesText(plan.sources, options),
+    renderFacts(otherFacts(plan, style), style),
+    foreignText(plan.sinks, style),
+    refusedText(plan, style),
+    applyText(plan, options),
+  ];
+  return blocks.filter((block) => block !== "").join("\n\n");
+}
+
+function headText({ pipeline, head, target }: RollbackPlan, { style, now }: PlanTextOptions): string {
+  const point = ({ id, sequence, reason, stage, created }: PlanPoint): string => {
+    const what = stage === null ? reason : `${reason} ${stage}`;
+    return `${style.bold(`#${sequence}`)}  ${id}  ${what}, ${ageText(created, now)} old`;
+  };
+  const facts = renderFacts([["from", point(head)] as const, ["to", point(target)] as const], style);
+  return `${style.bold(`Roll ${pipeline} back`)}\n${facts}`;
+}
+
+function sinksText(sinks: readonly SinkPlan[], { style, columns }: PlanTextOptions): string {
+  if (sinks.length === 0) return "";
+  const rows = sinks.map(({ name, where, verdict, remove, restore, foreignTotal }) => [
+    name,
+    verdictText(verdict, style),
+    grouped(remove),
+    grouped(restore),
+    foreignTotal === 0 ? "0" : style.yellow(grouped(foreignTotal)),
+    where,
+  ]);
+  const right = "right" as const;
+  const head = [
+    { head: "SINK" },
+    { head: "VERDICT" },
+    { head: "REMOVE", align: right },
+    { head: "PUT BACK", align: right },
+    { head: "CHANGED BY OTHERS", align: right },
+    { head: "WHERE", shrinks: true },
+  ];
+  return renderTable(head, rows, style, columns);
+}
+
+function verdictText(verdict: SinkPlan["verdict"], style: Style): string {
+  switch (verdict) {
+    case "unchanged":
+      return style.dim(verdict);
+    case "revert":
+    case "compensate":
+      return style.green(verdict);
+    case "trimmed":
+    case "not-revertible":
+    case "elsewhere":
+      return style.red(verdict);
+  }
+}
+
+function sourcesText(sources: readonly SourcePlan[], { style, columns }: PlanTextOptions): string {
+  if (sources.length === 0) return "";
+  const rows = sources.map(({ name, from, to, recordsAgain, available, problem, schema }) => [
+    name,
+    recordsAgain === null ? "unknown" : grouped(recordsAgain),
+    available ? style.green("yes") : style.red("no"),
+    schemaText(schema),
+    available ? offsetsText(from, to) : problem,
+  ]);
+  const head = [
+    { head: "SOURCE" },
+    { head: "READ AGAIN", align: "right" as const },
+    { head: "STILL THERE" },
+    { head: "SCHEMA" },
+    { head: "OFFSETS", shrinks: true },
+  ];
+  return renderTable(head, rows, style, columns);
+}
+
+/** Only what moves: `row 60000 -> 20000`. A partition that had not been begun goes back to its beginning. */
+function offsetsText(from: SourcePlan["from"], to: SourcePlan["to"]): string {
+  const partitions = [...new Set([...Object.keys(from), ...Object.keys(to)])];
+  const moved = partitions.flatMap((partition) => {
+    const prefix = partitions.length === 1 ? "" : `${partition}: `;
+    if (!Object.hasOwn(to, partition)) return [`${prefix}back to the beginning`];
+    return differences(from[partition], to[partition]).map(({ path, before, after }) => {
+      return `${prefix}${path === "" ? "" : `${path} `}${shortValueText(before, 40)} -> ${shortValueText(after, 40)}`;
+    });
+  });
+  return moved.length === 0 ? "unchanged" : moved.join(", ");
+}
+
+function schemaText({ head, target, code }: SourcePlan["schema"]): string {
+  const then = target ?? "none";
+  return then === code && (head ?? then) === code ? code : `${then}, code ${code}`;
+}
+
+function otherFacts(
+  { stagesAgain, state, credentials, lease }: RollbackPlan,
+  style: Style,
+): readonly (readonly [string, string])[] {
+  const acquired = credentials.map(
+    ({ name, provider, scope }) => `${name} (${[provider, scope].filter((part) => part !== "").join(", ")})`,
+  );
+  return [
+    ["stages to run again", stagesAgain.length === 0 ? "none" : stagesAgain.join(", ")],
+    ["state that changes", state.length === 0 ? "none" : state.join(", ")],
+    ["credentials to acquire", acquired.length === 0 ? "none" : acquired.join(", ")],
+    [
+      "lease",
+      lease === null ? "free" : style.yellow(`held, epoch ${lease.epoch}, until ${lease.expires} unless renewed`),
+    ],
+  ];
+}
+
+function foreignText(sinks: readonly SinkPlan[], style: Style): string {
+  return sinks
+    .filter(({ foreignTotal }) => foreignTotal > 0)
+    .map(({ name, foreign, foreignTotal }) => {
+      const shown = foreign.slice(0, FOREIGN_SHOWN_MAX);
+      const rest = foreignTotal - shown.length;
+      const head = `${style.yellow(counted(foreignTotal, "row"))} of ${name} ${foreignTotal === 1 ? "was" : "were"} changed by others; they stay as they are unless forced by --force ${name}:`;
+      return [
+        head,
+        ...shown.map(({ item, change }) => `  ${item}  ${change}`),
+        ...(rest > 0 ? [style.dim(`  … ${grouped(rest)} more`)] : []),
+      ].join("\n");
+    })
+    .join("\n\n");
+}
+
+function refusedText({ refused }: RollbackPlan, style: Style): string {
+  if (refused.length === 0) return "";
+  const forced = refused.map((name) => `--force ${name}`).join(" ");
+  return `${style.red("Refused as it is:")} ${listText(refused)} cannot be taken back. To go on without: ${forced}`;
+}
+
+function applyText({ hash, refused }: RollbackPlan, { style, apply }: PlanTextOptions): string {
+  const force = refused.map((name) => ` --force ${name}`).join("");
+  return `${style.dim("Nothing was changed. Apply it:")}\n  ${style.bold(`${apply} --plan ${hash}${force}`)}`;
+}

@@ -1,0 +1,59 @@
+import type { RunResult } from "@mementojs/memento";
+
+import type { Style } from "../terminal/style.ts";
+import { counted, durationText } from "../terminal/words.ts";
+import type { RunReport } from "./run-report.ts";
+
+/** How a run ended, with what was told of it. */
+export interface RunEnd {
+  readonly result: RunResult;
+  readonly report: RunReport;
+  readonly durationMs: number;
+  readonly store: string;
+}
+
+/** A run's result, for programs and for people. */
+export function runOutcome(style: Style, end: RunEnd): { readonly json: unknown; readonly text: () => string } {
+  return { json: runJson(end), text: () => runText(style, end) };
+}
+
+function runJson({ result, report, durationMs, store }: RunEnd): unknown {
+  const { run, timeline, status, resumed, alreadyDone, skipped, recordsReadAgain, head } = result;
+  return {
+    run,
+    status,
+    resumed,
+    resumedFrom: report.resumedFrom,
+    alreadyDone,
+    skipped,
+    recordsReadAgain,
+    takenBack: report.takenBack,
+    restored: report.restored,
+    stages: report.stages,
+    mementos: report.mementos,
+    timeline,
+    head,
+    store,
+    durationMs: Math.round(durationMs),
+  };
+}
+
+function runText(style: Style, { result, report, durationMs }: RunEnd): string {
+  const { run, status, alreadyDone, head } = result;
+  if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
+  const time = durationText(durationMs);
+  const records = Math.max(0, ...report.stages.map((stage) => stage.records));
+  const facts = [
+    counted(report.stages.length, "stage"),
+    ...(records > 0 ? [counted(records, "record")] : []),
+    counted(report.mementos, "memento"),
+  ];
+  switch (status) {
+    case "completed":
+      return `run ${style.bold(run)} ${style.green("completed")} in ${time}: ${facts.join(", ")}\nhead ${head}`;
+    case "paused":
+      return `run ${style.bold(run)} is ${style.blue("paused")} at memento ${head}\nGo on with it: memento resume ${run}`;
+    case "interrupted":
+      return `run ${style.bold(run)} was ${style.yellow("interrupted")} at memento ${head}\nGo on with it: memento resume ${run}`;
+  }
+}

@@ -1,0 +1,145 @@
+import type { RunEvent } from "@mementojs/memento";
+
+import type { Io } from "../io.ts";
+import { ProgressLine } from "../terminal/progress-line.ts";
+import { styleOf, type Style } from "../terminal/style.ts";
+import { counted, durationText, listText } from "../terminal/words.ts";
+
+/** A stage that was done in this process. */
+export interface StageDone {
+  readonly name: string;
+  readonly records: number;
+}
+
+/** What a crash had left in a sink, and was taken back. */
+export interface SinkTakenBack {
+  readonly sink: string;
+  readonly rows: number;
+  readonly records: number;
+}
+
+type Resumed = Extract<RunEvent, { readonly type: "run-resumed" }>;
+
+/** Tells a run as it goes on, on standard error, and keeps what the result must say of it. */
+export class RunReport implements Disposable {
+  readonly stages: StageDone[] = [];
+  readonly takenBack: SinkTakenBack[] = [];
+  mementos = 0;
+  /** The memento at which the run was taken up; null for a new run. */
+  resumedFrom: string | null = null;
+  /** The memento of an unfinished rollback that was finished first; null when there was none. */
+  restored: string | null = null;
+  readonly #io: Pick<Io, "err" | "clock">;
+  readonly #style: Style;
+  readonly #line: ProgressLine;
+  readonly #begun = new Map<string, number>();
+  #position = "";
+
+  constructor(io: Pick<Io, "err" | "clock">) {
+    this.#io = io;
+    this.#style = styleOf(io.err);
+    this.#line = new ProgressLine(io);
+  }
+
+  /** Says something beside the run's own events. */
+  note(text: string): void {
+    this.#line.note(text);
+  }
+
+  [Symbol.dispose](): void {
+    this.#line[Symbol.dispose]();
+  }
+
+  /** Receives the run's events. */
+  readonly listener = (event: RunEvent): void => {
+    switch (event.type) {
+      case "run-started":
+        this.note(`run ${event.run} started`);
+        this.#noteTakenBack();
+        break;
+      case "run-resumed":
+        this.resumedFrom = event.from;
+        this.note(resumedText(event, this.takenBack));
+        this.#noteTakenBack();
+        break;
+      case "sink-reverted":
+        this.takenBack.push({ sink: event.sink, rows: event.rows, records: event.records });
+        break;
+      case "restore-finished":
+        this.restored = event.memento;
+        this.note(
+          `a rollback to ${event.target} stood unfinished and was finished first: the head is now ${event.memento}`,
+        );
+        break;
+      case "stage-started":
+        this.#stageStarted(event.stage, event.index, event.of);
+        break;
+      case "stage-completed":
+        this.#stageCompleted(event);
+        break;
+      case "progress":
+        this.#line.update({
+          label: `${event.stage} ${this.#position}`,
+          done: event.records,
+          total: event.total,
+          unit: "records",
+        });
+        break;
+      case "saved":
+        this.mementos += 1;
+        break;
+      case "log":
+        this.note(`${this.#style.dim(`${event.stage}:`)} ${event.message}${fieldsText(event.fields)}`);
+        break;
+    }
+  };
+
+  #stageStarted(stage: string, index: number, of: number): void {
+    this.#begun.set(stage, this.#io.clock.monotonic());
+    this.#position = `${index + 1}/${of}`;
+    if (this.#io.err.isTerminal)
+      this.#line.update({ label: `${stage} ${this.#position}`, done: 0, total: null, unit: "records" });
+    else this.note(`stage ${this.#position} ${stage} started`);
+  }
+
+  #stageCompleted({ stage, index, of, records }: Extract<RunEvent, { readonly type: "stage-completed" }>): void {
+    this.stages.push({ name: stage, records });
+    this.#line.update(null);
+    const begun = this.#begun.get(stage);
+    // Stages further down a flow begin and end with its first one: a time of their own would be made up.
+    const time = begun === undefined ? [] : [durationText(this.#io.clock.monotonic() - begun)];
+    const facts = [...(records > 0 ? [counted(records, "record")] : []), ...time].join(" in ");
+    const mark = this.#io.err.isTerminal
+      ? `${this.#style.green("✓")} ${stage}`
+      : `stage ${index + 1}/${of} ${stage} done`;
+    this.note(facts === "" ? mark : `${mark}: ${facts}`);
+  }
+
+  #noteTakenBack(): void {
+    for (const { sink, rows } of this.takenBack) {
+      if (rows > 0)
+        this.note(
+          `  sink ${sink}: ${counted(rows, "row")} that no memento covered ${rows === 1 ? "was" : "were"} taken back`,
+        );
+    }
+  }
+}
+
+/** What a resumed run skips, and what it reads again. */
+export function resumedText({ run, from, skipped, stage }: Resumed, takenBack: readonly SinkTakenBack[]): string {
+  const records = Math.max(0, ...takenBack.map((each) => each.records));
+  const [noun, verb] = skipped.length === 1 ? ["stage", "skipped"] : ["stages", "skipped"];
+  const what = skipped.length === 0 ? "no stage was done yet" : `${noun} ${listText(skipped)} ${verb}`;
+  const where = stage === null ? "" : `, in the middle of ${stage}`;
+  const again =
+    records === 0
+      ? "nothing had been written past the checkpoint"
+      : `${counted(records, "record")} had been read past the checkpoint and ${records === 1 ? "is" : "are"} read again`;
+  return `resumed run ${run} at memento ${from}${where}: ${what}; ${again}`;
+}
+
+function fieldsText(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join("");
+}
