@@ -76,8 +76,7 @@ export class Leases {
   /** The lease with its last renewal. */
   async #present(key: string, lease: Lease): Promise<Lease> {
     if (lease.owner === null) return lease;
-    const renewed = await this.read(key, lease.epoch);
-    return renewed?.owner === lease.owner ? renewed : lease;
+    return (await this.read(key, lease.epoch)) ?? lease;
   }
 }
 

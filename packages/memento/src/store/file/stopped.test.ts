@@ -1,0 +1,372 @@
+import { describe, expect, test } from "vitest";
+
+import { Killed, SimulatedDisk } from "../../../../../test/disk/simulated-disk.ts";
+import { SeededRandom } from "../../testing/seeded-random.ts";
+import { expectSoundPack } from "../../testing/store/answers.ts";
+import { expectAppended, StoreFixture, TestTimeline } from "../../testing/store/fixture.ts";
+import { collect } from "../../testing/store/kit.ts";
+import { mementoQuery } from "../query.ts";
+import type { AppendResult } from "../store.ts";
+import type { FilePort } from "./file-port.ts";
+import { FileStore } from "./store.ts";
+
+const PATH = "/data/store";
+
+/** A store with two timelines, on a disk of its own for each case. */
+interface Ground {
+  readonly disk: SimulatedDisk;
+  readonly make: StoreFixture;
+  readonly lines: readonly [TestTimeline, TestTimeline];
+}
+
+type Play<T> = (store: FileStore, ground: Ground) => Promise<T>;
+
+async function open(files: FilePort, seed: number): Promise<FileStore> {
+  return await FileStore.open({ path: PATH, files, clock: new StoreFixture(1).clock, random: new SeededRandom(seed) });
+}
+
+async function prepare(setUp: Play<void>): Promise<Ground> {
+  const disk = new SimulatedDisk();
+  disk.makeFolder("/data");
+  disk.syncFolder("/");
+  const make = new StoreFixture(1);
+  const store = await open(disk.process(), 1);
+  await store.create(make.meta(), make.key("integrity"));
+  const lines = [await make.timeline(store), await make.timeline(store)] as const;
+  await setUp(store, { disk, make, lines });
+  await store.close();
+  return { disk, make, lines };
+}
+
+/** The same ground for one more case: nothing that a case does is seen by the next. */
+function again({ disk, make, lines: [one, two] }: Ground, seed: number): Ground {
+  const fixture = new StoreFixture(seed);
+  const copy = (line: TestTimeline): TestTimeline => {
+    const other = new TestTimeline(fixture, line.facts);
+    other.sequence = line.sequence;
+    other.epoch = line.epoch;
+    other.parent = line.parent;
+    return other;
+  };
+  fixture.clock.setNow(make.clock.now());
+  return { disk: disk.copy(), make: fixture, lines: [copy(one), copy(two)] };
+}
+
+/** How many calls the first one makes by itself. */
+async function countCalls<T>(ground: Ground, first: Play<T>): Promise<number> {
+  const case0 = again(ground, 2);
+  const process = case0.disk.process();
+  await first(await open(process, 2), case0);
+  return process.calls;
+}
+
+/**
+ * Stops a process before each of its calls in turn; another one does its whole work meanwhile; then the first goes on.
+ * Both tell what they were told.
+ */
+async function stopEverywhere<A, B>(
+  setUp: Play<void>,
+  first: Play<A>,
+  second: Play<B>,
+  judge: (told: { readonly first: A; readonly second: B }, store: FileStore, ground: Ground) => Promise<void>,
+): Promise<void> {
+  const ground = await prepare(setUp);
+  const calls = await countCalls(ground, first);
+  for (let stopAt = 1; stopAt <= calls; stopAt++) {
+    const its = again(ground, 2);
+    const process = its.disk.process({ stopAt });
+    const doing = open(process, 2).then(async (store) => await first(store, its));
+    await process.stopped;
+    const toldSecond = await second(await open(its.disk.process(), 3), { ...its, ...again(ground, 3), disk: its.disk });
+    process.goOn();
+    const toldFirst = await doing;
+    const store = await open(its.disk.process(), 4);
+    expect(await collect(store.check()), `stopped before call ${stopAt}`).toEqual([]);
+    await expectBodies(store);
+    await judge({ first: toldFirst, second: toldSecond }, store, its);
+  }
+}
+
+/**
+ * Kills a process before each of its calls in turn; another one, which has known the store before or has not, does its
+ * whole work on what it sees; then the power is lost. What the second was told must be true afterwards.
+ */
+async function losePowerEverywhere<A, B>(
+  setUp: Play<void>,
+  first: Play<A>,
+  second: Play<B>,
+  judge: (second: B, store: FileStore, ground: Ground) => Promise<void>,
+): Promise<void> {
+  const ground = await prepare(setUp);
+  const calls = await countCalls(ground, first);
+  for (let case0 = 2; case0 < 2 * calls + 2; case0++) {
+    const [killAt, isWarm] = [case0 >>> 1, case0 % 2 === 1];
+    const its = again(ground, 2);
+    const other = await open(its.disk.process(), 3);
+    if (isWarm) await collect(other.query(mementoQuery()));
+    await expect(open(its.disk.process({ killAt }), 2).then(async (store) => await first(store, its))).rejects.toThrow(
+      Killed,
+    );
+    const told = await second(other, { ...its, ...again(ground, 3), disk: its.disk });
+    for (let loss = 0; loss < 8; loss++) {
+      const left = its.disk.afterPowerLoss(new SeededRandom(killAt * 100 + loss));
+      const store = await open(left.process(), 4);
+      const when = `killed before call ${killAt}, loss ${loss}, ${isWarm ? "warm" : "cold"}`;
+      expect(await collect(store.check()), when).toEqual([]);
+      await expectBodies(store);
+      await judge(told, store, { ...its, disk: left });
+    }
+  }
+}
+
+/** Every live memento has its body. */
+async function expectBodies(store: FileStore): Promise<void> {
+  for await (const { entry } of store.query(mementoQuery())) {
+    const pack = await store.read(entry.id);
+    if (pack?.body) expectSoundPack(pack.header, pack.body);
+    else expect.fail(`${entry.id} is live and has no body`);
+  }
+}
+
+const nothing = async (): Promise<void> => undefined;
+
+/** Appends the next record of a line; gives its id and what became of it. */
+async function append(
+  store: FileStore,
+  { make, lines }: Ground,
+  line: 0 | 1,
+  options: Parameters<TestTimeline["record"]>[0] = {},
+): Promise<{ readonly id: string; readonly result: AppendResult | undefined }> {
+  const record = lines[line].next(options);
+  const [result] = await store.append(make.batch([record]));
+  return { id: record.entry.id, result };
+}
+
+/** The line's state as the store tells it, for who comes later. */
+async function catchUp(store: FileStore, line: TestTimeline): Promise<void> {
+  const state = await store.timeline(line.key);
+  line.epoch = state?.lease.epoch ?? 0;
+  line.sequence = state?.head?.sequence ?? 0;
+  line.parent = state?.head?.id ?? null;
+}
+
+async function removeFirst(store: FileStore, { make }: Ground): Promise<string> {
+  const [row] = await collect(store.query(mementoQuery({ order: "ascending", removed: true, limit: 1 })));
+  const id = row?.entry.id ?? "";
+  await store.remove([id], make.notice("removed", { mementos: [id] }));
+  return id;
+}
+
+describe("a process that is stopped before any of its calls, while another one works", { timeout: 120_000 }, () => {
+  test("of two that want a free name one gets it, and the other is told by whom", async () => {
+    await stopEverywhere(
+      nothing,
+      (store, ground) => append(store, ground, 0, { name: "gold" }),
+      (store, ground) => append(store, ground, 1, { name: "gold" }),
+      async ({ first, second }, store) => {
+        const [winner, loser] = first.result?.outcome === "appended" ? [first, second] : [second, first];
+        expect(winner.result).toEqual({ outcome: "appended" });
+        expect(loser.result).toEqual({ outcome: "exists", id: winner.id });
+        expect(await store.findByName("etl", "gold")).toBe(winner.id);
+      },
+    );
+  });
+
+  test("of two that move a name both are appended, and one of them has it", async () => {
+    await stopEverywhere(
+      async (store, ground) => void (await append(store, ground, 0, { name: "gold" })),
+      (store, ground) => append(store, ground, 0, { name: "gold", replaceName: true }),
+      (store, ground) => append(store, ground, 1, { name: "gold", replaceName: true }),
+      async ({ first, second }, store) => {
+        expectAppended([first.result, second.result].filter((result) => result !== undefined));
+        expect([first.id, second.id]).toContain(await store.findByName("etl", "gold"));
+      },
+    );
+  });
+
+  test("a worker that was taken over is fenced, or was there before", async () => {
+    await stopEverywhere(
+      nothing,
+      (store, ground) => append(store, ground, 0),
+      async (store, { make, lines: [line] }) => {
+        expect(await store.acquireLease({ timeline: line.key, lease: make.lease(2) })).toBe(true);
+        await catchUp(store, line);
+        const { id } = await line.save(store);
+        return id;
+      },
+      async ({ first, second }, store, { lines: [line] }) => {
+        const ids = (await collect(store.query(mementoQuery({ timeline: line.key, order: "ascending" })))).map(
+          ({ entry }) => entry.id,
+        );
+        const isFirst = first.result?.outcome === "appended";
+        expect(ids).toEqual(isFirst ? [first.id, second] : [second]);
+        if (!isFirst) expect(first.result).toEqual({ outcome: "fenced", epoch: 2 });
+      },
+    );
+  });
+
+  test("a renewal does not undo a takeover or a release", async () => {
+    await stopEverywhere(
+      nothing,
+      (store, { make, lines: [line] }) => store.renewLease({ timeline: line.key, lease: make.lease(1) }),
+      async (store, { make, lines: [line, other] }) => {
+        await store.acquireLease({ timeline: line.key, lease: make.lease(2, "taker") });
+        await store.releaseLease({ timeline: other.key, lease: make.lease(1, null) }, "owner-1");
+      },
+      async (_, store, { lines: [line, other] }) => {
+        expect((await store.timeline(line.key))?.lease).toMatchObject({ epoch: 2, owner: "taker" });
+        expect((await store.timeline(other.key))?.lease).toMatchObject({ epoch: 1, owner: null });
+      },
+    );
+  });
+
+  test("a pack is not emptied under a timeline that has not come to its append yet", async () => {
+    await stopEverywhere(
+      nothing,
+      async (store, { make, lines: [one, two] }) => await store.append(make.batch([one.next(), two.next()])),
+      async (store, ground) => {
+        const id = await removeFirst(store, ground);
+        await store.reclaim([id]);
+      },
+      async ({ first }) => expectAppended(first),
+    );
+  });
+
+  test("two that make one timeline make one", async () => {
+    const create: Play<string> = async (store, { make }) => {
+      const record = make.timelineRecord({ originator: "raced" });
+      return (await store.createTimeline(record, make.lease(0, null))).record.key;
+    };
+    await stopEverywhere(nothing, create, create, async ({ first, second }, store) => {
+      expect(first).toBe(second);
+      expect(await collect(store.timelines(null))).toHaveLength(3);
+    });
+  });
+
+  test("two that wrap a key anew: one does, and a whole record is left", async () => {
+    const rewrap =
+      (ring: string): Play<boolean> =>
+      async (store) => {
+        const [key] = await store.keys();
+        return key !== undefined && (await store.rewrapKey({ ...key, ring, wrapped: `by ${ring}` }, "ring-1"));
+      };
+    await stopEverywhere(nothing, rewrap("ring-2"), rewrap("ring-3"), async ({ first, second }, store) => {
+      expect([first, second].filter(Boolean)).toHaveLength(1);
+      const ring = first ? "ring-2" : "ring-3";
+      expect(await store.keys()).toMatchObject([{ ring, wrapped: `by ${ring}` }]);
+    });
+  });
+
+  test("two that remove one memento: it is removed once", async () => {
+    const remove: Play<readonly string[]> = async (store, { make }) => {
+      const ids = (await collect(store.query(mementoQuery({ removed: true })))).map(({ entry }) => entry.id);
+      return await store.remove(ids, make.notice("removed", { mementos: ids }));
+    };
+    await stopEverywhere(
+      async (store, ground) => void (await append(store, ground, 0)),
+      remove,
+      remove,
+      async ({ first, second }, store) => {
+        expect([...first, ...second]).toHaveLength(1);
+        expect(await collect(store.commits(null))).toHaveLength(2);
+      },
+    );
+  });
+});
+
+describe("what was decided by what a dead process has not synced", { timeout: 120_000 }, () => {
+  test("a save to a timeline that it was making stays", async () => {
+    await losePowerEverywhere(
+      nothing,
+      async (store, { make }) => await make.timeline(store, { originator: "new" }),
+      async (store, { make }) => {
+        const record = make.timelineRecord({ originator: "new" });
+        const { record: made, lease } = await store.createTimeline(record, make.lease(0, null));
+        const line = new TestTimeline(make, made);
+        line.epoch = lease.epoch;
+        return (await line.save(store)).id;
+      },
+      async (id, store) => expect((await store.read(id))?.removed).toBe(false),
+    );
+  });
+
+  test("a removal of what it was saving removes nothing else", async () => {
+    await losePowerEverywhere(
+      nothing,
+      (store, ground) => append(store, ground, 0),
+      removeFirst,
+      async (removed, store, { lines: [line] }) => {
+        await catchUp(store, line);
+        const { id } = await line.save(store);
+        expect((await store.read(id))?.removed).toBe(false);
+        expect(await store.read(removed)).toSatisfy(
+          (found) => found === null || (found as { removed: boolean }).removed,
+        );
+      },
+    );
+  });
+
+  test("a body whose removal it was writing is there, or is not missed", async () => {
+    await losePowerEverywhere(
+      async (store, ground) => void (await append(store, ground, 0)),
+      removeFirst,
+      async (store) => {
+        const [row] = await collect(store.query(mementoQuery({ removed: true })));
+        await store.reclaim([row?.entry.id ?? ""]);
+      },
+      // `expectBodies` has looked at every live memento.
+      async () => undefined,
+    );
+  });
+
+  test("a name that its removal was freeing has one live memento", async () => {
+    await losePowerEverywhere(
+      async (store, ground) => void (await append(store, ground, 0, { name: "gold" })),
+      removeFirst,
+      (store, ground) => append(store, ground, 1, { name: "gold" }),
+      async ({ id, result }, store) => {
+        const live = (await collect(store.query(mementoQuery({ name: "gold" })))).map(({ entry }) => entry.id);
+        expect(live.length).toBeLessThan(2);
+        if (result?.outcome === "appended") expect(live).toEqual([id]);
+        expect(await store.findByName("etl", "gold")).toBe(live[0] ?? null);
+      },
+    );
+  });
+
+  test("a data key that it was writing opens what was sealed under it", async () => {
+    const dataKey = new StoreFixture(9).key("data");
+    const seal: Play<string> = async (store, { make, lines: [line] }) => {
+      await catchUp(store, line);
+      const record = line.next();
+      await store.append(make.batch([record], { dataKey, suite: "A256GCM" }));
+      return record.entry.id;
+    };
+    await losePowerEverywhere(nothing, seal, seal, async (id, store) => {
+      expect((await store.read(id))?.removed).toBe(false);
+      expect((await store.keys()).map(({ id: key }) => key)).toContain(dataKey.id);
+    });
+  });
+
+  test("what was written to a store that it was making stays", async () => {
+    const disk = new SimulatedDisk();
+    disk.makeFolder("/data");
+    disk.syncFolder("/");
+    const make = new StoreFixture(1);
+    const create = async (store: FileStore): Promise<unknown> => await store.create(make.meta(), make.key("integrity"));
+    const whole = disk.copy().process();
+    await create(await open(whole, 1));
+    for (let killAt = 1; killAt <= whole.calls; killAt++) {
+      const its = disk.copy();
+      await expect(open(its.process({ killAt }), 2).then(create)).rejects.toThrow(Killed);
+      const store = await open(its.process(), 3);
+      await create(store);
+      const line = await make.timeline(store);
+      const { id } = await line.save(store);
+      for (let loss = 0; loss < 8; loss++) {
+        const left = await open(its.afterPowerLoss(new SeededRandom(killAt * 100 + loss)).process(), 4);
+        expect((await left.read(id))?.removed, `killed before call ${killAt}`).toBe(false);
+        expect(await left.keys()).toHaveLength(1);
+      }
+    }
+  });
+});
