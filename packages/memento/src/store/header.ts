@@ -1,6 +1,7 @@
 import type { Notice } from "../core/event.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { MementoError } from "../core/errors.ts";
+import { entryText, expandEntry } from "./entry-text.ts";
 
 /** The format version that this release writes. */
 export const FORMAT_VERSION = 1;
@@ -43,7 +44,9 @@ export type CommitHeader = PackHeader | NoticeHeader;
 
 /** Writes a header as the bytes that are stored and authenticated. */
 export function encodeHeader(header: CommitHeader): Uint8Array {
-  return Buffer.from(JSON.stringify(header), "utf8");
+  if (header.type === "notice") return Buffer.from(JSON.stringify(header), "utf8");
+  const { entries, ...rest } = header;
+  return Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"entries":[${entries.map(entryText).join(",")}]}`, "utf8");
 }
 
 /** Reads a header; throws DAMAGED for bytes that are none, FORMAT_UNKNOWN for a newer version. `where` names the place in the message. */
@@ -62,36 +65,31 @@ export function decodeHeader(bytes: Uint8Array, where: string): CommitHeader {
       details: { version: header.v },
     });
   }
-  const sound = "type" in header && (header.type === "pack" ? hasPackShape(header) : header.type === "notice" && hasNoticeShape(header));
-  if (!sound) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
-  return header as CommitHeader;
+  if (!("type" in header)) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
+  const read = header.type === "pack" ? readPack(header) : header.type === "notice" && hasNoticeShape(header) ? (header as NoticeHeader) : null;
+  if (read === null) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
+  return read;
 }
 
 // The shape is checked before the seal is: what is read here may be anything, and must end as DAMAGED, never as a TypeError.
-function hasPackShape(header: object): boolean {
+function readPack(header: object): PackHeader | null {
   const { suite, dataKey, nonce, sections, entries } = header as Partial<Record<keyof PackHeader, unknown>>;
-  return (
+  const sound =
     (suite === "S256" ? dataKey === null : suite === "A256GCM" && typeof dataKey === "string") &&
     typeof nonce === "string" &&
     Array.isArray(sections) &&
     sections.length > 0 &&
     sections.every(isSection) &&
-    Array.isArray(entries) &&
-    entries.every(isEntry)
-  );
+    Array.isArray(entries);
+  if (!sound) return null;
+  const expanded = entries.map(expandEntry).filter((entry) => entry !== null);
+  return expanded.length === entries.length ? { ...(header as PackHeader), entries: expanded } : null;
 }
 
 function isSection(section: unknown): boolean {
   if (typeof section !== "object" || section === null) return false;
   const { codec, plainBytes, sealedBytes } = section as Partial<Record<keyof PackSection, unknown>>;
   return (codec === "zstd" || codec === "none") && Number.isSafeInteger(plainBytes) && Number.isSafeInteger(sealedBytes) && Number(sealedBytes) >= 0;
-}
-
-function isEntry(entry: unknown): boolean {
-  if (typeof entry !== "object" || entry === null) return false;
-  const { id, timeline, sequence, caretaker, labels, metadata, sizes } = entry as Partial<Record<keyof MementoEntry, unknown>>;
-  const texts = [id, timeline, caretaker].every((field) => typeof field === "string");
-  return texts && Number.isSafeInteger(sequence) && [labels, metadata, sizes].every((field) => typeof field === "object" && field !== null);
 }
 
 function hasNoticeShape(header: object): boolean {

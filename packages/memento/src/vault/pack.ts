@@ -1,6 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
+import { entryText } from "../store/entry-text.ts";
 import type { DirectoryLayer } from "./directory.ts";
 import { encodeManifest, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
 import { sealPack, type DataKey, type SealedPack } from "./seal.ts";
@@ -41,7 +42,7 @@ export function buildPack(items: readonly PackItem[], dataKey: DataKey | null, r
   for (const [slot, manifest] of manifests.entries()) index.writeUInt32BE(manifest.length, 4 + 4 * slot);
   const [inline = [], ...others] = layout.sections;
   const sections = [Buffer.concat([index, ...manifests, ...inline]), ...others.map((parts) => Buffer.concat(parts))];
-  const digests = items.map(({ entry }, slot) => recordDigest(JSON.stringify(entry), manifests[slot] ?? Buffer.alloc(0)));
+  const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? Buffer.alloc(0)));
   return { ...sealPack(items.map(({ entry }) => entry), sections, dataKey, random), digests };
 }
 

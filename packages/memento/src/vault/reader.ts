@@ -1,6 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import { sha256 } from "../core/digest.ts";
 import type { MementoEntry } from "../core/memento.ts";
+import { entryText } from "../store/entry-text.ts";
 import { decodePackHeader, type PackHeader } from "../store/header.ts";
 import type { MementoStore, StoredMemento } from "../store/store.ts";
 import { decodeValue } from "./codec.ts";
@@ -58,7 +59,7 @@ export class MementoReader {
     const first = splitFirstSection(section(0), where);
     const manifestBytes = first.manifests[stored.slot];
     if (manifestBytes === undefined) throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
-    const manifest = decodeManifest(manifestBytes, id, JSON.stringify(entry));
+    const manifest = decodeManifest(manifestBytes, id, entryText(entry));
     return {
       entry,
       manifest,
