@@ -54,7 +54,8 @@ export class SinkModel {
   movesTo(timeline: string, mark: number, force: boolean): ModelMoves {
     const net = new Map<string, Change>();
     for (const entry of this.#entries.get(timeline)?.slice(mark) ?? []) {
-      for (const [item, { before, after }] of entry) net.set(item, { before: net.get(item)?.before ?? (net.has(item) ? null : before), after });
+      for (const [item, { before, after }] of entry)
+        net.set(item, { before: net.get(item)?.before ?? (net.has(item) ? null : before), after });
     }
     const table = new Map(this.#table);
     const [changes, foreign] = [new Map<string, Change>(), new Array<string>()];

@@ -52,15 +52,21 @@ export class SinkConnection {
     refused: ErrorCode,
     work: (workspace: Workspace) => Promise<T>,
   ): Promise<T> {
-    return await this.#database.transaction(kind, refused, async () => {
-      // A signal that was raised before the call does not keep a run from writing its last words.
-      const signal = this.#signal.aborted ? null : this.#signal;
-      const pace = async (): Promise<void> => {
-        await turn();
-        signal?.throwIfAborted();
-      };
-      return await work({ ...this.#current(), pace });
-    });
+    try {
+      return await this.#database.transaction(kind, refused, async () => {
+        // A signal that was raised before the call does not keep a run from writing its last words.
+        const signal = this.#signal.aborted ? null : this.#signal;
+        const pace = async (): Promise<void> => {
+          await turn();
+          signal?.throwIfAborted();
+        };
+        return await work({ ...this.#current(), pace });
+      });
+    } catch (error) {
+      // The temporary tables are rolled back too: to before they were made, perhaps.
+      this.#workspace = null;
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
