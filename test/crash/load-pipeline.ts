@@ -29,7 +29,7 @@ export function loadPipeline({ folder, count, wrap = (_name, sink) => sink, onRe
       ids: () =>
         iterableSource<number>({
           name: "the numbers from 1 on",
-          records: async function* (from) {
+          async *records(from) {
             for (let id = Number(from ?? 0) + 1; id <= count; id++) {
               await onRecord?.(id);
               yield { record: id, offset: id };
@@ -38,8 +38,8 @@ export function loadPipeline({ folder, count, wrap = (_name, sink) => sink, onRe
         }),
     },
     sinks: {
-      items: () => wrap("items", sqliteTable({ ...place, table: "items", mode: "append", columns: { id: "INTEGER", text: "TEXT" } }) as Sink),
-      totals: () => wrap("totals", sqliteTable({ ...place, table: "totals", mode: "upsert", key: ["bucket"], columns: { bucket: "INTEGER", last: "INTEGER" } }) as Sink),
+      items: () => wrap("items", sqliteTable({ ...place, table: "items", mode: "append", columns: { id: "INTEGER", text: "TEXT" } })),
+      totals: () => wrap("totals", sqliteTable({ ...place, table: "totals", mode: "upsert", key: ["bucket"], columns: { bucket: "INTEGER", last: "INTEGER" } })),
     },
     stages: (stage) => {
       const copy = stage.task("copy", async (context) => {

@@ -35,7 +35,9 @@ class Worker {
   constructor(task: Omit<WorkerTask, "folder">) {
     this.#child = spawn(process.execPath, [workerPath, JSON.stringify({ ...task, folder })], { stdio: ["ignore", "pipe", "inherit"] });
     this.#child.stdout?.on("data", (data: Buffer) => void (this.#output += data.toString()));
-    this.exit = new Promise((resolve) => void this.#child.once("exit", () => void resolve()));
+    this.exit = new Promise((resolve) => void this.#child.once("exit", () => {
+      resolve();
+    }));
     workers.push(this);
   }
 

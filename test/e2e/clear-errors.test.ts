@@ -39,7 +39,7 @@ interface Refusal {
 }
 
 /** Runs a command twice: for people and with --json. Both must say the same clear thing, and leave no trace. */
-async function refused(args: readonly string[], { code, exit, names }: Refusal, environment: NodeJS.ProcessEnv = {}): Promise<void> {
+async function expectRefusal(args: readonly string[], { code, exit, names }: Refusal, environment: NodeJS.ProcessEnv = {}): Promise<void> {
   const before = everything();
   const people = await memento(folder, args, environment);
   expect(people.stderr).toMatch(names);
@@ -81,18 +81,18 @@ describe("a pipeline file", () => {
     ["with a stage after an unknown one", pipelineFile("unknown-stage.ts"), { code: "INVALID_PIPELINE", exit: 2, names: /extrakt/u }],
     ["whose stages go in a circle", pipelineFile("cycle.ts"), { code: "INVALID_PIPELINE", exit: 2, names: /one -> two -> one/u }],
   ])("%s", async (_what, file, refusal) => {
-    await refused(["run", file], refusal);
+    await expectRefusal(["run", file], refusal);
   });
 
   test("with parameters that do not fit", async () => {
-    await refused(["run", pipelineFile("lines.ts"), "--param", "input=x"], { code: "PARAMS_INVALID", exit: 2, names: /into/u });
+    await expectRefusal(["run", pipelineFile("lines.ts"), "--param", "input=x"], { code: "PARAMS_INVALID", exit: 2, names: /into/u });
   });
 });
 
 describe("a store", () => {
   test("an unknown stage as a target", async () => {
     await loaded();
-    await refused(["plan", "stage:nope"], { code: "NOT_FOUND", exit: 1, names: /nope/u });
+    await expectRefusal(["plan", "stage:nope"], { code: "NOT_FOUND", exit: 1, names: /nope/u });
   });
 
   test("a wrong key, and none at all", async () => {
@@ -102,9 +102,9 @@ describe("a store", () => {
     expect((await memento(path.join(folder, "other"), ["init"])).exitCode).toBe(0);
     const right = readFileSync(key);
     copyFileSync(path.join(folder, "other", ".memento", "store.db.key"), key);
-    await refused(["ls"], { code: "KEY_WRONG", exit: 1, names: /key/u });
+    await expectRefusal(["ls"], { code: "KEY_WRONG", exit: 1, names: /key/u });
     rmSync(key);
-    await refused(["ls"], { code: "KEY_MISSING", exit: 1, names: /store\.db\.key/u });
+    await expectRefusal(["ls"], { code: "KEY_MISSING", exit: 1, names: /store\.db\.key/u });
     writeFileSync(key, right);
     expect((await memento(folder, ["ls"])).exitCode).toBe(0);
   });
@@ -114,7 +114,7 @@ describe("a store", () => {
     const database = new DatabaseSync(path.join(folder, ".memento", "store.db"));
     database.exec("UPDATE store SET format = 2; PRAGMA wal_checkpoint(TRUNCATE)");
     database.close();
-    await refused(["ls"], { code: "FORMAT_UNKNOWN", exit: 1, names: /format 2/u });
+    await expectRefusal(["ls"], { code: "FORMAT_UNKNOWN", exit: 1, names: /format 2/u });
   });
 
   test("another program's database", async () => {
@@ -122,12 +122,12 @@ describe("a store", () => {
     const database = new DatabaseSync(file);
     database.exec("CREATE TABLE mine (a)");
     database.close();
-    await refused(["ls", "--store", `sqlite:${file}`], { code: "NOT_A_STORE", exit: 1, names: /other\.db/u });
+    await expectRefusal(["ls", "--store", `sqlite:${file}`], { code: "NOT_A_STORE", exit: 1, names: /other\.db/u });
   });
 
   test("a URL of no known kind, and a place without a store", async () => {
-    await refused(["ls", "--store", "ftp://user:secret@host/x"], { code: "PORT_UNKNOWN", exit: 2, names: /ftp:/u });
-    await refused(["ls"], { code: "NOT_A_STORE", exit: 1, names: /store/u });
+    await expectRefusal(["ls", "--store", "ftp://user:secret@host/x"], { code: "PORT_UNKNOWN", exit: 2, names: /ftp:/u });
+    await expectRefusal(["ls"], { code: "NOT_A_STORE", exit: 1, names: /store/u });
   });
 
   test("damage: verify ends 3, names the mementos and the nearest good one", async () => {
@@ -159,7 +159,11 @@ describe("a run", () => {
     const live = spawn(file, args, { cwd: folder, env: shellEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
     const gone = new Promise<number | null>((resolve) => void live.once("exit", (code) => void resolve(code)));
     try {
-      await new Promise<void>((resolve) => void live.stderr.on("data", (data: Buffer) => void (data.toString().includes("wait") && resolve())));
+      await new Promise<void>((resolve) => {
+        live.stderr.on("data", (data: Buffer) => {
+          if (data.toString().includes("wait")) resolve();
+        });
+      });
       const { exitCode, stderr } = await memento(folder, run(path.join(folder, "in.jsonl")));
       expect(stderr).toMatch(/LOCKED/u);
       expect(stderr).toContain(String(live.pid));

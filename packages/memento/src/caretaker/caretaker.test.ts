@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { isMementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";

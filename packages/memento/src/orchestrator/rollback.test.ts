@@ -30,7 +30,7 @@ async function bench(): Promise<Bench> {
         ids: () =>
           iterableSource<number>({
             name: "ids",
-            records: async function* (from) {
+            async *records(from) {
               for (let id = Number(from ?? 0) + 1; id <= count; id++) yield { record: id, offset: id };
             },
           }),

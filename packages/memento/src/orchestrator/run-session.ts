@@ -1,5 +1,4 @@
 import { sha256, sha256OfJson } from "../core/digest.ts";
-import type { Json } from "../core/json.ts";
 import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
 import type { Clock } from "../core/ports.ts";
 import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
@@ -211,7 +210,7 @@ export class RunSession {
 
 /** Where a task's input came from: one digest over the outputs it was given, or over the parameters where it was given none. */
 export function inputDigest(run: RunRecord, outputs: readonly (readonly [string, string])[]): string {
-  return sha256OfJson(outputs.length === 0 ? paramsDigest(run) : (outputs as Json));
+  return sha256OfJson(outputs.length === 0 ? paramsDigest(run) : outputs);
 }
 
 const paramsDigests = new WeakMap<RunRecord, string>();

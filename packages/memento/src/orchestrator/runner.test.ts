@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { MementoError } from "../core/errors.ts";
+import type { MementoError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
@@ -117,7 +117,7 @@ describe("runPipeline()", () => {
 
   test("a failure at every record ends, after resuming, in the same data and the same digests", async () => {
     const whole = await bench();
-    const complete = await whole.memento.run(load(() => memorySink(whole.data), { count: 45 }));
+    const complete = await whole.memento.run(load(() => memorySink<Row>({ table: whole.data }), { count: 45 }));
     const wanted = await complete.output("write");
     for (let failAt = 1; failAt <= 45; failAt++) {
       const { memento, data } = await bench();

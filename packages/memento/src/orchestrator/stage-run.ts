@@ -39,6 +39,7 @@ export class StageRun {
   readonly flows: Record<string, FlowSummary>;
   #records: number;
   #total: number | null;
+  readonly #progress: StageProgress;
   #unsavedRecords = 0;
   #batchRecords = 0;
   readonly #credited = new Set<string>();
@@ -55,6 +56,21 @@ export class StageRun {
     this.#total = before?.total ?? null;
     this.flows = { ...before?.flows };
     this.#turnStartedMs = session.clock.monotonic();
+    const records = (): number => this.#records;
+    const total = (): number | null => this.#total;
+    const setTotal = (value: number | null): void => void (this.#total = value);
+    this.#progress = {
+      get records() {
+        return records();
+      },
+      get total() {
+        return total();
+      },
+      set total(value) {
+        setTotal(value);
+      },
+      add: (more) => this.#count(more),
+    };
   }
 
   get records(): number {
@@ -64,20 +80,7 @@ export class StageRun {
   /** The context that user code of `stage` gets. */
   context(stage: StageDefinition = this.stage): StageContext {
     const { session } = this;
-    const run = this;
     const { id, key, resumeCount } = session.run;
-    const progress: StageProgress = {
-      get records() {
-        return run.#records;
-      },
-      get total() {
-        return run.#total;
-      },
-      set total(total) {
-        run.#total = total;
-      },
-      add: (records) => this.#count(records),
-    };
     return {
       params: session.run.params,
       run: { id, key, resumeCount },
@@ -88,7 +91,7 @@ export class StageRun {
       schemaVersions: Object.fromEntries([...session.resources.sources].map(([name, source]) => [name, source.schemaVersion])),
       credentials: session.resources.credentials,
       state: session.state,
-      progress,
+      progress: this.#progress,
       signal: this.#stop.signal,
       checkpoint: async (options = {}) => await this.#checkpoint(options),
       read: (source) => this.read(source),
@@ -101,9 +104,8 @@ export class StageRun {
   async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
     const source = this.session.resources.sources.get(name);
     if (source === undefined) throw new MementoError("INVALID_ARGUMENT", `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`);
-    const batches = source
-      .read({ from: this.session.offsetsOf(name), batchRecords: this.session.pipeline.batchRecords, signal: this.#stop.signal })
-      [Symbol.asyncIterator]();
+    const reading = source.read({ from: this.session.offsetsOf(name), batchRecords: this.session.pipeline.batchRecords, signal: this.#stop.signal });
+    const batches = reading[Symbol.asyncIterator]();
     try {
       while (true) {
         await this.boundary();

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { MementoEntry } from "../core/memento.ts";
 import { entryText, expandEntry } from "./entry-text.ts";
@@ -45,6 +45,10 @@ describe("entryText() and expandEntry()", () => {
   });
 
   test("anything else is no entry", () => {
-    fc.assert(fc.property(fc.jsonValue(), (value) => void expect(expandEntry(value)).toBeNull()));
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(expandEntry(value)).toBeNull();
+      }),
+    );
   });
 });

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { canonicalJson } from "../core/json.ts";
 import { decodePackHeader } from "../store/header.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import type { MementoStore } from "../store/store.ts";
@@ -102,7 +101,7 @@ describe("P3 true: changed bytes are found", () => {
       if (stored?.body === null || stored === null) throw new Error("no body");
       const { header, body } = stored;
       for (const part of ["header", "body"] as const) {
-        for (let index = 0; index < stored[part]!.length; index++) {
+        for (let index = 0; index < { header, body }[part].length; index++) {
           const changed = { ...stored, header: Uint8Array.from(header), body: Uint8Array.from(body) };
           changed[part][index] = (changed[part][index] ?? 0) ^ (1 << (index % 8));
           await expect(vault.reader.openStored(entry.id, changed), `${part} byte ${index}`).rejects.toMatchObject({
@@ -173,7 +172,7 @@ describe("the keyed checks", () => {
         { ...state, lease: { ...lease, epoch: 9 } },
         { ...state, record: { ...record, originator: "other" } },
       ]) {
-        expect(() => vault.verified(changed), canonicalJson(JSON.parse(JSON.stringify(changed)))).toThrow(expect.objectContaining({ code: "DAMAGED" }));
+        expect(() => vault.verified(changed), JSON.stringify(changed)).toThrow(expect.objectContaining({ code: "DAMAGED" }));
       }
       expect(vault.verified(state)).toBe(state);
     });
