@@ -50,12 +50,18 @@ export function failureOf(thrown: unknown): Failure {
       hint,
       details,
       exitCode: exitCodeOf(code),
-      place: code === "STAGE_FAILED" ? placeOf(error.cause) : null,
+      place: placeInCode(error),
     };
   }
   const message = error instanceof Error ? error.message : String(error);
   const hint = "This is a defect in Memento, or in a pipeline's own sources and sinks; --debug shows where.";
   return { code: "UNEXPECTED", message, hint, details: {}, exitCode: EXIT.failed, place: placeOf(error) };
+}
+
+/** Where a person's own code went wrong; other errors are not about code. */
+function placeInCode(error: MementoError): string | null {
+  if (error.code === "STAGE_FAILED") return placeOf(error.cause);
+  return error.code === "INVALID_PIPELINE" && error.cause === undefined ? placeOf(error) : null;
 }
 
 /** The failure as JSON output has it. */

@@ -8,6 +8,7 @@ import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collectPairs, wholeNumber } from "../option-values.ts";
 import { chooseTimeline, livingTimelines, timelineName } from "../pipelines/timelines.ts";
 import { openMemento } from "../place/store-place.ts";
+import { oneLine } from "../terminal/printable.ts";
 import { paintStatus } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
 import { ageText, bytesText, counted } from "../terminal/words.ts";
@@ -139,6 +140,6 @@ function table(invocation: Invocation, entries: readonly MementoEntry[], names: 
 function labelsText({ name, labels }: MementoEntry): string {
   return [
     ...(name === undefined ? [] : [name]),
-    ...Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+    ...Object.entries(labels).map(([key, value]) => oneLine(`${key}=${value}`)),
   ].join(" ");
 }

@@ -55,11 +55,12 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
   const { io } = invocation;
   const { pipeline, file: module } = await loadPipeline(file, io.cwd, { name: options.name });
   const place = findStore(invocation);
+  // Only a new run makes a store: there is nothing to resume, and no fork, where there is none.
+  const mayMake = !place.exists && options.resume !== true && options.fork === undefined;
   // Parameters are judged before a store is made; a run that goes on may go without them.
-  const params =
-    options.param === undefined && place.exists ? undefined : await paramsFor(pipeline, options.param ?? {});
+  const params = options.param === undefined && !mayMake ? undefined : await paramsFor(pipeline, options.param ?? {});
   using report = new RunReport(io);
-  await using memento = await openOrMake(invocation, place, options, report);
+  await using memento = mayMake ? await make(invocation, place, report) : await openMemento(invocation, place);
   using stop = catchInterrupts(
     { io, note: (text) => report.note(text) },
     "a checkpoint is taken at the end of the batch under way",
@@ -92,15 +93,7 @@ function outcomeOf(invocation: Invocation, { memento, result, report, stop, dura
   return { ...runOutcome(invocation.style, { result, report, durationMs, store: memento.vault.store.url }), exitCode };
 }
 
-async function openOrMake(
-  invocation: Invocation,
-  place: StorePlace,
-  options: RunCommandOptions,
-  report: RunReport,
-): Promise<Memento> {
-  // Only a new run makes a store: there is nothing to resume, and no fork, where there is none.
-  if (place.exists || options.resume === true || options.fork !== undefined)
-    return await openMemento(invocation, place);
+async function make(invocation: Invocation, place: StorePlace, report: RunReport): Promise<Memento> {
   const { memento, created, key } = await makeStore(place, invocation.io);
   if (created) report.note(`made a store at ${memento.vault.store.url}\n${keyAdvice(key)}`);
   return memento;

@@ -13,8 +13,8 @@ export interface GraphRow {
   readonly gaps: readonly string[];
   /** The node's id; null on a line that only joins or parts lanes. */
   readonly node: string | null;
-  /** The node's lane; 0 on other lines. */
-  readonly lane: number;
+  /** The lane that a line across leads to; 0 where there is none. */
+  readonly joins: number;
 }
 
 /** Marks the place of a node in its row; the caller draws its own sign there. */
@@ -32,7 +32,7 @@ export function layOut(nodes: readonly GraphNode[], tips: readonly string[] = []
     const { lane, merged } = lanes.take(id);
     if (merged.length > 0) rows.push(lanes.joinRow(lane, merged, "╯"));
     lanes.free(merged);
-    rows.push({ ...lanes.plainRow(lane), node: id, lane });
+    rows.push({ ...lanes.plainRow(lane), node: id, joins: 0 });
     const [first, ...others] = parents.filter((parent) => known.has(parent));
     lanes.set(lane, first ?? null);
     const opened = others.map((parent) => lanes.open(parent, lane));
@@ -105,6 +105,6 @@ class Lanes {
       return drawn ? "┼" : "─";
     });
     const gaps = cells.map((_cell, lane) => (lane >= from && lane < last ? "─" : " "));
-    return { cells, gaps, node: null, lane: 0 };
+    return { cells, gaps, node: null, joins: last };
   }
 }

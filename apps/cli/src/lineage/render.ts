@@ -1,11 +1,9 @@
-import type { MementoEntry } from "@mementojs/memento";
-
-import { timelineName, type LivingTimeline } from "../pipelines/timelines.ts";
-import { paintStatus, type Style } from "../terminal/style.ts";
-import { displayWidth, pad, shorten } from "../terminal/width.ts";
-import { ageText, grouped } from "../terminal/words.ts";
+import type { Style } from "../terminal/style.ts";
+import { displayWidth, pad } from "../terminal/width.ts";
+import { grouped } from "../terminal/words.ts";
 import { layOut, NODE_CELL, type GraphRow } from "./graph.ts";
 import type { Lineage, LineageNode } from "./lineage.ts";
+import { rowTexts } from "./row-texts.ts";
 
 /** How a lineage is drawn. */
 export interface RenderOptions {
@@ -36,7 +34,10 @@ export function renderLineage(lineage: Lineage, options: RenderOptions): string 
     return { graph: drawRow(row, node, options), node };
   });
   const width = Math.max(0, ...lines.map(({ graph }) => displayWidth(graph)));
-  const texts = textColumns(lineage, options, options.columns === null ? null : options.columns - width - 2);
+  const texts = rowTexts(lineage, {
+    ...options,
+    columns: options.columns === null ? null : options.columns - width - 2,
+  });
   const drawn = lines.map(({ graph, node }) =>
     `${pad(graph, width)}  ${node === null ? "" : (texts.get(node.entry.id) ?? "")}`.trimEnd(),
   );
@@ -73,6 +74,8 @@ const ASCII: Readonly<Record<string, string>> = {
 
 function drawRow(row: GraphRow, node: LineageNode | null, { style, unicode }: RenderOptions): string {
   const paint = lanePaints(style);
+  // A line across belongs to the lane that it leads to.
+  const line = paint[row.joins % paint.length] ?? style.dim;
   const sign = (text: string): string => (unicode ? text : (ASCII[text] ?? text));
   return row.cells
     .map((cell, lane) => {
@@ -82,9 +85,8 @@ function drawRow(row: GraphRow, node: LineageNode | null, { style, unicode }: Re
           ? nodeSign(node, colour, style, sign)
           : cell === " "
             ? " "
-            : colour(sign(cell));
-      // A gap belongs to the lane that the line leads to, and so does a crossing's right side.
-      const gap = row.gaps[lane] === "─" ? (paint[(lane + 1) % paint.length] ?? style.dim)(sign("─")) : " ";
+            : (cell === "─" ? line : colour)(sign(cell));
+      const gap = row.gaps[lane] === "─" ? line(sign("─")) : " ";
       return body + gap;
     })
     .join("")
@@ -109,78 +111,4 @@ function nodeSign(
   if (!current) return style.dim(sign(isRollback ? "◇" : "○"));
   if (entry.status === "failed") return style.red(sign("●"));
   return colour(sign(isRollback ? "◆" : "●"));
-}
-
-/** Room for what is said of heads and names. */
-const DECORATION_COLUMNS = 8;
-
-/** The text beside each node, in columns of equal width. */
-function textColumns(
-  lineage: Lineage,
-  { style, now }: RenderOptions,
-  room: number | null,
-): ReadonlyMap<string, string> {
-  const heads = new Map(lineage.timelines.map((timeline) => [timeline.head.id, timeline]));
-  const sequences = new Map(lineage.nodes.map(({ entry }) => [entry.id, entry]));
-  const rows = lineage.nodes.map((node) => ({
-    node,
-    cells: {
-      sequence: `#${node.entry.sequence}`,
-      reason: reasonCell(node, sequences, lineage),
-      stage: node.entry.stage ?? "",
-      records: node.records === null ? "" : grouped(node.records),
-      age: ageText(node.entry.created, now),
-    },
-  }));
-  const widest = (cell: keyof (typeof rows)[number]["cells"], max = 40): number =>
-    Math.min(max, Math.max(0, ...rows.map(({ cells }) => displayWidth(cells[cell]))));
-  const widths = {
-    sequence: widest("sequence"),
-    reason: widest("reason"),
-    stage: widest("stage", 24),
-    records: widest("records"),
-    age: widest("age"),
-  };
-  const status = Math.max(0, ...rows.map(({ node }) => node.entry.status.length));
-  const fixed = Object.values(widths).reduce((sum, width) => sum + width + 2, status);
-  const idWidth = Math.max(0, ...rows.map(({ node }) => node.entry.id.length));
-  // The number says which memento it is too; where lines would break, the id is the first to go.
-  const withIds = room === null || fixed + idWidth + 2 + DECORATION_COLUMNS <= room;
-  return new Map(
-    rows.map(({ node, cells }) => {
-      const { entry, current } = node;
-      const body = [
-        pad(cells.sequence, widths.sequence, "start"),
-        pad(shorten(cells.reason, widths.reason), widths.reason),
-        pad(shorten(cells.stage, widths.stage), widths.stage),
-        pad(current ? paintStatus(style, entry.status) : entry.status, status),
-        ...(widths.records === 0 ? [] : [pad(cells.records, widths.records, "start")]),
-        pad(cells.age, widths.age, "start"),
-        ...(withIds ? [pad(entry.id, idWidth)] : []),
-      ].join("  ");
-      return [entry.id, `${current ? body : style.dim(body)}${decoration(entry, heads.get(entry.id), lineage, style)}`];
-    }),
-  );
-}
-
-function reasonCell(
-  { entry, ground }: LineageNode,
-  known: ReadonlyMap<string, MementoEntry>,
-  lineage: Lineage,
-): string {
-  const origin = ground === null ? undefined : known.get(ground);
-  if (entry.reason === "rollback") return origin === undefined ? "rollback" : `rollback to #${origin.sequence}`;
-  if (entry.reason !== "fork") return entry.reason;
-  const record = lineage.timelines.find((timeline) => timeline.record.key === entry.timeline)?.record;
-  const from = origin === undefined ? "" : ` of #${origin.sequence}`;
-  return `fork${record === undefined ? "" : ` ${record.fork}`}${from}`;
-}
-
-function decoration(entry: MementoEntry, head: LivingTimeline | undefined, lineage: Lineage, style: Style): string {
-  const parts: string[] = [];
-  if (head !== undefined)
-    parts.push(style.bold(style.green(lineage.timelines.length > 1 ? `head of ${timelineName(head.record)}` : "head")));
-  if (entry.name !== undefined) parts.push(style.yellow(entry.name));
-  for (const [key, value] of Object.entries(entry.labels)) parts.push(style.dim(`${key}=${value}`));
-  return parts.length === 0 ? "" : `  ${parts.join("  ")}`;
 }

@@ -77,9 +77,8 @@ async function importModule(file: string): Promise<Readonly<Record<string, unkno
 async function loadFailure(file: string, cause: unknown): Promise<MementoError> {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const place = cause instanceof SyntaxError ? await syntaxPlace(file, cause) : placeOf(cause);
-  const what = cause instanceof SyntaxError ? "does not parse" : "cannot be loaded";
   const where = place === null ? file : place;
-  return new MementoError("INVALID_PIPELINE", `${where} ${what}: ${reason}`, {
+  return new MementoError("INVALID_PIPELINE", `${where} cannot be loaded: ${reason}`, {
     cause,
     hint: "Mend the file; the message names the place.",
     details: { file, place },

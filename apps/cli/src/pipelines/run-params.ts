@@ -7,36 +7,48 @@ export type ParamTexts = Readonly<Record<string, string>>;
 
 /**
  * Makes parameters of `--param NAME=VALUE`. A value that is JSON (42, true, null, [1], {"a":1}, "text") is read as such,
- * anything else is text; where the pipeline's schema refuses what was read and takes the text, the text is given.
- * `kept` are parameters that stand besides them and are judged too. PARAMS_INVALID, before anything is made or held.
+ * anything else is text, and so is a number that would not be written the same way again (007, 0.10); where the pipeline's
+ * schema refuses a value, the other reading is tried. `kept` are parameters that stand besides them and are judged too.
+ * PARAMS_INVALID, before anything is made or held.
  */
 export async function paramsFor(pipeline: Pipeline, texts: ParamTexts, kept: Params = {}): Promise<Params> {
-  const read = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, readValue(text)]));
-  const first = await problemsOf(pipeline, { ...kept, ...read });
-  if (first.length === 0) return read;
-  const refused = new Set(first.map(({ name }) => name));
+  const readings = new Map(Object.entries(texts).map(([name, text]) => [name, readingsOf(text)]));
+  const read = Object.fromEntries([...readings].map(([name, { first }]) => [name, first]));
+  const problems = await problemsOf(pipeline, { ...kept, ...read });
+  if (problems.length === 0) return read;
+  const refused = new Set(problems.map(({ name }) => name));
   const second = Object.fromEntries(
-    Object.entries(read).map(([name, value]) => [name, refused.has(name) ? (texts[name] ?? value) : value]),
+    [...readings].map(([name, { first, other }]) => [name, refused.has(name) ? other : first]),
   );
-  if ((await problemsOf(pipeline, { ...kept, ...second })).length === 0) return second;
-  const problems = first.map(({ name, message }) => (name === "" ? message : `${name}: ${message}`));
+  const stillRefused = new Set((await problemsOf(pipeline, { ...kept, ...second })).map(({ name }) => name));
+  if (stillRefused.size === 0) return second;
+  const messages = problems.filter(({ name }) => stillRefused.has(name)).map(({ message }) => message);
   throw new MementoError(
     "PARAMS_INVALID",
-    `The parameters of pipeline ${pipeline.name} do not fit: ${problems.join("; ")}`,
-    {
-      details: { params: [...refused] },
-    },
+    `The parameters of pipeline ${pipeline.name} do not fit: ${messages.join("; ")}`,
+    { details: { params: [...stillRefused] } },
   );
 }
 
-/** Numbers keep their text where reading would change it: leading zeros, digits past what a number holds. */
-function readValue(text: string): unknown {
-  if (!/^(?:-?\d|["[{]|(?:true|false|null)$)/u.test(text)) return text;
+interface Readings {
+  readonly first: unknown;
+  /** What else the text may mean; the same where it means nothing else. */
+  readonly other: unknown;
+}
+
+function readingsOf(text: string): Readings {
+  const value = asJson(text);
+  if (value === undefined) return { first: text, other: text };
+  const exact = typeof value !== "number" || String(value) === text;
+  return exact ? { first: value, other: text } : { first: text, other: value };
+}
+
+/** Undefined for what is not JSON. */
+function asJson(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "number" && !Number.isSafeInteger(value) && String(value) !== text ? text : value;
+    return JSON.parse(text) as unknown;
   } catch (error) {
-    if (error instanceof SyntaxError) return text;
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
@@ -44,6 +56,7 @@ function readValue(text: string): unknown {
 interface Problem {
   /** The parameter's name; empty for the whole. */
   readonly name: string;
+  /** What is wrong, with the place inside the parameter. */
   readonly message: string;
 }
 
@@ -51,8 +64,7 @@ async function problemsOf(pipeline: Pipeline, params: Params): Promise<readonly 
   if (pipeline.params === null) return [];
   const { issues } = await pipeline.params["~standard"].validate(params);
   return (issues ?? []).map(({ message, path = [] }) => {
-    const [first] = path;
-    const key = typeof first === "object" ? first.key : first;
-    return { name: key === undefined ? "" : String(key), message };
+    const steps = path.map((step) => String(typeof step === "object" ? step.key : step));
+    return { name: steps[0] ?? "", message: steps.length === 0 ? message : `${steps.join(".")}: ${message}` };
   });
 }

@@ -16,3 +16,8 @@ function escaped(character: string): string {
   if (character === "\t") return "  ";
   return code <= 0xff ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
 }
+
+/** The text in one line, whatever it holds. */
+export function oneLine(text: string): string {
+  return text.replaceAll("\n", "\\n");
+}

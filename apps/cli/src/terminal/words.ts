@@ -23,10 +23,12 @@ export function bytesText(bytes: number): string {
 
 /** `340 ms`, `3.2 s`, `4 min 10 s`, `2 h 5 min`. */
 export function durationText(ms: number): string {
-  if (ms < SECOND) return `${Math.round(ms)} ms`;
-  if (ms < 60 * SECOND - 50) return `${(ms / SECOND).toFixed(1)} s`;
-  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ${Math.floor((ms % MINUTE) / SECOND)} s`;
-  return `${grouped(Math.floor(ms / HOUR))} h ${Math.floor((ms % HOUR) / MINUTE)} min`;
+  if (Math.round(ms) < SECOND) return `${Math.round(ms)} ms`;
+  const tenths = Math.round(ms / 100);
+  if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`;
+  const seconds = Math.round(ms / SECOND);
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${grouped(Math.floor(seconds / 3_600))} h ${Math.floor((seconds % 3_600) / 60)} min`;
 }
 
 /** How long ago an ISO time was, coarsely: `now`, `12 s`, `3 min`, `2 h`, `5 d`; the date once it is a month. */

@@ -1,0 +1,36 @@
+import { describe, expect, test } from "vitest";
+
+import { collect, collectPairs, wholeNumber } from "./option-values.ts";
+
+describe("collectPairs()", () => {
+  test("splits at the first equals sign, and keeps what was collected", () => {
+    expect(collectPairs("b=1=2", { a: "" })).toEqual({ a: "", b: "1=2" });
+  });
+
+  test("keeps a key that every object has", () => {
+    expect(Object.entries(collectPairs("__proto__=x"))).toEqual([["__proto__", "x"]]);
+  });
+
+  test.each([["novalue"], ["=x"], [""]])("refuses %j", (value) => {
+    expect(() => collectPairs(value)).toThrow("NAME=VALUE");
+  });
+
+  test("refuses a key that is given twice", () => {
+    expect(() => collectPairs("a=2", { a: "1" })).toThrow("a is given twice");
+  });
+});
+
+describe("wholeNumber()", () => {
+  test("reads 1 and more", () => {
+    expect(wholeNumber("250")).toBe(250);
+  });
+
+  test.each([["0"], ["-1"], ["1.5"], ["ten"], [""], ["9999999999"]])("refuses %j", (value) => {
+    expect(() => wholeNumber(value)).toThrow("whole number");
+  });
+});
+
+test("collect() adds to what was there", () => {
+  expect(collect("b", ["a"])).toEqual(["a", "b"]);
+  expect(collect("a")).toEqual(["a"]);
+});

@@ -1,0 +1,99 @@
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { systemClock } from "@mementojs/memento/core";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import type { Invocation } from "../invocation.ts";
+import { findStore, openMemento } from "./store-place.ts";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(path.join(tmpdir(), "memento-place-")));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function invocation(
+  cwd: string,
+  store: string | null = null,
+  env: Record<string, string> = {},
+): Pick<Invocation, "io" | "store"> {
+  const output = { isTerminal: false, columns: 80, colours: false, write: () => undefined };
+  return {
+    store,
+    io: {
+      cwd,
+      env,
+      clock: systemClock,
+      out: output,
+      err: output,
+      ask: null,
+      onStop: () => () => undefined,
+      exit: () => undefined,
+    },
+  };
+}
+
+describe("findStore()", () => {
+  test("finds the project's store from any folder below", () => {
+    mkdirSync(path.join(folder, ".memento"));
+    writeFileSync(path.join(folder, ".memento", "store.db"), "");
+    mkdirSync(path.join(folder, "a", "b"), { recursive: true });
+    expect(findStore(invocation(path.join(folder, "a", "b")))).toEqual({
+      url: `sqlite:${folder}/.memento/store.db`,
+      by: "folder",
+      folder: path.join(folder, ".memento"),
+      path: path.join(folder, ".memento", "store.db"),
+      exists: true,
+    });
+  });
+
+  test("is this folder's where there is none above", () => {
+    expect(findStore(invocation(folder))).toMatchObject({
+      path: path.join(folder, ".memento", "store.db"),
+      exists: false,
+    });
+  });
+
+  test("an option goes before the environment, and that before the folder", () => {
+    const env = { MEMENTO_STORE: "file:theirs" };
+    expect(findStore(invocation(folder, "sqlite:mine.db", env))).toMatchObject({
+      url: `sqlite:${folder}/mine.db`,
+      by: "option",
+    });
+    expect(findStore(invocation(folder, null, env))).toMatchObject({ url: `file:${folder}/theirs`, by: "environment" });
+    expect(findStore(invocation(folder, null, { MEMENTO_STORE: "" })).by).toBe("folder");
+  });
+
+  test.each([
+    ["sqlite:a.db", "a.db"],
+    ["sqlite://a.db", "a.db"],
+    ["file:some/where", "some/where"],
+  ])("reads %s as a path from here", (url, relative) => {
+    expect(findStore(invocation(folder, url)).path).toBe(path.join(folder, relative));
+  });
+
+  test("reads a whole file URL", () => {
+    expect(findStore(invocation(folder, "sqlite:///with%20space/a.db")).path).toBe("/with space/a.db");
+  });
+});
+
+describe("openMemento()", () => {
+  test.each([[null], ["sqlite:nope.db"], ["file:nope"]])(
+    "leaves nothing behind where there is no store: %s",
+    async (store) => {
+      await expect(openMemento(invocation(folder, store))).rejects.toMatchObject({ code: "NOT_A_STORE" });
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
+
+  test("leaves unknown kinds of store to the library", async () => {
+    await expect(openMemento(invocation(folder, "mongodb://user:secret@host/db"))).rejects.toMatchObject({
+      code: "PORT_UNKNOWN",
+    });
+  });
+});
