@@ -19,8 +19,8 @@ export interface SealedPack {
 
 const TAG_BYTES = 16;
 const DIGEST_BYTES = 32;
-/** Below this zstd gains less than it costs (measured on stage mementos of 300 bytes to 4 KB). */
-const COMPRESS_BYTES_MIN = 2_048;
+/** Below this zstd gains less than it costs (measured on stage mementos; a context of its own costs zstd tens of microseconds). */
+const COMPRESS_BYTES_MIN = 4_096;
 const ZSTD = { params: { [zlib.constants.ZSTD_c_compressionLevel ?? 100]: 1 } };
 
 /** Seals sections under one header. The header and the section's number are authenticated with each section. */

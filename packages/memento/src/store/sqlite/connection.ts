@@ -116,8 +116,11 @@ function openDatabase(path: string): DatabaseSync {
 }
 
 function inOurModes(database: DatabaseSync): DatabaseSync {
-  // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
+  // FULL: a commit is on the disk before it is acknowledged, in WAL mode too. A checkpoint each 16 MB of log instead of
+  // each 4 MB: every save touches the same few pages, which are then copied a quarter as often.
+  database.exec(
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cell_size_check = ON",
+  );
   return database;
 }
 
