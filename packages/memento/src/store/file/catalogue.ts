@@ -5,7 +5,7 @@ import type { Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord } from "../../core/timeline.ts";
 import { caretakerMeaning, type CaretakerEntry, type CaretakerStanding } from "./caretaker-log.ts";
 import type { DurableFiles } from "./durable-write.ts";
-import { frameJson, missingFile, openJson } from "./frame.ts";
+import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import type { WrittenRecord } from "./log-reader.ts";
 import { Log } from "./log.ts";
 import { addressText, logFile, logPosition, stateFile, type StorePaths } from "./paths.ts";
@@ -212,6 +212,9 @@ export class Catalogue {
         const bytes = await files.read(file);
         if (bytes === null) continue;
         const { log } = (await openJson<Pick<WrittenRecord<unknown>, "log">>(bytes, kind, file)).value;
+        if (nodePath.basename(this.#parts.paths.caretaker(log)) !== nodePath.basename(folder)) {
+          throw damagedFile(file, "it belongs to another place");
+        }
         this.#names.set(folder, log);
         return log;
       } catch (error) {

@@ -1,4 +1,5 @@
 import type { MementoEntry } from "../../core/memento.ts";
+import { entryText } from "../entry-text.ts";
 import type { StoreDamage } from "../store.ts";
 import { isRemoved } from "./caretaker-log.ts";
 import type { FileTimeline, TimelineFacts } from "./catalogue.ts";
@@ -6,6 +7,13 @@ import { problemOr, walkLog } from "./check-log.ts";
 import type { CheckedCaretaker, CheckedParts } from "./check.ts";
 import type { LogRecord } from "./log-reader.ts";
 import { appendIn, type AppendedRecord, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
+
+/** What was gone through before a timeline. */
+export interface KnownGood {
+  readonly standing: CheckedCaretaker["standing"];
+  /** Keys that can be read. Grows when others are added meanwhile. */
+  readonly keyIds: Set<string>;
+}
 
 /** Sequence numbers of which nothing can be read any more. */
 interface Gap {
@@ -19,7 +27,7 @@ interface Gap {
 export async function* checkTimeline(
   parts: CheckedParts,
   facts: TimelineFacts,
-  caretaker: CheckedCaretaker,
+  known: KnownGood,
 ): AsyncIterable<StoreDamage> {
   const { key } = facts.record;
   const of = (problem: string, mementos: readonly string[] = []): StoreDamage => ({ problem, mementos, timeline: key });
@@ -38,7 +46,7 @@ export async function* checkTimeline(
     if (damage !== null) yield of(damage);
     const append = record && appendIn(record);
     if (append)
-      for (const [problem, ids] of await packProblems(parts, opened.value, append, caretaker)) yield of(problem, ids);
+      for (const [problem, ids] of await packProblems(parts, opened.value, append, known)) yield of(problem, ids);
   }
   for (const gap of gaps) {
     const lost = await mementosIn(parts, key, gap);
@@ -80,7 +88,7 @@ async function packProblems(
   parts: CheckedParts,
   timeline: FileTimeline,
   { pack, records }: AppendEntry,
-  { standing }: CheckedCaretaker,
+  { standing, keyIds }: KnownGood,
 ): Promise<readonly (readonly [problem: string, ids: readonly string[]])[]> {
   const ids = records.map(({ entry }) => entry.id);
   const { value, problem } = await problemOr(() => parts.packs.demand(pack, ids));
@@ -94,7 +102,12 @@ async function packProblems(
     const live = await stillLive(timeline, records, standing);
     if (live.length > 0) found.push([`The pack ${pack} was emptied while ${live.join(", ")} is live`, live]);
   }
-  if (dataKey !== null && !(await parts.keys.all()).some(({ id }) => id === dataKey)) {
+  if (dataKey !== null && !keyIds.has(dataKey)) {
+    // It may have been added since the keys were gone through.
+    const added = await problemOr(() => parts.keys.has(dataKey));
+    if (added.value === true) keyIds.add(dataKey);
+  }
+  if (dataKey !== null && !keyIds.has(dataKey)) {
     found.push([`The data key ${dataKey} is missing, which opens ${ids.join(", ")}`, ids]);
   }
   for (const { entry } of records) {
@@ -105,7 +118,7 @@ async function packProblems(
 }
 
 function sameEntry(one: MementoEntry | undefined, other: MementoEntry): boolean {
-  return one !== undefined && JSON.stringify(one) === JSON.stringify(other);
+  return one !== undefined && entryText(one) === entryText(other);
 }
 
 /** The ids that were not removed, also not since the caretaker's log was gone through. */

@@ -25,7 +25,6 @@ export interface CheckedParts extends StoreParts {
 
 /** A caretaker whose log was gone through. */
 export interface CheckedCaretaker {
-  readonly name: string;
   readonly timelines: readonly TimelineFacts[];
   /** What its sound entries add up to; null when some are not sound, so that nothing is concluded from it. */
   readonly standing: CaretakerStanding | null;
@@ -40,7 +39,7 @@ export async function* checkStore(parts: CheckedParts): AsyncIterable<StoreDamag
   const facts = await problemOr(() => parts.facts.reread());
   if (facts.problem !== null) yield storeWide(facts.problem);
   else if (facts.value === null) return;
-  yield* checkKeys(parts);
+  const keyIds = yield* checkKeys(parts);
   const listed = new Set<string>();
   for await (const folder of parts.files.list(parts.paths.caretakers)) {
     const name = await problemOr(() => parts.catalogue.nameOf(nodePath.join(parts.paths.caretakers, folder)));
@@ -49,7 +48,7 @@ export async function* checkStore(parts: CheckedParts): AsyncIterable<StoreDamag
     const caretaker = yield* checkCaretaker(parts, name.value);
     for (const timeline of caretaker.timelines) {
       listed.add(nodePath.basename(parts.paths.timeline(timeline.record.key)));
-      yield* checkTimeline(parts, timeline, caretaker);
+      yield* checkTimeline(parts, timeline, { ...caretaker, keyIds });
     }
   }
   yield* checkUnlisted(parts, listed);
@@ -61,15 +60,17 @@ export function storeWide(problem: string): StoreDamage {
   return { problem, mementos: [], timeline: null };
 }
 
-async function* checkKeys({ keys, facts }: CheckedParts): AsyncIterable<StoreDamage> {
+/** Gives the ids of the keys that can be read. */
+async function* checkKeys({ keys, facts }: CheckedParts): AsyncGenerator<StoreDamage, Set<string>> {
+  const ids = new Set<string>();
   for await (const file of keys.files()) {
-    const { problem } = await problemOr(() => keys.read(file));
+    const { value, problem } = await problemOr(() => keys.read(file));
     if (problem !== null) yield storeWide(problem);
+    if (value?.key) ids.add(value.id);
   }
-  const { value, problem } = await problemOr(() => facts.keys());
+  const { problem } = await problemOr(() => facts.keys());
   if (problem !== null) yield storeWide(problem);
-  else if (value?.some(({ purpose }) => purpose === "integrity") === false)
-    yield storeWide("The store's integrity key is missing");
+  return ids;
 }
 
 async function* checkCaretaker(parts: CheckedParts, name: string): AsyncGenerator<StoreDamage, CheckedCaretaker> {
@@ -87,7 +88,7 @@ async function* checkCaretaker(parts: CheckedParts, name: string): AsyncGenerato
     if (record.entry.kind === "timeline") timelines.push(record.entry);
     standing = caretakerMeaning.fold(standing, record);
   }
-  return { name, timelines, standing: sound ? standing : null };
+  return { timelines, standing: sound ? standing : null };
 }
 
 /** Timelines that have entries and that no caretaker's log lists: their making was lost. */

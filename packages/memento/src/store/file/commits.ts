@@ -2,7 +2,7 @@ import { MementoError } from "../../core/errors.ts";
 import type { StoredCommit } from "../store.ts";
 import type { CaretakerEntry } from "./caretaker-log.ts";
 import type { CaretakerLog, Catalogue, FileTimeline } from "./catalogue.ts";
-import type { LogReader, LogRecord } from "./log-reader.ts";
+import { STREAM_BYTES_MAX, type LogReader, type LogRecord } from "./log-reader.ts";
 import { merge } from "./merge.ts";
 import type { Packs } from "./packs.ts";
 import { hashed } from "./paths.ts";
@@ -23,8 +23,8 @@ interface Event {
   readonly index: number;
 }
 
-/** Entries that all logs together hold in memory while they are put into one order. */
-const HELD_MAX = 4_096;
+/** Bytes of entries that all logs together hold in memory while they are put into one order. */
+const HELD_BYTES_MAX = 4_194_304;
 
 /**
  * The events of all logs behind a cursor. Each log's own order is kept, whatever happens meanwhile: the cursor has a
@@ -60,33 +60,34 @@ async function eventStreams(catalogue: Catalogue, cursor: Cursor): Promise<Async
     const { position, state } = await log.refresh();
     caretakers.push({ log, position, keys: [...state.timelines.keys()] });
   }
-  const spans: { readonly open: (held: number) => AsyncIterable<Event> }[] = [];
+  const spans: { readonly open: (heldBytes: number) => AsyncIterable<Event> }[] = [];
   for (const { log, position, keys } of caretakers) {
     const caretaker = hashed(log.reader.place.id).slice(0, 16);
     const positions = (cursor[caretaker] ??= []);
     positions[0] ??= 0;
     const from = positions[0] + 1;
-    if (from <= position) spans.push({ open: (held) => notices(log.reader, from, position, held, caretaker) });
+    if (from <= position)
+      spans.push({ open: (heldBytes) => notices(log.reader, from, position, heldBytes, caretaker) });
     for (const [index, key] of keys.entries()) {
       const timeline = await catalogue.timeline(key);
       const first = (positions[index + 1] ??= 0) + 1;
       const last = timeline === null ? 0 : (await timeline.log.refresh()).position;
       if (timeline === null || first > last) continue;
-      spans.push({ open: (held) => appends(timeline, first, last, held, caretaker, index + 1) });
+      spans.push({ open: (heldBytes) => appends(timeline, first, last, heldBytes, caretaker, index + 1) });
     }
   }
-  const held = Math.max(1, Math.floor(HELD_MAX / Math.max(1, spans.length)));
-  return spans.map(({ open }) => open(held));
+  const heldBytes = Math.min(HELD_BYTES_MAX / Math.max(1, spans.length), STREAM_BYTES_MAX);
+  return spans.map(({ open }) => open(heldBytes));
 }
 
 async function* notices(
   reader: LogReader<CaretakerEntry>,
   from: number,
   to: number,
-  held: number,
+  heldBytes: number,
   caretaker: string,
 ): AsyncIterable<Event> {
-  for await (const record of reader.records(from, to, held)) {
+  for await (const record of reader.records(from, to, heldBytes)) {
     if (record.entry.kind !== "notice") continue;
     yield { record, append: null, notice: Buffer.from(record.entry.header, "base64"), caretaker, index: 0 };
   }
@@ -96,11 +97,11 @@ async function* appends(
   { log }: FileTimeline,
   from: number,
   to: number,
-  held: number,
+  heldBytes: number,
   caretaker: string,
   index: number,
 ): AsyncIterable<Event> {
-  for await (const record of log.reader.records(from, to, held)) {
+  for await (const record of log.reader.records(from, to, heldBytes)) {
     const append = appendIn(record);
     if (append !== null) yield { record, append, notice: null, caretaker, index };
   }

@@ -55,8 +55,9 @@ export class DurableFiles {
         return true;
       }),
     );
-    await this.#removeTemporary(temporary);
-    if (created) await this.settle(nodePath.dirname(path));
+    const tidied = this.#removeTemporary(temporary);
+    const settled = created ? this.settle(nodePath.dirname(path)) : tidied;
+    await Promise.all([settled, tidied]);
     return created;
   }
 

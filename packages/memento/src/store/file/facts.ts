@@ -63,7 +63,11 @@ export class Facts {
   async keys(): Promise<readonly KeyRecord[]> {
     const facts = await this.#read();
     if (facts === null) return [];
-    return (await this.#keys.all()).filter(({ purpose, id }) => purpose !== "integrity" || id === facts.integrityKey);
+    const keys = await this.#keys.all();
+    if (!keys.some(({ id }) => id === facts.integrityKey)) {
+      throw missingFile(this.#parts.paths.key(facts.integrityKey, 1), { key: facts.integrityKey });
+    }
+    return keys.filter(({ purpose, id }) => purpose !== "integrity" || id === facts.integrityKey);
   }
 
   async #read(): Promise<WrittenFacts | null> {

@@ -48,6 +48,14 @@ export class Keys {
     return keys;
   }
 
+  /** True when there is a key with this id. */
+  async has(id: string): Promise<boolean> {
+    const file = this.#parts.paths.key(id, 1);
+    if ((await this.read(file)) === null) return false;
+    await this.#present(hashed(id), 1);
+    return true;
+  }
+
   /** Replaces a wrapping that is still by `expectedRing`; false when it is not. */
   async rewrap({ id, ring, wrapped }: KeyRecord, expectedRing: string): Promise<boolean> {
     const { files, paths } = this.#parts;

@@ -38,8 +38,12 @@ export interface LogPlace {
 /** How many entries one chapter repeats. */
 export const CHAPTER_ENTRIES = 256;
 
+/** A chapter that would be larger than this is not written: entries of such a size are better read one by one. */
+const CHAPTER_BYTES_MAX = 1_048_576;
 /** Fewer entries than this are read from their own files even where a chapter has them. */
 const CHAPTER_WORTH = 32;
+/** What one stream of entries may hold in memory; about a chapter of entries with one memento each. */
+export const STREAM_BYTES_MAX = 262_144;
 const READS_AT_ONCE = 8;
 
 /**
@@ -49,6 +53,8 @@ const READS_AT_ONCE = 8;
 export class LogReader<E> {
   readonly place: LogPlace;
   readonly #files: DurableFiles;
+  /** How large this log's entries are, by those that were met. */
+  #usualBytes = 1_024;
 
   constructor(place: LogPlace, files: DurableFiles) {
     this.place = place;
@@ -61,9 +67,15 @@ export class LogReader<E> {
     const file = logFile(folder, position);
     const bytes = await this.#files.read(file);
     if (bytes === null) return null;
+    this.meet(bytes.byteLength);
     const { value, digest } = await openJson<WrittenRecord<E>>(bytes, `${kind}-log`, file);
     if (value.log !== id || value.position !== position) throw damagedFile(file, "it belongs to another place");
     return { ...value, digest };
+  }
+
+  /** Takes note of an entry's size. */
+  meet(bytes: number): void {
+    this.#usualBytes += (bytes - this.#usualBytes) / 8;
   }
 
   /** The entry at a position that must have one. */
@@ -75,17 +87,21 @@ export class LogReader<E> {
 
   /**
    * The entries from one position to another, both included, upwards or downwards. Every one of them must be there.
-   * Reads ahead further and further, up to `heldMax` entries, so that who wants one pays for one.
+   * Reads ahead further and further, up to about `heldBytes`, so that who wants one entry pays for one.
    */
-  async *records(from: number, to: number, heldMax: number = CHAPTER_ENTRIES): AsyncIterable<LogRecord<E>> {
+  async *records(from: number, to: number, heldBytes: number = STREAM_BYTES_MAX): AsyncIterable<LogRecord<E>> {
     const step = from <= to ? 1 : -1;
     let held = 1;
     for (let position = from; (to - position) * step >= 0;) {
       const end = chunkEnd(position, to, step, held);
-      const records = await this.#chunk(Math.min(position, end), Math.max(position, end));
-      yield* step === 1 ? records : records.toReversed();
+      const reads = await this.#chunk(Math.min(position, end), Math.max(position, end));
+      // What is in front of a damaged entry is given before its error.
+      for (const read of step === 1 ? reads : reads.toReversed()) {
+        if (read.status === "rejected") throw read.reason;
+        yield read.value;
+      }
       position = end + step;
-      held = Math.min(held * 4, Math.max(1, heldMax));
+      held = Math.max(1, Math.min(held * 4, Math.floor(heldBytes / this.#usualBytes)));
     }
   }
 
@@ -108,21 +124,28 @@ export class LogReader<E> {
     return value;
   }
 
-  /** Writes a chapter from the entries' own files. */
+  /** Writes a chapter from the entries' own files, unless it would be too large to be of use. */
   async writeChapter(number: number): Promise<void> {
+    if (this.#usualBytes * CHAPTER_ENTRIES > CHAPTER_BYTES_MAX) return;
     const first = (number - 1) * CHAPTER_ENTRIES + 1;
-    const records = await this.#single(first, first + CHAPTER_ENTRIES - 1);
+    const records: LogRecord<E>[] = [];
+    for await (const record of this.records(first, first + CHAPTER_ENTRIES - 1)) records.push(record);
     const { folder, kind } = this.place;
     await this.#files.replace(chapterFile(folder, number), await frameJson(`${kind}-chapter`, records));
   }
 
-  async #chunk(first: number, last: number): Promise<LogRecord<E>[]> {
-    if (last - first + 1 < CHAPTER_WORTH) return await this.#single(first, last);
+  async #chunk(first: number, last: number): Promise<readonly PromiseSettledResult<LogRecord<E>>[]> {
     const number = Math.ceil(first / CHAPTER_ENTRIES);
-    const chapter = await this.soundChapter(number);
-    if (chapter === null) return await this.#single(first, last);
-    const offset = (number - 1) * CHAPTER_ENTRIES + 1;
-    return chapter.slice(first - offset, last - offset + 1);
+    const chapter = last - first + 1 < CHAPTER_WORTH ? null : await this.soundChapter(number);
+    if (chapter !== null) {
+      const offset = (number - 1) * CHAPTER_ENTRIES + 1;
+      return chapter.slice(first - offset, last - offset + 1).map((value) => ({ status: "fulfilled", value }));
+    }
+    const positions = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    return await concurrently(positions, READS_AT_ONCE, async (position) => {
+      const [read] = await Promise.allSettled([this.demand(position)]);
+      return read;
+    });
   }
 
   /** A chapter that can be used; null for one that is missing or damaged. */
@@ -134,11 +157,6 @@ export class LogReader<E> {
       if (isMementoError(error, "DAMAGED")) return null;
       throw error;
     }
-  }
-
-  async #single(first: number, last: number): Promise<LogRecord<E>[]> {
-    const positions = Array.from({ length: last - first + 1 }, (_, index) => first + index);
-    return await concurrently(positions, READS_AT_ONCE, (position) => this.demand(position));
   }
 }
 

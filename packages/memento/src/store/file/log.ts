@@ -156,6 +156,7 @@ export class Log<E, S> {
     const writer = randomText(random, 16);
     const written: WrittenRecord<E> = { log: place.id, position, previous: tail.digest, stamp, writer, entry };
     const parts = await frameJson(`${place.kind}-log`, written);
+    this.reader.meet(parts.reduce((sum, part) => sum + part.byteLength, 0));
     if (!(await files.createIfAbsent(logFile(place.folder, position), parts))) {
       // A link whose answer was lost on the way may have been made all the same: then the file there is ours.
       const there = await this.reader.read(position);

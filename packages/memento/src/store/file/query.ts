@@ -3,6 +3,7 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { matchesQuery, type MementoQuery, type MementoSort } from "../query.ts";
 import type { IndexRow } from "../store.ts";
 import type { Catalogue, FileTimeline } from "./catalogue.ts";
+import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import { merge } from "./merge.ts";
 import { compareRows, rowsOf, timelineRows, type FileRow, type RowPlace } from "./rows.ts";
 import { concurrently } from "./turns.ts";
@@ -14,8 +15,8 @@ interface KeyedPlace extends RowPlace {
   readonly key: SortKey;
 }
 
-/** Entries that all timelines together hold in memory while they are put into one order. */
-const HELD_MAX = 4_096;
+/** Bytes of entries that all timelines together hold in memory while they are put into one order. */
+const HELD_BYTES_MAX = 4_194_304;
 /** Keys that are sorted at once; more matches than this are gone through once more for each such page. */
 const PAGE_MAX = 32_768;
 const READ_AHEAD = 64;
@@ -60,9 +61,9 @@ interface PlacedRow {
 /** The wanted rows in the order of the log. */
 async function* logRows(catalogue: Catalogue, query: MementoQuery, after: RowPlace | null): AsyncIterable<PlacedRow> {
   const timelines = await Array.fromAsync(wantedTimelines(catalogue, query));
-  const held = Math.max(1, Math.floor(HELD_MAX / Math.max(1, timelines.length)));
+  const heldBytes = Math.min(HELD_BYTES_MAX / Math.max(1, timelines.length), STREAM_BYTES_MAX);
   const sign = query.order === "ascending" ? 1 : -1;
-  const streams = timelines.map((timeline) => timelineRows(timeline, { order: query.order, after, held }));
+  const streams = timelines.map((timeline) => timelineRows(timeline, { order: query.order, after, heldBytes }));
   for await (const row of merge(streams, (a, b) => compareRows(a, b) * sign)) {
     if (isWanted(query, row)) yield { row, place: placeOf("log", row) };
   }
@@ -116,7 +117,7 @@ async function firstPlaces(
   const compare = (a: CollectedPlace, b: CollectedPlace): number => comparePlaces(a.place, b.place) * sign;
   const places: CollectedPlace[] = [];
   for await (const timeline of wantedTimelines(catalogue, query)) {
-    for await (const row of timelineRows(timeline, { order: "ascending", after: null, held: HELD_MAX })) {
+    for await (const row of timelineRows(timeline, { order: "ascending", after: null, heldBytes: STREAM_BYTES_MAX })) {
       if (!isWanted(query, row)) continue;
       const place = placeOf(query.sort, row);
       if (after !== null && comparePlaces(place, after) * sign <= 0) continue;

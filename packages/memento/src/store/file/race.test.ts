@@ -160,12 +160,12 @@ async function race(
   });
   const follower = new Follower();
   const reader = await open(disk, seed * 100 + 50);
-  let isOver = false;
+  const state = { isOver: false };
   const following = (async (): Promise<void> => {
-    while (!isOver) await follower.follow(reader);
+    while (!state.isOver) await follower.follow(reader);
   })();
   await Promise.all(workers);
-  isOver = true;
+  state.isOver = true;
   await following;
   await follower.follow(reader);
   return { disk, told, follower };

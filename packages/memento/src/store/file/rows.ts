@@ -26,8 +26,8 @@ export interface RowsWanted {
   readonly order: "ascending" | "descending";
   /** Only what is strictly behind this place, in the order that is asked for. */
   readonly after: RowPlace | null;
-  /** How many entries may be held at once. */
-  readonly held: number;
+  /** How many bytes of entries may be held at once. */
+  readonly heldBytes: number;
 }
 
 /** The order of the log. Within a timeline it is that of the sequence numbers, because stamps grow along a log. */
@@ -43,14 +43,15 @@ export function compareRows(a: RowPlace, b: RowPlace): number {
  */
 export async function* timelineRows(
   timeline: FileTimeline,
-  { order, after, held }: RowsWanted,
+  { order, after, heldBytes }: RowsWanted,
 ): AsyncIterable<FileRow> {
   const { log } = timeline;
   const end = await lastPosition(timeline);
   const sign = order === "ascending" ? 1 : -1;
   const [low, high] = after === null ? [1, end] : await narrowed(timeline, end, after, order);
   if (low > high) return;
-  const records = order === "ascending" ? log.reader.records(low, high, held) : log.reader.records(high, low, held);
+  const records =
+    order === "ascending" ? log.reader.records(low, high, heldBytes) : log.reader.records(high, low, heldBytes);
   for await (const record of records) {
     const rows = rowsOf(timeline, record);
     for (const row of order === "ascending" ? rows : rows.toReversed()) {

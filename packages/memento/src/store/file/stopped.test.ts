@@ -314,8 +314,7 @@ describe("what was decided by what a dead process has not synced", { timeout: 12
         const [row] = await collect(store.query(mementoQuery({ removed: true })));
         await store.reclaim([row?.entry.id ?? ""]);
       },
-      // `expectBodies` has looked at every live memento.
-      async () => undefined,
+      async (_, store) => expect(await collect(store.query(mementoQuery({ removed: true })))).toHaveLength(1),
     );
   });
 
