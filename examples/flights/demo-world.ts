@@ -39,6 +39,7 @@ export interface Ended {
 
 /** A command under way. */
 export interface Started {
+  readonly pid: number;
   readonly ended: Promise<Ended>;
   /** False once the process is gone. */
   readonly running: boolean;
@@ -59,6 +60,7 @@ export function startMemento(world: World, args: readonly string[]): Started {
     child.on("close", (exitCode, signal) => resolve({ exitCode, signal, stdout: out.join(""), stderr: err.join("") }));
   });
   return {
+    pid: child.pid ?? 0,
     ended,
     get running() {
       return child.exitCode === null && child.signalCode === null;

@@ -21,7 +21,8 @@ export async function unlockWarehouse(database: DatabaseSync, password: string):
     const salt = randomBytes(16);
     const verifier = await derive(password, salt, VERIFIER_BYTES);
     // Two may open a new warehouse at once: the first one's password counts, and the second is checked against it.
-    database.prepare("INSERT OR IGNORE INTO warehouse_login VALUES (1, ?, ?)").run(salt, verifier);
+    const first = database.prepare("INSERT OR IGNORE INTO warehouse_login VALUES (1, ?, ?)").run(salt, verifier);
+    if (first.changes === 1) return;
   }
   const { salt, verifier } = find.get() as { salt: Uint8Array; verifier: Uint8Array };
   if (timingSafeEqual(await derive(password, salt, verifier.length), verifier)) return;

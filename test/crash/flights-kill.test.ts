@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { contentOf, loadedRows, memento, startMemento, worldIn } from "../../examples/flights/demo-world.ts";
-import type { World } from "../../examples/flights/demo-world.ts";
+import type { Started, World } from "../../examples/flights/demo-world.ts";
 import { requireEngine } from "../harness/engines.ts";
 
 const ROWS = Number(process.env["MEMENTO_CRASH_ROWS"] ?? 60_000);
@@ -58,11 +58,11 @@ afterAll(() => {
 
 describe("the flights pipeline", () => {
   let expected: ReturnType<typeof contentOf>;
-  let loadingMs: number;
+  let runMs: number;
 
   beforeAll(async () => {
     const undisturbed = newWorld();
-    ({ loadingMs } = await watchedRun(undisturbed, ROWS));
+    ({ runMs } = await watchedRun(undisturbed, ROWS));
     expected = contentOf(undisturbed);
   }, TIMEOUT_MS);
 
@@ -73,7 +73,8 @@ describe("the flights pipeline", () => {
       const lane = async (): Promise<void> => {
         while (rounds.length < KILLS) {
           const world = newWorld();
-          const round = await killedRound(world, loadingMs);
+          const moment = rounds.length % 7 === 0 ? atAnyTime(runMs) : whileLoading(ROWS);
+          const round = await killedRound(world, moment);
           // A run that was over before its moment came was not killed: another moment is drawn.
           if (round === null) continue;
           expect(contentOf(world)).toEqual(expected);
@@ -104,7 +105,7 @@ describe("the flights pipeline", () => {
     "gives it too when its resumptions are killed as well",
     async () => {
       const world = newWorld();
-      for (let kill = 0; kill < 5; kill++) await killAtRandom(world, loadingMs / 5);
+      for (let kill = 0; kill < 5; kill++) await killAt(world, whileLoading(ROWS / 3));
       await memento(world, runArguments(world, ROWS));
       expect(contentOf(world)).toEqual(expected);
     },
@@ -144,42 +145,52 @@ function runArguments(world: World, rows: number): string[] {
 }
 
 /** Kills a run, starts it again, and lets it end; null when it was over before it could be killed. */
-async function killedRound(world: World, loadingMs: number): Promise<Round | null> {
-  if (!(await killAtRandom(world, loadingMs))) return null;
+async function killedRound(world: World, moment: Moment): Promise<Round | null> {
+  if (!(await killAt(world, moment))) return null;
   const rowsAtKill = loadedRows(world);
   const { stdout, stderr } = await memento(world, [...runArguments(world, ROWS), "--json"]);
   return { rowsAtKill, result: JSON.parse(stdout) as RunJson, said: stderr };
 }
 
-/** Kills a run somewhere between its first rows and `withinMs` later; false when it was over before. */
-async function killAtRandom(world: World, withinMs: number): Promise<boolean> {
-  const rowsBefore = loadedRows(world);
+/** Waits for the moment at which a run is to die. */
+type Moment = (world: World, started: Started) => Promise<void>;
+
+/** Somewhere in the life of a process, its first and its last breath included. */
+function atAnyTime(runMs: number): Moment {
+  return async () => await sleep(randomInt(Math.max(2, Math.floor(runMs))));
+}
+
+/** When a random number of further rows is in the table, and a random moment later. */
+function whileLoading(rows: number): Moment {
+  return async (world, started) => {
+    const target = Math.min(loadedRows(world) + randomInt(rows), ROWS - 1);
+    while (started.running && loadedRows(world) <= target) await sleep(LOOK_AGAIN_MS);
+    await sleep(randomInt(2 * LOOK_AGAIN_MS));
+  };
+}
+
+/** Kills a run at a moment; false when it was over before. */
+async function killAt(world: World, moment: Moment): Promise<boolean> {
   const started = startMemento(world, runArguments(world, ROWS));
-  while (started.running && loadedRows(world) <= rowsBefore) await sleep(LOOK_AGAIN_MS);
-  await sleep(randomInt(Math.max(2, Math.floor(withinMs))));
+  await moment(world, started);
   started.kill();
   const { exitCode, signal, stderr } = await started.ended;
   if (signal !== "SIGKILL") expect(exitCode, stderr).toBe(0);
   return signal === "SIGKILL";
 }
 
-/** Runs undisturbed: how long it wrote, and the peak of its memory. */
-async function watchedRun(world: World, rows: number): Promise<{ loadingMs: number; peakKib: number }> {
+/** Runs undisturbed: how long it took, and the peak of its memory. */
+async function watchedRun(world: World, rows: number): Promise<{ runMs: number; peakKib: number }> {
+  const startedMs = performance.now();
   const started = startMemento(world, runArguments(world, rows));
-  let [first, last, known, peakKib] = [0, 0, 0, 0];
+  let peakKib = 0;
   while (started.running) {
-    const loaded = loadedRows(world);
-    if (loaded > known) {
-      last = performance.now();
-      if (known === 0) first = last;
-      known = loaded;
-    }
     peakKib = peakOf(started.pid) ?? peakKib;
     await sleep(LOOK_AGAIN_MS);
   }
   const { exitCode, stderr } = await started.ended;
   expect(exitCode, stderr).toBe(0);
-  return { loadingMs: last - first, peakKib };
+  return { runMs: performance.now() - startedMs, peakKib };
 }
 
 /** The most memory that a process has had so far; null once it is gone, or where the system does not say. */
