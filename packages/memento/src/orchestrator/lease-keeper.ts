@@ -14,7 +14,7 @@ export interface LeaseOptions {
 }
 
 /** The default time after which a silent holder may be taken over. */
-export const LEASE_DURATION_MS = 15_000;
+const LEASE_DURATION_MS = 15_000;
 
 /** Renewals also carry requests, such as to pause, to the holder: nobody likes to wait for those. */
 const RENEWAL_MS_MAX = 2_000;

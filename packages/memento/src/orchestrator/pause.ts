@@ -51,7 +51,7 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
 }
 
 /** The key of the timeline that a run is on. NOT_FOUND when there is no such run. */
-export async function timelineOfRun(vault: Vault, run: string): Promise<string> {
+async function timelineOfRun(vault: Vault, run: string): Promise<string> {
   for await (const { entry } of vault.store.query(mementoQuery({ run, limit: 1 }))) return entry.timeline;
   throw new MementoError("NOT_FOUND", `There is no run ${run}`);
 }

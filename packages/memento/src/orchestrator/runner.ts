@@ -1,4 +1,4 @@
-import { MementoError, isMementoError } from "../core/errors.ts";
+import { MementoError } from "../core/errors.ts";
 import { newRunId, checkName } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { describeAddress, type TimelineAddress } from "../core/timeline.ts";
@@ -17,7 +17,7 @@ import { runStages, type StagesOutcome } from "./run-stages.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
 
 /** The caretaker that keeps pipelines when no other is named. */
-export const PIPELINES_CARETAKER = "pipelines";
+const PIPELINES_CARETAKER = "pipelines";
 
 /** How to run a pipeline. */
 export interface RunOptions extends LeaseOptions {
@@ -215,9 +215,4 @@ function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): R
 /** Every memento of a pipeline's timeline, newest first. */
 export async function* pipelineHistory(vault: Vault, timeline: string): AsyncGenerator<MementoEntry> {
   for await (const { entry } of vault.store.query(mementoQuery({ timeline }))) yield entry;
-}
-
-/** True for errors after which another worker owns the timeline: nothing may be saved any more. */
-export function isTakenOver(error: unknown): boolean {
-  return isMementoError(error, "FENCED") || isMementoError(error, "CONFLICT");
 }
