@@ -63,7 +63,7 @@ describe("jsonlFile()", () => {
 
   test("gives nothing but a beginning of the records from a file that was cut at any byte", async () => {
     const values = [{ a: "é🙂" }, ["x\ny"], { b: { c: [1, "\\"] } }, "last"];
-    const bytes = Buffer.from(values.map((value) => JSON.stringify(value)).join("\r\n") + "\n");
+    const bytes = Buffer.from(`${values.map((value) => JSON.stringify(value)).join("\r\n")}\n`);
     for (let length = 0; length <= bytes.length; length += 1) {
       await withFile(bytes.subarray(0, length), async (path) => {
         const { records, error } = await readAll(jsonlFile({ path }));

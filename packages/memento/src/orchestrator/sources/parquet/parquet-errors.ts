@@ -12,7 +12,8 @@ export function unreadableParquet(path: string, row: number | null, error: unkno
   const own = error instanceof Error && error.message.startsWith("parquet ") ? error : undefined;
   const reason = own === undefined ? "its bytes cannot be decoded" : own.message;
   const options = own === undefined ? { details } : { details, cause: own };
-  if (/\b(?:un|not )supported\b/.test(reason)) {
+  // Where hyparquet cannot even name what it does not support, there is no such thing: the bytes are damaged.
+  if (/\b(?:un|not )supported\b/.test(reason) && !reason.endsWith("undefined")) {
     return new MementoError("CAPABILITY_MISSING", `${path} cannot be read at ${place}: ${reason}`, options);
   }
   return new MementoError("INPUT_CUT", `${path} is cut or damaged at ${place}: ${reason}`, options);

@@ -7,6 +7,7 @@ import type { InputFile } from "../file/input-file.ts";
 import { parquetCodecs } from "./parquet-codecs.ts";
 import type { GroupPlace, OpenRow, ParquetColumn } from "./parquet-column.ts";
 import { DictionaryIndexes } from "./parquet-dictionary-indexes.ts";
+import { chunkExtent } from "./parquet-metadata.ts";
 import { ParquetPages, viewOf } from "./parquet-pages.ts";
 import type { PageHeader } from "./parquet-pages.ts";
 import { plainValue, textOf } from "./parquet-values.ts";
@@ -48,6 +49,8 @@ export class FlatColumn implements ParquetColumn {
   #at = 0;
   #pageRows = 0;
   #skip = 0;
+  /** Rows of the row group whose pages have not been met yet. */
+  #rowsLeft = 0;
 
   constructor({ file, schemaPath, readAheadBytes, binaryAsText }: FlatColumnOptions) {
     const element = schemaPath.at(-1)?.element;
@@ -62,17 +65,14 @@ export class FlatColumn implements ParquetColumn {
     const chunk = group.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === this.name);
     if (chunk?.meta_data === undefined) throw new Error("parquet column is missing in a row group");
     if (chunk.file_path !== undefined) throw new Error("parquet unsupported column in another file");
-    const { data_page_offset, dictionary_page_offset, total_compressed_size } = chunk.meta_data;
-    // Some writers leave the dictionary's offset out or 0, and let the data begin with it.
-    const start = Number(
-      dictionary_page_offset === undefined || dictionary_page_offset === 0n ? data_page_offset : dictionary_page_offset,
-    );
-    this.#pages.enter(start, start + Number(total_compressed_size));
+    const { start, end } = chunkExtent(chunk.meta_data);
+    this.#pages.enter(start, end, Number(chunk.meta_data.total_uncompressed_size));
     this.#decoder = this.#decoderFor(chunk.meta_data);
     this.#dictionary = [];
     this.#at = 0;
     this.#pageRows = 0;
     this.#skip = skip;
+    this.#rowsLeft = Number(group.num_rows);
     await Promise.resolve();
   }
 
@@ -96,6 +96,9 @@ export class FlatColumn implements ParquetColumn {
     for (this.#at = this.#pageRows; this.#at === this.#pageRows;) {
       const header = await this.#pages.header();
       const rows = header.data_page_header_v2?.num_rows ?? header.data_page_header?.num_values ?? 0;
+      if (rows < 0 || rows > this.#rowsLeft)
+        throw new Error("parquet page has more values than its row group has rows");
+      this.#rowsLeft -= rows;
       if (header.type === "DICTIONARY_PAGE") {
         this.#takeDictionary(await this.#pages.body(header), header, decoder);
       } else if (rows <= this.#skip) {

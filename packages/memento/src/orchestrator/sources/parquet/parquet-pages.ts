@@ -16,6 +16,7 @@ export class ParquetPages {
   readonly #readAheadBytes: number;
   #at = 0;
   #end = 0;
+  #uncompressedBytes = 0;
   /** What was read ahead; its memory is used again for every read. */
   #buffer = new Uint8Array(0);
   #readStart = 0;
@@ -26,25 +27,24 @@ export class ParquetPages {
     this.#readAheadBytes = readAheadBytes;
   }
 
-  /** Goes to the pages that stand between two bytes of the file. */
-  enter(start: number, end: number): void {
+  /** Goes to a column's pages, which stand between two bytes of the file and come to so many bytes when decompressed. */
+  enter(start: number, end: number, uncompressedBytes: number): void {
     this.#at = start;
     this.#end = end;
+    this.#uncompressedBytes = uncompressedBytes;
   }
 
   /** The next page's header; its body must be taken or skipped next. */
   async header(): Promise<PageHeader> {
+    const left = this.#end - this.#at;
     for (let length = HEADER_BYTES; ; length *= 8) {
-      const bytes = await this.#bytes(Math.min(length, this.#end - this.#at));
+      const bytes = await this.#bytes(Math.min(length, left));
       const reader = { view: viewOf(bytes), offset: 0 };
-      try {
-        const header = parquetHeader(reader);
-        this.#at += reader.offset;
-        return header;
-      } catch (error) {
-        // Headers hold statistics of any length: it may only have been longer than what was read of it.
-        if (bytes.length === this.#end - this.#at) throw error;
-      }
+      const header = parsed(reader, bytes.length === left);
+      if (header === null) continue;
+      this.#at += reader.offset;
+      this.#checkSize(header);
+      return header;
     }
   }
 
@@ -55,11 +55,17 @@ export class ParquetPages {
   /** The page's bytes, as they stand in the file; good until the next call. */
   async body(header: PageHeader): Promise<Uint8Array<ArrayBuffer>> {
     const length = header.compressed_page_size;
-    if (this.#at + length > this.#end) throw new Error("parquet page is longer than its column");
     const bytes = await this.#bytes(length);
     this.#at += length;
     if (header.crc !== undefined && zlib.crc32(bytes) !== header.crc >>> 0) throw new Error("parquet page is damaged");
     return bytes;
+  }
+
+  /** A damaged header must not lead out of the column, nor to more memory than the column says that it needs. */
+  #checkSize({ compressed_page_size, uncompressed_page_size }: PageHeader): void {
+    const inColumn = compressed_page_size >= 0 && this.#at + compressed_page_size <= this.#end;
+    const sound = inColumn && uncompressed_page_size >= 0 && uncompressed_page_size <= this.#uncompressedBytes;
+    if (!sound) throw new Error("parquet page is longer than its column");
   }
 
   async #bytes(length: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -74,6 +80,16 @@ export class ParquetPages {
     }
     const from = this.#at - this.#readStart;
     return this.#buffer.subarray(from, from + length);
+  }
+}
+
+/** The header, or null where there may be more of it than was read: it holds statistics of any length. */
+function parsed(reader: Parameters<typeof parquetHeader>[0], whole: boolean): PageHeader | null {
+  try {
+    return parquetHeader(reader);
+  } catch (error) {
+    if (whole) throw error;
+    return null;
   }
 }
 

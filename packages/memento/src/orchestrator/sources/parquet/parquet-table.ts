@@ -34,7 +34,9 @@ export async function* parquetRows(
 ): AsyncGenerator<OpenRow[]> {
   const { batchRecords, signal } = options;
   const metadata = await parquetMetadata(file);
-  const columns = await openColumns(file, metadata, options);
+  const columns = await openColumns(file, metadata, options).catch((error: unknown) => {
+    throw unreadableParquet(file.path, null, error);
+  });
   const template = rowTemplate(columns.map(({ name }) => name));
   let row = firstRow;
   let rows: OpenRow[] = [];
