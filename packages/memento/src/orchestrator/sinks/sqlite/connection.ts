@@ -81,6 +81,7 @@ export class SinkConnection {
     if (!ready) {
       await database.transaction("write", "INVALID_ARGUMENT", async () => {
         if (findTarget(database, this.#options) === null) createTarget(database, this.#options);
+        writtenColumns(this.#requireTarget(), this.#options);
         createBooks(database);
       });
     }
