@@ -2,11 +2,10 @@ import { MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { matchesQuery, type MementoQuery, type MementoSort } from "../query.ts";
 import type { IndexRow } from "../store.ts";
-import type { Catalogue, FileTimeline } from "./catalogue.ts";
+import type { Catalogue } from "./catalogue.ts";
 import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import { merge } from "./merge.ts";
-import { compareRows, rowsOf, timelineRows, type FileRow, type RowPlace } from "./rows.ts";
-import { concurrently } from "./turns.ts";
+import { compareRows, timelineRows, type FileRow, type RowPlace } from "./rows.ts";
 
 type SortKey = number | string;
 
@@ -17,14 +16,12 @@ interface KeyedPlace extends RowPlace {
 
 /** Bytes of entries that all timelines together hold in memory while they are put into one order. */
 const HELD_BYTES_MAX = 4_194_304;
-/** Keys that are sorted at once; more matches than this are gone through once more for each such page. */
-const PAGE_MAX = 32_768;
-const READ_AHEAD = 64;
-const READS_AT_ONCE = 8;
+/** Rows that are sorted at once; a list of more goes through the logs once more for each such page. */
+const PAGE_MAX = 8_192;
 
 /**
  * Answers a query. The `log` sort goes through the timelines' logs side by side, by stamp, pack and slot: an order that is
- * fixed once a memento is appended, and in each timeline that of its sequence numbers. Other sorts collect keys, a page of
+ * fixed once a memento is appended, and in each timeline that of its sequence numbers. Other sorts collect rows, a page of
  * them at a time, and equal keys stand in the order of the log; mementos without a name sort as the empty name. Memory is
  * flat in the number of mementos, and grows by one entry for each timeline.
  *
@@ -45,12 +42,6 @@ export async function* queryRows(catalogue: Catalogue, query: MementoQuery): Asy
     left -= 1;
     if (left === 0) return;
   }
-}
-
-/** A key that was collected, and where its row can be read again. */
-interface CollectedPlace {
-  readonly place: KeyedPlace;
-  readonly row: { readonly timeline: FileTimeline; readonly position: number };
 }
 
 interface PlacedRow {
@@ -88,48 +79,37 @@ async function* sortedRows(
 ): AsyncIterable<PlacedRow> {
   const count = Math.min(query.limit ?? PAGE_MAX, PAGE_MAX);
   for (let after = start; ;) {
-    const page = await firstPlaces(catalogue, query, after, count);
-    for (let index = 0; index < page.length; index += READ_AHEAD) {
-      const rows = await concurrently(page.slice(index, index + READ_AHEAD), READS_AT_ONCE, readPlaced);
-      // One of them may have been removed since its key was collected.
-      for (const placed of rows) if (isWanted(query, placed.row)) yield placed;
-    }
+    const page = await firstRows(catalogue, query, after, count);
+    yield* page;
     after = page.at(-1)?.place ?? null;
     if (page.length < count) return;
   }
 }
 
-async function readPlaced({ place, row: { timeline, position } }: CollectedPlace): Promise<PlacedRow> {
-  const rows = rowsOf(timeline, await timeline.log.reader.demand(position));
-  const row = rows.find(({ slot }) => slot === place.slot);
-  if (row === undefined) throw new MementoError("DAMAGED", `The log of timeline ${timeline.record.key} has changed`);
-  return { row, place };
-}
-
-/** The first `count` places behind `after`, sorted; never holds more than about twice as many. */
-async function firstPlaces(
+/** The first `count` rows behind `after`, sorted; never holds more than about twice as many. */
+async function firstRows(
   catalogue: Catalogue,
   query: MementoQuery,
   after: KeyedPlace | null,
   count: number,
-): Promise<CollectedPlace[]> {
+): Promise<PlacedRow[]> {
   const sign = query.order === "ascending" ? 1 : -1;
-  const compare = (a: CollectedPlace, b: CollectedPlace): number => comparePlaces(a.place, b.place) * sign;
-  const places: CollectedPlace[] = [];
+  const compare = (a: PlacedRow, b: PlacedRow): number => comparePlaces(a.place, b.place) * sign;
+  const first: PlacedRow[] = [];
   for await (const timeline of wantedTimelines(catalogue, query)) {
     for await (const row of timelineRows(timeline, { order: "ascending", after: null, heldBytes: STREAM_BYTES_MAX })) {
       if (!isWanted(query, row)) continue;
       const place = placeOf(query.sort, row);
       if (after !== null && comparePlaces(place, after) * sign <= 0) continue;
-      places.push({ place, row: { timeline, position: row.position } });
-      if (places.length < 2 * count + 1_000) continue;
-      places.sort(compare);
-      places.splice(count);
+      first.push({ row, place });
+      if (first.length < 2 * count + 1_000) continue;
+      first.sort(compare);
+      first.splice(count);
     }
   }
-  places.sort(compare);
-  places.splice(count);
-  return places;
+  first.sort(compare);
+  first.splice(count);
+  return first;
 }
 
 function isWanted(query: MementoQuery, { removed, entry }: FileRow): boolean {

@@ -14,8 +14,6 @@ export interface RowPlace {
 
 /** A memento as a timeline's log has it. */
 export interface FileRow extends RowPlace {
-  /** The position of its entry in the timeline's log. */
-  readonly position: number;
   readonly entry: MementoEntry;
   readonly packBytes: number;
   readonly removed: boolean;
@@ -89,14 +87,14 @@ async function narrowed(
 }
 
 /** The rows of one entry, in the order of their sequence numbers; none for one that is no append. */
-export function rowsOf({ record: { key }, caretaker }: FileTimeline, record: LogRecord<TimelineEntry>): FileRow[] {
+function rowsOf({ record: { key }, caretaker }: FileTimeline, record: LogRecord<TimelineEntry>): FileRow[] {
   const append = appendIn(record);
   if (append === null) return [];
-  const { stamp, position } = record;
+  const { stamp } = record;
   const { pack, packBytes } = append;
   const known = caretaker.known?.state;
   return append.records.map(({ slot, entry }) => {
     const removed = known !== undefined && isRemoved(known, key, entry.sequence);
-    return { position, stamp, pack, slot, entry, packBytes, removed };
+    return { stamp, pack, slot, entry, packBytes, removed };
   });
 }
