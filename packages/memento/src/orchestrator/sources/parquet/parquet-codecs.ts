@@ -4,8 +4,8 @@ import type { Compressors } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 
 /**
- * What takes pages apart: the runtime's own code where it has some, else hyparquet's. On 3 million flights (zstd), the
- * runtime's takes a fifth of the time. A page that is longer than its header says is refused before it fills memory.
+ * What takes pages apart: the runtime's own code where it has some, else hyparquet's. On 3 million flights (zstd),
+ * decoding so takes a fifth of the time. A page that is longer than its header says is refused before it fills memory.
  */
 export const parquetCodecs: Compressors = {
   ...compressors,

@@ -1,9 +1,7 @@
-/** A whole number as a number where a number holds it exactly, else as the bigint that it is. */
-export function plainInteger(value: bigint): number | bigint {
-  return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
-}
-
-/** A value of a nested column as rows hold it: its own copy, whole numbers as `plainInteger`, null for what is missing. */
+/**
+ * A value as rows hold it: a copy of its own, null for what is missing, and a whole number as a number where a number
+ * holds it exactly, else as the bigint that it is.
+ */
 export function plainValue(value: unknown): unknown {
   if (typeof value === "bigint") return plainInteger(value);
   if (value === undefined) return null;
@@ -18,4 +16,8 @@ export function plainValue(value: unknown): unknown {
 /** Text of a page, as it is. */
 export function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+}
+
+function plainInteger(value: bigint): number | bigint {
+  return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }
