@@ -126,12 +126,8 @@ async function resumedRun(story: Story): Promise<RunJson> {
   const { stdout, stderr } = await memento(world, [...runArguments(world, SOUND, firstPart), "--json"]);
   const result = JSON.parse(stdout) as RunJson;
   if (!result.resumed) throw new Error("The second run was no resumed one");
-  screen.quote(
-    stderr
-      .split("\n")
-      .filter((line) => /^resumed|^ +sink/u.test(line))
-      .join("\n"),
-  );
+  const told = stderr.split("\n").filter((line) => /^resumed|^ +sink/u.test(line));
+  screen.say(`It says: ${told.map((line) => line.trim()).join("; ")}.`);
   screen.say(
     `${count(recordsOf(offsets))} records were skipped: a checkpoint covers them. What the table held beyond it was taken back, and those ${count(result.recordsReadAgain)} records were read again. The table now holds ${count(loadedRows(world))} rows, none twice, none missing.`,
   );
