@@ -20,7 +20,9 @@ interface Census {
 }
 
 /** Everything that is structurally wrong with a database, as far as it shows without a key. */
-export async function* findDamage(connection: Connection): AsyncIterable<StoreDamage> {
+export async function* findDamage(store: Connection): AsyncIterable<StoreDamage> {
+  // The tables are compared as they were at one moment, or writers would make them seem to disagree.
+  const connection = await store.snapshot();
   try {
     for (const problem of await connection.integrityProblems()) yield damage(`SQLite says: ${problem}`);
     const census: Census = { placed: 0, removals: new Map(), names: new Map() };
@@ -32,6 +34,8 @@ export async function* findDamage(connection: Connection): AsyncIterable<StoreDa
     // A page that SQLite cannot read ends the search, and is itself what was found.
     if (!isMementoError(error, "DAMAGED")) throw error;
     yield damage(error.message);
+  } finally {
+    connection.close();
   }
 }
 

@@ -26,6 +26,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
+  #closed = false;
 
   private constructor(options: ConnectionOptions, database: DatabaseSync) {
     this.#options = options;
@@ -67,14 +68,27 @@ export class Connection {
     });
   }
 
+  /** Another connection, for which the database stays as it is now, whatever others write meanwhile. To be closed soon. */
+  async snapshot(): Promise<Connection> {
+    const connection = await Connection.open(this.#options);
+    if (connection === null)
+      throw new MementoError("DAMAGED", `${this.#options.path}: the tables of the store are gone`);
+    // A transaction sees the state of its first read.
+    await connection.read(({ facts }) => {
+      connection.#database.exec("BEGIN");
+      facts.get();
+    });
+    return connection;
+  }
+
   /** Does something that only reads. */
   async read<T>(work: (statements: Statements) => T): Promise<T> {
-    return await waitForLock(this.#options, () => work(this.#statements));
+    return await this.#wait(() => work(this.#statements));
   }
 
   /** Does something in one transaction that no other writer is in; all of it is done, or nothing. */
   async write<T>(work: (statements: Statements) => T): Promise<T> {
-    return await waitForLock(this.#options, () => {
+    return await this.#wait(() => {
       this.#statements.begin.run();
       try {
         const result = work(this.#statements);
@@ -89,7 +103,7 @@ export class Connection {
 
   /** What SQLite itself finds wrong with its pages, tables and indexes; empty when all is well. */
   async integrityProblems(): Promise<readonly string[]> {
-    return await waitForLock(this.#options, () => {
+    return await this.#wait(() => {
       const rows = this.#database.prepare("PRAGMA integrity_check").all();
       return rows.map((row) => String(row["integrity_check"])).filter((text) => text !== "ok");
     });
@@ -97,7 +111,9 @@ export class Connection {
 
   /** Moves everything into the one file, as far as other processes let it, and closes. */
   close(): void {
+    this.#closed = true;
     try {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } catch (error) {
       // A checkpoint that must wait for others is theirs to make; the log keeps everything until then.
@@ -106,6 +122,13 @@ export class Connection {
     } finally {
       this.#database.close();
     }
+  }
+
+  async #wait<T>(work: () => T): Promise<T> {
+    return await waitForLock(this.#options, () => {
+      if (this.#closed) throw new MementoError("STORE_CLOSED", `${this.#options.path} was closed meanwhile`);
+      return work();
+    });
   }
 }
 

@@ -39,9 +39,9 @@ export function failureOf(error: unknown, path: string): MementoError {
   if (code === "ERR_OUT_OF_RANGE") {
     return new MementoError("DAMAGED", `${path}: a number is out of range`, { cause: error, details: { path } });
   }
-  const ours = SYSTEM_CODES[code ?? ""] ?? (code === undefined ? undefined : "IO_FAILED");
-  // What has no code is a fault of the program, not of the world: it keeps its own name and stack.
-  if (ours === undefined) throw error;
+  // What is not the system's refusal is a fault of the program: it keeps its own name and stack.
+  if (code === undefined || code.startsWith("ERR_")) throw error;
+  const ours = SYSTEM_CODES[code] ?? "IO_FAILED";
   return new MementoError(ours, `${path}: ${message}`, { cause: error, details: { path, reason: code } });
 }
 

@@ -78,6 +78,16 @@ describe("another process's lock", () => {
     });
   });
 
+  test("a store that is closed while it waits says so", async () => {
+    await withLocked(10_000, async ({ store, timeline, holder }) => {
+      const refused = expectCode("STORE_CLOSED", () => timeline.save(store));
+      await new Promise((resolve) => void setTimeout(resolve, 20));
+      await store.close();
+      await refused;
+      holder.kill("SIGKILL");
+    });
+  });
+
   test("does not keep another opening of the store from reading", async () => {
     await withLocked(60, async ({ path, timeline }) => {
       await using second = await SqliteStore.open({ path, lockTimeoutMs: 60 });

@@ -120,7 +120,7 @@ export function readMemento(statements: Statements, id: string): StoredMemento |
   const place = parseMementoId(id);
   if (place === undefined) return null;
   const { timeline, sequence } = place;
-  const row = statements.place.get(timeline, sequence);
+  const row = statements.pack.get(timeline, sequence);
   if (row === undefined) {
     const standing = statements.standing.get(timeline);
     if (standing === undefined || numberOf(standing, "head_sequence") < sequence) return null;
@@ -133,8 +133,7 @@ export function readMemento(statements: Statements, id: string): StoredMemento |
     if (entry.id !== id) return null;
     throw damagedRow(`The row of memento ${id} has another id than its commit ${commit}`);
   }
-  const body = statements.body.get(commit);
-  return { slot, header, body: body === undefined ? null : nullable(body, "body", bytesOf), removed: removedBy !== 0 };
+  return { slot, header, body: nullable(row, "body", bytesOf), removed: removedBy !== 0 };
 }
 
 /** The header of a commit's row; DAMAGED when it is not readable, or not the one that was there when its pack was reclaimed. */

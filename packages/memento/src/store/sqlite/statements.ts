@@ -3,8 +3,8 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 const TIMELINE = `SELECT ordinal, key, caretaker, originator, partition, fork, kind, created, forked_from, record_check,
   lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check, request, head_sequence, head_id, head_check FROM timeline`;
 const LEASE = "lease_epoch = ?, lease_owner = ?, lease_expires_at = ?, lease_holder = ?, lease_check = ?";
-const PLACE = `SELECT m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest, length(c.body) AS body_bytes
-  FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id`;
+const PLACE = "m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest";
+const PLACES = `SELECT ${PLACE}, length(c.body) AS body_bytes FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id`;
 const COMMIT = "SELECT id, header, header_digest, length(body) AS body_bytes, removals FROM commit_log";
 const KEY = "SELECT id, purpose, sharing_group, ring, wrapped, created FROM wrapped_key";
 const CARETAKER = "SELECT name, created, version, policy, record_check FROM caretaker";
@@ -43,9 +43,11 @@ const SQL = {
   dropBody: "UPDATE commit_log SET body = NULL, header_digest = ? WHERE id = ?",
 
   insertMemento: "INSERT INTO memento (timeline, sequence, nonce, commit_id, slot) VALUES (?, ?, ?, ?, ?)",
-  place: `${PLACE} WHERE m.timeline = ? AND m.sequence = ?`,
-  placesAfter: `${PLACE} WHERE m.timeline = ? AND m.sequence > ? ORDER BY m.sequence LIMIT ?`,
-  placesBefore: `${PLACE} WHERE m.timeline = ? AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ?`,
+  // One statement, so that the body goes with what is said of its removal.
+  pack: `SELECT ${PLACE}, c.body FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id
+    WHERE m.timeline = ? AND m.sequence = ?`,
+  placesAfter: `${PLACES} WHERE m.timeline = ? AND m.sequence > ? ORDER BY m.sequence LIMIT ?`,
+  placesBefore: `${PLACES} WHERE m.timeline = ? AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ?`,
   slot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",
   markRemoved: "UPDATE memento SET removed_by = ? WHERE timeline = ? AND sequence = ?",
   hasLive: `SELECT EXISTS (SELECT 1 FROM timeline t JOIN memento m ON m.timeline = t.key

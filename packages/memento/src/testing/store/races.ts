@@ -86,6 +86,18 @@ export const racesTests: readonly StoreTestGroup[] = [
         }
       },
 
+      "a check cries no wolf while another process writes": async (loan) => {
+        const { store, make } = loan;
+        const timelines = [(await make.timeline(store)).facts, (await make.timeline(store)).facts];
+        await using worker = await WorkerProcess.start(loan, { kind: "use", timelines }, 11);
+        worker.go();
+        for (let checks = 0; checks < 15 || worker.news.length < 20; checks++) {
+          assert.deepEqual(await collect(store.check()), []);
+          if (worker.hasEnded) await worker.finish();
+          await new Promise((resolve) => void setImmediate(resolve));
+        }
+      },
+
       "reads and queries stay whole while another process removes and reclaims": async (loan) => {
         const { store, make } = loan;
         const timeline = await make.timeline(store);
