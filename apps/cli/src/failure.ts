@@ -5,6 +5,7 @@ import { unsuppressed } from "@mementojs/memento/core";
 import { CommanderError } from "commander";
 
 import { EXIT, exitCodeOf } from "./exit-code.ts";
+import { signalExitCode } from "./interrupts.ts";
 import type { Style } from "./terminal/style.ts";
 
 /** An error as the command line shows it. */
@@ -49,13 +50,21 @@ export function failureOf(thrown: unknown): Failure {
       message,
       hint,
       details,
-      exitCode: exitCodeOf(code),
+      exitCode: exitCodeFor(error),
       place: placeInCode(error),
     };
   }
   const message = error instanceof Error ? error.message : String(error);
   const hint = "This is a defect in Memento, or in a pipeline's own sources and sinks; --debug shows where.";
   return { code: "UNEXPECTED", message, hint, details: {}, exitCode: EXIT.failed, place: placeOf(error) };
+}
+
+/** Work that a signal cut off ends as the signal would have ended it. */
+function exitCodeFor({ code, details }: MementoError): number {
+  const { signal } = details;
+  return code === "CANCELLED" && (signal === "SIGINT" || signal === "SIGTERM")
+    ? signalExitCode(signal)
+    : exitCodeOf(code);
 }
 
 /** Where a person's own code went wrong; other errors are not about code. */

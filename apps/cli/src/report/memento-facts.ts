@@ -3,7 +3,7 @@ import type { FlowSummary, MementoEntry } from "@mementojs/memento";
 import { paintStatus, type Style } from "../terminal/style.ts";
 import { renderFacts } from "../terminal/table.ts";
 import { valueText, type ValueLimits } from "../terminal/value-text.ts";
-import { ageText, bytesText, counted, grouped } from "../terminal/words.ts";
+import { agoText, bytesText, counted, grouped } from "../terminal/words.ts";
 import { isFlowSummary, type MementoView, type OutputView } from "./memento-view.ts";
 
 /** How a view is written. */
@@ -60,7 +60,7 @@ function entryFacts(
   return [
     ["memento", `${style.bold(id)}${removed ? style.red(" removed") : ""}`],
     ["of", `${entry.caretaker}/${entry.originator}, number ${sequence}`],
-    ["taken", `${entry.created} (${ageText(entry.created, now)}), ${reasonText(entry)}`],
+    ["taken", `${entry.created} (${agoText(entry.created, now)}), ${reasonText(entry)}`],
     ["status", paintStatus(style, entry.status)],
     ...optional.flatMap(([fact, value]) => (value === undefined || value === "" ? [] : [[fact, value] as const])),
     ["after", parent ?? "nothing: it is the first"],

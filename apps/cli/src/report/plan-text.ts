@@ -4,7 +4,7 @@ import { differences } from "../difference/value-difference.ts";
 import type { Style } from "../terminal/style.ts";
 import { renderFacts, renderTable } from "../terminal/table.ts";
 import { shortValueText } from "../terminal/value-text.ts";
-import { ageText, counted, grouped, listText } from "../terminal/words.ts";
+import { agoText, counted, grouped, listText } from "../terminal/words.ts";
 
 type SinkPlan = RollbackPlan["sinks"][number];
 type SourcePlan = RollbackPlan["sources"][number];
@@ -40,7 +40,7 @@ export function planText(plan: RollbackPlan, options: PlanTextOptions): string {
 function headText({ pipeline, head, target }: RollbackPlan, { style, now }: PlanTextOptions): string {
   const point = ({ id, sequence, reason, stage, created }: PlanPoint): string => {
     const what = stage === null ? reason : `${reason} ${stage}`;
-    return `${style.bold(`#${sequence}`)}  ${id}  ${what}, ${ageText(created, now)} old`;
+    return `${style.bold(`#${sequence}`)}  ${id}  ${what}, ${agoText(created, now)}`;
   };
   const facts = renderFacts([["from", point(head)] as const, ["to", point(target)] as const], style);
   return `${style.bold(`Roll ${pipeline} back`)}\n${facts}`;

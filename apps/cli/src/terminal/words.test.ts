@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { ageText, bytesText, counted, durationText, listText } from "./words.ts";
+import { ageText, agoText, bytesText, counted, durationText, listText } from "./words.ts";
 
 test.each([
   [0, "0 B"],
@@ -41,6 +41,12 @@ describe("ageText()", () => {
   ])("%s is %s", (iso, text) => {
     expect(ageText(iso, now)).toBe(text);
   });
+});
+
+test("agoText() is the same in a sentence", () => {
+  const now = Date.parse("2026-03-10T12:00:00.000Z");
+  const times = ["2026-03-10T12:00:00.000Z", "2026-03-10T11:57:00.000Z", "2025-12-24T12:00:00.000Z"];
+  expect(times.map((time) => agoText(time, now))).toEqual(["just now", "3 min ago", "on 2025-12-24"]);
 });
 
 test("counted() knows one from many", () => {

@@ -44,6 +44,13 @@ export function ageText(iso: string, now: number): string {
   return new Date(then).toISOString().slice(0, 10);
 }
 
+/** The same in a sentence: `just now`, `3 min ago`, `on 2025-12-24`. */
+export function agoText(iso: string, now: number): string {
+  const age = ageText(iso, now);
+  if (age === "now") return "just now";
+  return /^\d{4}-/u.test(age) ? `on ${age}` : `${age} ago`;
+}
+
 /** `a`, `a and b`, `a, b and c`. */
 export function listText(items: readonly string[]): string {
   if (items.length <= 1) return items[0] ?? "";

@@ -1,0 +1,54 @@
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import { memento, pipelineFile } from "../../../../test/harness/command-line.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = realpathSync(mkdtempSync(path.join(tmpdir(), "memento-verify-")));
+  expect((await memento(folder, ["run", pipelineFile("numbers.ts"), "--param", "into=numbers.db"])).exitCode).toBe(0);
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("memento verify", () => {
+  test("says what was read of a sound store", async () => {
+    const { stdout, exitCode } = await memento(folder, ["verify"]);
+    expect(stdout).toMatch(
+      /^Sound: every byte of sqlite:\S+ was read and checked \(8 mementos, [\d.]+ kB, in .*\)\.\n$/u,
+    );
+    expect(exitCode).toBe(0);
+    expect(JSON.parse((await memento(folder, ["verify", "--json"])).stdout)).toMatchObject({
+      sound: true,
+      mementos: 8,
+      damages: [],
+    });
+  });
+
+  test("ends 3 for one changed byte, and names the memento and the nearest good one", async () => {
+    flipLastByte(path.join(folder, ".memento", "store.db"));
+    const { stdout, exitCode } = await memento(folder, ["verify"]);
+    expect(stdout).toMatch(/^Damaged: 1 damage found in sqlite:/u);
+    expect(stdout).toMatch(/^ {2}\w+-8-\w+ {2}nearest good: \w+-7-\w+$/mu);
+    expect(exitCode).toBe(3);
+    const json = await memento(folder, ["verify", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ sound: false });
+    expect(json.exitCode).toBe(3);
+  });
+});
+
+/** Changes one bit of the newest memento's sealed body, as a bad disk would. */
+function flipLastByte(file: string): void {
+  const database = new DatabaseSync(file);
+  const row = database.prepare("SELECT id, body FROM commit_log WHERE body IS NOT NULL ORDER BY id DESC LIMIT 1").get();
+  const body = Uint8Array.from(row?.["body"] as Uint8Array);
+  body[body.length - 1] = (body.at(-1) ?? 0) ^ 1;
+  database.prepare("UPDATE commit_log SET body = ? WHERE id = ?").run(body, row?.["id"] as number);
+  database.close();
+}
