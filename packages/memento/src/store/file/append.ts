@@ -38,16 +38,18 @@ export async function appendBatch(
   store: { readonly sealed: boolean; readonly bodyBytesMax: number },
   parts: AppendParts,
 ): Promise<readonly AppendResult[]> {
-  checkBatch(batch, store);
+  const { entries } = checkBatch(batch, store);
   const results: AppendResult[] = batch.records.map(() => ({ outcome: "conflict", head: null }));
-  const groups = await groupByTimeline(batch, parts.catalogue);
+  // The log repeats what the header says, not what was said beside it.
+  const records = batch.records.map((record, slot) => ({ ...record, entry: entries[slot] ?? record.entry }));
+  const groups = await groupByTimeline({ ...batch, records }, parts.catalogue);
   const append = new BatchAppend(batch, parts);
   const settle = async (group: Group): Promise<void> => {
     const outcome = await append.group(group);
     for (const [index, slot] of group.slots.entries())
       results[slot] = outcome[index] ?? { outcome: "conflict", head: null };
   };
-  const isNamed = ({ batch: { records } }: Group): boolean => records.some(({ entry }) => entry.name !== undefined);
+  const isNamed = (group: Group): boolean => group.batch.records.some(({ entry }) => entry.name !== undefined);
   // One after the other, so that a name that is taken twice in the batch goes to the first.
   for (const group of groups.filter(isNamed)) await settle(group);
   await concurrently(

@@ -56,7 +56,7 @@ export async function* checkStore(parts: CheckedParts): AsyncIterable<StoreDamag
 }
 
 /** A problem that is not of one timeline. */
-export function storeWide(problem: string): StoreDamage {
+function storeWide(problem: string): StoreDamage {
   return { problem, mementos: [], timeline: null };
 }
 

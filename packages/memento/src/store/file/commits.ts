@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { StoredCommit } from "../store.ts";
 import type { CaretakerEntry } from "./caretaker-log.ts";
 import type { CaretakerLog, Catalogue, FileTimeline } from "./catalogue.ts";
@@ -33,6 +33,9 @@ const HELD_BYTES_MAX = 4_194_304;
  *
  * A batch across timelines is one entry in each of their logs; those that are there when the reader comes by are given as
  * one commit, the others as another one with the same header.
+ *
+ * Damage stops the log that it is in: the others are given to their ends, then it is thrown. No cursor is ever behind what
+ * could not be given.
  */
 export async function* readCommits(
   catalogue: Catalogue,
@@ -40,17 +43,68 @@ export async function* readCommits(
   after: string | null,
 ): AsyncIterable<StoredCommit> {
   const cursor = after === null ? {} : readCursor(after);
-  const streams = await eventStreams(catalogue, cursor);
+  const stopped = new Stopped();
+  const streams = (await eventStreams(catalogue, cursor)).map((stream) => stopped.guard(stream));
+  for await (const events of inCommits(merge(streams, compareEvents))) {
+    const wanted = events.filter((event) => !stopped.has(event));
+    if (wanted.length === 0) continue;
+    const commit = await stopped.attempt(wanted, () => commitOf(wanted, packs, cursor));
+    if (commit !== null) yield commit;
+  }
+  stopped.rethrow();
+}
+
+/** The logs that cannot be read on because of damage, and the first of it. */
+class Stopped {
+  readonly #logs = new Set<string>();
+  #damage: MementoError | null = null;
+
+  has({ caretaker, index }: Event): boolean {
+    return this.#logs.has(`${caretaker} ${index}`);
+  }
+
+  /** A stream that ends at damage. */
+  async *guard(stream: AsyncIterable<Event>): AsyncIterable<Event> {
+    try {
+      yield* stream;
+    } catch (error) {
+      this.#keep(error);
+    }
+  }
+
+  /** What the call gives; null, and the logs of these events stopped, when it meets damage. */
+  async attempt<T>(events: readonly Event[], call: () => Promise<T>): Promise<T | null> {
+    try {
+      return await call();
+    } catch (error) {
+      this.#keep(error);
+      for (const { caretaker, index } of events) this.#logs.add(`${caretaker} ${index}`);
+      return null;
+    }
+  }
+
+  rethrow(): void {
+    if (this.#damage !== null) throw this.#damage;
+  }
+
+  #keep(error: unknown): void {
+    if (!isMementoError(error, "DAMAGED")) throw error;
+    this.#damage ??= error;
+  }
+}
+
+/** Puts the events of one commit together. */
+async function* inCommits(events: AsyncIterable<Event>): AsyncIterable<readonly Event[]> {
   let group: Event[] = [];
-  for await (const event of merge(streams, compareEvents)) {
+  for await (const event of events) {
     const [first] = group;
     if (first !== undefined && compareEvents(first, event) !== 0) {
-      yield await commitOf(group, packs, cursor);
+      yield group;
       group = [];
     }
     group.push(event);
   }
-  if (group.length > 0) yield await commitOf(group, packs, cursor);
+  if (group.length > 0) yield group;
 }
 
 async function eventStreams(catalogue: Catalogue, cursor: Cursor): Promise<AsyncIterable<Event>[]> {
@@ -118,20 +172,20 @@ function commitKey({ append, record }: Event): string {
 
 const compareTexts = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
 
-/** Moves the cursor behind the events of one commit, and gives the commit. */
+/** Reads one commit, and moves the cursor behind it. */
 async function commitOf(events: readonly Event[], packs: Packs, cursor: Cursor): Promise<StoredCommit> {
+  const records = events.flatMap(({ append }) => append?.records ?? []);
+  const [first] = events;
+  const ids = records.map(({ entry }) => entry.id);
+  const pack = first?.notice ? null : await packs.demand(first?.append?.pack ?? "", ids);
   for (const { caretaker, index, record } of events) {
     const positions = cursor[caretaker];
     if (positions !== undefined) positions[index] = record.position;
   }
   const text = Buffer.from(JSON.stringify(cursor), "utf8").toString("base64url");
-  const [first] = events;
-  if (first?.notice) return { cursor: text, header: first.notice, body: null, accepted: [] };
-  const records = events.flatMap(({ append }) => append?.records ?? []);
-  const ids = records.map(({ entry }) => entry.id);
-  const { header, body } = await packs.demand(first?.append?.pack ?? "", ids);
+  if (pack === null) return { cursor: text, header: first?.notice ?? new Uint8Array(), body: null, accepted: [] };
   const accepted = records.map(({ slot }) => slot).toSorted((a, b) => a - b);
-  return { cursor: text, header, body, accepted };
+  return { cursor: text, header: pack.header, body: pack.body, accepted };
 }
 
 function readCursor(text: string): Cursor {

@@ -8,6 +8,7 @@ import { allAnswers } from "../../testing/store/answers.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
 import { collect } from "../../testing/store/kit.ts";
 import { fillStore } from "../../testing/store/sample.ts";
+import { decodePackHeader } from "../header.ts";
 import { mementoQuery } from "../query.ts";
 import type { StoreDamage } from "../store.ts";
 import { FileStore } from "./store.ts";
@@ -209,6 +210,41 @@ describe("damage of a timeline", () => {
       ).rejects.toMatchObject({ code: "DAMAGED" });
       expect(seen).toContain(ids[order === "ascending" ? 287 : 289]);
     }
+  });
+
+  test("keeps back no commit of another timeline, and no cursor passes it", async () => {
+    const disk = new SimulatedDisk();
+    disk.makeFolder("/data");
+    const store = await open(disk);
+    const make = new StoreFixture(1);
+    await store.create(make.meta(), make.key("integrity"));
+    const [one, two] = [await make.timeline(store), await make.timeline(store)];
+    const ids: string[] = [];
+    for (let index = 0; index < 3; index++) ids.push((await one.save(store)).id, (await two.save(store)).id);
+    await store.close();
+    const pack =
+      disk.files().find((file) => disk.content(file).includes(`[["${ids[2] ?? ""}"`) && file.includes("/packs/")) ?? "";
+    const sound = disk.content(pack);
+    disk.setContent(pack, sound.subarray(1));
+    const follow = async (after: string | null): Promise<{ seen: string[]; cursor: string | null }> => {
+      const seen: string[] = [];
+      let cursor = after;
+      try {
+        for await (const commit of (await open(disk)).commits(after)) {
+          seen.push(...decodePackHeader(commit.header, "a commit").entries.map(({ id }) => id));
+          ({ cursor } = commit);
+        }
+      } catch (error) {
+        expect(isMementoError(error, "DAMAGED")).toBe(true);
+        seen.push("damage");
+      }
+      return { seen, cursor };
+    };
+    const first = await follow(null);
+    expect(first.seen).toEqual([ids[0], ids[1], ids[3], ids[5], "damage"]);
+    expect((await follow(first.cursor)).seen).toEqual(["damage"]);
+    disk.setContent(pack, sound);
+    expect((await follow(first.cursor)).seen).toEqual([ids[2], ids[4]]);
   });
 
   test("a chapter repeats what is damaged below it", async () => {
