@@ -1,4 +1,4 @@
-import { inspect } from "node:util";
+import { inspect, isDeepStrictEqual } from "node:util";
 
 import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
@@ -77,13 +77,14 @@ class ArraySink<Row> implements MemorySink<Row> {
     if (taken !== null) return { rows: 0, duplicate: true, mark: markOf(taken) };
     const copies = rows.map((row, index) => copyOf(row, index));
     const items = copies.map((row) => this.#key?.(row) ?? this.table.nextItem());
+    const latest = new Map<string, Row>();
     const changes = copies.map((after, index) => {
       const item = items[index] ?? "";
-      const before = this.table.get(item);
-      this.table.set(item, after);
+      const before = latest.get(item) ?? this.table.get(item);
+      latest.set(item, after);
       return { item, before, after };
     });
-    books.entries.push(changes);
+    this.table.commit(books, changes, null, true);
     books.take(token, records);
     return { rows: rows.length, duplicate: false, mark: markOf(books.position) };
   }
@@ -92,8 +93,8 @@ class ArraySink<Row> implements MemorySink<Row> {
     const books = this.#opened();
     const position = positionOf(mark, books.position, this.describe());
     const trimmed = position < books.oldest;
-    const moves = trimmed ? [] : this.table.movesTo(books, position);
-    const { removed: remove, restored: restore } = count(moves.filter(({ alien }) => alien === null));
+    const moves = trimmed ? [] : this.table.movesTo(books, position, false);
+    const { removed: remove, restored: restore } = count(moves);
     const foreign = this.#foreign(moves);
     const fingerprint = sha256(
       JSON.stringify([position, books.position, books.oldest, remove, restore, foreign, contents(moves)]),
@@ -119,13 +120,13 @@ class ArraySink<Row> implements MemorySink<Row> {
       );
     }
     if (books.position === 0) return { removed: 0, restored: 0, records: 0, kept: [], mark: null };
-    const moves = this.table.movesTo(books, position);
-    const chosen = moves.filter(({ alien }) => options.force || alien === null);
-    for (const { item, after } of chosen) this.table.set(item, after);
-    books.entries.push(chosen);
+    const moves = this.table.movesTo(books, position, options.force);
+    const foreign = this.#foreign(moves);
+    const changes = moves.filter(isMove);
+    this.table.commit(books, changes, position, options.force || foreign.length === 0);
     const records = books.restoreTokens(position);
-    const kept = options.force ? [] : this.#foreign(moves).slice(0, FOREIGN_NAMED_MAX);
-    const reverted = { ...count(chosen), records, kept, mark: markOf(books.position) };
+    const kept = options.force ? [] : foreign.slice(0, FOREIGN_NAMED_MAX);
+    const reverted = { ...count(moves), records, kept, mark: markOf(books.position) };
     books.reverts.set(token, reverted);
     return reverted;
   }
@@ -168,9 +169,14 @@ function copyOf<Row>(row: Row, index: number): Row {
   }
 }
 
+function isMove({ before, after }: RowMove<unknown>): boolean {
+  return !isDeepStrictEqual(before, after);
+}
+
 function count(moves: readonly RowMove<unknown>[]): { removed: number; restored: number } {
-  const removed = moves.filter(({ before, after }) => before !== null && after === null).length;
-  return { removed, restored: moves.filter(({ after }) => after !== null).length };
+  const changes = moves.filter(isMove);
+  const restored = changes.filter(({ after }) => after !== null).length;
+  return { removed: changes.length - restored, restored };
 }
 
 /** What stands in the place of rows that somebody else changed, as text that differs whenever it does. */

@@ -2,46 +2,55 @@ import { isDeepStrictEqual } from "node:util";
 
 import { randomText } from "../../core/ids.ts";
 import { type Random, systemRandom } from "../../core/ports.ts";
+import type { ForeignChange } from "./sink.ts";
+import { type HistoryStep, wayBack, writesInForce } from "./way-back.ts";
 
-/** A row that was written, or that stood there before: null for none. */
+/** A row, or null for none. */
 type Image<Row> = Row | null;
 
-/** What one row went through at one position. */
-interface RowChange<Row> {
+/** What one position did to one row. */
+export interface RowChange<Row> {
   readonly item: string;
   readonly before: Image<Row>;
   readonly after: Image<Row>;
 }
 
-/** A token's story: taken at one position, perhaps forgotten or taken again at a later one. */
-interface TokenEvent {
-  readonly position: number;
-  readonly live: boolean;
+/** What one position did. */
+export interface MemoryStep<Row> extends HistoryStep {
+  readonly changes: readonly RowChange<Row>[];
+  /** Its place in the order of all positions of the table. */
+  readonly commit: number;
+}
+
+/** What going back does to one row, or what somebody else did to it. */
+export interface RowMove<Row> extends RowChange<Row> {
+  readonly alien: ForeignChange["change"] | null;
+}
+
+/** What is known of a row between now and a mark. */
+interface NetRow<Row> {
+  /** The image at the mark. */
+  readonly first: Image<Row>;
+  /** The image that our writes found after somebody else's last one in between. */
+  before: Image<Row>;
+  after: Image<Row>;
+  claimed: boolean;
 }
 
 interface TakenToken {
   readonly records: number;
-  readonly events: TokenEvent[];
-}
-
-/** What a revert does to one row. */
-export interface RowMove<Row> extends RowChange<Row> {
-  /** What somebody else did to it; null where it is as it was written. */
-  readonly alien: "changed" | "deleted" | "taken" | null;
+  readonly events: { readonly position: number; readonly live: boolean }[];
 }
 
 /** What one sink of one timeline did to a table. */
 export class MemoryBooks<Row> {
   epoch = 0;
   oldest = 0;
-  /** One entry for each position, from 1 on; trimmed ones are empty. */
-  readonly entries: (readonly RowChange<Row>[])[] = [];
+  position = 0;
+  /** The positions after `oldest`. */
+  steps: MemoryStep<Row>[] = [];
   readonly tokens = new Map<string, TakenToken>();
   readonly reverts = new Map<string, unknown>();
-
-  get position(): number {
-    return this.entries.length;
-  }
 
   /** The position at which `token` was last taken; null when it was not, or was forgotten. */
   takenAt(token: string): number | null {
@@ -68,18 +77,19 @@ export class MemoryBooks<Row> {
   }
 
   trim(mark: number): void {
-    for (let position = this.oldest; position < mark; position++) this.entries[position] = [];
+    this.steps = this.steps.filter(({ position }) => position > mark);
     this.oldest = mark;
   }
 }
 
 /** Rows in memory, for `memorySink`: what a database is for others. Several sinks may share one. */
 export class MemoryTable<Row> {
+  /** The table's own name, which no other one has. */
+  readonly place: string;
   readonly #items = new Map<string, Row>();
   readonly #books = new Map<string, MemoryBooks<Row>>();
   #lastNumber = 0;
-  /** The table's own name, which no other one has. */
-  readonly place: string;
+  #commits = 0;
 
   constructor(random: Random = systemRandom) {
     this.place = randomText(random, 12);
@@ -96,7 +106,7 @@ export class MemoryTable<Row> {
   }
 
   /** Puts a row there, or takes it out with null, past every sink: as somebody else would. */
-  set(item: string, row: Row | null): void {
+  set(item: string, row: Image<Row>): void {
     if (row === null) this.#items.delete(item);
     else this.#items.set(item, structuredClone(row));
   }
@@ -106,7 +116,7 @@ export class MemoryTable<Row> {
     return this.#items.get(item) ?? null;
   }
 
-  /** A name that no row has had. */
+  /** A name that no row has. */
   nextItem(): string {
     while (this.#items.has(String(this.#lastNumber))) this.#lastNumber += 1;
     return String(this.#lastNumber++);
@@ -120,26 +130,59 @@ export class MemoryTable<Row> {
     return books;
   }
 
-  /** What going back to `mark` would do, row by row; rows that would stay as they are and were not changed are left out. */
-  movesTo(books: MemoryBooks<Row>, mark: number): RowMove<Row>[] {
-    const net = new Map<string, { first: Image<Row>; last: Image<Row> }>();
-    for (const change of books.entries.slice(mark).flat()) {
-      const known = net.get(change.item);
-      if (known === undefined) net.set(change.item, { first: change.before, last: change.after });
-      else known.last = change.after;
-    }
+  /** Does the changes as the next position of `books`. */
+  commit(books: MemoryBooks<Row>, changes: readonly RowChange<Row>[], back: number | null, complete: boolean): void {
+    for (const { item, after } of changes) this.set(item, after);
+    books.position += 1;
+    this.#commits += 1;
+    books.steps.push({ position: books.position, changes, back, complete, commit: this.#commits });
+  }
+
+  /** What going back to `mark` does, row by row, and which rows others have changed since. */
+  movesTo(books: MemoryBooks<Row>, mark: number, force: boolean): RowMove<Row>[] {
     const moves: RowMove<Row>[] = [];
-    for (const [item, { first, last }] of net) {
-      const before = this.get(item);
-      const alien = isDeepStrictEqual(before, last)
-        ? null
-        : last === null
-          ? "taken"
-          : before === null
-            ? "deleted"
-            : "changed";
-      if (alien !== null || !isDeepStrictEqual(before, first)) moves.push({ item, before, after: first, alien });
+    for (const [item, { first, before, after, claimed }] of this.#netOf(books, mark)) {
+      const now = this.get(item);
+      const isOurs = isDeepStrictEqual(now, after) && !(claimed && now !== null);
+      const left = isOurs ? before : now;
+      const alien = isOurs ? brokenBy(before, first) : changeOf(now, after);
+      if (alien !== null || !isDeepStrictEqual(now, left))
+        moves.push({ item, before: now, after: force ? first : left, alien });
     }
     return moves;
   }
+
+  #netOf(books: MemoryBooks<Row>, mark: number): Map<string, NetRow<Row>> {
+    const net = new Map<string, NetRow<Row>>();
+    const way = wayBack(books.steps.slice(mark - books.oldest), mark, books.position) ?? [];
+    const claims = [...this.#books.values()]
+      .filter((other) => other !== books)
+      .flatMap((other) => writesInForce(other.steps, other.oldest, other.position));
+    for (const step of [...way, ...claims].toSorted((a, b) => a.commit - b.commit)) {
+      for (const { item, before, after } of step.changes) {
+        const known = net.get(item);
+        if (claims.includes(step)) {
+          if (known !== undefined) known.claimed = true;
+        } else if (known === undefined) net.set(item, { first: before, before, after, claimed: false });
+        else {
+          if (known.claimed || !isDeepStrictEqual(known.after, before)) known.before = before;
+          known.after = after;
+          known.claimed = false;
+        }
+      }
+    }
+    return net;
+  }
+}
+
+/** What somebody else did who found `left` there, and there is `now`; the same row written again is a change too. */
+function changeOf(now: unknown, left: unknown): ForeignChange["change"] {
+  if (left === null) return "taken";
+  return now === null ? "deleted" : "changed";
+}
+
+/** What somebody else did between our writes; null where that makes no difference to where the row goes. */
+function brokenBy(before: unknown, first: unknown): ForeignChange["change"] | null {
+  if (isDeepStrictEqual(before, first)) return null;
+  return before === null ? "deleted" : "changed";
 }

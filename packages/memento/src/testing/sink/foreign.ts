@@ -138,6 +138,38 @@ export const foreignTests: readonly SinkTestGroup[] = [
         assert.deepEqual(kept, [{ item, change: "changed" }]);
         assert.deepEqual(await contentOf(place), { [item]: row("a", 2) });
       },
+      "see it even if the other wrote the same": async ({ open, place }) => {
+        const [one, two] = [await open("one"), await open("two")];
+        await one.write([row("a", 1)]);
+        await two.write([row("a", 1)]);
+        const item = await itemOf(place, "a");
+        assert.deepEqual((await one.sink.inspect(null)).foreign, [{ item, change: "changed" }]);
+        assert.deepEqual((await one.revertTo(null)).kept, [{ item, change: "changed" }]);
+        assert.deepEqual((await two.revertTo(null)).kept, []);
+        assert.deepEqual(await idsOf(place), ["a"]);
+        await one.revertTo(null);
+        assert.deepEqual(await idsOf(place), []);
+      },
+      "get back the other's row that they wrote over, and no further": async ({ open, place }) => {
+        const [one, two] = [await open("one"), await open("two")];
+        const first = await one.write([row("a", 1), row("b", 1)]);
+        await two.write([row("a", 2), row("b", 1)]);
+        const between = await contentOf(place);
+        await one.write([row("a", 3), row("b", 3)]);
+        const items = Object.keys(between).toSorted();
+        const named = items.map((item) => ({ item, change: "changed" }));
+        const { restored, kept } = await one.revertTo(null);
+        assert.deepEqual(
+          { restored, kept: kept.toSorted((x, y) => (x.item < y.item ? -1 : 1)) },
+          { restored: 2, kept: named },
+        );
+        assert.deepEqual(await contentOf(place), between);
+        assert.deepEqual((await one.sink.inspect(null)).foreignTotal, 2);
+        assert.deepEqual((await one.sink.inspect(first.mark)).foreignTotal, 0);
+        await one.revertTo(null, { force: true });
+        assert.deepEqual(await idsOf(place), []);
+        assert.deepEqual((await one.sink.inspect(null)).foreignTotal, 0);
+      },
       "see their own rows again once the other has reverted": async ({ open, place }) => {
         const [one, two] = [await open("one"), await open("two")];
         await one.write([row("a", 1)]);

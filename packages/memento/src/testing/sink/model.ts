@@ -4,37 +4,39 @@ import type { SinkInspection, SinkReverted } from "../../orchestrator/sinks/sink
 import type { KitRow } from "./kit.ts";
 
 type Image = KitRow | null;
-
-interface Change {
-  readonly before: Image;
-  readonly after: Image;
-}
-
 type Table = ReadonlyMap<string, KitRow>;
+
+/** What one position of a timeline did. */
+interface Step {
+  readonly timeline: string;
+  readonly position: number;
+  readonly changes: ReadonlyMap<string, { readonly before: Image; readonly after: Image }>;
+  /** The position that a revert went back to. */
+  readonly back: number | null;
+  /** True: nothing foreign was left in the revert's way. */
+  readonly complete: boolean;
+}
 
 /** What the model says of going back. */
 export interface ModelMoves {
   readonly counts: { readonly removed: number; readonly restored: number };
+  /** The items that others changed, sorted. */
   readonly foreign: readonly string[];
   readonly table: Table;
-  readonly changes: ReadonlyMap<string, Change>;
+  readonly step: Omit<Step, "timeline" | "position">;
 }
 
 /**
- * What every sink of rows must do, in the plainest form: for each timeline a list of what each position did to which row.
- * Going back takes a row to what it was before the first of the undone positions that touched it, provided that it still is
- * what the last of them left.
+ * What every sink of rows must do, in the plainest form: one list of what was done to which row, by all timelines. Each row is
+ * followed from its mark through all that happened to it. Its goal is what it was at the mark, or what somebody else made of it
+ * since; it is foreign where the two differ, and where it is not what we left.
  */
 export class SinkModel {
   #table: Table = new Map();
-  readonly #entries = new Map<string, ReadonlyMap<string, Change>[]>();
+  readonly #steps: Step[] = [];
 
   get table(): Table {
     return this.#table;
-  }
-
-  positions(timeline: string): number {
-    return this.#entries.get(timeline)?.length ?? 0;
   }
 
   /** Somebody else has made the table this. */
@@ -44,44 +46,94 @@ export class SinkModel {
 
   /** A write has made the table this, touching `items`. */
   wrote(timeline: string, table: Table, items: Iterable<string>): void {
-    const changes = new Map<string, Change>();
+    const changes = new Map<string, { before: Image; after: Image }>();
     for (const item of items) changes.set(item, { before: this.#image(item), after: table.get(item) ?? null });
-    this.#add(timeline, changes);
-    this.#table = table;
+    this.#add(timeline, { changes, back: null, complete: true }, table);
+  }
+
+  /** A revert did what `movesTo` said. */
+  reverted(timeline: string, { table, step }: ModelMoves): void {
+    this.#add(timeline, step, table);
   }
 
   /** What going back to position `mark` does. */
   movesTo(timeline: string, mark: number, force: boolean): ModelMoves {
-    const net = new Map<string, Change>();
-    for (const entry of this.#entries.get(timeline)?.slice(mark) ?? []) {
-      for (const [item, { before, after }] of entry)
-        net.set(item, { before: net.get(item)?.before ?? (net.has(item) ? null : before), after });
-    }
+    const ours = this.#stepsSince(timeline, mark);
+    const relevant = new Set([...ours, ...this.#claims(timeline)]);
+    const steps = this.#steps.filter((step) => relevant.has(step));
     const table = new Map(this.#table);
-    const [changes, foreign] = [new Map<string, Change>(), new Array<string>()];
+    const [changes, foreign] = [new Map<string, { before: Image; after: Image }>(), new Array<string>()];
     const counts = { removed: 0, restored: 0 };
-    for (const [item, { before: goal, after: left }] of net) {
+    for (const item of new Set(ours.flatMap((step) => [...step.changes.keys()]))) {
+      const { goal, isForeign } = this.#follow(timeline, item, steps, force);
       const now = this.#image(item);
-      const isOurs = isDeepStrictEqual(now, left);
-      if (!isOurs) foreign.push(item);
-      if (isOurs ? isDeepStrictEqual(now, goal) : !force) continue;
+      if (isForeign) foreign.push(item);
+      if (isDeepStrictEqual(now, goal)) continue;
       changes.set(item, { before: now, after: goal });
-      if (goal !== null) counts.restored += 1;
-      else if (now !== null) counts.removed += 1;
+      counts[goal === null ? "removed" : "restored"] += 1;
       if (goal === null) table.delete(item);
       else table.set(item, goal);
     }
-    return { counts, foreign: foreign.toSorted(), table, changes };
+    const complete = force || foreign.length === 0;
+    return { counts, foreign: foreign.toSorted(), table, step: { changes, back: mark, complete } };
   }
 
-  /** A revert did what `movesTo` said. */
-  reverted(timeline: string, { table, changes }: ModelMoves): void {
-    this.#add(timeline, changes);
+  /** Where a row goes, and whether somebody else has had a hand in it. */
+  #follow(timeline: string, item: string, steps: readonly Step[], force: boolean): { goal: Image; isForeign: boolean } {
+    let first: Image | undefined;
+    let goal: Image = null;
+    let left: Image = null;
+    let isClaimed = false;
+    for (const step of steps) {
+      const change = step.changes.get(item);
+      if (change === undefined) continue;
+      if (step.timeline !== timeline) {
+        isClaimed = true;
+        continue;
+      }
+      if (first === undefined) first = goal = change.before;
+      else if (isClaimed || !isDeepStrictEqual(left, change.before)) goal = change.before;
+      left = change.after;
+      isClaimed = false;
+    }
+    const now = this.#image(item);
+    const isOurs = isDeepStrictEqual(now, left) && !(isClaimed && now !== null);
+    const isForeign = !isOurs || !isDeepStrictEqual(goal, first);
+    if (force) return { goal: first ?? null, isForeign };
+    return { goal: isOurs ? goal : now, isForeign };
+  }
+
+  /** The timeline's steps after a mark, without what complete reverts to after it have undone. */
+  #stepsSince(timeline: string, mark: number): Step[] {
+    const all = this.#steps.filter((step) => step.timeline === timeline);
+    const found: Step[] = [];
+    for (let at = all.length; at > mark;) {
+      const step = all[at - 1];
+      if (step === undefined) break;
+      if (step.back !== null && step.complete && step.back >= mark) at = step.back;
+      else {
+        found.unshift(step);
+        at -= 1;
+      }
+    }
+    return found;
+  }
+
+  /** Every other timeline's writes that it has not taken back. */
+  #claims(timeline: string): Step[] {
+    return this.#steps.filter((step) => {
+      if (step.timeline === timeline || step.back !== null) return false;
+      const all = this.#steps.filter((other) => other.timeline === step.timeline);
+      let at = all.length;
+      while (at > step.position) at = all[at - 1]?.back ?? at - 1;
+      return at === step.position;
+    });
+  }
+
+  #add(timeline: string, step: Omit<Step, "timeline" | "position">, table: Table): void {
+    const position = this.#steps.filter((other) => other.timeline === timeline).length + 1;
+    this.#steps.push({ ...step, timeline, position });
     this.#table = table;
-  }
-
-  #add(timeline: string, changes: ReadonlyMap<string, Change>): void {
-    this.#entries.set(timeline, [...(this.#entries.get(timeline) ?? []), changes]);
   }
 
   #image(item: string): Image {

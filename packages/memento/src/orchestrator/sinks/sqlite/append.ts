@@ -51,7 +51,15 @@ export async function appendRows(
     addBlock(database, stream, position, index, block);
     if (index > 0) await work.pace();
   }
-  addEntry(database, stream, { position, kind: "packed", shape: shape.id, first: 0, last: -1 });
+  addEntry(database, stream, {
+    position,
+    kind: "packed",
+    shape: shape.id,
+    first: 0,
+    last: -1,
+    back: null,
+    complete: true,
+  });
   return count;
 }
 

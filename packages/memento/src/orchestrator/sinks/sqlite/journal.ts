@@ -1,3 +1,4 @@
+import type { HistoryStep } from "../way-back.ts";
 import type { SinkDatabase } from "./database.ts";
 import { type Block, BLOCK_ROWS, newBlock } from "./functions.ts";
 import { numbered, quoteName } from "./names.ts";
@@ -11,13 +12,18 @@ export interface Shape {
 }
 
 /** What one position did. */
-export interface Entry {
-  readonly position: number;
+export interface NewEntry extends HistoryStep {
   readonly kind: "packed" | "rows";
   readonly shape: number;
   /** Rows of the shape's table; nothing where `last` is before `first`. */
   readonly first: number;
   readonly last: number;
+}
+
+/** What one position did, and its place in the order of all streams' positions. */
+export interface Entry extends NewEntry {
+  readonly stream: number;
+  readonly commit: number;
 }
 
 /** The table that keeps the images of a shape's rows, as SQL writes it. */
@@ -70,25 +76,32 @@ export function lastImage(database: SinkDatabase, shape: Shape): number {
 }
 
 /** Records what a position did. */
-export function addEntry(database: SinkDatabase, stream: Stream, entry: Entry): void {
+export function addEntry(database: SinkDatabase, stream: Stream, entry: NewEntry): void {
+  const { position, kind, shape, first, last, back, complete } = entry;
+  database.prepare("UPDATE main.memento_sink_format SET commits = commits + 1").run();
   database
     .prepare(
-      "INSERT INTO main.memento_sink_entries (stream, position, kind, shape, first, last) VALUES (?, ?, ?, ?, ?, ?)",
+      `INSERT INTO main.memento_sink_entries (stream, position, kind, shape, first, last, back, complete, commit_number)
+       SELECT ?, ?, ?, ?, ?, ?, ?, ?, commits FROM main.memento_sink_format`,
     )
-    .run(stream.id, entry.position, entry.kind, entry.shape, entry.first, entry.last);
+    .run(stream.id, position, kind, shape, first, last, back, complete ? 1 : 0);
 }
 
-/** What the positions `from` to `to` did, both included, oldest first. */
-export function readEntries(database: SinkDatabase, stream: Stream, from: number, to: number): Entry[] {
+/** What the positions `from` to `to` of a stream did, both included, oldest first. */
+export function readEntries(database: SinkDatabase, stream: number, from: number, to: number): Entry[] {
   const rows = database
     .prepare("SELECT * FROM main.memento_sink_entries WHERE stream = ? AND position BETWEEN ? AND ? ORDER BY position")
-    .all(stream.id, from, to);
+    .all(stream, from, to);
   return rows.map((row) => ({
+    stream,
     position: Number(row["position"]),
     kind: row["kind"] === "packed" ? "packed" : "rows",
     shape: Number(row["shape"]),
     first: Number(row["first"]),
     last: Number(row["last"]),
+    back: row["back"] === null ? null : Number(row["back"]),
+    complete: row["complete"] === 1n,
+    commit: Number(row["commit_number"]),
   }));
 }
 
@@ -120,13 +133,13 @@ export function addBlock(database: SinkDatabase, stream: Stream, position: numbe
     .run(stream.id, position, index, block.first, block.count, block.rowids, block.checks);
 }
 
-/** The `index`-th packed block of a position; null past the last. */
-export function readBlock(database: SinkDatabase, stream: Stream, position: number, index: number): Block | null {
+/** The `index`-th packed block of an entry; null past the last. */
+export function readBlock(database: SinkDatabase, { stream, position }: Entry, index: number): Block | null {
   const row = database
     .prepare(
       "SELECT first, count, rowids, checks FROM main.memento_sink_blocks WHERE stream = ? AND position = ? AND block = ?",
     )
-    .get(stream.id, position, index);
+    .get(stream, position, index);
   if (row === undefined) return null;
   const { first, count, rowids, checks } = row;
   return {
@@ -148,7 +161,7 @@ export function trimEntries(
   mark: number,
   shapes: ReadonlyMap<number, Shape>,
 ): void {
-  for (const entry of readEntries(database, stream, 0, mark)) {
+  for (const entry of readEntries(database, stream.id, 0, mark)) {
     const shape = shapes.get(entry.shape);
     if (entry.kind === "rows" && shape !== undefined && entry.first <= entry.last) {
       database.prepare(`DELETE FROM ${imageTable(shape)} WHERE id BETWEEN ? AND ?`).run(entry.first, entry.last);

@@ -35,7 +35,15 @@ export async function writeKeyed(
     store(work, mode, start);
     keepChecks(work, shape, before + 1, lastImage(database, shape));
   }
-  addEntry(database, stream, { position, kind: "rows", shape: shape.id, first, last: lastImage(database, shape) });
+  addEntry(database, stream, {
+    position,
+    kind: "rows",
+    shape: shape.id,
+    first,
+    last: lastImage(database, shape),
+    back: null,
+    complete: true,
+  });
   return rows.length;
 }
 

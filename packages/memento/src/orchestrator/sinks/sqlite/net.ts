@@ -1,11 +1,12 @@
 import { MementoError } from "../../../core/errors.ts";
+import { wayBack } from "../way-back.ts";
+import { markClaims, readClaims } from "./claims.ts";
 import { type Entry, imageColumns, imageTable, readBlock, readEntries, type Shape } from "./journal.ts";
 import type { Stream } from "./stream.ts";
 import { checkedColumns, itemColumns, matching, SLICE_ROWS, type Workspace } from "./workspace.ts";
 
 /** What lies between now and a mark, row by row, in `temp.memento_net`. */
 export interface Net {
-  readonly shapes: ReadonlyMap<number, Shape>;
   /** The shapes that rows were last written with. */
   readonly written: readonly Shape[];
   /** The shapes that images at the mark have. */
@@ -25,22 +26,26 @@ export async function findNet(
   mark: number,
   shapes: ReadonlyMap<number, Shape>,
 ): Promise<Net> {
-  work.database.raw.exec(NO_NET);
-  const entries = readEntries(work.database, stream, mark + 1, stream.position);
-  if (entries.length !== stream.position - mark) {
-    throw new MementoError("DAMAGED", `${work.database.path}: the sink's journal lacks positions after ${mark}`);
+  const { database } = work;
+  database.raw.exec(NO_NET);
+  const entries = wayBack(readEntries(database, stream.id, mark + 1, stream.position), mark, stream.position);
+  if (entries === null) {
+    throw new MementoError("DAMAGED", `${database.path}: the sink's journal lacks a position after ${mark}`);
   }
-  for (const entry of entries) {
-    if (entry.kind === "packed") await addPacked(work, stream, entry);
-    else await addRows(work, entry, shapeOf(work, shapes, entry.shape));
+  const claims = entries[0] === undefined ? [] : readClaims(work, stream, entries[0].commit);
+  const shapeOf = (id: number): Shape => {
+    const shape = shapes.get(id);
+    if (shape !== undefined) return shape;
+    throw new MementoError("DAMAGED", `${database.path}: the sink's journal lacks the columns ${id}`);
+  };
+  for (const entry of [...entries, ...claims].toSorted((a, b) => a.commit - b.commit)) {
+    if (entry.stream !== stream.id) await markClaims(work, entry, shapeOf(entry.shape));
+    else if (entry.kind === "packed") await addPacked(work, entry);
+    else await addRows(work, entry, shapeOf(entry.shape));
   }
   const written = new Set(entries.map((entry) => entry.shape));
   const kept = new Set(entries.filter((entry) => entry.kind === "rows").map((entry) => entry.shape));
-  const net = {
-    shapes,
-    written: [...written].map((id) => shapeOf(work, shapes, id)),
-    kept: [...kept].map((id) => shapeOf(work, shapes, id)),
-  };
+  const net = { written: [...written].map(shapeOf), kept: [...kept].map(shapeOf) };
   await forEachSlice(work, (from, to) => compareWithTable(work, net, from, to));
   return net;
 }
@@ -66,23 +71,23 @@ export async function forEachSlice(work: Workspace, handle: (from: bigint, to: b
   }
 }
 
-function shapeOf(work: Workspace, shapes: ReadonlyMap<number, Shape>, id: number): Shape {
-  const shape = shapes.get(id);
-  if (shape !== undefined) return shape;
-  throw new MementoError("DAMAGED", `${work.database.path}: the sink's journal lacks the columns ${id}`);
+/** Whether an entry goes on from where the one before had left the row: nobody else has been there in between. */
+function updateNet(goesOn: string): string {
+  const image = (name: string): string =>
+    `before_${name} = CASE WHEN ${goesOn} THEN before_${name} ELSE excluded.before_${name} END`;
+  return `DO UPDATE SET broken = CASE WHEN ${goesOn} THEN broken ELSE 1 END, ${image("shape")}, ${image("row")}, ${image("check")},
+    after = excluded.after, after_shape = excluded.after_shape, claimed = 0`;
 }
 
-const UPDATE_AFTER = "DO UPDATE SET after = excluded.after, after_shape = excluded.after_shape";
-
-async function addPacked(work: Workspace, stream: Stream, entry: Entry): Promise<void> {
+async function addPacked(work: Workspace, entry: Entry): Promise<void> {
   const { database, functions } = work;
   const add = database.prepare(
     `INSERT INTO temp.memento_net (n, after, after_shape)
      SELECT memento_item(i), memento_at(i), ? FROM temp.memento_numbers WHERE i < ?
-     ON CONFLICT (n) ${UPDATE_AFTER}`,
+     ON CONFLICT (n) ${updateNet("claimed = 0 AND after IS NULL")}`,
   );
   for (let index = 0; ; index++) {
-    const block = readBlock(database, stream, entry.position, index);
+    const block = readBlock(database, entry, index);
     if (block === null) return;
     functions.block = block;
     add.run(entry.shape, block.count);
@@ -93,11 +98,20 @@ async function addPacked(work: Workspace, stream: Stream, entry: Entry): Promise
 async function addRows(work: Workspace, entry: Entry, shape: Shape): Promise<void> {
   const items = itemColumns(work.target);
   const names = items.net.join(", ");
+  const images = items.image(shape).map((image, index) => `${image} AS ${items.net[index]}`);
+  // Checks over different columns cannot be compared; the row is then taken for what it was left as.
+  const otherShape =
+    "(after IS NOT NULL AND excluded.before_check IS NOT NULL AND after_shape <> excluded.before_shape)";
   const add = work.database.prepare(
-    `INSERT INTO temp.memento_net (${names}, before_shape, before_row, after, after_shape)
-     SELECT ${items.image(shape).join(", ")}, :shape, CASE existed WHEN 1 THEN id END, after, :shape
-     FROM ${imageTable(shape)} WHERE id BETWEEN :from AND :to ORDER BY id
-     ON CONFLICT (${names}) ${UPDATE_AFTER}`,
+    `WITH entry AS MATERIALIZED (
+       SELECT ${images.join(", ")}, after, CASE existed WHEN 1 THEN id END AS row,
+         CASE existed WHEN 1 THEN memento_check(${imageColumns(shape).join(", ")}) END AS image
+       FROM ${imageTable(shape)} WHERE id BETWEEN :from AND :to ORDER BY id
+     )
+     INSERT INTO temp.memento_net
+       (${names}, first_shape, first_row, first_check, before_shape, before_row, before_check, after, after_shape)
+     SELECT ${names}, :shape, row, image, :shape, row, image, after, :shape FROM entry WHERE true
+     ON CONFLICT (${names}) ${updateNet(`claimed = 0 AND (after IS excluded.before_check OR ${otherShape})`)}`,
   );
   for (let from = entry.first; from <= entry.last; from += SLICE_ROWS) {
     add.run({ shape: shape.id, from, to: Math.min(from + SLICE_ROWS - 1, entry.last) });
@@ -105,7 +119,7 @@ async function addRows(work: Workspace, entry: Entry, shape: Shape): Promise<voi
   }
 }
 
-/** Fills in `actual` and `same`. */
+/** Fills in `actual`. */
 function compareWithTable(work: Workspace, net: Net, from: bigint, to: bigint): void {
   const { database, target } = work;
   const items = itemColumns(target);
@@ -118,14 +132,5 @@ function compareWithTable(work: Workspace, net: Net, from: bigint, to: bigint): 
          WHERE m.n BETWEEN ? AND ? AND m.after_shape = ?`,
       )
       .run(from, to, shape.id);
-  }
-  for (const shape of net.kept) {
-    database
-      .prepare(
-        `UPDATE temp.memento_net AS m SET same =
-           (SELECT memento_check(${imageColumns(shape).join(", ")}) = m.after FROM ${imageTable(shape)} WHERE id = m.before_row)
-         WHERE m.n BETWEEN ? AND ? AND m.before_row IS NOT NULL AND m.before_shape = ? AND m.after_shape = ?`,
-      )
-      .run(from, to, shape.id, shape.id);
   }
 }

@@ -11,20 +11,41 @@ export interface RevertCounts {
   readonly restored: number;
 }
 
-/** Counts what going back would do; rows that others changed count only with `force`. */
+/** Counts what going back would do, or would do with `force`. */
 export async function countNet(work: Workspace, force: boolean): Promise<RevertCounts> {
+  const { op } = goalOf(force);
   const count = work.database.prepare(
-    `SELECT count(*) FILTER (WHERE op = 1) AS removed, count(*) FILTER (WHERE op IN (2, 3)) AS restored
-     FROM temp.memento_net WHERE n BETWEEN ? AND ? AND (alien IS NULL OR ?)`,
+    `SELECT count(*) FILTER (WHERE ${op} = 1) AS removed, count(*) FILTER (WHERE ${op} IN (2, 3)) AS restored
+     FROM temp.memento_net WHERE n BETWEEN ? AND ?`,
   );
   let removed = 0;
   let restored = 0;
   await forEachSlice(work, (from, to) => {
-    const row = count.get(from, to, force ? 1 : 0);
+    const row = count.get(from, to);
     removed += Number(row?.["removed"]);
     restored += Number(row?.["restored"]);
   });
   return { removed, restored };
+}
+
+/** The columns of the net that say where a row goes. */
+interface Goal {
+  readonly op: "op" | "forced";
+  readonly image: "before" | "first";
+}
+
+function goalOf(force: boolean): Goal {
+  return force ? { op: "forced", image: "first" } : { op: "op", image: "before" };
+}
+
+/** What going back is told besides the net. */
+export interface RevertOrder {
+  readonly position: number;
+  /** The position that is gone back to. */
+  readonly back: number;
+  readonly force: boolean;
+  /** False: rows of others are left in the way. */
+  readonly complete: boolean;
 }
 
 /**
@@ -32,18 +53,13 @@ export async function countNet(work: Workspace, force: boolean): Promise<RevertC
  * takes away or overwrites, so that this can itself be reverted. Rows that others changed are left alone unless `force`. Throws
  * NOT_REVERTIBLE when images have a column that the table has lost; for a write transaction.
  */
-export async function applyNet(
-  work: Workspace,
-  stream: Stream,
-  position: number,
-  net: Net,
-  force: boolean,
-): Promise<RevertCounts> {
-  refuseLostColumns(work, net, force);
+export async function applyNet(work: Workspace, stream: Stream, net: Net, order: RevertOrder): Promise<RevertCounts> {
+  const { position, back, force, complete } = order;
+  refuseLostColumns(work, net, goalOf(force));
   const counts = await countNet(work, force);
   const shape = currentShape(work.database, work.target);
   const first = lastImage(work.database, shape) + 1;
-  const steps = new RevertSteps(work, shape, force);
+  const steps = new RevertSteps(work, shape, goalOf(force));
   await forEachSlice(work, (from, to) => steps.keep(from, to));
   await forEachSlice(work, (from, to) => steps.takeOut(from, to));
   if (counts.restored > 0) {
@@ -56,21 +72,19 @@ export async function applyNet(
       await work.pace();
     }
   }
-  addEntry(work.database, stream, { position, kind: "rows", shape: shape.id, first, last });
+  addEntry(work.database, stream, { position, kind: "rows", shape: shape.id, first, last, back, complete });
   return counts;
 }
 
-function refuseLostColumns(work: Workspace, net: Net, force: boolean): void {
+function refuseLostColumns(work: Workspace, net: Net, { op, image }: Goal): void {
   const { database, target } = work;
   const now = new Set(target.columns.map(({ name }) => name));
   for (const shape of net.kept) {
     const lost = shape.columns.filter((name) => !now.has(name));
     if (lost.length === 0) continue;
     const needed = database
-      .prepare(
-        "SELECT 1 FROM temp.memento_net WHERE op IN (2, 3) AND (alien IS NULL OR ?) AND before_shape = ? LIMIT 1",
-      )
-      .get(force ? 1 : 0, shape.id);
+      .prepare(`SELECT 1 FROM temp.memento_net WHERE ${op} IN (2, 3) AND ${image}_shape = ? LIMIT 1`)
+      .get(shape.id);
     if (needed === undefined) continue;
     throw new MementoError(
       "NOT_REVERTIBLE",
@@ -84,16 +98,18 @@ function refuseLostColumns(work: Workspace, net: Net, force: boolean): void {
 class RevertSteps {
   readonly #work: Workspace;
   readonly #shape: Shape;
+  readonly #image: Goal["image"];
   /** Rows of the net with one of some `op`s, between two bound values of `n`. */
   readonly #chosen: (ops: string) => string;
   /** Which `op`s take the row out first. */
   readonly #outs: string;
 
-  constructor(work: Workspace, shape: Shape, force: boolean) {
+  constructor(work: Workspace, shape: Shape, { op, image }: Goal) {
     this.#work = work;
     this.#shape = shape;
     this.#outs = work.target.swaps ? "1, 3" : "1";
-    this.#chosen = (ops) => `m.n BETWEEN ? AND ? AND m.op IN (${ops}) AND ${force ? "true" : "m.alien IS NULL"}`;
+    this.#image = image;
+    this.#chosen = (ops) => `m.n BETWEEN ? AND ? AND m.${op} IN (${ops})`;
   }
 
   /** Records the images of what stands there now. */
@@ -109,11 +125,10 @@ class RevertSteps {
       from,
       to,
     );
-    // Nothing stands there: the row is to be put in, or force accepts that somebody else took it out.
     this.#run(
       `INSERT INTO ${imageTable(this.#shape)} (existed, ${items.image(this.#shape).join(", ")})
        SELECT 0, ${items.net.map((name) => `m.${name}`).join(", ")} FROM temp.memento_net AS m
-       WHERE ${this.#chosen("0, 2")} AND (m.op = 2 OR m.alien IS NOT NULL)`,
+       WHERE ${this.#chosen("2")}`,
       from,
       to,
     );
@@ -158,9 +173,9 @@ class RevertSteps {
     const images = columns.map((name) => `r.${imageColumn(kept, name)}`).join(", ");
     this.#run(
       `UPDATE ${target.sql} AS t SET (${columns.map(quoteName).join(", ")}) =
-         (SELECT ${images} FROM temp.memento_net AS o JOIN ${imageTable(kept)} AS r ON r.id = o.before_row
+         (SELECT ${images} FROM temp.memento_net AS o JOIN ${imageTable(kept)} AS r ON r.id = o.${this.#image}_row
           WHERE ${matching("t", items.target, "o", items.net)})
-       WHERE ${inNet(items.target, items.net, `${this.#chosen("3")} AND m.before_shape = ${kept.id}`)}`,
+       WHERE ${inNet(items.target, items.net, `${this.#chosen("3")} AND m.${this.#image}_shape = ${kept.id}`)}`,
       from,
       to,
     );
@@ -171,8 +186,8 @@ class RevertSteps {
     const items = itemColumns(target);
     const columns = kept.columns.map(quoteName).join(", ");
     const images = kept.columns.map((name) => `r.${imageColumn(kept, name)}`).join(", ");
-    const source = `FROM temp.memento_net AS m CROSS JOIN ${imageTable(kept)} AS r ON r.id = m.before_row
-       WHERE ${this.#chosen(ops)} AND m.before_shape = ${kept.id}`;
+    const source = `FROM temp.memento_net AS m CROSS JOIN ${imageTable(kept)} AS r ON r.id = m.${this.#image}_row
+       WHERE ${this.#chosen(ops)} AND m.${this.#image}_shape = ${kept.id}`;
     const gone = `NOT EXISTS (SELECT 1 FROM ${target.sql} AS t WHERE ${matching("t", items.target, "m", items.net)})`;
     if (target.rowid === null || target.alias !== null) {
       this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);

@@ -7,12 +7,14 @@ export const JOURNAL_VERSION = 1;
 /**
  * The sink's books, in the target database itself, so that they change in one transaction with the data:
  *
- * - `memento_sink_format`: the version of these tables, and `place`, a random name that the database keeps wherever it is moved.
+ * - `memento_sink_format`: the version of these tables, `place`, a random name that the database keeps wherever it is moved, and
+ *   `commits`, which orders the positions of all streams.
  * - `memento_sink_streams`: one row for each timeline and sink name. `position` grows by one with each write and each
  *   revert; `epoch` is the highest one seen; positions before `oldest` were trimmed.
  * - `memento_sink_tokens`: which tokens were taken (`live` 1) or forgotten by a revert (`live` 0), and at what position;
  *   `records` is how many source records the write stands for.
- * - `memento_sink_entries`: what each position did; `kind` says where it is kept.
+ * - `memento_sink_entries`: what each position did; `kind` says where it is kept. `back` is the position that a revert went
+ *   to (NULL for a write); `complete` says that nothing of somebody else's was left in its way.
  * - `memento_sink_blocks`: rows that were appended, packed (`kind` packed): rowids `first` and on, or those in `rowids`, and
  *   8 bytes of check for each in `checks`.
  * - `memento_sink_shapes`: the column lists that rows were written with; each has a table `memento_sink_rows_<id>` for
@@ -20,7 +22,7 @@ export const JOURNAL_VERSION = 1;
  *   it (NULL: there is none). An entry's rows are those from `first` to `last`.
  */
 const TABLES = `
-CREATE TABLE IF NOT EXISTS main.memento_sink_format (version INTEGER NOT NULL, place TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS main.memento_sink_format (version INTEGER NOT NULL, place TEXT NOT NULL, commits INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS main.memento_sink_streams (
   id INTEGER PRIMARY KEY,
   timeline TEXT NOT NULL,
@@ -50,6 +52,9 @@ CREATE TABLE IF NOT EXISTS main.memento_sink_entries (
   shape INTEGER NOT NULL,
   first INTEGER NOT NULL,
   last INTEGER NOT NULL,
+  back INTEGER,
+  complete INTEGER NOT NULL,
+  commit_number INTEGER NOT NULL,
   PRIMARY KEY (stream, position)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS main.memento_sink_blocks (
@@ -87,7 +92,7 @@ export function createBooks(database: SinkDatabase): void {
   if (hasBooks(database)) return;
   database.raw.exec(TABLES);
   database
-    .prepare("INSERT INTO main.memento_sink_format (version, place) VALUES (?, lower(hex(randomblob(12))))")
+    .prepare("INSERT INTO main.memento_sink_format (version, place, commits) VALUES (?, lower(hex(randomblob(12))), 0)")
     .run(JOURNAL_VERSION);
 }
 

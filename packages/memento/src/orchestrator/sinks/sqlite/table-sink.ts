@@ -169,8 +169,9 @@ class SqliteTableSink<Row> implements Sink<Row> {
     database.raw.exec("PRAGMA defer_foreign_keys = ON");
     const position = stream.position + 1;
     const net = await findNet(work, stream, mark, readShapes(database, target));
-    const kept = force ? [] : (await readForeign(work)).named;
-    const counts = await applyNet(work, stream, position, net, force);
+    const { named, total } = await readForeign(work);
+    const kept = force ? [] : named;
+    const counts = await applyNet(work, stream, net, { position, back: mark, force, complete: force || total === 0 });
     clearNet(work);
     const records = restoreTokens(database, stream, mark, position);
     const reverted: SinkReverted = { ...counts, records, kept, mark: markOf(position) };

@@ -65,10 +65,14 @@ export function createTarget(database: SinkDatabase, options: SqliteTableOptions
   database.raw.exec(`CREATE TABLE main.${quoteName(table)} (${declared.join(", ")}${primary})`);
 }
 
-/** The columns that rows are given in. Throws INVALID_ARGUMENT for one that the table does not have. */
+/** The columns that rows are given in. Throws INVALID_ARGUMENT for one that the table does not have, and for a key without its columns. */
 export function writtenColumns(target: Target, options: SqliteTableOptions): readonly TargetColumn[] {
-  const { columns } = options;
+  const { columns, mode } = options;
   if (columns === undefined) return target.columns;
+  const alias = mode === "upsert" && target.alias !== null ? [target.alias] : [];
+  const keys = target.identity.kind === "key" ? target.identity.columns.map(({ name }) => name) : alias;
+  const missing = keys.find((name) => !Object.hasOwn(columns, name));
+  if (missing !== undefined) throw invalid(`The key column ${missing} of ${target.table} is not among its columns`);
   return Object.keys(columns).map((name) => {
     const found = target.columns.find((column) => column.name === name);
     if (found === undefined) throw invalid(`The table ${target.table} has no column ${name}`);

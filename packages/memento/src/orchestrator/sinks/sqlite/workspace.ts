@@ -55,12 +55,39 @@ export function checkedColumns(target: Target, shape: Shape): string {
   return listNames(shape.columns.every((name) => now.includes(name)) ? shape.columns : now, "t.");
 }
 
+/** What going back to an image of a net's row does: 0 nothing, 1 take out, 2 put in, 3 replace. */
+function operation(image: "before" | "first"): string {
+  return `CASE WHEN ${image}_row IS NULL THEN actual IS NOT NULL WHEN actual IS NULL THEN 2
+    WHEN actual IS ${image}_check AND ${image}_shape = after_shape THEN 0 ELSE 3 END`;
+}
+
+/** `actual` is what was last written, and nobody else has written it again. */
+const AS_WRITTEN = "actual IS after AND (actual IS NULL OR claimed = 0)";
+
+/**
+ * The rows between now and a mark. `first_*` is where the image of the row at the mark is, and its check (NULL: there was
+ * none); `after` the check of what was last written (NULL: it was taken out); `actual` the check of what stands there now.
+ * `broken` says that somebody else wrote the row between two of our writes: `before_*` is then the image that the later ones
+ * found, else the same as `first_*`. `claimed` says that another timeline wrote the row after our last write.
+ *
+ * `alien` is what somebody else did to it; `op` what going back does, and `forced` what it does with force.
+ */
+const NET_COLUMNS = `
+  first_shape INTEGER, first_row INTEGER, first_check INTEGER,
+  before_shape INTEGER, before_row INTEGER, before_check INTEGER,
+  after INTEGER, after_shape INTEGER, actual INTEGER, broken INTEGER DEFAULT 0, claimed INTEGER DEFAULT 0,
+  alien TEXT AS (
+    CASE WHEN NOT (${AS_WRITTEN}) THEN
+      CASE WHEN after IS NULL THEN 'taken' WHEN actual IS NULL THEN 'deleted' ELSE 'changed' END
+    WHEN broken AND first_check IS NOT before_check THEN
+      CASE WHEN before_check IS NULL THEN 'deleted' ELSE 'changed' END
+    END),
+  op INTEGER AS (CASE WHEN ${AS_WRITTEN} THEN ${operation("before")} ELSE 0 END),
+  forced INTEGER AS (${operation("first")})`;
+
 /**
  * Makes the temporary tables: `memento_numbers` counts from 0; `memento_batch` takes a batch's rows, and `memento_touched` its
- * keys; `memento_net` is what lies between now and a mark, row by row. In it, `before_*` is where the row's image at the mark
- * is (NULL: there was none), `after` the check of what was last written (NULL: it was taken out), `actual` the check of what
- * stands there now, `same` whether the image is what stands there. `alien` says what somebody else did; `op` what going back
- * does: 0 nothing, 1 take out, 2 put in, 3 replace.
+ * keys; `memento_net` is what lies between now and a mark.
  */
 export function createWorkspace(database: SinkDatabase, target: Target, written: readonly TargetColumn[]): void {
   const keys = target.identity.kind === "key" ? target.identity.columns : [];
@@ -82,11 +109,7 @@ export function createWorkspace(database: SinkDatabase, target: Target, written:
     DROP TABLE IF EXISTS temp.memento_net;
     CREATE TEMP TABLE memento_net (
       ${["n INTEGER PRIMARY KEY", ...declared].join(", ")},
-      before_shape INTEGER, before_row INTEGER, after INTEGER, after_shape INTEGER, actual INTEGER, same INTEGER,
-      alien TEXT AS (CASE WHEN actual IS after THEN NULL WHEN after IS NULL THEN 'taken'
-                          WHEN actual IS NULL THEN 'deleted' ELSE 'changed' END),
-      op INTEGER AS (CASE WHEN before_row IS NULL THEN actual IS NOT NULL WHEN actual IS NULL THEN 2
-                          WHEN actual IS after AND same THEN 0 ELSE 3 END)${unique}
+      ${NET_COLUMNS}${unique}
     );
   `);
 }
