@@ -13,7 +13,7 @@ import { FileStore } from "./store.ts";
 const PATH = "/data/store";
 const WORKERS = 4;
 const STEPS = 14;
-const RACES = Number(process.env["RACES"] ?? 40);
+const RACES = Number(process.env["MEMENTO_TEST_RACES"] ?? 40);
 
 /** What all workers together were told. */
 interface Told {
