@@ -9,6 +9,13 @@ import { prepareStatements, type Statements } from "./statements.ts";
 /** Below this a lock is waited for inside SQLite; above it the event loop goes on meanwhile. */
 const SYNCHRONOUS_WAIT_MS = 5;
 const PAUSE_MS_MAX = 20;
+/**
+ * After so many pages the log is moved into the database, and from then on written over from its start. While a log
+ * grows, each commit also makes the file system find room, which costs more than the checkpoints do. Small appends on
+ * ext4, side by side in one run, at 250, 500, 1000 and 4000 pages: mean 250, 237, 251, 294 us over the first 3000, and
+ * median 233, 235, 211, 371 us over the first 1000.
+ */
+const LOG_PAGES = 500;
 
 /** How a connection waits. */
 export interface ConnectionOptions {
@@ -139,11 +146,9 @@ function openDatabase(path: string): DatabaseSync {
 }
 
 function inOurModes(database: DatabaseSync): DatabaseSync {
-  // FULL: a commit is on the disk before it is acknowledged, in WAL mode too. A checkpoint each 16 MB of log instead of
-  // each 4 MB: every save touches the same few pages, which are then copied a quarter as often.
-  database.exec(
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cell_size_check = ON",
-  );
+  // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
+  database.exec(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
   return database;
 }
 
