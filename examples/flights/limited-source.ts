@@ -20,7 +20,7 @@ export function limitedSource<Row>(source: Source<Row>, limit: number | undefine
           ended = false;
           left -= batch.records.length;
           place[batch.partition] = batch.offset;
-          yield batch;
+          yield { ...batch, share: Math.max(batch.share ?? 0, 1 - left / limit) };
           if (left < batchRecords) break;
         }
       }

@@ -7,7 +7,7 @@ import { Memento, MementoError } from "@mementojs/memento";
 import type { Invocation } from "../invocation.ts";
 
 /** The folder that holds a project's store, and the store's file in it. */
-export const STORE_FOLDER = ".memento";
+const STORE_FOLDER = ".memento";
 const STORE_FILE = "store.db";
 
 /** Where a command's store is, or would be made. */

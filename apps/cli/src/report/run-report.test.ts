@@ -62,7 +62,7 @@ describe("RunReport", () => {
       said(
         { type: "run-started", ...RUN },
         { type: "stage-started", stage: "load", index: 1, of: 3 },
-        { type: "progress", stage: "load", records: 10, total: 100 },
+        { type: "progress", stage: "load", records: 10, total: 100, share: null },
         { type: "log", stage: "load", message: "a\u001b[2Jb", fields: { rows: 3, file: "x.csv" } },
         { type: "stage-completed", stage: "load", index: 1, of: 3, records: 100 },
         { type: "stage-completed", stage: "report", index: 2, of: 3, records: 0 },

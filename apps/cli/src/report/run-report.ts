@@ -4,6 +4,7 @@ import type { Io } from "../io.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { styleOf, type Style } from "../terminal/style.ts";
 import { counted, durationText, listText } from "../terminal/words.ts";
+import { TotalEstimate } from "./total-estimate.ts";
 
 /** A stage that was done in this process. */
 export interface StageDone {
@@ -34,6 +35,7 @@ export class RunReport implements Disposable {
   readonly #line: ProgressLine;
   readonly #begun = new Map<string, number>();
   #position = "";
+  #estimate = new TotalEstimate();
 
   constructor(io: Pick<Io, "err" | "clock">) {
     this.#io = io;
@@ -78,12 +80,7 @@ export class RunReport implements Disposable {
         this.#stageCompleted(event);
         break;
       case "progress":
-        this.#line.update({
-          label: `${event.stage} ${this.#position}`,
-          done: event.records,
-          total: event.total,
-          unit: "records",
-        });
+        this.#progress(event);
         break;
       case "saved":
         this.mementos += 1;
@@ -94,9 +91,16 @@ export class RunReport implements Disposable {
     }
   };
 
+  #progress({ stage, records, total, share }: Extract<RunEvent, { readonly type: "progress" }>): void {
+    const estimate = total ?? this.#estimate.after(records, share);
+    const label = `${stage} ${this.#position}`;
+    this.#line.update({ label, done: records, total: estimate, isEstimate: total === null, unit: "records" });
+  }
+
   #stageStarted(stage: string, index: number, of: number): void {
     this.#begun.set(stage, this.#io.clock.monotonic());
     this.#position = `${index + 1}/${of}`;
+    this.#estimate = new TotalEstimate();
     if (this.#io.err.isTerminal)
       this.#line.update({ label: `${stage} ${this.#position}`, done: 0, total: null, unit: "records" });
     else this.note(`stage ${this.#position} ${stage} started`);
@@ -126,7 +130,7 @@ export class RunReport implements Disposable {
 }
 
 /** What a resumed run skips, and what it reads again. */
-export function resumedText({ run, from, skipped, stage }: Resumed, takenBack: readonly SinkTakenBack[]): string {
+function resumedText({ run, from, skipped, stage }: Resumed, takenBack: readonly SinkTakenBack[]): string {
   const records = Math.max(0, ...takenBack.map((each) => each.records));
   const [noun, verb] = skipped.length === 1 ? ["stage", "skipped"] : ["stages", "skipped"];
   const what = skipped.length === 0 ? "no stage was done yet" : `${noun} ${listText(skipped)} ${verb}`;

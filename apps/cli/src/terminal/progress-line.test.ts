@@ -20,12 +20,16 @@ const facts: ProgressFacts = {
 describe("progressText()", () => {
   test("has a bar, the share, the rate and the time left", () => {
     expect(progressText(facts, plain, 100)).toBe(
-      "load 4/5  ━━━━━━──────────────────  25%  50,000 of 200,000 records  25,000/s  6.0 s left",
+      "load 4/5  ━━━━━━──────────────────  25%  50,000 of 200,000 records  25,000/s  6 s left",
     );
   });
 
+  test("says of a total that is judged that it is", () => {
+    expect(progressText({ ...facts, isEstimate: true }, plain, 100)).toContain("50,000 of about 200,000 records");
+  });
+
   test("says what is known where nobody knows the end", () => {
-    expect(progressText({ ...facts, total: null }, plain, 100)).toBe("⠋ load 4/5  50,000 records  25,000/s  2.0 s");
+    expect(progressText({ ...facts, total: null }, plain, 100)).toBe("⠋ load 4/5  50,000 records  25,000/s  2 s");
     expect(progressText({ ...facts, total: null, perSecond: null, elapsedMs: 100 }, plain, 100)).toBe(
       "⠋ load 4/5  50,000 records",
     );

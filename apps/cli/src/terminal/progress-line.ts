@@ -3,7 +3,7 @@ import { printable } from "./printable.ts";
 import { Rate } from "./rate.ts";
 import { styleOf, type Style } from "./style.ts";
 import { shorten } from "./width.ts";
-import { durationText, grouped } from "./words.ts";
+import { grouped, secondsText } from "./words.ts";
 
 /** How far something long is. */
 export interface Progress {
@@ -12,6 +12,8 @@ export interface Progress {
   readonly done: number;
   /** Null where nobody knows. */
   readonly total: number | null;
+  /** True: the total is judged by what is done so far. Default false. */
+  readonly isEstimate?: boolean;
   /** What is counted, in the plural. */
   readonly unit: string;
 }
@@ -87,10 +89,10 @@ export interface ProgressFacts extends Progress {
 
 /** The line itself, no wider than the terminal. */
 export function progressText(facts: ProgressFacts, style: Style, columns: number): string {
-  const { done, total, unit, perSecond, elapsedMs, frame } = facts;
+  const { done, total, isEstimate = false, unit, perSecond, elapsedMs, frame } = facts;
   const label = shorten(printable(facts.label), 30);
   const rate = perSecond === null ? [] : [`${grouped(perSecond)}/s`];
-  const elapsed = durationText(Math.floor(elapsedMs / 1_000) * 1_000);
+  const elapsed = secondsText(Math.floor(elapsedMs / 1_000) * 1_000);
   if (total === null || total <= 0) {
     const parts = [`${grouped(done)} ${unit}`, ...rate, elapsedMs < 1_000 ? "" : elapsed];
     const rest = parts.filter((part) => part !== "").join("  ");
@@ -100,10 +102,10 @@ export function progressText(facts: ProgressFacts, style: Style, columns: number
   const eta =
     perSecond === null || perSecond <= 0 || done >= total
       ? []
-      : [`${durationText(Math.ceil((total - done) / perSecond) * 1_000)} left`];
+      : [`${secondsText(Math.ceil((total - done) / perSecond) * 1_000)} left`];
   const numbers = [
     `${Math.floor(share * 100)}%`.padStart(4),
-    `${grouped(done)} of ${grouped(total)} ${unit}`,
+    `${grouped(done)} of ${isEstimate ? "about " : ""}${grouped(total)} ${unit}`,
     ...rate,
     ...eta,
   ].join("  ");

@@ -31,6 +31,11 @@ export function durationText(ms: number): string {
   return `${grouped(Math.floor(seconds / 3_600))} h ${Math.floor((seconds % 3_600) / 60)} min`;
 }
 
+/** The same in whole seconds, for what changes while one looks: `6 s`, `4 min 10 s`. */
+export function secondsText(ms: number): string {
+  return ms < 59_500 ? `${Math.round(ms / SECOND)} s` : durationText(ms);
+}
+
 /** How long ago an ISO time was, coarsely: `now`, `12 s`, `3 min`, `2 h`, `5 d`; the date once it is a month. */
 export function ageText(iso: string, now: number): string {
   const then = Date.parse(iso);

@@ -4,15 +4,40 @@ import type { MementoEntry } from "../core/memento.ts";
 /** What a run tells while it goes on; for progress bars, logs and metrics. Never holds secrets or records. */
 export type RunEvent =
   | { readonly type: "run-started"; readonly run: string; readonly timeline: string }
-  | { readonly type: "run-resumed"; readonly run: string; readonly timeline: string; readonly from: string; readonly skipped: readonly string[]; readonly stage: string | null }
+  | {
+      readonly type: "run-resumed";
+      readonly run: string;
+      readonly timeline: string;
+      readonly from: string;
+      readonly skipped: readonly string[];
+      readonly stage: string | null;
+    }
   /** A crash had left data in a sink that no memento covers: it was taken back, and its records are read again. */
   | { readonly type: "sink-reverted"; readonly sink: string; readonly rows: number; readonly records: number }
   | { readonly type: "restore-finished"; readonly target: string; readonly memento: string }
   | { readonly type: "stage-started"; readonly stage: string; readonly index: number; readonly of: number }
-  | { readonly type: "stage-completed"; readonly stage: string; readonly index: number; readonly of: number; readonly records: number }
-  | { readonly type: "progress"; readonly stage: string; readonly records: number; readonly total: number | null }
+  | {
+      readonly type: "stage-completed";
+      readonly stage: string;
+      readonly index: number;
+      readonly of: number;
+      readonly records: number;
+    }
+  /** `share`: how much of the source is read, from 0 to 1; null where it cannot tell. */
+  | {
+      readonly type: "progress";
+      readonly stage: string;
+      readonly records: number;
+      readonly total: number | null;
+      readonly share: number | null;
+    }
   | { readonly type: "saved"; readonly entry: MementoEntry }
-  | { readonly type: "log"; readonly stage: string; readonly message: string; readonly fields: Readonly<Record<string, Json>> };
+  | {
+      readonly type: "log";
+      readonly stage: string;
+      readonly message: string;
+      readonly fields: Readonly<Record<string, Json>>;
+    };
 
 /** Receives a run's events; what it throws ends the run. */
 export type RunListener = (event: RunEvent) => void;

@@ -42,6 +42,7 @@ export class StageRun {
   readonly #progress: StageProgress;
   #unsavedRecords = 0;
   #batchRecords = 0;
+  #share: number | null = null;
   readonly #credited = new Set<string>();
   #turnStartedMs: number;
 
@@ -88,7 +89,9 @@ export class StageRun {
       get offsets() {
         return session.offsets;
       },
-      schemaVersions: Object.fromEntries([...session.resources.sources].map(([name, source]) => [name, source.schemaVersion])),
+      schemaVersions: Object.fromEntries(
+        [...session.resources.sources].map(([name, source]) => [name, source.schemaVersion]),
+      ),
       credentials: session.resources.credentials,
       state: session.state,
       progress: this.#progress,
@@ -96,15 +99,29 @@ export class StageRun {
       checkpoint: async (options = {}) => await this.#checkpoint(options),
       read: (source) => this.read(source),
       write: async (sink, rows) => await this.write(stage, sink, rows),
-      log: (message, fields: Readonly<Record<string, Json>> = {}) => session.emit({ type: "log", stage: stage.name, message: session.redaction.text(message), fields: session.redaction.json(fields) }),
+      log: (message, fields: Readonly<Record<string, Json>> = {}) =>
+        session.emit({
+          type: "log",
+          stage: stage.name,
+          message: session.redaction.text(message),
+          fields: session.redaction.json(fields),
+        }),
     };
   }
 
   /** Reads a source; each batch is taken as done when the next one is asked for. */
   async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
     const source = this.session.resources.sources.get(name);
-    if (source === undefined) throw new MementoError("INVALID_ARGUMENT", `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`);
-    const reading = source.read({ from: this.session.offsetsOf(name), batchRecords: this.session.pipeline.batchRecords, signal: this.#stop.signal });
+    if (source === undefined)
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`,
+      );
+    const reading = source.read({
+      from: this.session.offsetsOf(name),
+      batchRecords: this.session.pipeline.batchRecords,
+      signal: this.#stop.signal,
+    });
     const batches = reading[Symbol.asyncIterator]();
     try {
       while (true) {
@@ -116,6 +133,7 @@ export class StageRun {
         yield next.value;
         this.#batchRecords = 0;
         this.session.advance(name, next.value.partition, next.value.offset);
+        this.#share = next.value.share ?? null;
         this.#count(next.value.records.length);
       }
     } finally {
@@ -127,15 +145,26 @@ export class StageRun {
   async write(stage: StageDefinition, name: string, rows: readonly unknown[]): Promise<void> {
     const { session } = this;
     const sink = session.resources.sinks.get(name);
-    if (sink === undefined) throw new MementoError("INVALID_ARGUMENT", `Stage ${stage.name} writes to the sink ${name}, which the pipeline does not have`);
+    if (sink === undefined)
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        `Stage ${stage.name} writes to the sink ${name}, which the pipeline does not have`,
+      );
     if (rows.length === 0) return;
     session.lease.demand();
     // The records of the batch under way count with the first write that it causes in each sink.
     const records = this.#credited.has(name) ? 0 : this.#batchRecords;
-    const written = await sink.write(rows, { epoch: session.lease.epoch, token: session.nextToken(stage.name, name), records });
+    const written = await sink.write(rows, {
+      epoch: session.lease.epoch,
+      token: session.nextToken(stage.name, name),
+      records,
+    });
     this.#credited.add(name);
     const known = session.sinkRecord(name);
-    session.setSink(name, { marks: { ...known.marks, [await sink.place()]: written.mark }, batches: known.batches + 1 });
+    session.setSink(name, {
+      marks: { ...known.marks, [await sink.place()]: written.mark },
+      batches: known.batches + 1,
+    });
   }
 
   /** A point at which state, offsets and sinks describe the same moment: stops and due mementos happen here. */
@@ -145,7 +174,13 @@ export class StageRun {
     if (session.clock.monotonic() - this.#turnStartedMs > TURN_MS_MAX) {
       await new Promise((resolve) => setImmediate(resolve));
       this.#turnStartedMs = session.clock.monotonic();
-      session.emit({ type: "progress", stage: this.stage.name, records: this.#records, total: this.#total });
+      session.emit({
+        type: "progress",
+        stage: this.stage.name,
+        records: this.#records,
+        total: this.#total,
+        share: this.#share,
+      });
     }
     const stop = this.#stop.current();
     if (stop !== null) {
@@ -160,10 +195,20 @@ export class StageRun {
     }
   }
 
-  async #checkpoint(options: { readonly name?: string; readonly labels?: Readonly<Record<string, string>>; readonly description?: string }): Promise<MementoEntry> {
+  async #checkpoint(options: {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly description?: string;
+  }): Promise<MementoEntry> {
     const { description, ...rest } = options;
     this.#note();
-    const entry = await this.session.save({ reason: "manual", status: "running", stage: this.stage, ...rest, ...(description === undefined ? {} : { fields: { description } }) });
+    const entry = await this.session.save({
+      reason: "manual",
+      status: "running",
+      stage: this.stage,
+      ...rest,
+      ...(description === undefined ? {} : { fields: { description } }),
+    });
     this.#unsavedRecords = 0;
     return entry;
   }
@@ -190,6 +235,11 @@ export class StageRun {
   }
 
   #note(): void {
-    this.session.progress = { stage: this.stage.name, records: this.#records, total: this.#total, flows: { ...this.flows } };
+    this.session.progress = {
+      stage: this.stage.name,
+      records: this.#records,
+      total: this.#total,
+      flows: { ...this.flows },
+    };
   }
 }

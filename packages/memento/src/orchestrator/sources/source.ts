@@ -28,6 +28,8 @@ export interface SourceBatch<Row> {
   readonly records: readonly Row[];
   readonly partition: string;
   readonly offset: SourceOffset;
+  /** How much of the source is read with this batch, from 0 to 1, where that can be told; for showing progress alone. */
+  readonly share?: number;
 }
 
 /** What a plan needs to know about reading from an offset again. */

@@ -24,8 +24,8 @@ export interface FileFormat<Row> {
   recordsBefore(path: string, offset: SourceOffset): number;
 }
 
-/** Some records, and the offset after them. */
-export type FileBatch<Row> = Pick<SourceBatch<Row>, "records" | "offset">;
+/** Some records, the offset after them, and how much of the file that is. */
+export type FileBatch<Row> = Pick<SourceBatch<Row>, "records" | "offset" | "share">;
 
 /** What makes a file source. */
 export interface FileSourceParts<Row> {

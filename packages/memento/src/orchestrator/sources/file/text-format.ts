@@ -45,9 +45,11 @@ export function textFormat<Row>(text: TextFormat<Row>): FileFormat<Row> {
       if (place !== null) await check(file, place);
       const fingerprintAt = await fingerprintsOf(file);
       let record = place?.record ?? 0;
+      const size = await file.size();
       for await (const { records, end } of inBatches(text.blocks(file, place, signal), batchRecords)) {
         record += records.length;
-        yield { records, offset: { file: await fingerprintAt(end), byte: end, record } };
+        const share = Math.min(1, end / Math.max(1, size));
+        yield { records, offset: { file: await fingerprintAt(end), byte: end, record }, share };
       }
     },
   };

@@ -49,10 +49,11 @@ export function parquetFile<Row = ParquetRow>(options: ParquetFileOptions): Sour
       let row = from === null ? 0 : await placeIn(file, from);
       const fingerprint = await wholeFingerprint(file);
       // Loaded at the first read: who reads no Parquet does not wait for its decoders.
-      const { parquetRows } = await import("./parquet-table.ts");
+      const { parquetRowCount, parquetRows } = await import("./parquet-table.ts");
+      const rowsInAll = await parquetRowCount(file);
       for await (const rows of parquetRows(file, row, { columns, binaryAsText, batchRecords, signal })) {
         row += rows.length;
-        yield { records: rows as Row[], offset: { file: fingerprint, row } };
+        yield { records: rows as Row[], offset: { file: fingerprint, row }, share: row / Math.max(1, rowsInAll) };
       }
     },
   };

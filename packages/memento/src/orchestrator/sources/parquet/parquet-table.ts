@@ -23,6 +23,11 @@ export interface ParquetTableOptions {
   readonly signal: AbortSignal;
 }
 
+/** How many rows a Parquet file says that it holds. */
+export async function parquetRowCount(file: InputFile): Promise<number> {
+  return Number((await parquetMetadata(file)).num_rows);
+}
+
 /**
  * The rows of a Parquet file from `firstRow` on, in batches of exactly `batchRecords`, the last one smaller. Rows before
  * one that cannot be read are given first.
