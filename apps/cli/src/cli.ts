@@ -42,6 +42,11 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
+/** Shows an error that no command was there to catch, such as one that a pipeline's code throws from a timer; gives the exit code. */
+export function reportStray(error: unknown, args: readonly string[], io: Io): number {
+  return report(error, io, askedFor(args));
+}
+
 /** The options as far as they can be told from a command line that does not parse. */
 function askedFor(args: readonly string[]): GlobalOptions {
   const end = args.indexOf("--");

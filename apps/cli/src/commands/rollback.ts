@@ -45,7 +45,7 @@ export function registerRollback(program: Command, run: Runner): void {
     );
   addHelp(command, {
     notes: [TARGET_NOTE],
-    examples: [["memento rollback stage:extract --plan 3fA9….… --why 'bad prices'", "apply the plan that was shown"]],
+    examples: [["memento rollback stage:extract --plan HASH --why 'bad prices'", "apply the plan that was shown"]],
     exitCodes: [EXIT.damaged, EXIT.refused],
   });
 }

@@ -171,6 +171,20 @@ describe("memento run", () => {
     expect((JSON.parse(stdout) as { mementos: { stage?: string }[] }).mementos[0]?.stage).toBe("quick");
   });
 
+  test("an error that a stage lets fly from a timer is told like any other", async () => {
+    const text = `import { definePipeline } from ${JSON.stringify(import.meta.resolve("@mementojs/memento"))};
+       export default definePipeline({ name: "stray", version: "1", stages: (stage) => [
+         stage.task("stray", async () => { setTimeout(() => { throw new Error("gone astray"); }); await new Promise((resolve) => setTimeout(resolve, 60_000)); }),
+       ] });`;
+    writeFileSync(path.join(folder, "stray.mjs"), text);
+    const { exitCode, stderr } = await memento(folder, ["run", "stray.mjs"]);
+    expect(stderr).toMatch(/^error: gone astray\n {2}at: {3}.*stray\.mjs:3:\d+\n {2}hint: This is a defect /mu);
+    expect(exitCode).toBe(1);
+    const json = await memento(folder, ["run", "stray.mjs", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "UNEXPECTED", message: "gone astray" } });
+    expect(json.exitCode).toBe(1);
+  });
+
   test("leaves no trace when there is nothing to resume, no such fork, or parameters that do not fit", async () => {
     for (const more of [["--resume"], ["--fork", "nope"]]) {
       const { exitCode, stderr } = await memento(folder, numbers(...more));
