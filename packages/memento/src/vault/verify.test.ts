@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import { MementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import type { StoredCommit } from "../store/store.ts";
@@ -52,6 +53,27 @@ describe("verifyVault()", () => {
     expect(damages[0]?.problem).toContain(ids[2]);
     expect(damages[1]?.problem).toMatch(/needs .*table/u);
     for (const { nearestGood } of damages) expect(Object.values(nearestGood)).toEqual([ids[1]]);
+  });
+
+  test("judges what lies behind damage that ends the log and the list", async () => {
+    const { memento, ids } = await bench();
+    const { store } = memento.vault;
+    const [commits, query] = [store.commits.bind(store), store.query.bind(store)];
+    const ending = async function* <Item>(items: AsyncIterable<Item>, after: number): AsyncGenerator<Item> {
+      let count = 0;
+      for await (const item of items) {
+        if (count++ === after) throw new MementoError("DAMAGED", "a page is torn");
+        yield item;
+      }
+    };
+    store.commits = (after) => ending(commits(after), 2);
+    store.query = (asked) => ending(query(asked), asked.order === "ascending" ? 1 : 3);
+    const { sound, damages, mementos } = await memento.verify();
+    expect(sound).toBe(false);
+    expect(mementos).toBe(4);
+    expect(damages.flatMap((damage) => damage.mementos)).toEqual([]);
+    expect(damages.map(({ problem }) => problem)).toEqual(["The rows of the store: a page is torn", "The log of the store: a page is torn"]);
+    expect(ids).toHaveLength(5);
   });
 
   test("finds a record that is gone from the log", async () => {

@@ -1,7 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import { parseMementoId } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
-import { decodeHeader, type NoticeHeader, type PackHeader } from "../store/header.ts";
+import { decodeHeader, decodePackHeader, type NoticeHeader, type PackHeader } from "../store/header.ts";
 import { mementoQuery } from "../store/query.ts";
 import type { StoredCommit } from "../store/store.ts";
 import { FIELDS_PIECE } from "./record.ts";
@@ -59,6 +59,7 @@ class VerifyWalk {
   /** What each record needs besides itself, in the order of the log: what is needed comes before what needs it. */
   readonly #needs = new Map<string, readonly { readonly holder: string; readonly key: string | null; readonly digest: string | null }[]>();
   readonly #live = new Map<string, MementoEntry>();
+  #listed = true;
   #mementos = 0;
   #bytes = 0;
   #total = 0;
@@ -71,10 +72,7 @@ class VerifyWalk {
   async run(): Promise<void> {
     const { store } = this.#vault;
     for await (const { problem, mementos } of store.check()) this.#findings.push({ problem, mementos });
-    await this.#guard("The rows of the store", [], async () => {
-      for await (const row of store.query(mementoQuery({ order: "ascending" }))) this.#live.set(row.entry.id, row.entry);
-      for await (const row of store.query(mementoQuery({ order: "ascending", removed: true }))) if (row.removed) this.#live.delete(row.entry.id);
-    });
+    await this.#findLive();
     this.#total = this.#live.size;
     await this.#timelines();
     await this.#commits();
@@ -84,10 +82,22 @@ class VerifyWalk {
   report(): VerifyReport {
     const bad = new Set(this.#findings.flatMap(({ mementos }) => mementos));
     const damages = this.#findings.map(({ problem, mementos }) => {
-      const live = mementos.filter((id) => this.#live.has(id));
+      // A list that damage cut short cannot say what is not live.
+      const live = mementos.filter((id) => !this.#listed || this.#live.has(id));
       return { problem, mementos: live, nearestGood: Object.fromEntries(live.map((id) => [id, this.#nearestGood(id, bad)])) };
     });
     return { sound: damages.length === 0, mementos: this.#mementos, bytes: this.#bytes, damages };
+  }
+
+  /** Lists what lives; where damage ends the list, it is read from its other end too, so that what lies behind is judged as well. */
+  async #findLive(): Promise<void> {
+    for (const order of ["ascending", "descending"] as const) {
+      const whole = await this.#guard("The rows of the store", [], async () => {
+        for await (const { entry } of this.#vault.store.query(mementoQuery({ order }))) this.#live.set(entry.id, entry);
+      });
+      if (whole) return;
+      this.#listed = false;
+    }
   }
 
   async #timelines(): Promise<void> {
@@ -107,17 +117,28 @@ class VerifyWalk {
   }
 
   async #commits(): Promise<void> {
-    await this.#guard("The log of the store", [], async () => {
-      for await (const commit of this.#vault.store.commits(null)) {
+    const { store } = this.#vault;
+    const whole = await this.#guard("The log of the store", [], async () => {
+      for await (const commit of store.commits(null)) {
         this.#options.signal?.throwIfAborted();
         await this.#guard(`Commit ${commit.cursor}`, [], async () => await this.#commit(commit));
         this.#options.onProgress?.({ mementos: this.#mementos, bytes: this.#bytes, total: this.#total });
       }
     });
-    for (const id of this.#live.keys()) {
-      const seen = this.#records.has(id) || this.#findings.some(({ mementos }) => mementos.includes(id));
-      if (!seen) this.#findings.push({ problem: `Memento ${id} is in the index and its record was not found in the log`, mementos: [id] });
+    const named = new Set(this.#findings.flatMap(({ mementos }) => mementos));
+    for (const [id, entry] of this.#live) {
+      if (this.#records.has(id) || named.has(id)) continue;
+      if (whole) this.#findings.push({ problem: `Memento ${id} is in the index and its record was not found in the log`, mementos: [id] });
+      // Damage ended the walk; what lies behind it is still judged, one by one.
+      else await this.#guard(`Memento ${id}`, [id], async () => await this.#alone(entry));
     }
+  }
+
+  async #alone(entry: MementoEntry): Promise<void> {
+    const stored = await this.#vault.store.read(entry.id);
+    if (stored === null) throw new MementoError("DAMAGED", `Memento ${entry.id} is in the index and cannot be read`);
+    const header = decodePackHeader(stored.header, `memento ${entry.id}`);
+    await this.#record({ cursor: "", header: stored.header, body: stored.body, accepted: [stored.slot] }, header, stored.slot, entry);
   }
 
   async #commit(commit: StoredCommit): Promise<void> {
@@ -196,15 +217,17 @@ class VerifyWalk {
     return good.toSorted((a, b) => distance(a) - distance(b))[0]?.id ?? null;
   }
 
-  async #guard(what: string, mementos: readonly string[], work: () => Promise<void>): Promise<void> {
+  /** Runs a check; damage becomes a finding, and false is returned. Anything else that goes wrong is thrown. */
+  async #guard(what: string, mementos: readonly string[], work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
-      if (!(error instanceof MementoError) || error.code !== "DAMAGED") {
-        const lost = error instanceof MementoError && (error.code === "FORMAT_UNKNOWN" || error.code === "NOT_FOUND");
-        if (!lost) throw error;
-      }
-      this.#findings.push({ problem: `${what}: ${error.message}`, mementos });
+      const damage = error instanceof MementoError && ["DAMAGED", "FORMAT_UNKNOWN", "NOT_FOUND"].includes(error.code);
+      if (!damage) throw error;
+      const problem = `${what}: ${error.message}`;
+      if (!this.#findings.some((finding) => finding.problem === problem)) this.#findings.push({ problem, mementos });
+      return false;
     }
   }
 }
