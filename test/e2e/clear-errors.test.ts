@@ -157,7 +157,11 @@ describe("a run", () => {
     const [file, args] = mementoCommand(run(path.join(folder, "in.jsonl"), "--param", "waitMs=60000"));
     expect((await memento(folder, ["init"])).exitCode).toBe(0);
     const live = spawn(file, args, { cwd: folder, env: shellEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
-    const gone = new Promise<number | null>((resolve) => void live.once("exit", (code) => void resolve(code)));
+    const gone = new Promise<number | null>((resolve) => {
+      live.once("exit", (code) => {
+        resolve(code);
+      });
+    });
     try {
       await new Promise<void>((resolve) => {
         live.stderr.on("data", (data: Buffer) => {

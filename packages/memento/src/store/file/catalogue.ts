@@ -206,7 +206,7 @@ export class Catalogue {
       [logFile(folder, 1), "caretaker-log"],
       [stateFile(folder), "caretaker-state"],
     ] as const;
-    let damage: unknown;
+    let damage: MementoError | undefined;
     for (const [file, kind] of sources) {
       try {
         const bytes = await files.read(file);

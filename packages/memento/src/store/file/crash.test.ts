@@ -206,7 +206,7 @@ async function goOn(story: Story, store: FileStore): Promise<void> {
 /** How many calls the whole story makes when nobody dies. */
 async function countCalls(): Promise<number> {
   const process = new SimulatedDisk().process();
-  makeRoot(process);
+  await makeRoot(process);
   await tell(new Story(), await open(process, 5));
   return process.calls;
 }

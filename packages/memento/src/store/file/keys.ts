@@ -42,7 +42,7 @@ export class Keys {
       generations.set(hash, Math.max(Number(generation), generations.get(hash) ?? 0));
     }
     const keys: KeyRecord[] = [];
-    for (const [hash, generation] of [...generations].toSorted()) {
+    for (const [hash, generation] of [...generations].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       keys.push((await this.#present(hash, generation)).key);
     }
     return keys;

@@ -86,7 +86,7 @@ type Unplaced = TimelineEntry extends infer E ? (E extends TimelineEntry ? Omit<
 
 /** The entry at the head as it stands. */
 function entry(state: TimelineStanding, unplaced: Unplaced): { readonly entry: TimelineEntry; readonly result: true } {
-  return { entry: { ...unplaced, sequence: headSequence(state) } as TimelineEntry, result: true };
+  return { entry: { ...unplaced, sequence: headSequence(state) }, result: true };
 }
 
 function holds(lease: Lease, epoch: number, owner: string | null): boolean {

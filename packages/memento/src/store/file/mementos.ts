@@ -96,7 +96,7 @@ async function findAppend({ log }: FileTimeline, sequence: number, id: string): 
     else [low, lowSequence] = [position, entry.sequence];
   }
   if (damage === null) throw damagedFile(logFile(log.reader.place.folder, high), `${id} is not where it should be`);
-  const reason = damage instanceof Error ? damage.message : String(damage);
+  const reason = damage instanceof Error ? damage.message : "unknown";
   const details = { ...(isMementoError(damage) ? damage.details : {}), mementos: [id] };
   throw new MementoError("DAMAGED", `Where memento ${id} is cannot be told: ${reason}`, { cause: damage, details });
 }

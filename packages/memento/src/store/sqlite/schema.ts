@@ -19,8 +19,8 @@ const APPLICATION_ID_OFFSET = 68;
  * something else than a database; DAMAGED when it was one of ours and its first bytes were changed.
  */
 export async function looksLikeDatabase(path: string): Promise<boolean> {
-  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
+  const file = await open(path, "r").catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
   });
   if (file === null) return false;

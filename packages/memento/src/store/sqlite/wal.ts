@@ -32,8 +32,8 @@ interface Frame {
  * and the frame counts as torn. File format: https://www.sqlite.org/fileformat2.html#walformat
  */
 export async function findWalDamage(path: string): Promise<string | null> {
-  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
+  const file = await open(path, "r").catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
   });
   if (file === null) return null;

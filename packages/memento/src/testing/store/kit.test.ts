@@ -14,7 +14,7 @@ function broken(store: MementoStore, methods: Methods): MementoStore {
   return new Proxy(store, {
     get: (target, name) => {
       const value: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
     },
   });
 }

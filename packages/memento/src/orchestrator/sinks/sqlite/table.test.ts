@@ -97,7 +97,7 @@ describe("open()", () => {
     ["a key that is no column", { columns: { a: "TEXT" }, key: "b" }],
     ["a negative timeout", { busyTimeoutMs: -1 }],
   ] as const)("refuses %s before it touches anything", (_, options) => {
-    expect(() => sqliteTable({ path: "x.db", table: "t", mode: "append", ...options })).toThrowError(
+    expect(() => sqliteTable({ path: "x.db", table: "t", mode: "append", ...options })).toThrow(
       expect.objectContaining({ code: "INVALID_ARGUMENT" }),
     );
   });

@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import type { JsonObject } from "../../../core/json.ts";
 import type { SourceOffset } from "../source.ts";
 
 /** A place in a text file: just after `record` records, `byte` bytes into the file whose fingerprint is `file`. */
@@ -46,7 +47,7 @@ function foreignOffset(path: string): MementoError {
 }
 
 function members(offset: SourceOffset): Readonly<Record<string, unknown>> {
-  return typeof offset === "object" && offset !== null ? { ...offset } : {};
+  return typeof offset === "object" && offset !== null && !Array.isArray(offset) ? (offset as JsonObject) : {};
 }
 
 function isCount(value: unknown): value is number {

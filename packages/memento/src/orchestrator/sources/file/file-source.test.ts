@@ -38,7 +38,7 @@ async function openHandles(file: string): Promise<number> {
 }
 
 describe.each(kinds)("%s", (kind, make, input) => {
-  const source = (file: string | URL): Source => make({ path: file }) as Source;
+  const source = (file: string | URL): Source => make({ path: file });
 
   test("says what it is, and that its records are of schema version 1 unless it is told otherwise", () => {
     expect(source("some/file")).toMatchObject({ kind, schemaVersion: "1" });
