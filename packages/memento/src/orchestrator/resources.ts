@@ -2,6 +2,7 @@ import { MementoError, isMementoError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Credential, CredentialReference } from "./credentials/provider.ts";
 import type { Pipeline } from "./pipeline.ts";
+import { Redaction } from "./redaction.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 
@@ -47,7 +48,8 @@ export async function openResources(request: ResourceRequest): Promise<Resources
     }
   } catch (error) {
     await stack.disposeAsync();
-    throw error;
+    // What a client library throws when it cannot connect may quote what it was given.
+    throw isMementoError(error) ? error : new Redaction(credentials).error(error);
   }
   return { credentials, references, sources, sinks, [Symbol.asyncDispose]: async () => await stack.disposeAsync() };
 }
@@ -70,7 +72,11 @@ async function acquireCredentials(
     } catch (cause) {
       if (isMementoError(cause)) throw cause;
       // The cause is left out on purpose: what a provider throws may hold the secret.
-      throw new MementoError("CREDENTIAL_UNAVAILABLE", `The credential ${name} could not be acquired from ${provider.kind}`, { details: { credential: name } });
+      throw new MementoError(
+        "CREDENTIAL_UNAVAILABLE",
+        `The credential ${name} could not be acquired from ${provider.kind}`,
+        { details: { credential: name } },
+      );
     }
   }
   return { credentials, references };
