@@ -2,3 +2,4 @@ export * from "./header.ts";
 export * from "./query.ts";
 export { openStore, type OpenedStore } from "./open-store.ts";
 export type * from "./store.ts";
+export * from "./wrap/index.ts";

@@ -35,7 +35,7 @@ export async function* findDamage(store: Connection): AsyncIterable<StoreDamage>
     if (!isMementoError(error, "DAMAGED")) throw error;
     yield damage(error.message);
   } finally {
-    connection.close();
+    connection.release();
   }
 }
 

@@ -116,19 +116,24 @@ export class Connection {
     });
   }
 
-  /** Moves everything into the one file, as far as other processes let it, and closes. */
+  /** Moves everything into the one file, as far as other processes and the disk let it, and closes. */
   close(): void {
     this.#closed = true;
     try {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } catch (error) {
-      // A checkpoint that must wait for others is theirs to make; the log keeps everything until then.
+      // Nothing is lost by a log that stays: whoever has the lock moves it, or the next one to open the store.
       const failure = failureOf(error, this.#options.path);
-      if (failure.code !== "LOCKED") throw failure;
+      if (failure.code !== "LOCKED" && failure.code !== "DISK_FULL") throw failure;
     } finally {
       this.#database.close();
     }
+  }
+
+  /** Closes what `snapshot` gave; changes nothing. */
+  release(): void {
+    this.#closed = true;
+    this.#database.close();
   }
 
   async #wait<T>(work: () => T): Promise<T> {

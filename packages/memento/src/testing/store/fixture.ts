@@ -204,7 +204,7 @@ export function wrappedText(key: Omit<KeyRecord, "wrapped">, secret: string): st
 }
 
 /** Adds the check over all members of a row, as the fixture makes it. */
-export function checked<T extends { readonly [K in keyof T]: unknown }>(row: T): T & { readonly check: string } {
+function checked<T extends { readonly [K in keyof T]: unknown }>(row: T): T & { readonly check: string } {
   return { ...row, check: rowCheck(row) };
 }
 
