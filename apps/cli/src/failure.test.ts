@@ -23,6 +23,22 @@ describe("failureOf()", () => {
     expect(failureOf(error).hint).toBe("Go on with it by `memento resume r1`, or leave it behind by --fresh.");
   });
 
+  test("a hint of the place that raised the error is kept", () => {
+    const error = new MementoError("KEY_MISSING", "No key", { hint: "Look into the safe." });
+    expect(failureOf(error).hint).toBe("Look into the safe.");
+    expect(failureOf(new MementoError("KEY_MISSING", "No key")).hint).toContain("MEMENTO_KEY_FILE");
+  });
+
+  test("an error of a newer library is told as it is", () => {
+    const error = Object.assign(new Error("new"), {
+      name: "MementoError",
+      code: "FROM_THE_FUTURE",
+      hint: "Wait.",
+      details: {},
+    });
+    expect(failureOf(error)).toMatchObject({ code: "FROM_THE_FUTURE", hint: "Wait.", exitCode: 1 });
+  });
+
   test("a wrong command line is an error of usage", () => {
     const error = new CommanderError(
       1,

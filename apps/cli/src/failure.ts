@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 
-import { isMementoError, type ErrorCode, type MementoError } from "@mementojs/memento";
+import { ERROR_CATALOGUE, isMementoError, type ErrorCode, type MementoError } from "@mementojs/memento";
 import { unsuppressed } from "@mementojs/memento/core";
 import { CommanderError } from "commander";
 
@@ -31,7 +31,6 @@ const HINTS: Partial<Record<ErrorCode, (error: MementoError) => string>> = {
   PORT_UNKNOWN: () => "Use sqlite:FILE or file:FOLDER.",
   KEY_MISSING: () => "Bring the key file back to where it was, or set MEMENTO_KEY_FILE or MEMENTO_KEY.",
   PARAMS_INVALID: () => "Give each parameter as --param NAME=VALUE; the message names what it takes.",
-  CREDENTIAL_UNAVAILABLE: () => "Provide it where its provider looks, and give the same command again.",
 };
 
 /** Judges an error: what to say, and how to end. */
@@ -44,7 +43,9 @@ export function failureOf(thrown: unknown): Failure {
   }
   if (isMementoError(error)) {
     const { code, message, details } = error;
-    const hint = HINTS[code]?.(error) ?? error.hint;
+    // A hint of the place that raised it knows more than ours; only this one speaks of the library's options.
+    const isGeneral = error.hint === ERROR_CATALOGUE[code]?.hint || code === "RUN_PENDING";
+    const hint = (isGeneral ? HINTS[code]?.(error) : undefined) ?? error.hint;
     return {
       code,
       message,
