@@ -208,9 +208,11 @@ export class RunSession {
   }
 }
 
-/** Where a task's input came from: one digest over the outputs it was given, or over the parameters where it was given none. */
+/** Where a task's input came from: the digest of the output it was given, of all of them, or of the parameters where it was given none. */
 export function inputDigest(run: RunRecord, outputs: readonly (readonly [string, string])[]): string {
-  return sha256OfJson(outputs.length === 0 ? paramsDigest(run) : outputs);
+  const [first] = outputs;
+  if (first === undefined) return paramsDigest(run);
+  return outputs.length === 1 ? first[1] : sha256OfJson(outputs);
 }
 
 const paramsDigests = new WeakMap<RunRecord, string>();
