@@ -2,10 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { Memento } from "@mementojs/memento";
 import { openStore } from "@mementojs/memento/store";
 import { flipEveryByte, type ProbeResult } from "@mementojs/memento/testing";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { loadPipeline } from "./load-pipeline.ts";
 
 // Everything is required: every byte. Otherwise one in 37, which still meets every page and every file.
@@ -37,24 +39,31 @@ async function ask(memento: Memento): Promise<ProbeResult> {
 }
 
 describe("P3 true: one flipped byte anywhere in a store", () => {
-  test.each(["sqlite", "file"])("%s: is found and named, or every answer stays the same", async (scheme) => {
-    const place = scheme === "sqlite" ? path.join(folder, "store", "store.db") : path.join(folder, "store");
-    {
-      await using memento = await Memento.open(`${scheme}:${place}`, { keys });
-      const small = memento.caretaker("small");
-      await small.save({ a: 1, b: ["two", new Date(3)] }, { id: "first", labels: { day: "1" }, metadata: { secret: true } });
-      await small.save({ a: 2, b: ["two", new Date(3)] });
-      await small.delete((await small.save({ a: 3 })).id);
-      await memento.run(loadPipeline({ folder, count: 12 }));
-    }
-    const report = await flipEveryByte({
-      folder: path.join(folder, "store"),
-      every,
-      found: ["FORMAT_UNKNOWN", "KEY_WRONG", "NOT_A_STORE"],
-      open: async () => (await openStore(`${scheme}:${place}`)).store,
-      probe: async (store) => await ask(await Memento.open(store, { keys, create: false })),
-    });
-    // The rest of a database file is space that is not in use; a store of plain files has none.
-    expect(report.found).toBeGreaterThan(report.tried / (scheme === "file" ? 1.01 : 8));
-  }, 1_800_000);
+  test.each(["sqlite", "file"])(
+    "%s: is found and named, or every answer stays the same",
+    async (scheme) => {
+      const place = scheme === "sqlite" ? path.join(folder, "store", "store.db") : path.join(folder, "store");
+      {
+        await using memento = await Memento.open(`${scheme}:${place}`, { keys });
+        const small = memento.caretaker("small");
+        await small.save(
+          { a: 1, b: ["two", new Date(3)] },
+          { id: "first", labels: { day: "1" }, metadata: { secret: true } },
+        );
+        await small.save({ a: 2, b: ["two", new Date(3)] });
+        await small.delete((await small.save({ a: 3 })).id);
+        await memento.run(loadPipeline({ folder, count: 12 }));
+      }
+      const report = await flipEveryByte({
+        folder: path.join(folder, "store"),
+        every,
+        found: ["FORMAT_UNKNOWN", "KEY_WRONG", "NOT_A_STORE"],
+        open: async () => (await openStore(`${scheme}:${place}`)).store,
+        probe: async (store) => await ask(await Memento.open(store, { keys, create: false })),
+      });
+      // The rest of a database file is space that is not in use; a store of plain files has none.
+      expect(report.found).toBeGreaterThan(report.tried / (scheme === "file" ? 1.01 : 8));
+    },
+    1_800_000,
+  );
 });

@@ -23,7 +23,8 @@ export class CallCounter {
         if (typeof value !== "function" || typeof property === "symbol") return value;
         // A description does nothing to be interrupted in.
         if (property === "describe") return (): unknown => Reflect.apply(value, object, []) as unknown;
-        return (...args: unknown[]): unknown => this.#call(`${name}.${property}`, () => Reflect.apply(value, object, args) as unknown);
+        return (...args: unknown[]): unknown =>
+          this.#call(`${name}.${property}`, () => Reflect.apply(value, object, args) as unknown);
       },
     });
   }

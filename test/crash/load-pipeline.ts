@@ -1,4 +1,5 @@
 import path from "node:path";
+
 import { definePipeline, type Pipeline } from "@mementojs/memento";
 import { sqliteTable, type Sink } from "@mementojs/memento/sinks";
 import { iterableSource } from "@mementojs/memento/sources";
@@ -18,7 +19,13 @@ export interface LoadOptions {
 export const tablePath = (folder: string): string => path.join(folder, "table.db");
 
 /** Loads numbers into two tables: one that grows, one that is updated in place. State, offsets and both tables always have to agree. */
-export function loadPipeline({ folder, count, wrap = (_name, sink) => sink, onRecord, busyTimeoutMs = 5_000 }: LoadOptions): Pipeline {
+export function loadPipeline({
+  folder,
+  count,
+  wrap = (_name, sink) => sink,
+  onRecord,
+  busyTimeoutMs = 5_000,
+}: LoadOptions): Pipeline {
   const place = { path: tablePath(folder), busyTimeoutMs };
   return definePipeline({
     name: "load",
@@ -38,16 +45,36 @@ export function loadPipeline({ folder, count, wrap = (_name, sink) => sink, onRe
         }),
     },
     sinks: {
-      items: () => wrap("items", sqliteTable({ ...place, table: "items", mode: "append", columns: { id: "INTEGER", text: "TEXT" } })),
-      totals: () => wrap("totals", sqliteTable({ ...place, table: "totals", mode: "upsert", key: ["bucket"], columns: { bucket: "INTEGER", last: "INTEGER" } })),
+      items: () =>
+        wrap(
+          "items",
+          sqliteTable({ ...place, table: "items", mode: "append", columns: { id: "INTEGER", text: "TEXT" } }),
+        ),
+      totals: () =>
+        wrap(
+          "totals",
+          sqliteTable({
+            ...place,
+            table: "totals",
+            mode: "upsert",
+            key: ["bucket"],
+            columns: { bucket: "INTEGER", last: "INTEGER" },
+          }),
+        ),
     },
     stages: (stage) => {
       const copy = stage.task("copy", async (context) => {
         for await (const { records } of context.read("ids")) {
           const ids = records as number[];
-          await context.write("items", ids.map((id) => ({ id, text: `item ${id}` })));
+          await context.write(
+            "items",
+            ids.map((id) => ({ id, text: `item ${id}` })),
+          );
           const last = new Map(ids.map((id) => [id % 3, id]));
-          await context.write("totals", [...last].map(([bucket, id]) => ({ bucket, last: id })));
+          await context.write(
+            "totals",
+            [...last].map(([bucket, id]) => ({ bucket, last: id })),
+          );
           context.state["loaded"] = ids.at(-1);
         }
         return context.state["loaded"];

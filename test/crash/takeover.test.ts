@@ -5,8 +5,10 @@ import path from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { Memento } from "@mementojs/memento";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { tablePath } from "./load-pipeline.ts";
 import type { WorkerReport, WorkerTask } from "./worker.ts";
 
@@ -33,11 +35,16 @@ class Worker {
   readonly exit: Promise<void>;
 
   constructor(task: Omit<WorkerTask, "folder">) {
-    this.#child = spawn(process.execPath, [workerPath, JSON.stringify({ ...task, folder })], { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = spawn(process.execPath, [workerPath, JSON.stringify({ ...task, folder })], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     this.#child.stdout?.on("data", (data: Buffer) => void (this.#output += data.toString()));
-    this.exit = new Promise((resolve) => void this.#child.once("exit", () => {
-      resolve();
-    }));
+    this.exit = new Promise(
+      (resolve) =>
+        void this.#child.once("exit", () => {
+          resolve();
+        }),
+    );
     workers.push(this);
   }
 
@@ -82,7 +89,14 @@ const pastLease = async (): Promise<void> => await new Promise((resolve) => void
 describe("P6 one writer: a stopped worker that wakes up after a takeover", () => {
   for (const selfCheck of [true, false]) {
     test(`is refused with FENCED ${selfCheck ? "" : "by store and sink themselves, its own lease check being switched off"}`, async () => {
-      const stopped = new Worker({ action: "run", count: 60, haltAt: 33, haltMs: 200, leaseDurationMs: LEASE_MS, selfCheck });
+      const stopped = new Worker({
+        action: "run",
+        count: 60,
+        haltAt: 33,
+        haltMs: 200,
+        leaseDurationMs: LEASE_MS,
+        selfCheck,
+      });
       await stopped.says("AT 33");
       stopped.stop();
       const early = new Worker({ action: "run", count: 60, leaseDurationMs: LEASE_MS });
@@ -94,7 +108,10 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
       const report = await stopped.report();
       expect(report.error).toMatchObject({ code: "FENCED" });
       // With its own check off, the stopped worker went on to its next write, and the sink was who refused it.
-      if (!selfCheck) expect(report.calls.findLast((call) => !call.endsWith(".close") && !call.startsWith("store."))).toMatch(/\.write$/u);
+      if (!selfCheck)
+        expect(report.calls.findLast((call) => !call.endsWith(".close") && !call.startsWith("store."))).toMatch(
+          /\.write$/u,
+        );
       expect(rows()).toEqual(upTo(60));
       await using memento = await Memento.open(`sqlite:${folder}/store.db`);
       expect(await memento.verify()).toMatchObject({ sound: true });
@@ -102,7 +119,14 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
   }
 
   test("its late save is refused by the store", async () => {
-    const stopped = new Worker({ action: "run", count: 60, haltAt: 60, haltMs: 200, leaseDurationMs: LEASE_MS, selfCheck: false });
+    const stopped = new Worker({
+      action: "run",
+      count: 60,
+      haltAt: 60,
+      haltMs: 200,
+      leaseDurationMs: LEASE_MS,
+      selfCheck: false,
+    });
     await stopped.says("AT 60");
     stopped.stop();
     await pastLease();
@@ -112,7 +136,12 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
       const { vault } = memento;
       for await (const state of memento.timelines()) {
         const timeline = state.record.key;
-        const lease = vault.leaseOf(timeline, { epoch: state.lease.epoch + 1, owner: "other", expiresAt: 0, holder: null });
+        const lease = vault.leaseOf(timeline, {
+          epoch: state.lease.epoch + 1,
+          owner: "other",
+          expiresAt: 0,
+          holder: null,
+        });
         expect(await vault.store.acquireLease({ timeline, lease })).toBe(true);
       }
     }

@@ -1,6 +1,8 @@
 import process from "node:process";
+
 import { isMementoError, Memento } from "@mementojs/memento";
 import { openStore } from "@mementojs/memento/store";
+
 import { CallCounter, type KillPoint } from "./killing.ts";
 import { loadPipeline } from "./load-pipeline.ts";
 
@@ -32,7 +34,9 @@ const counter = new CallCounter(task.kill ?? null);
 
 async function work(): Promise<Omit<WorkerReport, "calls">> {
   const { store } = await openStore(`sqlite:${task.folder}/store.db`);
-  await using memento = await Memento.open(counter.wrap("store", store), { keys: { file: `${task.folder}/store.db.key` } });
+  await using memento = await Memento.open(counter.wrap("store", store), {
+    keys: { file: `${task.folder}/store.db.key` },
+  });
   const pipeline = loadPipeline({
     folder: task.folder,
     count: task.count,
@@ -64,6 +68,8 @@ try {
 } catch (error) {
   if (!isMementoError(error)) throw error;
   const { code, message, retryable } = error;
-  process.stdout.write(`${JSON.stringify({ status: "error", error: { code, message, retryable }, calls: counter.names })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ status: "error", error: { code, message, retryable }, calls: counter.names })}\n`,
+  );
   process.exitCode = 1;
 }

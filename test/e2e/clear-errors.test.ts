@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
+
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { memento, mementoCommand, pipelineFile } from "../harness/command-line.ts";
 import { requireEngine } from "../harness/engines.ts";
 import { shellEnvironment } from "../harness/process.ts";
@@ -39,7 +41,11 @@ interface Refusal {
 }
 
 /** Runs a command twice: for people and with --json. Both must say the same clear thing, and leave no trace. */
-async function expectRefusal(args: readonly string[], { code, exit, names }: Refusal, environment: NodeJS.ProcessEnv = {}): Promise<void> {
+async function expectRefusal(
+  args: readonly string[],
+  { code, exit, names }: Refusal,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<void> {
   const before = everything();
   const people = await memento(folder, args, environment);
   expect(people.stderr).toMatch(names);
@@ -56,8 +62,17 @@ async function expectRefusal(args: readonly string[], { code, exit, names }: Ref
   expect(everything()).toEqual(before);
 }
 
-const lines = (count: number): string => Array.from({ length: count }, (_, id) => JSON.stringify({ id, text: `line ${id}` })).join("\n");
-const run = (input: string, ...more: string[]): string[] => ["run", pipelineFile("lines.ts"), "--param", `input=${input}`, "--param", `into=${folder}/table.db`, ...more];
+const lines = (count: number): string =>
+  Array.from({ length: count }, (_, id) => JSON.stringify({ id, text: `line ${id}` })).join("\n");
+const run = (input: string, ...more: string[]): string[] => [
+  "run",
+  pipelineFile("lines.ts"),
+  "--param",
+  `input=${input}`,
+  "--param",
+  `into=${folder}/table.db`,
+  ...more,
+];
 
 async function loaded(count = 30): Promise<void> {
   writeFileSync(path.join(folder, "in.jsonl"), lines(count));
@@ -76,16 +91,36 @@ function rows(): number {
 
 describe("a pipeline file", () => {
   test.each([
-    ["that is not there", "/nowhere/pipeline.ts", { code: "INPUT_MISSING", exit: 1, names: /\/nowhere\/pipeline\.ts/u }],
-    ["that exports no pipeline", pipelineFile("no-pipeline.ts"), { code: "PIPELINE_MISSING", exit: 2, names: /no-pipeline\.ts/u }],
-    ["with a stage after an unknown one", pipelineFile("unknown-stage.ts"), { code: "INVALID_PIPELINE", exit: 2, names: /extrakt/u }],
-    ["whose stages go in a circle", pipelineFile("cycle.ts"), { code: "INVALID_PIPELINE", exit: 2, names: /one -> two -> one/u }],
+    [
+      "that is not there",
+      "/nowhere/pipeline.ts",
+      { code: "INPUT_MISSING", exit: 1, names: /\/nowhere\/pipeline\.ts/u },
+    ],
+    [
+      "that exports no pipeline",
+      pipelineFile("no-pipeline.ts"),
+      { code: "PIPELINE_MISSING", exit: 2, names: /no-pipeline\.ts/u },
+    ],
+    [
+      "with a stage after an unknown one",
+      pipelineFile("unknown-stage.ts"),
+      { code: "INVALID_PIPELINE", exit: 2, names: /extrakt/u },
+    ],
+    [
+      "whose stages go in a circle",
+      pipelineFile("cycle.ts"),
+      { code: "INVALID_PIPELINE", exit: 2, names: /one -> two -> one/u },
+    ],
   ])("%s", async (_what, file, refusal) => {
     await expectRefusal(["run", file], refusal);
   });
 
   test("with parameters that do not fit", async () => {
-    await expectRefusal(["run", pipelineFile("lines.ts"), "--param", "input=x"], { code: "PARAMS_INVALID", exit: 2, names: /into/u });
+    await expectRefusal(["run", pipelineFile("lines.ts"), "--param", "input=x"], {
+      code: "PARAMS_INVALID",
+      exit: 2,
+      names: /into/u,
+    });
   });
 });
 
@@ -126,7 +161,11 @@ describe("a store", () => {
   });
 
   test("a URL of no known kind, and a place without a store", async () => {
-    await expectRefusal(["ls", "--store", "ftp://user:secret@host/x"], { code: "PORT_UNKNOWN", exit: 2, names: /ftp:/u });
+    await expectRefusal(["ls", "--store", "ftp://user:secret@host/x"], {
+      code: "PORT_UNKNOWN",
+      exit: 2,
+      names: /ftp:/u,
+    });
     await expectRefusal(["ls"], { code: "NOT_A_STORE", exit: 1, names: /store/u });
   });
 
@@ -134,7 +173,9 @@ describe("a store", () => {
     await loaded();
     const file = path.join(folder, ".memento", "store.db");
     const database = new DatabaseSync(file);
-    database.exec("UPDATE commit_log SET body = zeroblob(length(body)) WHERE id = (SELECT max(id) FROM commit_log WHERE body IS NOT NULL)");
+    database.exec(
+      "UPDATE commit_log SET body = zeroblob(length(body)) WHERE id = (SELECT max(id) FROM commit_log WHERE body IS NOT NULL)",
+    );
     database.close();
     const { exitCode, stdout } = await memento(folder, ["verify", "--json"]);
     expect(exitCode).toBe(3);
@@ -217,7 +258,16 @@ describe("a run", () => {
     try {
       const input = path.join(folder, "in.jsonl");
       writeFileSync(input, lines(20_000));
-      const into = ["run", pipelineFile("lines.ts"), "--store", `sqlite:${small}/store.db`, "--param", `input=${input}`, "--param", `into=${small}/table.db`];
+      const into = [
+        "run",
+        pipelineFile("lines.ts"),
+        "--store",
+        `sqlite:${small}/store.db`,
+        "--param",
+        `input=${input}`,
+        "--param",
+        `into=${small}/table.db`,
+      ];
       const full = await memento(folder, into);
       expect(full.stderr).toContain("DISK_FULL");
       expect(full.exitCode).toBe(1);
@@ -225,7 +275,10 @@ describe("a run", () => {
       expect((await memento(folder, into)).exitCode).toBe(0);
       expect((await memento(folder, ["verify", "--store", `sqlite:${small}/store.db`])).exitCode).toBe(0);
       const database = new DatabaseSync(`${small}/table.db`, { readOnly: true });
-      expect(database.prepare("SELECT count(*) AS n, count(DISTINCT id) AS d FROM lines").get()).toEqual({ n: 20_000, d: 20_000 });
+      expect(database.prepare("SELECT count(*) AS n, count(DISTINCT id) AS d FROM lines").get()).toEqual({
+        n: 20_000,
+        d: 20_000,
+      });
       database.close();
     } finally {
       execFileSync("umount", ["-l", small]);
@@ -239,7 +292,11 @@ describe("a run", () => {
     execFileSync("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", sealed]);
     try {
       writeFileSync(path.join(folder, "in.jsonl"), lines(3));
-      const { exitCode, stderr } = await memento(folder, [...run(path.join(folder, "in.jsonl")), "--store", `sqlite:${sealed}/store.db`]);
+      const { exitCode, stderr } = await memento(folder, [
+        ...run(path.join(folder, "in.jsonl")),
+        "--store",
+        `sqlite:${sealed}/store.db`,
+      ]);
       expect(stderr).toContain("IO_FAILED");
       expect(stderr).toContain(sealed);
       expect(exitCode).toBe(1);

@@ -2,8 +2,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { Memento } from "@mementojs/memento";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { goldenPipeline, goldenStates } from "../fixtures/golden-content.ts";
 import { tellStore } from "../fixtures/tell-store.ts";
 
@@ -29,7 +31,10 @@ describe("P9 readable for ever: a store of format version 1", () => {
     const caretaker = memento.caretaker("golden");
     for (const [id, state] of Object.entries(goldenStates())) expect(await caretaker.load(id)).toEqual(state);
     expect(await memento.verify()).toMatchObject({ sound: true, damages: [] });
-    const result = await memento.run(goldenPipeline(path.join(folder, "table.db")), { fresh: true, params: { upTo: 40 } });
+    const result = await memento.run(goldenPipeline(path.join(folder, "table.db")), {
+      fresh: true,
+      params: { upTo: 40 },
+    });
     expect(result.status).toBe("completed");
     expect(await memento.verify()).toMatchObject({ sound: true, damages: [] });
   });

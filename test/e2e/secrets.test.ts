@@ -1,9 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { Memento } from "@mementojs/memento";
 import { encodeValue } from "@mementojs/memento/vault";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
 import { memento, pipelineFile } from "../harness/command-line.ts";
 import { findSecret } from "../harness/secret-search.ts";
 
@@ -21,15 +23,18 @@ afterEach(() => {
 async function everythingWritten(printed: ReadonlyMap<string, string>): Promise<Map<string, Uint8Array>> {
   const found = new Map([...printed].map(([name, text]) => [name, Buffer.from(text, "utf8")]));
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) found.set(path.join(entry.parentPath, entry.name), readFileSync(path.join(entry.parentPath, entry.name)));
+    if (entry.isFile())
+      found.set(path.join(entry.parentPath, entry.name), readFileSync(path.join(entry.parentPath, entry.name)));
   }
   await using store = await Memento.open(`sqlite:${folder}/.memento/store.db`);
-  for await (const commit of store.vault.store.commits(null)) found.set(`header of commit ${commit.cursor}`, Buffer.from(commit.header));
+  for await (const commit of store.vault.store.commits(null))
+    found.set(`header of commit ${commit.cursor}`, Buffer.from(commit.header));
   for await (const { record } of store.timelines()) {
     for await (const entry of store.history({ name: record.originator })) {
       const opened = await store.vault.load(entry.id);
       found.set(`fields of ${entry.id}`, Buffer.from(encodeValue(opened.fields()).bytes));
-      for (const [key, value] of await opened.values("")) found.set(`${key} of ${entry.id}`, Buffer.from(encodeValue(value).bytes));
+      for (const [key, value] of await opened.values(""))
+        found.set(`${key} of ${entry.id}`, Buffer.from(encodeValue(value).bytes));
     }
   }
   return found;
@@ -68,10 +73,19 @@ describe("P4 secret: a credential's value", () => {
   });
 
   test("is found by the same search where it was planted", async () => {
-    const places = [...(await commands(true))].filter(([, bytes]) => findSecret(bytes, SECRET) !== null).map(([place]) => place);
+    const places = [...(await commands(true))]
+      .filter(([, bytes]) => findSecret(bytes, SECRET) !== null)
+      .map(([place]) => place);
     expect(places.some((place) => place.startsWith("state/leak"))).toBe(true);
     expect(places.some((place) => place.endsWith("table.db"))).toBe(true);
-    for (const spelling of [SECRET, encodeURIComponent(SECRET), Buffer.from(SECRET).toString("base64"), Buffer.from(SECRET).toString("hex"), Buffer.from(`x${SECRET}`).toString("base64"), Buffer.from(SECRET).toString("hex").toUpperCase()]) {
+    for (const spelling of [
+      SECRET,
+      encodeURIComponent(SECRET),
+      Buffer.from(SECRET).toString("base64"),
+      Buffer.from(SECRET).toString("hex"),
+      Buffer.from(`x${SECRET}`).toString("base64"),
+      Buffer.from(SECRET).toString("hex").toUpperCase(),
+    ]) {
       writeFileSync(path.join(folder, "leak.txt"), `before ${spelling} after`);
       expect(findSecret(readFileSync(path.join(folder, "leak.txt")), SECRET), spelling).not.toBeNull();
     }

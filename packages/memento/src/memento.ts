@@ -1,15 +1,27 @@
 import { Caretaker } from "./caretaker/caretaker.ts";
-import type { MementoEntry } from "./core/memento.ts";
 import { firstError } from "./core/first-error.ts";
+import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
-import { openStore } from "./store/open-store.ts";
 import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
 import { pauseRun, type PauseOptions, type PauseResult } from "./orchestrator/pause.ts";
 import type { Pipeline } from "./orchestrator/pipeline.ts";
 import type { RollbackPlan } from "./orchestrator/plan.ts";
-import { planPipelineRollback, rollbackPipeline, type RollbackOptions, type RollbackPlace, type RollbackResult } from "./orchestrator/rollback.ts";
-import { pipelineAddress, pipelineHistory, runPipeline, type RunOptions, type RunResult } from "./orchestrator/runner.ts";
+import {
+  planPipelineRollback,
+  rollbackPipeline,
+  type RollbackOptions,
+  type RollbackPlace,
+  type RollbackResult,
+} from "./orchestrator/rollback.ts";
+import {
+  pipelineAddress,
+  pipelineHistory,
+  runPipeline,
+  type RunOptions,
+  type RunResult,
+} from "./orchestrator/runner.ts";
+import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
 import { rawKeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
@@ -51,7 +63,11 @@ export class Memento implements AsyncDisposable {
           ? null
           : inMemory
             ? rawKeyRing([random.bytes(32)], random)
-            : await resolveKeys(options.keys, { environment, besideStore: keyFile, mayCreate: create && meta === null });
+            : await resolveKeys(options.keys, {
+                environment,
+                besideStore: keyFile,
+                mayCreate: create && meta === null,
+              });
       return new Memento(await Vault.open(store, { keys, clock, random, create }));
     } catch (error) {
       await store.close();

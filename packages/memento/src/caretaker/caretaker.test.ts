@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
+
 import { isMementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
@@ -16,22 +17,40 @@ describe("save() and load()", () => {
   test("gives a state back as it was, by id, by name and as the latest", async () => {
     const { etl } = await opened();
     const state = { at: new Date(7), rows: [1n, new Set(["a"]), undefined], "": Number.NaN, nested: { $: [-0] } };
-    const first = await etl.save(state, { id: "stage_1", labels: { env: "test" }, metadata: { accuracy: 0.9 }, description: "first" });
+    const first = await etl.save(state, {
+      id: "stage_1",
+      labels: { env: "test" },
+      metadata: { accuracy: 0.9 },
+      description: "first",
+    });
     expect(await etl.load("stage_1")).toEqual(state);
     expect(await etl.load(first.id)).toEqual(state);
     expect(await etl.latest()).toEqual(state);
-    expect(await etl.info("stage_1")).toMatchObject({ name: "stage_1", labels: { env: "test" }, metadata: { accuracy: 0.9 }, description: "first", sequence: 1 });
+    expect(await etl.info("stage_1")).toMatchObject({
+      name: "stage_1",
+      labels: { env: "test" },
+      metadata: { accuracy: 0.9 },
+      description: "first",
+      sequence: 1,
+    });
     expect(Object.keys((await etl.load("stage_1")) as object)).toEqual(Object.keys(state));
   });
 
-  test.each([[null], [17], ["text"], [[]], [{}], [undefined], [new Map([[1, 2]])], [new Uint8Array([1, 2])], [Object.fromEntries(Array.from({ length: 400 }, (_, n) => [`k${n}`, n]))]])(
-    "takes any value: %#",
-    async (state) => {
-      const { etl } = await opened();
-      const { id } = await etl.save(state);
-      expect(await etl.load(id)).toEqual(state);
-    },
-  );
+  test.each([
+    [null],
+    [17],
+    ["text"],
+    [[]],
+    [{}],
+    [undefined],
+    [new Map([[1, 2]])],
+    [new Uint8Array([1, 2])],
+    [Object.fromEntries(Array.from({ length: 400 }, (_, n) => [`k${n}`, n]))],
+  ])("takes any value: %#", async (state) => {
+    const { etl } = await opened();
+    const { id } = await etl.save(state);
+    expect(await etl.load(id)).toEqual(state);
+  });
 
   test("writes only what changed, unless full is asked for", async () => {
     const { etl } = await opened();
@@ -43,21 +62,26 @@ describe("save() and load()", () => {
   });
 
   test("any sequence of states, with any of them removed: every kept one is exact (P8, P11)", async () => {
-    const state = fc.dictionary(fc.constantFrom("a", "b", "c", "d"), fc.jsonValue({ maxDepth: 2 }), { noNullPrototype: true });
+    const state = fc.dictionary(fc.constantFrom("a", "b", "c", "d"), fc.jsonValue({ maxDepth: 2 }), {
+      noNullPrototype: true,
+    });
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(state, fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 25 }), async (steps) => {
-        const { etl, memento } = await opened();
-        const kept = new Map<string, unknown>();
-        for (const [value, full, keep] of steps) {
-          const { id } = await etl.save(value, { full });
-          if (keep) kept.set(id, value);
-          else await etl.delete(id);
-        }
-        for (const [id, value] of kept) expect(await etl.load(id)).toEqual(value);
-        expect((await etl.statistics()).mementos).toBe(kept.size);
-        expect(await memento.verify()).toMatchObject({ sound: true });
-        await memento.close();
-      }),
+      fc.asyncProperty(
+        fc.array(fc.tuple(state, fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 25 }),
+        async (steps) => {
+          const { etl, memento } = await opened();
+          const kept = new Map<string, unknown>();
+          for (const [value, full, keep] of steps) {
+            const { id } = await etl.save(value, { full });
+            if (keep) kept.set(id, value);
+            else await etl.delete(id);
+          }
+          for (const [id, value] of kept) expect(await etl.load(id)).toEqual(value);
+          expect((await etl.statistics()).mementos).toBe(kept.size);
+          expect(await memento.verify()).toMatchObject({ sound: true });
+          await memento.close();
+        },
+      ),
       { numRuns: Number(process.env["MEMENTO_CASES"] ?? 1_000) / 10 },
     );
   });
@@ -96,17 +120,24 @@ describe("names", () => {
     expect((await etl.save({ a: 3 }, { id: "daily" })).sequence).toBe(3);
   });
 
-  test.each([[""], ["a\nb"], ["x".repeat(201)], ["\ud800"], ["abcdefghjkmn-1-abcdef"]])("refuses the name %j", async (id) => {
-    const { etl } = await opened();
-    await expect(etl.save({}, { id })).rejects.toMatchObject({ code: "NAME_INVALID" });
-    expect((await etl.statistics()).mementos).toBe(0);
-  });
+  test.each([[""], ["a\nb"], ["x".repeat(201)], ["\ud800"], ["abcdefghjkmn-1-abcdef"]])(
+    "refuses the name %j",
+    async (id) => {
+      const { etl } = await opened();
+      await expect(etl.save({}, { id })).rejects.toMatchObject({ code: "NAME_INVALID" });
+      expect((await etl.statistics()).mementos).toBe(0);
+    },
+  );
 });
 
 describe("list()", () => {
   test("filters by labels and by a function that sees the sealed facts, sorts and limits", async () => {
     const { etl } = await opened();
-    for (let n = 1; n <= 6; n++) await etl.save({ n, pad: "x".repeat(n * 10) }, { id: `s${n}`, labels: { odd: String(n % 2) }, metadata: { accuracy: n / 10 } });
+    for (let n = 1; n <= 6; n++)
+      await etl.save(
+        { n, pad: "x".repeat(n * 10) },
+        { id: `s${n}`, labels: { odd: String(n % 2) }, metadata: { accuracy: n / 10 } },
+      );
     const names = async (options: Parameters<Caretaker["list"]>[0]): Promise<(string | undefined)[]> => {
       const found: (string | undefined)[] = [];
       for await (const { name } of etl.list(options)) found.push(name);
@@ -115,7 +146,10 @@ describe("list()", () => {
     expect(await names({})).toEqual(["s6", "s5", "s4", "s3", "s2", "s1"]);
     expect(await names({ labels: { odd: "1" }, order: "ascending" })).toEqual(["s1", "s3", "s5"]);
     expect(await names({ where: ({ metadata }) => Number(metadata["accuracy"]) > 0.4 })).toEqual(["s6", "s5"]);
-    expect(await names({ where: ({ metadata }) => Number(metadata["accuracy"]) < 0.4, limit: 2 })).toEqual(["s3", "s2"]);
+    expect(await names({ where: ({ metadata }) => Number(metadata["accuracy"]) < 0.4, limit: 2 })).toEqual([
+      "s3",
+      "s2",
+    ]);
     expect(await names({ sort: "size", limit: 1 })).toEqual(["s6"]);
   });
 });
@@ -137,7 +171,10 @@ describe("P12 loud: a save that fails", () => {
 describe("P4 secret: what a store sees", () => {
   test("no value, description or metadata in any byte of it", async () => {
     const { store, etl } = await opened();
-    await etl.save({ card: "4111-secret-1111", list: ["4111-secret-1111"] }, { metadata: { card: "4111-secret-1111" }, description: "4111-secret-1111", labels: { env: "prod" } });
+    await etl.save(
+      { card: "4111-secret-1111", list: ["4111-secret-1111"] },
+      { metadata: { card: "4111-secret-1111" }, description: "4111-secret-1111", labels: { env: "prod" } },
+    );
     for await (const { header, body } of store.commits(null)) {
       expect(Buffer.concat([header, body ?? new Uint8Array()]).toString("latin1")).not.toContain("4111-secret");
     }

@@ -102,7 +102,9 @@ export class Caretaker {
 
   /** The newest state, of one originator where given; undefined when there is none. */
   async latest(originator?: string): Promise<unknown> {
-    for await (const row of this.#vault.store.query(mementoQuery({ caretaker: this.name, originator: originator ?? null, limit: 1 }))) {
+    for await (const row of this.#vault.store.query(
+      mementoQuery({ caretaker: this.name, originator: originator ?? null, limit: 1 }),
+    )) {
       return await stateFromPieces(await this.#vault.load(row.entry.id));
     }
     return undefined;
@@ -147,12 +149,20 @@ export class Caretaker {
       newest ??= entry.created;
       oldest = entry.created;
     }
-    return { mementos, timelines: timelines.size, logicalBytes, heldBytes, oldest: oldest ?? null, newest: newest ?? null };
+    return {
+      mementos,
+      timelines: timelines.size,
+      logicalBytes,
+      heldBytes,
+      oldest: oldest ?? null,
+      newest: newest ?? null,
+    };
   }
 
   async #open(id: string): Promise<OpenedMemento> {
     const named = parseMementoId(id) === undefined ? await this.#vault.store.findByName(this.name, id) : id;
-    if (named === null) throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
+    if (named === null)
+      throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
     const memento = await this.#vault.load(named);
     if (memento.entry.caretaker === this.name && !memento.removed) return memento;
     throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
@@ -163,7 +173,11 @@ export class Caretaker {
     if (found === null) return null;
     const memento = await this.#vault.load(found);
     if (holdsPieces(memento, pieces)) return memento;
-    throw new MementoError("EXISTS", `Caretaker ${this.name} has a memento named ${JSON.stringify(name)} with other content`, { details: { id: found } });
+    throw new MementoError(
+      "EXISTS",
+      `Caretaker ${this.name} has a memento named ${JSON.stringify(name)} with other content`,
+      { details: { id: found } },
+    );
   }
 
   async #writer(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {
@@ -173,7 +187,12 @@ export class Caretaker {
   }
 
   async #openWriter(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {
-    const address: TimelineAddress = { caretaker: this.name, originator: checkName("The originator", originator), partition: "", fork: "" };
+    const address: TimelineAddress = {
+      caretaker: this.name,
+      originator: checkName("The originator", originator),
+      partition: "",
+      fork: "",
+    };
     return await this.#vault.writer(await this.#vault.ensureTimeline(address, kind));
   }
 }
@@ -185,5 +204,6 @@ function sealedFields({ metadata, description }: SaveOptions): Record<string, un
 /** A name that looks like one of our ids could never be loaded again. */
 function checkSaveId(id: string): void {
   checkName("The id", id);
-  if (parseMementoId(id) !== undefined) throw new MementoError("NAME_INVALID", `The id ${id} has the form of Memento's own ids`);
+  if (parseMementoId(id) !== undefined)
+    throw new MementoError("NAME_INVALID", `The id ${id} has the form of Memento's own ids`);
 }

@@ -23,7 +23,12 @@ export async function stateFromPieces(memento: OpenedMemento): Promise<unknown> 
   const state: Record<string, unknown> = {};
   for (const key of (await memento.value(KEYS)) as string[]) {
     // defineProperty, so that a key named __proto__ stays a key.
-    Object.defineProperty(state, key, { value: await memento.value(MEMBER + key), writable: true, enumerable: true, configurable: true });
+    Object.defineProperty(state, key, {
+      value: await memento.value(MEMBER + key),
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
   }
   return state;
 }

@@ -1,4 +1,5 @@
 import { createHash, hash } from "node:crypto";
+
 import { canonicalJson, type Json } from "./json.ts";
 
 /** SHA-256 of bytes or UTF-8 text, as 43 characters of base64url. */

@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
+
 import { describe, expect, test } from "vitest";
+
 import { ERROR_CATALOGUE, isMementoError, MementoError } from "./errors.ts";
 
 describe("the catalogue of errors", () => {
@@ -9,7 +11,14 @@ describe("the catalogue of errors", () => {
       .split("\n")
       .filter((line) => line.startsWith("| `"))
       .map((line) => line.split("|").map((cell) => cell.trim()));
-    const wanted = Object.entries(ERROR_CATALOGUE).map(([code, row]) => ["", `\`${code}\``, row.meaning, row.hint, "retryable" in row ? "yes" : "", ""]);
+    const wanted = Object.entries(ERROR_CATALOGUE).map(([code, row]) => [
+      "",
+      `\`${code}\``,
+      row.meaning,
+      row.hint,
+      "retryable" in row ? "yes" : "",
+      "",
+    ]);
     expect(documented).toEqual(wanted);
   });
 
@@ -24,7 +33,9 @@ describe("isMementoError()", () => {
     expect(isMementoError(error)).toBe(true);
     expect(isMementoError(error, "FENCED")).toBe(true);
     expect(isMementoError(error, "LOCKED")).toBe(false);
-    expect(isMementoError(Object.assign(new Error("m"), { name: "MementoError", code: "FENCED" }), "FENCED")).toBe(true);
+    expect(isMementoError(Object.assign(new Error("m"), { name: "MementoError", code: "FENCED" }), "FENCED")).toBe(
+      true,
+    );
     expect(isMementoError(new Error("m"))).toBe(false);
     expect(isMementoError(undefined)).toBe(false);
   });

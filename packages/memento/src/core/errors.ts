@@ -13,47 +13,160 @@ interface ErrorRow {
  * `docs/errors.md` repeats this table, and a test holds the two equal.
  */
 export const ERROR_CATALOGUE = {
-  CANCELLED: { meaning: "The work was stopped by its signal.", hint: "Start it again; it resumes at its last checkpoint." },
-  CAPABILITY_MISSING: { meaning: "The store, sink or source cannot do what was asked.", hint: "Choose another one; docs/stores.md says what each supports." },
-  CONFLICT: { meaning: "The timeline's head is not the one that the save expected.", hint: "Load the head again and repeat the save.", retryable: true },
-  CREDENTIAL_UNAVAILABLE: { meaning: "A credential that the pipeline needs could not be acquired.", hint: "Provide it where its provider looks, then resume the run." },
-  DAMAGED: { meaning: "Stored bytes are missing, cut or changed.", hint: "Run `memento verify`; it names every affected memento and the nearest good one." },
-  DISK_FULL: { meaning: "There is no space left where the store or the sink writes.", hint: "Free some space and start again; what was acknowledged is safe.", retryable: true },
-  EXISTS: { meaning: "A live memento of this caretaker has that name and other content.", hint: "Choose another name, or pass replace: true to move the name." },
-  FENCED: { meaning: "Another worker has taken this timeline over; this one may no longer write.", hint: "Stop this worker; the other one goes on." },
-  FORMAT_UNKNOWN: { meaning: "The bytes are of a format version that this release does not know.", hint: "Read them with a newer release of Memento." },
-  INPUT_CUT: { meaning: "An input file ends in the middle of a record.", hint: "Fetch the file again and resume the run." },
-  INPUT_MISSING: { meaning: "An input that the pipeline reads is not there.", hint: "Check the path, or bring the file back, and resume the run." },
-  INVALID_ARGUMENT: { meaning: "An argument is not of the form that the call takes.", hint: "The message names the argument and what it takes." },
-  INVALID_PIPELINE: { meaning: "A pipeline's definition contradicts itself.", hint: "The message names the stage, source or sink to mend." },
-  IO_FAILED: { meaning: "The operating system refused to read or write.", hint: "The message names the path and the reason.", retryable: true },
+  CANCELLED: {
+    meaning: "The work was stopped by its signal.",
+    hint: "Start it again; it resumes at its last checkpoint.",
+  },
+  CAPABILITY_MISSING: {
+    meaning: "The store, sink or source cannot do what was asked.",
+    hint: "Choose another one; docs/stores.md says what each supports.",
+  },
+  CONFLICT: {
+    meaning: "The timeline's head is not the one that the save expected.",
+    hint: "Load the head again and repeat the save.",
+    retryable: true,
+  },
+  CREDENTIAL_UNAVAILABLE: {
+    meaning: "A credential that the pipeline needs could not be acquired.",
+    hint: "Provide it where its provider looks, then resume the run.",
+  },
+  DAMAGED: {
+    meaning: "Stored bytes are missing, cut or changed.",
+    hint: "Run `memento verify`; it names every affected memento and the nearest good one.",
+  },
+  DISK_FULL: {
+    meaning: "There is no space left where the store or the sink writes.",
+    hint: "Free some space and start again; what was acknowledged is safe.",
+    retryable: true,
+  },
+  EXISTS: {
+    meaning: "A live memento of this caretaker has that name and other content.",
+    hint: "Choose another name, or pass replace: true to move the name.",
+  },
+  FENCED: {
+    meaning: "Another worker has taken this timeline over; this one may no longer write.",
+    hint: "Stop this worker; the other one goes on.",
+  },
+  FORMAT_UNKNOWN: {
+    meaning: "The bytes are of a format version that this release does not know.",
+    hint: "Read them with a newer release of Memento.",
+  },
+  INPUT_CUT: {
+    meaning: "An input file ends in the middle of a record.",
+    hint: "Fetch the file again and resume the run.",
+  },
+  INPUT_MISSING: {
+    meaning: "An input that the pipeline reads is not there.",
+    hint: "Check the path, or bring the file back, and resume the run.",
+  },
+  INVALID_ARGUMENT: {
+    meaning: "An argument is not of the form that the call takes.",
+    hint: "The message names the argument and what it takes.",
+  },
+  INVALID_PIPELINE: {
+    meaning: "A pipeline's definition contradicts itself.",
+    hint: "The message names the stage, source or sink to mend.",
+  },
+  IO_FAILED: {
+    meaning: "The operating system refused to read or write.",
+    hint: "The message names the path and the reason.",
+    retryable: true,
+  },
   KEY_MISSING: { meaning: "The store is sealed and no key was given.", hint: "Give the key file, or set MEMENTO_KEY." },
-  KEY_WRONG: { meaning: "None of the given keys opens this store.", hint: "Give the key that the store was made with." },
-  LOCKED: { meaning: "Another process holds the timeline, or the engine's own lock.", hint: "Wait until it ends, or stop it, and try again.", retryable: true },
-  NAME_INVALID: { meaning: "A name is empty, too long, or has characters that names may not have.", hint: "Use 1 to 200 characters without control characters." },
+  KEY_WRONG: {
+    meaning: "None of the given keys opens this store.",
+    hint: "Give the key that the store was made with.",
+  },
+  LOCKED: {
+    meaning: "Another process holds the timeline, or the engine's own lock.",
+    hint: "Wait until it ends, or stop it, and try again.",
+    retryable: true,
+  },
+  NAME_INVALID: {
+    meaning: "A name is empty, too long, or has characters that names may not have.",
+    hint: "Use 1 to 200 characters without control characters.",
+  },
   NODE_TOO_OLD: { meaning: "This Node.js is older than Memento can run on.", hint: "Use Node.js 24 or newer." },
   NOTHING_TO_RESUME: { meaning: "There is no interrupted or paused run to go on with.", hint: "Start a new run." },
-  NOT_A_STORE: { meaning: "The place does not hold a Memento store.", hint: "Check the URL, or make a store there with `memento init`." },
-  NOT_FOUND: { meaning: "There is no such memento, timeline, caretaker, run or stage.", hint: "List what there is with `memento ls`." },
-  NOT_REVERTIBLE: { meaning: "A part of the plan cannot be reverted.", hint: "Force it by name, or choose another target; the plan says why." },
-  PARAMS_INVALID: { meaning: "The run's parameters do not fit the pipeline's schema.", hint: "The message names each parameter and what it takes." },
-  PEER_MISSING: { meaning: "An optional package that this driver needs is not installed.", hint: "Install the package that the message names." },
-  PIPELINE_MISSING: { meaning: "The file exports no pipeline.", hint: "Export the result of definePipeline, as default or by name." },
-  PLAINTEXT_REFUSED: { meaning: "A record that is not sealed was offered to a sealed store.", hint: "Open the store with its key." },
-  PLAN_MOVED: { meaning: "The world has changed since the plan was made.", hint: "Make the plan again and look at what moved." },
-  PORT_UNKNOWN: { meaning: "No driver knows this kind of store URL.", hint: "Use memory:, file: or sqlite:, or hand in a store of your own." },
-  RECORD_INVALID: { meaning: "A record does not fit its schema.", hint: "Mend the input, or let the stage quarantine such records." },
-  RUN_PENDING: { meaning: "An interrupted run with other parameters stands on this timeline.", hint: "Resume it, or start anew with fresh: true." },
-  SOURCE_FAILED: { meaning: "The code of a source of one's own threw.", hint: "Mend the cause and resume; the records before it are taken." },
-  SOURCE_MOVED: { meaning: "A source no longer holds what the offsets point into.", hint: "Bring the old input back, or roll back to before it was read." },
-  SOURCE_RANGE_GONE: { meaning: "A source no longer has the records from the wanted offset on.", hint: "Roll back to a memento whose offsets the source still has." },
-  STAGE_FAILED: { meaning: "A stage's own code threw.", hint: "Mend the cause and run again; done stages are skipped." },
+  NOT_A_STORE: {
+    meaning: "The place does not hold a Memento store.",
+    hint: "Check the URL, or make a store there with `memento init`.",
+  },
+  NOT_FOUND: {
+    meaning: "There is no such memento, timeline, caretaker, run or stage.",
+    hint: "List what there is with `memento ls`.",
+  },
+  NOT_REVERTIBLE: {
+    meaning: "A part of the plan cannot be reverted.",
+    hint: "Force it by name, or choose another target; the plan says why.",
+  },
+  PARAMS_INVALID: {
+    meaning: "The run's parameters do not fit the pipeline's schema.",
+    hint: "The message names each parameter and what it takes.",
+  },
+  PEER_MISSING: {
+    meaning: "An optional package that this driver needs is not installed.",
+    hint: "Install the package that the message names.",
+  },
+  PIPELINE_MISSING: {
+    meaning: "The file exports no pipeline.",
+    hint: "Export the result of definePipeline, as default or by name.",
+  },
+  PLAINTEXT_REFUSED: {
+    meaning: "A record that is not sealed was offered to a sealed store.",
+    hint: "Open the store with its key.",
+  },
+  PLAN_MOVED: {
+    meaning: "The world has changed since the plan was made.",
+    hint: "Make the plan again and look at what moved.",
+  },
+  PORT_UNKNOWN: {
+    meaning: "No driver knows this kind of store URL.",
+    hint: "Use memory:, file: or sqlite:, or hand in a store of your own.",
+  },
+  RECORD_INVALID: {
+    meaning: "A record does not fit its schema.",
+    hint: "Mend the input, or let the stage quarantine such records.",
+  },
+  RUN_PENDING: {
+    meaning: "An interrupted run with other parameters stands on this timeline.",
+    hint: "Resume it, or start anew with fresh: true.",
+  },
+  SOURCE_FAILED: {
+    meaning: "The code of a source of one's own threw.",
+    hint: "Mend the cause and resume; the records before it are taken.",
+  },
+  SOURCE_MOVED: {
+    meaning: "A source no longer holds what the offsets point into.",
+    hint: "Bring the old input back, or roll back to before it was read.",
+  },
+  SOURCE_RANGE_GONE: {
+    meaning: "A source no longer has the records from the wanted offset on.",
+    hint: "Roll back to a memento whose offsets the source still has.",
+  },
+  STAGE_FAILED: {
+    meaning: "A stage's own code threw.",
+    hint: "Mend the cause and run again; done stages are skipped.",
+  },
   STORE_CLOSED: { meaning: "The store was closed before the call.", hint: "Open it again." },
   STORE_FULL: { meaning: "A limit on count or size would be passed.", hint: "Remove mementos, or raise the limit." },
-  TOO_MANY_INVALID: { meaning: "More records failed their schema than the stage allows.", hint: "Look at the quarantined records, mend the input, resume." },
-  TRIMMED: { meaning: "What is needed to revert to that point was trimmed.", hint: "Choose a younger target; the plan names the oldest one left." },
-  UNSAVED_LIMIT: { meaning: "More progress is unsaved than the limit allows, and saving fails.", hint: "Mend the store; the run resumes at its last checkpoint.", retryable: true },
-  UNSUPPORTED_VALUE: { meaning: "A value cannot be kept: a function, a class instance, a symbol or a cycle.", hint: "Keep plain data; the message names the path inside the value." },
+  TOO_MANY_INVALID: {
+    meaning: "More records failed their schema than the stage allows.",
+    hint: "Look at the quarantined records, mend the input, resume.",
+  },
+  TRIMMED: {
+    meaning: "What is needed to revert to that point was trimmed.",
+    hint: "Choose a younger target; the plan names the oldest one left.",
+  },
+  UNSAVED_LIMIT: {
+    meaning: "More progress is unsaved than the limit allows, and saving fails.",
+    hint: "Mend the store; the run resumes at its last checkpoint.",
+    retryable: true,
+  },
+  UNSUPPORTED_VALUE: {
+    meaning: "A value cannot be kept: a function, a class instance, a symbol or a cycle.",
+    hint: "Keep plain data; the message names the path inside the value.",
+  },
 } as const satisfies Record<string, ErrorRow>;
 
 /** A stable error code. */

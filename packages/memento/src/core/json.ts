@@ -7,7 +7,10 @@ export type JsonObject = { readonly [key: string]: Json };
 /** One text per value: object keys sorted by code unit, no white space. Used wherever JSON is hashed. */
 export function canonicalJson(value: Json): string {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
-  if (Array.isArray(value)) return value.every(isScalar) ? JSON.stringify(value) : `[${value.map((item: Json) => canonicalJson(item)).join(",")}]`;
+  if (Array.isArray(value))
+    return value.every(isScalar)
+      ? JSON.stringify(value)
+      : `[${value.map((item: Json) => canonicalJson(item)).join(",")}]`;
   const object = value as JsonObject;
   const members = Object.keys(object)
     .toSorted()

@@ -1,8 +1,17 @@
 import { hash } from "node:crypto";
+
 import { MementoError } from "../core/errors.ts";
 import { encodeValue } from "../vault/codec.ts";
 import type { StageRun } from "./stage-run.ts";
-import type { FlowSummary, InvalidRecord, MapStage, ReadStage, StageContext, StageDefinition, WriteStage } from "./stage.ts";
+import type {
+  FlowSummary,
+  InvalidRecord,
+  MapStage,
+  ReadStage,
+  StageContext,
+  StageDefinition,
+  WriteStage,
+} from "./stage.ts";
 import { describeIssues } from "./standard-schema.ts";
 
 /** A flow: a read stage, and every map and write stage that its records pass. */
@@ -13,7 +22,14 @@ export interface FlowSegment {
 }
 
 const INVALID_SAMPLES_MAX = 20;
-const EMPTY: FlowSummary = { recordsIn: 0, recordsOut: 0, invalid: 0, invalidSamples: [], inputDigest: null, outputDigest: null };
+const EMPTY: FlowSummary = {
+  recordsIn: 0,
+  recordsOut: 0,
+  invalid: 0,
+  invalidSamples: [],
+  inputDigest: null,
+  outputDigest: null,
+};
 
 /** The stages through which a read stage's records flow. */
 export function flowSegment(root: ReadStage, stages: readonly StageDefinition[]): FlowSegment {
@@ -64,7 +80,11 @@ async function write(run: StageRun, stage: WriteStage, records: readonly unknown
   account(run, stage, records.length, records.length, [], digest, digest);
 }
 
-async function mapRecords(stage: MapStage, records: readonly unknown[], context: StageContext): Promise<{ passed: unknown[]; invalid: InvalidRecord[] }> {
+async function mapRecords(
+  stage: MapStage,
+  records: readonly unknown[],
+  context: StageContext,
+): Promise<{ passed: unknown[]; invalid: InvalidRecord[] }> {
   const passed: unknown[] = [];
   const invalid: InvalidRecord[] = [];
   for (const record of records) {
@@ -93,34 +113,55 @@ async function handleInvalid(run: StageRun, stage: MapStage, invalid: readonly I
   if (first === undefined) return;
   const { name, onInvalid, quarantine } = stage;
   if (onInvalid === "fail") {
-    throw new MementoError("RECORD_INVALID", `A record does not fit the schema of stage ${name}: ${first.issues}`, { details: { stage: name, invalid: invalid.length } });
+    throw new MementoError("RECORD_INVALID", `A record does not fit the schema of stage ${name}: ${first.issues}`, {
+      details: { stage: name, invalid: invalid.length },
+    });
   }
   if (quarantine !== null) {
-    await run.write(stage, quarantine, invalid.map(({ record, issues }) => ({ stage: name, record: recordText(record), issues })));
+    await run.write(
+      stage,
+      quarantine,
+      invalid.map(({ record, issues }) => ({ stage: name, record: recordText(record), issues })),
+    );
   }
   const total = run.flows[name]?.invalid ?? 0;
   if (typeof onInvalid === "object" && total > onInvalid.stopAfter) {
-    throw new MementoError("TOO_MANY_INVALID", `${total} records do not fit the schema of stage ${name}, which allows ${onInvalid.stopAfter}; the last: ${first.issues}`, {
-      details: { stage: name, invalid: total, stopAfter: onInvalid.stopAfter },
-    });
+    throw new MementoError(
+      "TOO_MANY_INVALID",
+      `${total} records do not fit the schema of stage ${name}, which allows ${onInvalid.stopAfter}; the last: ${first.issues}`,
+      {
+        details: { stage: name, invalid: total, stopAfter: onInvalid.stopAfter },
+      },
+    );
   }
 }
 
-function account(run: StageRun, stage: StageDefinition, recordsIn: number, recordsOut: number, invalid: readonly InvalidRecord[], input: string, output: string): void {
+function account(
+  run: StageRun,
+  stage: StageDefinition,
+  recordsIn: number,
+  recordsOut: number,
+  invalid: readonly InvalidRecord[],
+  input: string,
+  output: string,
+): void {
   const before = run.flows[stage.name] ?? EMPTY;
   const room = INVALID_SAMPLES_MAX - before.invalidSamples.length;
   run.flows[stage.name] = {
     recordsIn: before.recordsIn + recordsIn,
     recordsOut: before.recordsOut + recordsOut,
     invalid: before.invalid + invalid.length,
-    invalidSamples: room > 0 && invalid.length > 0 ? [...before.invalidSamples, ...invalid.slice(0, room)] : before.invalidSamples,
+    invalidSamples:
+      room > 0 && invalid.length > 0 ? [...before.invalidSamples, ...invalid.slice(0, room)] : before.invalidSamples,
     inputDigest: chain(before.inputDigest, input),
     outputDigest: chain(before.outputDigest, output),
   };
 }
 
-const chain = (before: string | null, batch: string): string => hash("sha256", `${before ?? ""}\n${batch}`, "base64url");
+const chain = (before: string | null, batch: string): string =>
+  hash("sha256", `${before ?? ""}\n${batch}`, "base64url");
 
-const digestOf = (records: readonly unknown[]): string => hash("sha256", encodeValue(records, "records").bytes, "base64url");
+const digestOf = (records: readonly unknown[]): string =>
+  hash("sha256", encodeValue(records, "records").bytes, "base64url");
 
 const recordText = (record: unknown): string => Buffer.from(encodeValue(record, "record").bytes).toString("utf8");

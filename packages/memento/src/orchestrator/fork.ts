@@ -30,10 +30,12 @@ export interface ForkResult {
 export async function forkPipeline(vault: Vault, memento: string, options: ForkOptions): Promise<ForkResult> {
   const ground = await vault.load(memento);
   const origin = await vault.timeline(ground.entry.timeline);
-  if (origin.record.kind !== "pipeline") throw new MementoError("INVALID_ARGUMENT", `Memento ${memento} is not of a pipeline, and only pipelines fork`);
+  if (origin.record.kind !== "pipeline")
+    throw new MementoError("INVALID_ARGUMENT", `Memento ${memento} is not of a pipeline, and only pipelines fork`);
   const { caretaker, originator, partition } = origin.record;
   const address = { caretaker, originator, partition, fork: checkName("The fork", options.name) };
-  if ((await vault.findTimeline(address)) !== null) throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
+  if ((await vault.findTimeline(address)) !== null)
+    throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
   const snapshot = await readSnapshot(ground);
   const params = await forkParams(options, snapshot.run?.params);
   const { record } = await vault.ensureTimeline(address, "pipeline", memento);

@@ -19,7 +19,11 @@ export function orderStages(pipeline: string, stages: readonly StageDefinition[]
   const visit = (stage: StageDefinition): void => {
     if (done.has(stage.name)) return;
     const start = path.indexOf(stage.name);
-    if (start >= 0) throw invalid(pipeline, `the stages need each other in a cycle: ${[...path.slice(start), stage.name].join(" -> ")}`);
+    if (start >= 0)
+      throw invalid(
+        pipeline,
+        `the stages need each other in a cycle: ${[...path.slice(start), stage.name].join(" -> ")}`,
+      );
     path.push(stage.name);
     for (const name of stage.after) {
       const before = byName.get(name);
@@ -33,11 +37,18 @@ export function orderStages(pipeline: string, stages: readonly StageDefinition[]
   return ordered;
 }
 
-function checkPredecessors(pipeline: string, stage: StageDefinition, byName: ReadonlyMap<string, StageDefinition>): void {
+function checkPredecessors(
+  pipeline: string,
+  stage: StageDefinition,
+  byName: ReadonlyMap<string, StageDefinition>,
+): void {
   for (const name of stage.after) {
     const before = byName.get(name);
     if (before === undefined) {
-      throw invalid(pipeline, `the stage ${stage.name} comes after ${name}, which is not in the list of stages (${[...byName.keys()].join(", ")})`);
+      throw invalid(
+        pipeline,
+        `the stage ${stage.name} comes after ${name}, which is not in the list of stages (${[...byName.keys()].join(", ")})`,
+      );
     }
     const flows = stage.type === "map" || stage.type === "write";
     if (flows && before.type !== "read" && before.type !== "map") {

@@ -1,6 +1,12 @@
 import { MementoError } from "../core/errors.ts";
 import { randomText } from "../core/ids.ts";
-import { describeAddress, type Lease, type LeaseHolder, type TimelineRequest, type TimelineState } from "../core/timeline.ts";
+import {
+  describeAddress,
+  type Lease,
+  type LeaseHolder,
+  type TimelineRequest,
+  type TimelineState,
+} from "../core/timeline.ts";
 import type { Vault } from "../vault/vault.ts";
 import { systemProcessProbe, type ProcessProbe } from "./process-identity.ts";
 
@@ -64,7 +70,9 @@ export class LeaseKeeper implements AsyncDisposable {
       // Read again: a save of the old holder may have been acknowledged between the look and the new epoch.
       const taken = await vault.timeline(timeline);
       const keeper = new LeaseKeeper(vault, taken, holder, leaseDurationMs, selfCheck);
-      keeper.#stopRenewing = vault.clock.every(Math.min(leaseDurationMs / 3, RENEWAL_MS_MAX), () => keeper.#renewInBackground());
+      keeper.#stopRenewing = vault.clock.every(Math.min(leaseDurationMs / 3, RENEWAL_MS_MAX), () =>
+        keeper.#renewInBackground(),
+      );
       return keeper;
     }
     throw lockedBy(await vault.timeline(timeline));
@@ -87,7 +95,12 @@ export class LeaseKeeper implements AsyncDisposable {
   /** Renews now; sees requests. */
   async renew(): Promise<void> {
     const timeline = this.state.record.key;
-    const lease = this.#vault.leaseOf(timeline, { epoch: this.epoch, owner: this.#owner, expiresAt: this.#vault.clock.now() + this.#durationMs, holder: this.#holder });
+    const lease = this.#vault.leaseOf(timeline, {
+      epoch: this.epoch,
+      owner: this.#owner,
+      expiresAt: this.#vault.clock.now() + this.#durationMs,
+      holder: this.#holder,
+    });
     const state = await this.#vault.store.renewLease({ timeline, lease });
     if (state !== null) {
       this.#request = state.request;
@@ -96,7 +109,11 @@ export class LeaseKeeper implements AsyncDisposable {
     this.#stopRenewing();
     if (this.#released) return;
     const where = describeAddress(this.state.record);
-    this.#lost.abort(new MementoError("FENCED", `The lease of ${where} (epoch ${this.epoch}) was taken over`, { details: { timeline, epoch: this.epoch } }));
+    this.#lost.abort(
+      new MementoError("FENCED", `The lease of ${where} (epoch ${this.epoch}) was taken over`, {
+        details: { timeline, epoch: this.epoch },
+      }),
+    );
   }
 
   /** Gives the lease up, if it still is this one's; may be called again. */
@@ -132,7 +149,10 @@ function mayTake(lease: Lease, now: number, probe: ProcessProbe): boolean {
 }
 
 function lockedBy({ record, lease }: TimelineState): MementoError {
-  const who = lease.holder === null ? "another worker" : `process ${lease.holder.pid} on ${lease.holder.host.split(" ")[0] ?? ""}`;
+  const who =
+    lease.holder === null
+      ? "another worker"
+      : `process ${lease.holder.pid} on ${lease.holder.host.split(" ")[0] ?? ""}`;
   const until = new Date(lease.expiresAt).toISOString();
   return new MementoError("LOCKED", `${describeAddress(record)} is held by ${who}, until ${until} unless renewed`, {
     details: { timeline: record.key, epoch: lease.epoch, expiresAt: until, pid: lease.holder?.pid ?? null },

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+
 import { MementoError } from "../core/errors.ts";
 import { encodeValue } from "../vault/codec.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -12,7 +13,10 @@ export async function parseParams(pipeline: Pipeline, params: unknown): Promise<
   }
   const result = await pipeline.params["~standard"].validate(params);
   if (result.issues !== undefined) {
-    throw new MementoError("PARAMS_INVALID", `The parameters of pipeline ${pipeline.name} do not fit: ${describeIssues(result.issues)}`);
+    throw new MementoError(
+      "PARAMS_INVALID",
+      `The parameters of pipeline ${pipeline.name} do not fit: ${describeIssues(result.issues)}`,
+    );
   }
   encodeValue(result.value, "params");
   return result.value;

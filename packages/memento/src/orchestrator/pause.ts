@@ -33,11 +33,16 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
   const memento = head === null ? null : await vault.load(head.id);
   const status = memento?.entry.status;
   if (memento === null || memento.entry.run !== run || status === "completed" || status === "reverting") {
-    throw new MementoError("NOTHING_TO_RESUME", `Run ${run} is not under way; its timeline stands ${status ?? "empty"}`);
+    throw new MementoError(
+      "NOTHING_TO_RESUME",
+      `Run ${run} is not under way; its timeline stands ${status ?? "empty"}`,
+    );
   }
   if (status !== "paused") {
     const { version, stage, stageIndex, generation } = memento.entry;
-    await (await vault.writer(lease.state)).append({
+    await (
+      await vault.writer(lease.state)
+    ).append({
       reason: "pause",
       status: "paused",
       generation,

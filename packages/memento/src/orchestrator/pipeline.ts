@@ -31,9 +31,17 @@ export interface PipelineOptions<
   readonly params?: StandardSchema<Params>;
   readonly credentials?: Credentials;
   /** How each source is built for a run. */
-  readonly sources?: { readonly [Name in keyof Sources]: (context: ResourceContext<Params, Extract<keyof Credentials, string>>) => Sources[Name] };
+  readonly sources?: {
+    readonly [Name in keyof Sources]: (
+      context: ResourceContext<Params, Extract<keyof Credentials, string>>,
+    ) => Sources[Name];
+  };
   /** How each sink is built for a run. */
-  readonly sinks?: { readonly [Name in keyof Sinks]: (context: ResourceContext<Params, Extract<keyof Credentials, string>>) => Sinks[Name] };
+  readonly sinks?: {
+    readonly [Name in keyof Sinks]: (
+      context: ResourceContext<Params, Extract<keyof Credentials, string>>,
+    ) => Sinks[Name];
+  };
   /** Default `stage`. */
   readonly checkpoint?: CheckpointPolicy;
   /** Default `auto`. */
@@ -41,7 +49,9 @@ export interface PipelineOptions<
   /** The most records of one batch; default 1,000. */
   readonly batchRecords?: number;
   /** Declares the stages; pure, called once. */
-  readonly stages: (stage: StageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>) => readonly Stage[];
+  readonly stages: (
+    stage: StageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>,
+  ) => readonly Stage[];
 }
 
 /** A declared pipeline. Made by `definePipeline`; holds nothing open. */
@@ -73,10 +83,16 @@ export function definePipeline<
   const name = checkName("The pipeline", options.name);
   const { params = null, checkpoint = "stage", resume = "auto", batchRecords = 1_000, version } = options;
   if (!Number.isInteger(batchRecords) || batchRecords < 1) {
-    throw new MementoError("INVALID_PIPELINE", `Pipeline ${name}: batchRecords is ${batchRecords} and must be a whole number from 1 on`);
+    throw new MementoError(
+      "INVALID_PIPELINE",
+      `Pipeline ${name}: batchRecords is ${batchRecords} and must be a whole number from 1 on`,
+    );
   }
   const builder = stageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>();
-  const stages = orderStages(name, options.stages(builder).map(({ definition }) => definition));
+  const stages = orderStages(
+    name,
+    options.stages(builder).map(({ definition }) => definition),
+  );
   const pipeline: Pipeline = {
     type: "memento.pipeline",
     name,
@@ -108,6 +124,9 @@ function checkResources(pipeline: Pipeline, stage: StageDefinition): void {
   for (const [kind, name, known] of wanted) {
     if (Object.hasOwn(known, name)) continue;
     const names = Object.keys(known).join(", ") || "none";
-    throw new MementoError("INVALID_PIPELINE", `Stage ${stage.name} names the ${kind} ${name}; the pipeline has ${names}`);
+    throw new MementoError(
+      "INVALID_PIPELINE",
+      `Stage ${stage.name} names the ${kind} ${name}; the pipeline has ${names}`,
+    );
   }
 }

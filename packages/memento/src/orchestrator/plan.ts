@@ -98,11 +98,19 @@ export async function planRollback(input: PlanInput): Promise<RollbackPlan> {
     sources,
     sinks,
     stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => !then.completed.has(name)),
-    state: stateKeys.filter((key) => head.directory.get(key)?.digest !== target.directory.get(key)?.digest).map((key) => key.slice("state/".length)),
-    credentials: Object.entries(pipeline.credentials).map(([name, { kind, scope }]) => ({ name, provider: kind, scope })),
+    state: stateKeys
+      .filter((key) => head.directory.get(key)?.digest !== target.directory.get(key)?.digest)
+      .map((key) => key.slice("state/".length)),
+    credentials: Object.entries(pipeline.credentials).map(([name, { kind, scope }]) => ({
+      name,
+      provider: kind,
+      scope,
+    })),
     refused: [
       ...sources.filter(({ available }) => !available).map(({ name }) => name),
-      ...sinks.filter(({ verdict }) => verdict === "trimmed" || verdict === "not-revertible" || verdict === "elsewhere").map(({ name }) => name),
+      ...sinks
+        .filter(({ verdict }) => verdict === "trimmed" || verdict === "not-revertible" || verdict === "elsewhere")
+        .map(({ name }) => name),
     ],
   };
   const { lease } = state;
@@ -137,7 +145,8 @@ async function planSinks(resources: Resources, now: PipelineSnapshot, then: Pipe
     if (trimmed) plans.push({ name, where, verdict: "trimmed", ...counts });
     else if (remove + restore + foreignTotal === 0) plans.push({ name, where, verdict: "unchanged", ...counts });
     else plans.push({ name, where, verdict: revert === "compensate" ? "compensate" : "revert", ...counts });
-    for (const other of placesBehind(now, then, name, place)) plans.push({ name, where: `another place (${other})`, verdict: "elsewhere", ...nothing });
+    for (const other of placesBehind(now, then, name, place))
+      plans.push({ name, where: `another place (${other})`, verdict: "elsewhere", ...nothing });
   }
   return plans;
 }
@@ -146,7 +155,9 @@ async function planSinks(resources: Resources, now: PipelineSnapshot, then: Pipe
 function placesBehind(now: PipelineSnapshot, then: PipelineSnapshot, name: string, place: string): string[] {
   const marks = now.sinks.get(name)?.marks ?? {};
   const before = then.sinks.get(name)?.marks ?? {};
-  return Object.keys(marks).filter((other) => other !== place && JSON.stringify(marks[other]) !== JSON.stringify(before[other] ?? null));
+  return Object.keys(marks).filter(
+    (other) => other !== place && JSON.stringify(marks[other]) !== JSON.stringify(before[other] ?? null),
+  );
 }
 
 function pointOf(entry: MementoEntry): PlanPoint {
@@ -154,19 +165,33 @@ function pointOf(entry: MementoEntry): PlanPoint {
   return { id, sequence, generation, created, reason, stage: entry.stage ?? null, run: entry.run ?? null };
 }
 
-const HASH_PARTS = ["the head or the target", "the sources", "the sinks", "the pipeline, its state or its credentials"] as const;
+const HASH_PARTS = [
+  "the head or the target",
+  "the sources",
+  "the sinks",
+  "the pipeline, its state or its credentials",
+] as const;
 
 function planHash(plan: Omit<RollbackPlan, "hash" | "lease">): string {
   const { head, target, timeline, sources, sinks, ...rest } = plan;
   const parts: unknown[] = [{ head, target, timeline }, sources, sinks, rest];
-  return parts.map((part) => sha256OfJson(JSON.parse(JSON.stringify(part)) as Json).replaceAll(/[-_]/g, "x").slice(0, 10)).join(".");
+  return parts
+    .map((part) =>
+      sha256OfJson(JSON.parse(JSON.stringify(part)) as Json)
+        .replaceAll(/[-_]/g, "x")
+        .slice(0, 10),
+    )
+    .join(".");
 }
 
 /** Throws PLAN_MOVED, naming what moved, unless the plan has the hash that was looked at. */
 export function demandPlan(plan: RollbackPlan, hash: string): void {
   if (plan.hash === hash) return;
   const [now, then] = [plan.hash.split("."), hash.split(".")];
-  if (then.length !== now.length) throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(hash)} is not the hash of a plan`);
+  if (then.length !== now.length)
+    throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(hash)} is not the hash of a plan`);
   const moved = HASH_PARTS.filter((_part, index) => now[index] !== then[index]);
-  throw new MementoError("PLAN_MOVED", `Since the plan was made, ${moved.join(" and ")} moved`, { details: { moved, planned: hash, now: plan.hash } });
+  throw new MementoError("PLAN_MOVED", `Since the plan was made, ${moved.join(" and ")} moved`, {
+    details: { moved, planned: hash, now: plan.hash },
+  });
 }

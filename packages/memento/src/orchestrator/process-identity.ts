@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
+
 import type { LeaseHolder } from "../core/timeline.ts";
 
 /** What a machine tells about processes; passed in, so that tests can own it. */
@@ -12,7 +13,12 @@ export interface ProcessProbe {
 
 /** The probe for Linux, by /proc. Elsewhere nothing is ever known to be dead, and leases end by time alone. */
 export const systemProcessProbe: ProcessProbe = {
-  self: () => ({ host: machineName(), bootId: bootId(), pid: process.pid, processStart: processStart(process.pid) ?? "" }),
+  self: () => ({
+    host: machineName(),
+    bootId: bootId(),
+    pid: process.pid,
+    processStart: processStart(process.pid) ?? "",
+  }),
   isKnownDead: (holder) => {
     const sameMachine = holder.host === machineName() && holder.bootId !== "" && holder.bootId === bootId();
     return sameMachine && holder.processStart !== "" && processStart(holder.pid) !== holder.processStart;

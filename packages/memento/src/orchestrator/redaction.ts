@@ -37,12 +37,21 @@ export class Redaction {
 
   json<Value extends Json>(value: Value): Value {
     if (this.#needles.length === 0) return value;
-    return JSON.parse(JSON.stringify(value), (_key, item: unknown) => (typeof item === "string" ? this.text(item) : item)) as Value;
+    return JSON.parse(JSON.stringify(value), (_key, item: unknown) =>
+      typeof item === "string" ? this.text(item) : item,
+    ) as Value;
   }
 }
 
 /** A secret as it is, and as it comes back out of common encodings. */
 function spellings(value: string): string[] {
   const bytes = Buffer.from(value, "utf8");
-  return [value, encodeURIComponent(value), bytes.toString("base64"), bytes.toString("base64url"), bytes.toString("hex"), JSON.stringify(value).slice(1, -1)];
+  return [
+    value,
+    encodeURIComponent(value),
+    bytes.toString("base64"),
+    bytes.toString("base64url"),
+    bytes.toString("hex"),
+    JSON.stringify(value).slice(1, -1),
+  ];
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+
 import { MementoError } from "../core/errors.ts";
 import type { MementoStatus } from "../core/memento.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
@@ -40,7 +41,11 @@ export interface SinkEvidence {
  * Begins a restore: after this memento is acknowledged it will be finished, by this process or a later one. It has all pieces of the
  * head before, and so is itself the point to which the restore can be rolled back.
  */
-export async function beginRestore(ports: RestorePorts, head: OpenedMemento, request: RestoreRequest): Promise<OpenedMemento> {
+export async function beginRestore(
+  ports: RestorePorts,
+  head: OpenedMemento,
+  request: RestoreRequest,
+): Promise<OpenedMemento> {
   const { vault, lease } = ports;
   const record: RestoreRecord = {
     target: request.plan.target.id,
@@ -65,18 +70,34 @@ export async function beginRestore(ports: RestorePorts, head: OpenedMemento, req
 }
 
 /** Finishes a restore that stands at the head, whoever began it; any other head is returned as it is. Each of its steps may be repeated. */
-export async function finishRestore(ports: RestorePorts, head: OpenedMemento | null, opened?: Resources): Promise<OpenedMemento | null> {
+export async function finishRestore(
+  ports: RestorePorts,
+  head: OpenedMemento | null,
+  opened?: Resources,
+): Promise<OpenedMemento | null> {
   if (head?.entry.status !== "reverting") return head;
   const { vault, pipeline, lease, listener } = ports;
   const now = await readSnapshot(head);
-  if (now.restore === null) throw new MementoError("DAMAGED", `Memento ${head.entry.id} begins a restore and does not say of what`);
+  if (now.restore === null)
+    throw new MementoError("DAMAGED", `Memento ${head.entry.id} begins a restore and does not say of what`);
   const target = await vault.load(now.restore.target);
   // Credentials come before the first touch: without them nothing has happened yet, and the next attempt starts here again.
-  const request = { pipeline, params: now.run?.params ?? {}, timeline: head.entry.timeline, clock: vault.clock, signal: lease.signal };
+  const request = {
+    pipeline,
+    params: now.run?.params ?? {},
+    timeline: head.entry.timeline,
+    clock: vault.clock,
+    signal: lease.signal,
+  };
   const resources = opened ?? (await openResources(request));
   try {
     const goal = await readSnapshot(target);
-    const { evidence, sinks } = await revertSinks(ports, resources, { now, goal, restore: now.restore, generation: head.entry.generation + 1 });
+    const { evidence, sinks } = await revertSinks(ports, resources, {
+      now,
+      goal,
+      restore: now.restore,
+      generation: head.entry.generation + 1,
+    });
     const restored = await appendRestored(ports, { head, target, now, goal, evidence, sinks });
     await verifySinks(resources, restored);
     listener({ type: "restore-finished", target: target.entry.id, memento: restored.entry.id });
@@ -93,7 +114,11 @@ interface RevertInput {
   readonly generation: number;
 }
 
-async function revertSinks(ports: RestorePorts, resources: Resources, input: RevertInput): Promise<{ evidence: SinkEvidence[]; sinks: Map<string, SinkRecord> }> {
+async function revertSinks(
+  ports: RestorePorts,
+  resources: Resources,
+  input: RevertInput,
+): Promise<{ evidence: SinkEvidence[]; sinks: Map<string, SinkRecord> }> {
   const { lease } = ports;
   const { restore, goal, now, generation } = input;
   for (const sink of resources.sinks.values()) await sink.fence(lease.epoch);
@@ -109,7 +134,9 @@ async function revertSinks(ports: RestorePorts, resources: Resources, input: Rev
       continue;
     }
     const write = { epoch: lease.epoch, token: `${lease.state.record.key}:${generation}:restore:${restore.target}` };
-    const { removed, restored, kept, mark } = await sink.revertTo(before, write, { force: restore.forced.includes(name) });
+    const { removed, restored, kept, mark } = await sink.revertTo(before, write, {
+      force: restore.forced.includes(name),
+    });
     evidence.push({ name, verdict: removed + restored > 0 ? "reverted" : "unchanged", removed, restored, kept });
     sinks.set(name, { batches, marks: { ...now.sinks.get(name)?.marks, ...(place === "" ? {} : { [place]: mark }) } });
   }
@@ -138,7 +165,14 @@ async function appendRestored(ports: RestorePorts, input: RestoredInput): Promis
     ...runFields(target),
     pieces: new Map([...sinks].map(([name, record]) => [PIECE.sink + name, record])),
     drop: [PIECE.restore],
-    fields: { evidence: { ...now.restore, ended: new Date(vault.clock.now()).toISOString(), target: target.entry.id, sinks: evidence } },
+    fields: {
+      evidence: {
+        ...now.restore,
+        ended: new Date(vault.clock.now()).toISOString(),
+        target: target.entry.id,
+        sinks: evidence,
+      },
+    },
   });
   const about = { caretaker: entry.caretaker, timeline: entry.timeline, mementos: [entry.id, target.entry.id] };
   await vault.store.note(vault.notice("restored", about, { generation: entry.generation }));
@@ -168,6 +202,9 @@ async function verifySinks(resources: Resources, restored: OpenedMemento): Promi
   for (const [name, sink] of resources.sinks) {
     const [wanted, found] = [sinks.get(name)?.marks[await sink.place()] ?? null, await sink.mark()];
     if (sink.supports.revert === "none" || isDeepStrictEqual(wanted, found)) continue;
-    throw new MementoError("DAMAGED", `After the restore the sink ${name} stands at ${JSON.stringify(found)} and should stand at ${JSON.stringify(wanted)}`);
+    throw new MementoError(
+      "DAMAGED",
+      `After the restore the sink ${name} stands at ${JSON.stringify(found)} and should stand at ${JSON.stringify(wanted)}`,
+    );
   }
 }

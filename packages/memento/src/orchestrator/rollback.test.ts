@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { definePipeline, type Pipeline } from "./pipeline.ts";
@@ -52,7 +53,8 @@ async function bench(): Promise<Bench> {
   return { memento, data, pipeline };
 }
 
-const good = (count: number): Row[] => Array.from({ length: count }, (_, index) => ({ id: index + 1, value: `good ${index + 1}` }));
+const good = (count: number): Row[] =>
+  Array.from({ length: count }, (_, index) => ({ id: index + 1, value: `good ${index + 1}` }));
 const rowsOf = (data: MemoryTable<Row>): Row[] => [...data.rows].toSorted((a, b) => a.id - b.id);
 
 async function headOf(memento: Memento): Promise<string> {
@@ -94,7 +96,12 @@ describe("rollbackPipeline()", () => {
     expect(head.entry).toMatchObject({ reason: "rollback", status: "completed", generation: 1 });
     expect(await head.value("offsets/ids")).toEqual(await (await memento.vault.load(before)).value("offsets/ids"));
     expect(await head.value("state/seen")).toBe(20);
-    expect(result.evidence).toMatchObject({ by: "ann", why: "bad values", target: before, sinks: [{ name: "table", verdict: "reverted", removed: 30 }] });
+    expect(result.evidence).toMatchObject({
+      by: "ann",
+      why: "bad values",
+      target: before,
+      sinks: [{ name: "table", verdict: "reverted", removed: 30 }],
+    });
     await memento.run(pipeline(50));
     expect(rowsOf(data)).toEqual(good(50));
     expect(await memento.verify()).toMatchObject({ sound: true });
@@ -152,9 +159,14 @@ describe("rollbackPipeline()", () => {
     const { hash } = await memento.plan(pipeline(50), before);
     await memento.run(pipeline(50));
     const rows = rowsOf(data);
-    await expect(memento.rollback(pipeline(50), before, { plan: hash })).rejects.toMatchObject({ code: "PLAN_MOVED", message: expect.stringContaining("head") });
+    await expect(memento.rollback(pipeline(50), before, { plan: hash })).rejects.toMatchObject({
+      code: "PLAN_MOVED",
+      message: expect.stringContaining("head"),
+    });
     expect(rowsOf(data)).toEqual(rows);
-    await expect(memento.rollback(pipeline(50), before, { plan: "nonsense" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(memento.rollback(pipeline(50), before, { plan: "nonsense" })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     await expect(memento.plan(pipeline(50), "nothing-like-it")).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
@@ -170,7 +182,9 @@ describe("rollbackPipeline()", () => {
     expect(await planned("start")).toBe(ids.at(-1));
     expect(await planned("stage:transform")).toBe(ids[1]);
     expect(await planned(ids[1]?.slice(0, -2) ?? "")).toBe(ids[1]);
-    await expect(memento.plan(pipeline(20), ids[0]?.slice(0, 12) ?? "")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(memento.plan(pipeline(20), ids[0]?.slice(0, 12) ?? "")).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
   });
 });
 
@@ -182,7 +196,10 @@ describe("forkPipeline()", () => {
     await memento.run(pipeline(30));
     const fork = await memento.fork(base, { name: "try" });
     await expect(memento.fork(base, { name: "try" })).rejects.toMatchObject({ code: "EXISTS" });
-    await memento.run(pipeline(25, (id) => `fork ${id}`), { fork: "try" });
+    await memento.run(
+      pipeline(25, (id) => `fork ${id}`),
+      { fork: "try" },
+    );
     expect(rowsOf(data).filter(({ value }) => value.startsWith("fork"))).toHaveLength(5);
     expect(fork.entry.parent).toBe(base);
     const { hash } = await memento.plan(pipeline(25), "1", { fork: "try" });

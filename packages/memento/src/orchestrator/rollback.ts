@@ -8,8 +8,8 @@ import { demandPlan, planRollback, type RollbackPlan } from "./plan.ts";
 import { openResources } from "./resources.ts";
 import { beginRestore, finishRestore } from "./restore.ts";
 import type { RunListener } from "./run-event.ts";
-import { pipelineAddress, type RunOptions } from "./runner.ts";
 import { readSnapshot } from "./run-state.ts";
+import { pipelineAddress, type RunOptions } from "./runner.ts";
 import { resolveTarget } from "./target.ts";
 
 /** Which timeline of a pipeline is meant, and how. */
@@ -38,7 +38,12 @@ export interface RollbackResult {
 }
 
 /** Says what going back to a memento would do; changes nothing, and needs no lease. NOT_FOUND, CREDENTIAL_UNAVAILABLE, and what sources and sinks raise. */
-export async function planPipelineRollback(vault: Vault, pipeline: Pipeline, target: string, place: RollbackPlace = {}): Promise<RollbackPlan> {
+export async function planPipelineRollback(
+  vault: Vault,
+  pipeline: Pipeline,
+  target: string,
+  place: RollbackPlace = {},
+): Promise<RollbackPlan> {
   const state = await timelineOf(vault, pipeline, place);
   const head = await headOf(vault, state);
   return await planFrom(vault, pipeline, state, head, target, place.signal);
@@ -50,7 +55,12 @@ export async function planPipelineRollback(vault: Vault, pipeline: Pipeline, tar
  * rolled back. A crash anywhere leaves the state of before, or a restore that the next command on the timeline finishes.
  * PLAN_MOVED, NOT_REVERTIBLE, LOCKED, FENCED.
  */
-export async function rollbackPipeline(vault: Vault, pipeline: Pipeline, target: string, options: RollbackOptions): Promise<RollbackResult> {
+export async function rollbackPipeline(
+  vault: Vault,
+  pipeline: Pipeline,
+  target: string,
+  options: RollbackOptions,
+): Promise<RollbackResult> {
   const { force = [], by = "", why = "", onEvent: listener = () => undefined } = options;
   const { record } = await timelineOf(vault, pipeline, options);
   await using lease = await LeaseKeeper.acquire(vault, record.key, options);
@@ -60,7 +70,13 @@ export async function rollbackPipeline(vault: Vault, pipeline: Pipeline, target:
   const state = await vault.timeline(record.key);
   const wanted = await vault.load(await resolveTarget(vault, state, target));
   const { run } = await readSnapshot(head);
-  await using resources = await openResources({ pipeline, params: run?.params ?? {}, timeline: record.key, clock: vault.clock, signal: lease.signal });
+  await using resources = await openResources({
+    pipeline,
+    params: run?.params ?? {},
+    timeline: record.key,
+    clock: vault.clock,
+    signal: lease.signal,
+  });
   const plan = await planRollback({ pipeline, resources, state, head, target: wanted });
   demandPlan(plan, options.plan);
   demandRevertible(plan, force);
@@ -70,7 +86,14 @@ export async function rollbackPipeline(vault: Vault, pipeline: Pipeline, target:
   return { head: restored.entry.id, undo: begun.entry.id, plan, evidence: restored.fields()["evidence"] };
 }
 
-async function planFrom(vault: Vault, pipeline: Pipeline, state: TimelineState, head: OpenedMemento, target: string, signal: AbortSignal | undefined): Promise<RollbackPlan> {
+async function planFrom(
+  vault: Vault,
+  pipeline: Pipeline,
+  state: TimelineState,
+  head: OpenedMemento,
+  target: string,
+  signal: AbortSignal | undefined,
+): Promise<RollbackPlan> {
   if (head.entry.status === "reverting") {
     throw new MementoError("CONFLICT", `A rollback of ${describeAddress(state.record)} stands unfinished`, {
       hint: "Run or resume the pipeline, or roll back again: each finishes it first.",
@@ -79,21 +102,33 @@ async function planFrom(vault: Vault, pipeline: Pipeline, state: TimelineState, 
   const wanted = await vault.load(await resolveTarget(vault, state, target));
   const { run } = await readSnapshot(head);
   const never = new AbortController().signal;
-  await using resources = await openResources({ pipeline, params: run?.params ?? {}, timeline: state.record.key, clock: vault.clock, signal: signal ?? never });
+  await using resources = await openResources({
+    pipeline,
+    params: run?.params ?? {},
+    timeline: state.record.key,
+    clock: vault.clock,
+    signal: signal ?? never,
+  });
   return await planRollback({ pipeline, resources, state, head, target: wanted });
 }
 
 function demandRevertible(plan: RollbackPlan, force: readonly string[]): void {
   const known = new Set([...plan.sinks, ...plan.sources].map(({ name }) => name));
   const strange = force.filter((name) => !known.has(name));
-  if (strange.length > 0) throw new MementoError("INVALID_ARGUMENT", `The plan has no item ${strange.join(", ")}; it has ${[...known].join(", ")}`);
+  if (strange.length > 0)
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `The plan has no item ${strange.join(", ")}; it has ${[...known].join(", ")}`,
+    );
   const refused = plan.refused.filter((name) => !force.includes(name));
   if (refused.length === 0) return;
   const reasons = refused.map((name) => {
     const problem = plan.sources.find((source) => source.name === name && !source.available)?.problem;
     return `${name} (${problem ?? plan.sinks.find((sink) => sink.name === name && sink.verdict !== "revert")?.verdict ?? "refused"})`;
   });
-  throw new MementoError("NOT_REVERTIBLE", `These items cannot be reverted: ${reasons.join(", ")}`, { details: { items: refused } });
+  throw new MementoError("NOT_REVERTIBLE", `These items cannot be reverted: ${reasons.join(", ")}`, {
+    details: { items: refused },
+  });
 }
 
 async function timelineOf(vault: Vault, pipeline: Pipeline, place: RollbackPlace): Promise<TimelineState> {

@@ -1,8 +1,8 @@
 import { sha256, sha256OfJson } from "../core/digest.ts";
 import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
 import type { Clock } from "../core/ports.ts";
-import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
 import { encodeValue } from "../vault/codec.ts";
+import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { Redaction } from "./redaction.ts";
@@ -159,7 +159,8 @@ export class RunSession {
     this.lease.demand();
     const { stage, output } = save;
     const ended = output !== undefined;
-    const { pieces, drop } = save.unchanged === true ? { pieces: new Map<string, unknown>(), drop: [] } : this.#changes(ended);
+    const { pieces, drop } =
+      save.unchanged === true ? { pieces: new Map<string, unknown>(), drop: [] } : this.#changes(ended);
     if (stage !== undefined && output !== undefined) pieces.set(PIECE.output + stage.name, output.value);
     for (const [key, value] of save.extra ?? []) pieces.set(key, value);
     const saved = await this.#append(save, pieces, [...drop, ...(save.drop ?? [])]);
@@ -179,7 +180,11 @@ export class RunSession {
     this.remaining.delete(stage.name);
   }
 
-  async #append(save: SessionSave, pieces: ReadonlyMap<string, unknown>, drop: readonly string[]): Promise<SavedMemento> {
+  async #append(
+    save: SessionSave,
+    pieces: ReadonlyMap<string, unknown>,
+    drop: readonly string[],
+  ): Promise<SavedMemento> {
     const { stage, reason, status } = save;
     return await this.#writer.append({
       reason,

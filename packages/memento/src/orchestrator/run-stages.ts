@@ -31,7 +31,12 @@ export async function runStages(session: RunSession, ports: StagesPorts): Promis
       if (session.completed.has(stage.name)) continue;
       current = stage;
       await stopBetweenStages(session, stop, stage);
-      session.emit({ type: "stage-started", stage: stage.name, index: session.indexOf(stage), of: session.pipeline.stages.length });
+      session.emit({
+        type: "stage-started",
+        stage: stage.name,
+        index: session.indexOf(stage),
+        of: session.pipeline.stages.length,
+      });
       if (stage.type === "task") await runTask(session, stage, stop, outputs);
       else await runSegment(session, segmentOf(session, stage), stop, outputs);
     }
@@ -50,7 +55,12 @@ async function runTask(session: RunSession, stage: TaskStage, stop: StopWish, ou
   await complete(session, stage, value, run.records, outputs, { input: outputs.digestOf(stage) });
 }
 
-async function runSegment(session: RunSession, segment: FlowSegment, stop: StopWish, outputs: StageOutputs): Promise<void> {
+async function runSegment(
+  session: RunSession,
+  segment: FlowSegment,
+  stop: StopWish,
+  outputs: StageOutputs,
+): Promise<void> {
   const { root, stages } = segment;
   const policy = stages.findLast(({ checkpoint }) => checkpoint !== null)?.checkpoint ?? session.pipeline.checkpoint;
   const named: ReadStage = { ...root, checkpoint: policy };
@@ -65,7 +75,10 @@ async function runSegment(session: RunSession, segment: FlowSegment, stop: StopW
     const summary = summaries[stage.name];
     const last = stages.every(({ name }) => name === stage.name || session.completed.has(name));
     if (last) session.progress = null;
-    await complete(session, stage, summary, summary?.recordsIn ?? 0, outputs, { input: summary?.inputDigest ?? null, output: summary?.outputDigest ?? null });
+    await complete(session, stage, summary, summary?.recordsIn ?? 0, outputs, {
+      input: summary?.inputDigest ?? null,
+      output: summary?.outputDigest ?? null,
+    });
   }
 }
 
@@ -82,11 +95,23 @@ async function complete(
   if (stage.type === "task") session.progress = null;
   outputs.set(stage.name, value);
   if (last || wantsMemento(stage.checkpoint ?? session.pipeline.checkpoint)) {
-    await session.save({ reason: "stage", status: last ? "completed" : "running", stage, output: { value }, fields: { provenance } });
+    await session.save({
+      reason: "stage",
+      status: last ? "completed" : "running",
+      stage,
+      output: { value },
+      fields: { provenance },
+    });
   } else {
     session.keepOutput(stage, value);
   }
-  session.emit({ type: "stage-completed", stage: stage.name, index: session.indexOf(stage), of: stages.length, records });
+  session.emit({
+    type: "stage-completed",
+    stage: stage.name,
+    index: session.indexOf(stage),
+    of: stages.length,
+    records,
+  });
 }
 
 const wantsMemento = (policy: CheckpointPolicy): boolean => policy !== "manual" && policy !== "off";
@@ -112,24 +137,42 @@ async function stopBetweenStages(session: RunSession, stop: StopWish, stage: Sta
 }
 
 /** Keeps the failure as a memento: the state stays what the last one says, for memory may hold half a batch. */
-async function fail(session: RunSession, stage: StageDefinition | undefined, stop: StopWish, error: unknown): Promise<StagesOutcome> {
+async function fail(
+  session: RunSession,
+  stage: StageDefinition | undefined,
+  stop: StopWish,
+  error: unknown,
+): Promise<StagesOutcome> {
   session.lease.demand();
   if (isMementoError(error, "FENCED") || isMementoError(error, "CONFLICT")) throw error;
   const where = stage === undefined ? {} : { stage };
   const kind = stop.current();
   if (kind !== null && stop.signal.aborted) {
-    await session.save({ reason: kind, status: kind === "pause" ? "paused" : "interrupted", unchanged: true, ...where });
+    await session.save({
+      reason: kind,
+      status: kind === "pause" ? "paused" : "interrupted",
+      unchanged: true,
+      ...where,
+    });
     return { status: kind === "pause" ? "paused" : "interrupted" };
   }
   // What user code throws may hold a credential: a driver's message often quotes its connection string.
   const text = session.redaction.text(error instanceof Error ? error.message : String(error));
-  const kept = { name: error instanceof Error ? error.name : "Error", message: text, code: isMementoError(error) ? error.code : null };
+  const kept = {
+    name: error instanceof Error ? error.name : "Error",
+    message: text,
+    code: isMementoError(error) ? error.code : null,
+  };
   await session.save({ reason: "failure", status: "failed", unchanged: true, fields: { error: kept }, ...where });
   if (isMementoError(error)) throw error;
-  throw new MementoError("STAGE_FAILED", `Stage ${stage?.name ?? "?"} of pipeline ${session.pipeline.name} failed: ${text}`, {
-    cause: session.redaction.error(error),
-    details: { stage: stage?.name ?? null, run: session.run.id },
-  });
+  throw new MementoError(
+    "STAGE_FAILED",
+    `Stage ${stage?.name ?? "?"} of pipeline ${session.pipeline.name} failed: ${text}`,
+    {
+      cause: session.redaction.error(error),
+      details: { stage: stage?.name ?? null, run: session.run.id },
+    },
+  );
 }
 
 function stopWish(session: RunSession, ports: StagesPorts): StopWish {
@@ -167,7 +210,10 @@ class StageOutputs {
   }
 
   digestOf(stage: StageDefinition): string {
-    return inputDigest(this.#session.run, stage.after.map((name) => [name, this.#session.outputDigest(name) ?? ""] as const));
+    return inputDigest(
+      this.#session.run,
+      stage.after.map((name) => [name, this.#session.outputDigest(name) ?? ""] as const),
+    );
   }
 
   async #output(stage: string): Promise<unknown> {

@@ -77,7 +77,8 @@ export interface PipelineSnapshot {
 /** Reads a pipeline's state out of a memento; null gives the state before the first one. */
 export async function readSnapshot(memento: OpenedMemento | null): Promise<PipelineSnapshot> {
   const value = async <T>(key: string): Promise<T | null> => ((await memento?.value(key)) as T | undefined) ?? null;
-  const values = async <T>(prefix: string): Promise<Map<string, T>> => ((await memento?.values(prefix)) ?? new Map()) as Map<string, T>;
+  const values = async <T>(prefix: string): Promise<Map<string, T>> =>
+    ((await memento?.values(prefix)) ?? new Map()) as Map<string, T>;
   return {
     run: await value<RunRecord>(PIECE.run),
     offsets: await values<SourceOffsets>(PIECE.offsets),

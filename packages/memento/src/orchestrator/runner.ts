@@ -12,8 +12,8 @@ import { openResources, type Resources } from "./resources.ts";
 import { finishRestore } from "./restore.ts";
 import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
-import { PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
+import { PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
 
 /** The caretaker that keeps pipelines when no other is named. */
@@ -60,7 +60,10 @@ export interface RunResult {
 }
 
 /** Where a pipeline's mementos go. */
-export function pipelineAddress(pipeline: Pick<Pipeline, "name">, options: Pick<RunOptions, "caretaker" | "partition" | "fork"> = {}): TimelineAddress {
+export function pipelineAddress(
+  pipeline: Pick<Pipeline, "name">,
+  options: Pick<RunOptions, "caretaker" | "partition" | "fork"> = {},
+): TimelineAddress {
   const { caretaker = PIPELINES_CARETAKER, partition = "", fork = "" } = options;
   return { caretaker, originator: pipeline.name, partition, fork };
 }
@@ -90,12 +93,24 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const pending = pendingRun(snapshot, head, options, pipeline, params);
   const run = pending ?? (await newRun(vault, pipeline, options, params));
   const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, lease.signal, ...(options.signal === undefined ? [] : [options.signal])]);
-  await using resources = await openResources({ pipeline, params: run.params, timeline: timeline.key, clock: vault.clock, signal: lease.signal });
+  const signal = AbortSignal.any([
+    stop.signal,
+    lease.signal,
+    ...(options.signal === undefined ? [] : [options.signal]),
+  ]);
+  await using resources = await openResources({
+    pipeline,
+    params: run.params,
+    timeline: timeline.key,
+    clock: vault.clock,
+    signal: lease.signal,
+  });
   const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
   const session = new RunSession({
     pipeline,
-    writer: await vault.writer(lease.state.head?.id === head?.entry.id ? lease.state : await vault.timeline(timeline.key)),
+    writer: await vault.writer(
+      lease.state.head?.id === head?.entry.id ? lease.state : await vault.timeline(timeline.key),
+    ),
     lease,
     resources,
     snapshot,
@@ -107,10 +122,23 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   for (const [name, record] of reverted.marks) session.setSink(name, record);
   const skipped = pending === null ? [] : [...snapshot.completed];
   if (pending === null) await startRun(session, snapshot, resources);
-  else listener({ type: "run-resumed", run: run.id, timeline: timeline.key, from: head?.entry.id ?? "", skipped, stage: snapshot.progress?.stage ?? null });
+  else
+    listener({
+      type: "run-resumed",
+      run: run.id,
+      timeline: timeline.key,
+      from: head?.entry.id ?? "",
+      skipped,
+      stage: snapshot.progress?.stage ?? null,
+    });
   const outcome = await runStages(session, { vault, signal, request: () => lease.request });
   if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
-  return { ...resultOf({ vault, lease, outcome, run, session }), resumed: pending !== null, skipped, recordsReadAgain: reverted.records };
+  return {
+    ...resultOf({ vault, lease, outcome, run, session }),
+    resumed: pending !== null,
+    skipped,
+    recordsReadAgain: reverted.records,
+  };
 }
 
 async function loadHead(vault: Vault, lease: LeaseKeeper): Promise<OpenedMemento | null> {
@@ -128,9 +156,11 @@ function pendingRun(
 ): RunRecord | null {
   const { run } = snapshot;
   const status = head?.entry.status;
-  const pending = run !== null && (status === "running" || status === "interrupted" || status === "failed" || status === "paused");
+  const pending =
+    run !== null && (status === "running" || status === "interrupted" || status === "failed" || status === "paused");
   if (!pending) {
-    if (options.resume === true) throw new MementoError("NOTHING_TO_RESUME", `Pipeline ${pipeline.name} has no interrupted or paused run`);
+    if (options.resume === true)
+      throw new MementoError("NOTHING_TO_RESUME", `Pipeline ${pipeline.name} has no interrupted or paused run`);
     return null;
   }
   if (options.fresh === true || (pipeline.resume === "never" && options.resume !== true)) return null;
@@ -138,16 +168,26 @@ function pendingRun(
   const otherParams = params !== null && !sameParams(params.value, run.params);
   if (otherKey || otherParams) {
     const what = otherKey ? "another key" : "other parameters";
-    throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status} with ${what}`, { details: { run: run.id, status } });
+    throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status} with ${what}`, {
+      details: { run: run.id, status },
+    });
   }
   if (options.resume !== true && (status === "paused" || pipeline.resume === "ask")) {
     const hint = `Go on with it by \`memento resume ${run.id}\` (resume: true), or start anew with fresh: true.`;
-    throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status}`, { hint, details: { run: run.id, status } });
+    throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status}`, {
+      hint,
+      details: { run: run.id, status },
+    });
   }
   return { ...run, resumeCount: run.resumeCount + 1 };
 }
 
-async function newRun(vault: Vault, pipeline: Pipeline, options: RunOptions, params: { readonly value: unknown } | null): Promise<RunRecord> {
+async function newRun(
+  vault: Vault,
+  pipeline: Pipeline,
+  options: RunOptions,
+  params: { readonly value: unknown } | null,
+): Promise<RunRecord> {
   return {
     id: options.key ?? newRunId(vault.random),
     key: options.key ?? null,
@@ -159,10 +199,17 @@ async function newRun(vault: Vault, pipeline: Pipeline, options: RunOptions, par
 }
 
 /** The memento that completed the run with this key; null when there is none, or no key. */
-async function findDone(vault: Vault, timeline: string, key: string | undefined, snapshot: PipelineSnapshot, head: OpenedMemento | null): Promise<OpenedMemento | null> {
+async function findDone(
+  vault: Vault,
+  timeline: string,
+  key: string | undefined,
+  snapshot: PipelineSnapshot,
+  head: OpenedMemento | null,
+): Promise<OpenedMemento | null> {
   if (key === undefined) return null;
   if (snapshot.run?.key === key) return head?.entry.status === "completed" ? head : null;
-  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed", limit: 1 }))) return await vault.load(entry.id);
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed", limit: 1 })))
+    return await vault.load(entry.id);
   return null;
 }
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+
 import { mementoQuery } from "../store/query.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { Resources } from "./resources.ts";
@@ -17,7 +18,12 @@ export interface Settled {
  * Makes every sink's data what the head says: first all are fenced, so that no old worker can write any more; only then
  * are their marks read, and what was written past the head is taken back. A sink that cannot revert is left as it is.
  */
-export async function settleSinks(resources: Resources, snapshot: PipelineSnapshot, epoch: number, listener: RunListener): Promise<Settled> {
+export async function settleSinks(
+  resources: Resources,
+  snapshot: PipelineSnapshot,
+  epoch: number,
+  listener: RunListener,
+): Promise<Settled> {
   for (const sink of resources.sinks.values()) await sink.fence(epoch);
   const marks = new Map<string, SinkRecord>();
   let records = 0;
@@ -30,7 +36,12 @@ export async function settleSinks(resources: Resources, snapshot: PipelineSnapsh
     marks.set(name, { ...known, marks: { ...known.marks, [place]: reverted.mark } });
     // Sinks that were fed from the same records count them once.
     records = Math.max(records, reverted.records);
-    listener({ type: "sink-reverted", sink: name, rows: reverted.removed + reverted.restored, records: reverted.records });
+    listener({
+      type: "sink-reverted",
+      sink: name,
+      rows: reverted.removed + reverted.restored,
+      records: reverted.records,
+    });
   }
   return { marks, records };
 }
@@ -39,6 +50,7 @@ export async function settleSinks(resources: Resources, snapshot: PipelineSnapsh
 export async function trimSinks(vault: Vault, timeline: string, resources: Resources): Promise<void> {
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, order: "ascending", limit: 1 }))) {
     const oldest = await readSnapshot(await vault.load(entry.id));
-    for (const [name, sink] of resources.sinks) await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
+    for (const [name, sink] of resources.sinks)
+      await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
   }
 }

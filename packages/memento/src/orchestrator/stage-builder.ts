@@ -2,7 +2,17 @@ import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
-import type { CheckpointPolicy, Flow, FlowSummary, InvalidPolicy, Stage, StageContext, StageDefinition, TaskStage, MapStage } from "./stage.ts";
+import type {
+  CheckpointPolicy,
+  Flow,
+  FlowSummary,
+  InvalidPolicy,
+  Stage,
+  StageContext,
+  StageDefinition,
+  TaskStage,
+  MapStage,
+} from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
 /** The stages that come before: by value, which carries their types on, or by name. */
@@ -29,27 +39,45 @@ export interface StageOptions<Before extends After = After> {
 /** Declares stages; what it returns goes into the list that `stages` gives back, and into `after` of later ones. */
 export interface StageBuilder<Params, Sources, Sinks, CredentialName extends string> {
   /** A stage that runs once and gives an output. */
-  task<Output>(name: string, run: (context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>) => Output): Stage<Awaited<Output>>;
+  task<Output>(
+    name: string,
+    run: (context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>) => Output,
+  ): Stage<Awaited<Output>>;
   task<Output, const Before extends After>(
     name: string,
     options: StageOptions<Before>,
-    run: (context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>, input: InputOf<Before>) => Output,
+    run: (
+      context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>,
+      input: InputOf<Before>,
+    ) => Output,
   ): Stage<Awaited<Output>>;
   /** Starts a flow: the records of a source. */
-  read<Name extends NameOf<Sources>>(name: string, options: { readonly source: Name } & StageOptions): Flow<RowOf<Sources[Name]>>;
+  read<Name extends NameOf<Sources>>(
+    name: string,
+    options: { readonly source: Name } & StageOptions,
+  ): Flow<RowOf<Sources[Name]>>;
   /** Checks records against a schema; those that fail follow `onInvalid` (default `fail`). */
-  map<Output>(name: string, options: MapOptions<Sinks> & { readonly after: Flow; readonly schema: StandardSchema<Output> }): Flow<Output>;
+  map<Output>(
+    name: string,
+    options: MapOptions<Sinks> & { readonly after: Flow; readonly schema: StandardSchema<Output> },
+  ): Flow<Output>;
   /** Checks, then changes each record: into one, several (an array) or none (undefined). */
   map<Row, Output, Checked = Row>(
     name: string,
     options: MapOptions<Sinks> & {
       readonly after: Flow<Row>;
       readonly schema?: StandardSchema<Checked>;
-      readonly run: (record: Checked, context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>) => Output;
+      readonly run: (
+        record: Checked,
+        context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>,
+      ) => Output;
     },
   ): Flow<MappedRow<Output>>;
   /** Ends a flow: its records go to a sink. */
-  write<Name extends NameOf<Sinks>>(name: string, options: { readonly after: Flow<SinkRowOf<Sinks[Name]>>; readonly sink: Name } & Omit<StageOptions, "after">): Stage<FlowSummary>;
+  write<Name extends NameOf<Sinks>>(
+    name: string,
+    options: { readonly after: Flow<SinkRowOf<Sinks[Name]>>; readonly sink: Name } & Omit<StageOptions, "after">,
+  ): Stage<FlowSummary>;
 }
 
 type MappedRow<Output> = Awaited<Output> extends readonly (infer Item)[] ? Item : Exclude<Awaited<Output>, undefined>;
@@ -60,7 +88,12 @@ interface MapOptions<Sinks> extends Omit<StageOptions, "after"> {
 }
 
 /** The builder that `definePipeline` hands to `stages`. */
-export function stageBuilder<Params, Sources, Sinks, CredentialName extends string>(): StageBuilder<Params, Sources, Sinks, CredentialName> {
+export function stageBuilder<Params, Sources, Sinks, CredentialName extends string>(): StageBuilder<
+  Params,
+  Sources,
+  Sinks,
+  CredentialName
+> {
   const builder = { task, read, map, write };
   // Types hold at the call sites above; the definitions below are the same for every pipeline.
   return builder as unknown as StageBuilder<Params, Sources, Sinks, CredentialName>;
@@ -77,18 +110,39 @@ function read(name: string, options: StageOptions & { readonly source: string })
   return { definition: { type: "read", ...common(name, options), source: options.source } };
 }
 
-function map(name: string, options: Partial<Pick<MapStage, "schema" | "onInvalid" | "quarantine" | "run">> & Omit<StageOptions, "after"> & { readonly after: Flow }): Stage {
+function map(
+  name: string,
+  options: Partial<Pick<MapStage, "schema" | "onInvalid" | "quarantine" | "run">> &
+    Omit<StageOptions, "after"> & { readonly after: Flow },
+): Stage {
   const { schema = null, onInvalid = "fail", quarantine = null, run = null } = options;
-  return { definition: { type: "map", ...common(name, { ...options, after: [options.after] }), schema, onInvalid, quarantine, run } };
+  return {
+    definition: {
+      type: "map",
+      ...common(name, { ...options, after: [options.after] }),
+      schema,
+      onInvalid,
+      quarantine,
+      run,
+    },
+  };
 }
 
-function write(name: string, options: Omit<StageOptions, "after"> & { readonly after: Flow; readonly sink: string }): Stage {
+function write(
+  name: string,
+  options: Omit<StageOptions, "after"> & { readonly after: Flow; readonly sink: string },
+): Stage {
   return { definition: { type: "write", ...common(name, { ...options, after: [options.after] }), sink: options.sink } };
 }
 
-function common(name: string, options: StageOptions): Pick<StageDefinition, "name" | "after" | "inputs" | "checkpoint" | "risky"> {
+function common(
+  name: string,
+  options: StageOptions,
+): Pick<StageDefinition, "name" | "after" | "inputs" | "checkpoint" | "risky"> {
   const before: After = options.after ?? [];
-  const named = isList(before) ? before.map((stage) => [nameOf(stage), nameOf(stage)] as const) : Object.entries(before).map(([key, stage]) => [key, nameOf(stage)] as const);
+  const named = isList(before)
+    ? before.map((stage) => [nameOf(stage), nameOf(stage)] as const)
+    : Object.entries(before).map(([key, stage]) => [key, nameOf(stage)] as const);
   return {
     name: checkName("The stage", name),
     after: named.map(([, stage]) => stage),

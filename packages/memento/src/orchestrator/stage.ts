@@ -42,7 +42,12 @@ export interface FlowSummary {
 }
 
 /** What a stage can see and do. */
-export interface StageContext<Params = unknown, SourceName extends string = string, SinkName extends string = string, CredentialName extends string = string> {
+export interface StageContext<
+  Params = unknown,
+  SourceName extends string = string,
+  SinkName extends string = string,
+  CredentialName extends string = string,
+> {
   readonly params: Params;
   readonly run: { readonly id: string; readonly key: string | null; readonly resumeCount: number };
   readonly stage: string;
@@ -57,7 +62,11 @@ export interface StageContext<Params = unknown, SourceName extends string = stri
   /** Aborts on Ctrl-C, SIGTERM, pause and takeover. */
   readonly signal: AbortSignal;
   /** Takes a memento now. Call it only between batches, where state, offsets and sinks describe the same moment. */
-  checkpoint(options?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>>; readonly description?: string }): Promise<MementoEntry>;
+  checkpoint(options?: {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly description?: string;
+  }): Promise<MementoEntry>;
   /** Reads a source from where it stands. The batch counts as done when the loop asks for the next one. */
   read(source: SourceName): AsyncIterable<SourceBatch<unknown>>;
   /** Writes rows to a sink under the next token: once, whatever happens. */

@@ -24,7 +24,9 @@ export interface SchemaIssue {
 
 /** Issues in one line: `limit: expected a number; into: required`. */
 export function describeIssues(issues: readonly SchemaIssue[]): string {
-  return issues.map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`)).join("; ");
+  return issues
+    .map(({ message, path }) => (path === undefined || path.length === 0 ? message : `${pathText(path)}: ${message}`))
+    .join("; ");
 }
 
 function pathText(path: NonNullable<SchemaIssue["path"]>): string {

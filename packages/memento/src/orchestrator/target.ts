@@ -22,7 +22,12 @@ export async function resolveTarget(vault: Vault, state: TimelineState, text: st
   }
   if (text.startsWith("stage:")) {
     const stage = text.slice("stage:".length);
-    return await nth(vault, { timeline, stage, reason: "stage" }, 0, `${where} has no memento of the end of stage ${stage}`);
+    return await nth(
+      vault,
+      { timeline, stage, reason: "stage" },
+      0,
+      `${where} has no memento of the end of stage ${stage}`,
+    );
   }
   if (text === "start") return await nth(vault, { timeline, reason: "start" }, 0, `${where} has no run`);
   const named = await vault.store.findByName(state.record.caretaker, text);
@@ -32,11 +37,15 @@ export async function resolveTarget(vault: Vault, state: TimelineState, text: st
 
 async function byPrefix(vault: Vault, timeline: string, text: string, where: string): Promise<string> {
   const found: string[] = [];
-  for await (const { entry } of vault.store.query(mementoQuery({ timeline }))) if (entry.id.startsWith(text)) found.push(entry.id);
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline })))
+    if (entry.id.startsWith(text)) found.push(entry.id);
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
   if (only === undefined) throw new MementoError("NOT_FOUND", `${where} has no memento ${JSON.stringify(text)}`);
-  throw new MementoError("INVALID_ARGUMENT", `${found.length} mementos of ${where} begin with ${JSON.stringify(text)}: ${found.slice(0, 5).join(", ")}`);
+  throw new MementoError(
+    "INVALID_ARGUMENT",
+    `${found.length} mementos of ${where} begin with ${JSON.stringify(text)}: ${found.slice(0, 5).join(", ")}`,
+  );
 }
 
 async function nth(vault: Vault, filter: Partial<MementoQuery>, index: number, missing: string): Promise<string> {
@@ -48,7 +57,11 @@ async function nth(vault: Vault, filter: Partial<MementoQuery>, index: number, m
   throw new MementoError("NOT_FOUND", missing);
 }
 
-async function first(vault: Vault, filter: Partial<MementoQuery>, fits: (entry: MementoEntry) => boolean): Promise<string | null> {
+async function first(
+  vault: Vault,
+  filter: Partial<MementoQuery>,
+  fits: (entry: MementoEntry) => boolean,
+): Promise<string | null> {
   for await (const { entry } of vault.store.query(mementoQuery(filter))) if (fits(entry)) return entry.id;
   return null;
 }

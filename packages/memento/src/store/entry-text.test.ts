@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+
 import type { MementoEntry } from "../core/memento.ts";
 import { entryText, expandEntry } from "./entry-text.ts";
 
@@ -28,9 +29,28 @@ const entry: fc.Arbitrary<MementoEntry> = fc
       metadata: fc.dictionary(text, fc.jsonValue(), { noNullPrototype: true }),
       sizes: fc.record({ logicalBytes: count, heldBytes: count }),
     },
-    { requiredKeys: ["id", "parent", "epoch", "generation", "caretaker", "originator", "kind", "reason", "status", "created", "labels", "metadata", "sizes"] },
+    {
+      requiredKeys: [
+        "id",
+        "parent",
+        "epoch",
+        "generation",
+        "caretaker",
+        "originator",
+        "kind",
+        "reason",
+        "status",
+        "created",
+        "labels",
+        "metadata",
+        "sizes",
+      ],
+    },
   )
-  .map((fields) => ({ ...fields, timeline: fields.id.slice(0, 12), sequence: Number(fields.id.split("-")[1]) }) as MementoEntry);
+  .map(
+    (fields) =>
+      ({ ...fields, timeline: fields.id.slice(0, 12), sequence: Number(fields.id.split("-")[1]) }) as MementoEntry,
+  );
 
 describe("entryText() and expandEntry()", () => {
   test("any entry comes back as it was, and has the same text again", () => {

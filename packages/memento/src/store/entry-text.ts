@@ -17,7 +17,20 @@ export function entryText(entry: MementoEntry): string {
   for (const key of OPTIONAL) if (entry[key] !== undefined) others[key] = entry[key];
   if (Object.keys(entry.labels).length > 0) others["labels"] = entry.labels;
   if (Object.keys(entry.metadata).length > 0) others["metadata"] = entry.metadata;
-  const fields: unknown[] = [id, parent, epoch, generation, caretaker, originator, kind, reason, status, created, sizes.logicalBytes, sizes.heldBytes];
+  const fields: unknown[] = [
+    id,
+    parent,
+    epoch,
+    generation,
+    caretaker,
+    originator,
+    kind,
+    reason,
+    status,
+    created,
+    sizes.logicalBytes,
+    sizes.heldBytes,
+  ];
   if (Object.keys(others).length > 0) fields.push(others);
   const text = JSON.stringify(fields);
   texts.set(entry, text);
@@ -27,11 +40,33 @@ export function entryText(entry: MementoEntry): string {
 /** Reads an entry out of a header; null for anything that is none. */
 export function expandEntry(value: unknown): MementoEntry | null {
   if (!Array.isArray(value) || value.length < 12 || value.length > 13) return null;
-  const [id, parent, epoch, generation, caretaker, originator, kind, reason, status, created, logicalBytes, heldBytes, others = {}] = value as unknown[];
+  const [
+    id,
+    parent,
+    epoch,
+    generation,
+    caretaker,
+    originator,
+    kind,
+    reason,
+    status,
+    created,
+    logicalBytes,
+    heldBytes,
+    others = {},
+  ] = value as unknown[];
   const clear = [id, caretaker, originator, kind, reason, status, created].every((field) => typeof field === "string");
   const numbers = [epoch, generation, logicalBytes, heldBytes].every((field) => Number.isSafeInteger(field));
   const place = parseMementoId(String(id));
-  if (!clear || !numbers || place === undefined || typeof others !== "object" || others === null || Array.isArray(others)) return null;
+  if (
+    !clear ||
+    !numbers ||
+    place === undefined ||
+    typeof others !== "object" ||
+    others === null ||
+    Array.isArray(others)
+  )
+    return null;
   if (parent !== null && typeof parent !== "string") return null;
   const { labels = {}, metadata = {}, ...optional } = others as Record<string, unknown>;
   if (!isObject(labels) || !isObject(metadata)) return null;

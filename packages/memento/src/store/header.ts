@@ -1,6 +1,6 @@
+import { MementoError } from "../core/errors.ts";
 import type { Notice } from "../core/event.ts";
 import type { MementoEntry } from "../core/memento.ts";
-import { MementoError } from "../core/errors.ts";
 import { entryText, expandEntry } from "./entry-text.ts";
 
 /** The format version that this release writes. */
@@ -49,7 +49,10 @@ const encoded = new WeakMap<Uint8Array, CommitHeader>();
 /** Writes a header as the bytes that are stored and authenticated; they must not be changed. */
 export function encodeHeader(header: CommitHeader): Uint8Array {
   const { entries, ...rest } = header.type === "pack" ? header : { ...header, entries: null };
-  const text = entries === null ? JSON.stringify(header) : `${JSON.stringify(rest).slice(0, -1)},"entries":[${entries.map(entryText).join(",")}]}`;
+  const text =
+    entries === null
+      ? JSON.stringify(header)
+      : `${JSON.stringify(rest).slice(0, -1)},"entries":[${entries.map(entryText).join(",")}]}`;
   const bytes = Buffer.from(text, "utf8");
   encoded.set(bytes, header);
   return bytes;
@@ -69,12 +72,21 @@ export function decodeHeader(bytes: Uint8Array, where: string): CommitHeader {
     throw new MementoError("DAMAGED", `The header of ${where} names no format version`);
   }
   if (header.v !== FORMAT_VERSION) {
-    throw new MementoError("FORMAT_UNKNOWN", `${where} is of format version ${header.v}; this release reads version ${FORMAT_VERSION}`, {
-      details: { version: header.v },
-    });
+    throw new MementoError(
+      "FORMAT_UNKNOWN",
+      `${where} is of format version ${header.v}; this release reads version ${FORMAT_VERSION}`,
+      {
+        details: { version: header.v },
+      },
+    );
   }
   if (!("type" in header)) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
-  const read = header.type === "pack" ? readPack(header) : header.type === "notice" && hasNoticeShape(header) ? (header as NoticeHeader) : null;
+  const read =
+    header.type === "pack"
+      ? readPack(header)
+      : header.type === "notice" && hasNoticeShape(header)
+        ? (header as NoticeHeader)
+        : null;
   if (read === null) throw new MementoError("DAMAGED", `The header of ${where} is incomplete`);
   return read;
 }
@@ -97,7 +109,12 @@ function readPack(header: object): PackHeader | null {
 function isSection(section: unknown): boolean {
   if (typeof section !== "object" || section === null) return false;
   const { codec, plainBytes, sealedBytes } = section as Partial<Record<keyof PackSection, unknown>>;
-  return (codec === "zstd" || codec === "none") && Number.isSafeInteger(plainBytes) && Number.isSafeInteger(sealedBytes) && Number(sealedBytes) >= 0;
+  return (
+    (codec === "zstd" || codec === "none") &&
+    Number.isSafeInteger(plainBytes) &&
+    Number.isSafeInteger(sealedBytes) &&
+    Number(sealedBytes) >= 0
+  );
 }
 
 function hasNoticeShape(header: object): boolean {
@@ -110,6 +127,7 @@ function hasNoticeShape(header: object): boolean {
 /** The header of a pack; throws DAMAGED when it is another kind of commit. */
 export function decodePackHeader(bytes: Uint8Array, where: string): PackHeader {
   const header = decodeHeader(bytes, where);
-  if (header.type !== "pack") throw new MementoError("DAMAGED", `${where} should be a pack of mementos and is a ${header.type}`);
+  if (header.type !== "pack")
+    throw new MementoError("DAMAGED", `${where} should be a pack of mementos and is a ${header.type}`);
   return header;
 }

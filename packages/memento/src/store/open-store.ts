@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+
 import { MementoError } from "../core/errors.ts";
 import type { MementoStore } from "./store.ts";
 
@@ -31,7 +32,10 @@ export async function openStore(url: string): Promise<OpenedStore> {
       return { store: await FileStore.open({ path }), keyFile: `${path.replace(/\/+$/, "")}.key` };
     }
     default:
-      throw new MementoError("PORT_UNKNOWN", `${JSON.stringify(withoutSecrets(url))} is not a store's URL: it begins with none of memory:, file:, sqlite:`);
+      throw new MementoError(
+        "PORT_UNKNOWN",
+        `${JSON.stringify(withoutSecrets(url))} is not a store's URL: it begins with none of memory:, file:, sqlite:`,
+      );
   }
 }
 

@@ -80,6 +80,8 @@ export function matchesQuery(query: MementoQuery, entry: MementoEntry): boolean 
     (query.logicalBytesMin === null || entry.sizes.logicalBytes >= query.logicalBytesMin) &&
     (query.logicalBytesMax === null || entry.sizes.logicalBytes <= query.logicalBytesMax) &&
     Object.entries(query.labels).every(([key, value]) => entry.labels[key] === value) &&
-    Object.entries(query.metadata).every(([path, value]) => JSON.stringify(entry.metadata[path]) === JSON.stringify(value))
+    Object.entries(query.metadata).every(
+      ([path, value]) => JSON.stringify(entry.metadata[path]) === JSON.stringify(value),
+    )
   );
 }

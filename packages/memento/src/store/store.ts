@@ -1,5 +1,12 @@
-import type { TimelineAddress, TimelineHead, TimelineRecord, TimelineRequest, TimelineState, Lease } from "../core/timeline.ts";
 import type { MementoEntry } from "../core/memento.ts";
+import type {
+  TimelineAddress,
+  TimelineHead,
+  TimelineRecord,
+  TimelineRequest,
+  TimelineState,
+  Lease,
+} from "../core/timeline.ts";
 import type { MementoQuery } from "./query.ts";
 
 /** What a store is able to do, as data. Where a field says no, the store refuses with CAPABILITY_MISSING or documents the loss. */

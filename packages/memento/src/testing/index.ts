@@ -14,3 +14,12 @@ export { StoreFixture, TestTimeline, type BatchOptions, type RecordOptions } fro
 export { collect, expectCode, type StoreKitOptions, type StorePlace } from "./store/kit.ts";
 export { fillStore } from "./store/sample.ts";
 export { testStore } from "./store/store-kit.ts";
+export {
+  chaosSink,
+  testSink,
+  type KitRow,
+  type SinkCall,
+  type SinkHooks,
+  type SinkKitOptions,
+  type SinkPlace,
+} from "./sink/index.ts";

@@ -1,7 +1,8 @@
 import { hash, timingSafeEqual } from "node:crypto";
+
 import { MementoError } from "../core/errors.ts";
-import { canonicalJson, type Json } from "../core/json.ts";
 import type { Notice } from "../core/event.ts";
+import { canonicalJson, type Json } from "../core/json.ts";
 import type { Lease, TimelineRecord } from "../core/timeline.ts";
 import type { CaretakerRecord, StoreMeta } from "../store/store.ts";
 
@@ -33,7 +34,10 @@ export class RowChecks {
   }
 
   lease(timeline: string, lease: Omit<Lease, "check">): string {
-    const holder = lease.holder === null ? null : [lease.holder.host, lease.holder.bootId, lease.holder.pid, lease.holder.processStart];
+    const holder =
+      lease.holder === null
+        ? null
+        : [lease.holder.host, lease.holder.bootId, lease.holder.pid, lease.holder.processStart];
     return this.#check(["lease", timeline, lease.epoch, lease.owner, lease.expiresAt, holder]);
   }
 

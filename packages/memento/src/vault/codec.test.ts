@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
+
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+
 import { isMementoError } from "../core/errors.ts";
 import { decodeValue, encodeValue, NESTING_LEVELS_MAX } from "./codec.ts";
 
@@ -9,7 +11,20 @@ const cases = Number(process.env["MEMENTO_CASES"] ?? 3_000);
 /** Everything that a pipeline may hold, nested. */
 const { value: anyValue } = fc.letrec((tie) => ({
   leaf: fc.oneof(
-    fc.constantFrom(null, undefined, true, false, Number.NaN, -0, Infinity, -Infinity, "\ud800", "\udc00x", "$", "__proto__"),
+    fc.constantFrom(
+      null,
+      undefined,
+      true,
+      false,
+      Number.NaN,
+      -0,
+      Infinity,
+      -Infinity,
+      "\ud800",
+      "\udc00x",
+      "$",
+      "__proto__",
+    ),
     fc.double(),
     fc.integer(),
     fc.bigInt(),
@@ -61,14 +76,24 @@ describe("encodeValue()", () => {
   test.each([
     ["a function", { a: { b: [() => 1] } }, "value.a.b[0]"],
     ["a symbol", { s: Symbol("x") }, "value.s"],
-    ["a class instance", { list: [new (class Foo {
-        readonly n = 1;
-      })()] }, "value.list[0]"],
+    [
+      "a class instance",
+      {
+        list: [
+          new (class Foo {
+            readonly n = 1;
+          })(),
+        ],
+      },
+      "value.list[0]",
+    ],
     ["a promise", { p: Promise.resolve() }, "value.p"],
     ["an error", new Map([["k", new Error("x")]]), "value.get(k)"],
     ["a typed array that is not bytes", { t: new Float64Array(2) }, "value.t"],
   ])("refuses %s by path", (_what, bad, path) => {
-    expect(() => encodeValue(bad)).toThrow(expect.objectContaining({ code: "UNSUPPORTED_VALUE", message: expect.stringContaining(path) }));
+    expect(() => encodeValue(bad)).toThrow(
+      expect.objectContaining({ code: "UNSUPPORTED_VALUE", message: expect.stringContaining(path) }),
+    );
   });
 
   test("refuses a cycle, and nesting past the limit", () => {
@@ -101,8 +126,13 @@ describe("decodeValue()", () => {
 
   test("never builds anything by a name in the data", () => {
     const text = JSON.stringify({ $: ["Function", "return 1"] });
-    expect(() => decodeValue({ encoding: "tagged", bytes: Buffer.from(text) })).toThrow(expect.objectContaining({ code: "DAMAGED" }));
-    const polluted = decodeValue({ encoding: "json", bytes: Buffer.from('{"__proto__":{"admin":true}}') }) as Record<string, unknown>;
+    expect(() => decodeValue({ encoding: "tagged", bytes: Buffer.from(text) })).toThrow(
+      expect.objectContaining({ code: "DAMAGED" }),
+    );
+    const polluted = decodeValue({ encoding: "json", bytes: Buffer.from('{"__proto__":{"admin":true}}') }) as Record<
+      string,
+      unknown
+    >;
     expect(polluted["admin"]).toBeUndefined();
     expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
   });

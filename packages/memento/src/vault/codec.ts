@@ -52,7 +52,9 @@ function escapeValue(value: unknown, depth: number, path: Path): unknown {
     case "boolean":
       return value;
     case "number":
-      return Number.isFinite(value) && !Object.is(value, -0) ? value : tagged("number", Object.is(value, -0) ? "-0" : String(value));
+      return Number.isFinite(value) && !Object.is(value, -0)
+        ? value
+        : tagged("number", Object.is(value, -0) ? "-0" : String(value));
     case "bigint":
       return tagged("bigint", String(value));
     case "undefined":
@@ -126,7 +128,10 @@ function escapeBuiltIn(object: object, depth: number, path: Path): unknown {
     return tagged("map", pairs);
   }
   if (object instanceof Set) {
-    return tagged("set", [...object].map((item, index) => escapeValue(item, depth, () => `${path()}.item(${index})`)));
+    return tagged(
+      "set",
+      [...object].map((item, index) => escapeValue(item, depth, () => `${path()}.item(${index})`)),
+    );
   }
   if (Buffer.isBuffer(object)) return tagged("buffer", object.toString("base64"));
   if (object instanceof Uint8Array && Object.getPrototypeOf(object) === Uint8Array.prototype) {
@@ -192,7 +197,12 @@ function untag(tag: string, payload: unknown): unknown {
 const tagged = (tag: string, payload: unknown): object => ({ [TAG]: [tag, payload] });
 
 const isHole = (item: unknown): boolean =>
-  typeof item === "object" && item !== null && TAG in item && Array.isArray(item[TAG]) && item[TAG][0] === "hole" && Object.keys(item).length === 1;
+  typeof item === "object" &&
+  item !== null &&
+  TAG in item &&
+  Array.isArray(item[TAG]) &&
+  item[TAG][0] === "hole" &&
+  Object.keys(item).length === 1;
 
 function define(object: object, key: string, value: unknown): void {
   Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
@@ -200,7 +210,9 @@ function define(object: object, key: string, value: unknown): void {
 
 function refused(what: string, path: Path): MementoError {
   const place = path();
-  return new MementoError("UNSUPPORTED_VALUE", `${shorten(place)} is ${what}, which cannot be kept`, { details: { path: place.slice(0, 2_000) } });
+  return new MementoError("UNSUPPORTED_VALUE", `${shorten(place)} is ${what}, which cannot be kept`, {
+    details: { path: place.slice(0, 2_000) },
+  });
 }
 
 const shorten = (place: string): string => (place.length <= 120 ? place : `${place.slice(0, 100)}…`);

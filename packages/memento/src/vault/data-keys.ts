@@ -80,7 +80,8 @@ export class DataKeys {
     const known = this.#opened.get(id);
     if (known !== undefined) return known;
     const record = (await this.#store.keys()).find((candidate) => candidate.id === id);
-    if (record === undefined) throw new MementoError("DAMAGED", `The store has lost the data key ${id}`, { details: { dataKey: id } });
+    if (record === undefined)
+      throw new MementoError("DAMAGED", `The store has lost the data key ${id}`, { details: { dataKey: id } });
     const key = { id, key: await unwrapKey(this.#ring, record) };
     this.#opened.set(id, key);
     return key;

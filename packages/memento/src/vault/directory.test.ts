@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+
 import { PieceDirectory, type DirectoryLayer, type PieceRef } from "./directory.ts";
 
 const ref = (holder: string, digest: string): PieceRef => ({ holder, digest, bytes: digest.length, encoding: "json" });
@@ -22,7 +23,7 @@ class Line {
   /** What a reader sees: the record, its base, the base's base... */
   read(id: string): { pieces: ReadonlyMap<string, PieceRef>; records: number } {
     const layers: DirectoryLayer[] = [];
-    for (let next: string | null = id; next !== null; ) {
+    for (let next: string | null = id; next !== null;) {
       const record: { layer: DirectoryLayer; base: string | null } | undefined = this.records.get(next);
       if (record === undefined) throw new Error(`no record ${next}`);
       layers.unshift(record.layer);
@@ -32,7 +33,10 @@ class Line {
   }
 }
 
-const changesOf = fc.array(fc.tuple(fc.integer({ min: 0, max: 40 }), fc.option(fc.string({ minLength: 1, maxLength: 4 }), { freq: 5 })), { maxLength: 6 });
+const changesOf = fc.array(
+  fc.tuple(fc.integer({ min: 0, max: 40 }), fc.option(fc.string({ minLength: 1, maxLength: 4 }), { freq: 5 })),
+  { maxLength: 6 },
+);
 
 describe("PieceDirectory", () => {
   test("any sequence of changes is read back exactly, from every memento", () => {
@@ -64,7 +68,8 @@ describe("PieceDirectory", () => {
     const written = [...line.records.values()].map(({ layer }) => layer.changes.size);
     const mean = written.reduce((sum, count) => sum + count, 0) / written.length;
     expect(mean).toBeLessThan(Math.log2(1_000));
-    for (let stage = 1; stage <= 1_000; stage++) expect(line.read(`m${stage}`).records).toBeLessThanOrEqual(Math.ceil(Math.log2(1_000)) + 1);
+    for (let stage = 1; stage <= 1_000; stage++)
+      expect(line.read(`m${stage}`).records).toBeLessThanOrEqual(Math.ceil(Math.log2(1_000)) + 1);
     const median = (part: readonly number[]): number => part.toSorted((a, b) => a - b)[part.length >> 1] ?? 0;
     expect(median(written.slice(900))).toBeLessThanOrEqual(median(written.slice(100, 200)));
   });

@@ -84,7 +84,10 @@ export class PieceDirectory {
   }
 
   /** The layer that a following memento writes when these pieces change, and the memento it builds on (null: on nothing). */
-  plan(id: string, changes: ReadonlyMap<string, PieceRef | null>): { readonly layer: DirectoryLayer; readonly base: string | null } {
+  plan(
+    id: string,
+    changes: ReadonlyMap<string, PieceRef | null>,
+  ): { readonly layer: DirectoryLayer; readonly base: string | null } {
     const depth = this.depth + 1;
     if (this.#pieces.size + changes.size <= FULL_PIECES_MAX) {
       const all = new Map<string, PieceRef | null>(this.#pieces);

@@ -1,10 +1,10 @@
-import { canonicalJson } from "../core/json.ts";
 import { sha256 } from "../core/digest.ts";
+import { canonicalJson } from "../core/json.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { decodeValue } from "./codec.ts";
 import type { PieceDirectory } from "./directory.ts";
-import { FIELDS_PIECE } from "./record.ts";
 import type { MementoReader, NearbyRecords, OpenedRecord } from "./reader.ts";
+import { FIELDS_PIECE } from "./record.ts";
 
 /** A memento that was read and verified; its pieces are opened when they are asked for. */
 export class OpenedMemento {

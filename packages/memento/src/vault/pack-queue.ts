@@ -70,7 +70,11 @@ export class PackQueue {
   async #commit(pack: readonly Waiting[]): Promise<void> {
     try {
       const sealing = (await this.#keys?.forSealing(pack[0]?.save.entry.caretaker ?? "")) ?? null;
-      const built = buildPack(pack.map(({ save }) => save), sealing?.key ?? null, this.#random);
+      const built = buildPack(
+        pack.map(({ save }) => save),
+        sealing?.key ?? null,
+        this.#random,
+      );
       const results = await this.#store.append({
         header: built.header,
         body: built.body,
@@ -96,7 +100,11 @@ function groupIntoPacks(waiting: readonly Waiting[]): Waiting[][] {
   for (const item of waiting) {
     const caretaker = item.save.entry.caretaker;
     const current = open.get(caretaker);
-    if (current === undefined || current.items.length >= PACK_ITEMS_MAX || current.bytes + item.bytes > PACK_BYTES_TARGET) {
+    if (
+      current === undefined ||
+      current.items.length >= PACK_ITEMS_MAX ||
+      current.bytes + item.bytes > PACK_BYTES_TARGET
+    ) {
       const items = [item];
       packs.push(items);
       open.set(caretaker, { items, bytes: item.bytes });

@@ -35,7 +35,12 @@ export function buildPack(items: readonly PackItem[], dataKey: DataKey | null, r
   const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
   const layout = new SectionLayout(total <= INLINE_BYTES_MAX ? 0 : 1);
   const manifests = items.map(({ parentDigest, base, layer, held }) =>
-    encodeManifest(parentDigest, base, layer, held.map((piece) => layout.place(piece))),
+    encodeManifest(
+      parentDigest,
+      base,
+      layer,
+      held.map((piece) => layout.place(piece)),
+    ),
   );
   const index = Buffer.alloc(4 + 4 * manifests.length);
   index.writeUInt32BE(manifests.length, 0);
@@ -43,7 +48,15 @@ export function buildPack(items: readonly PackItem[], dataKey: DataKey | null, r
   const [inline = [], ...others] = layout.sections;
   const sections = [Buffer.concat([index, ...manifests, ...inline]), ...others.map((parts) => Buffer.concat(parts))];
   const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? Buffer.alloc(0)));
-  return { ...sealPack(items.map(({ entry }) => entry), sections, dataKey, random), digests };
+  return {
+    ...sealPack(
+      items.map(({ entry }) => entry),
+      sections,
+      dataKey,
+      random,
+    ),
+    digests,
+  };
 }
 
 /** Section 0 of a pack, taken apart. */

@@ -1,5 +1,5 @@
-import { MementoError } from "../core/errors.ts";
 import { sha256 } from "../core/digest.ts";
+import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { entryText } from "../store/entry-text.ts";
 import { decodePackHeader, type PackHeader } from "../store/header.ts";
@@ -45,9 +45,11 @@ export class MementoReader {
     const where = `memento ${id}`;
     const header = decodePackHeader(stored.header, where);
     const { body } = stored;
-    if (body === null) throw new MementoError("NOT_FOUND", `The body of memento ${id} was removed`, { details: { id } });
+    if (body === null)
+      throw new MementoError("NOT_FOUND", `The body of memento ${id} was removed`, { details: { id } });
     const entry = header.entries[stored.slot];
-    if (entry?.id !== id) throw new MementoError("DAMAGED", `Slot ${stored.slot} does not hold ${where}`, { details: { id } });
+    if (entry?.id !== id)
+      throw new MementoError("DAMAGED", `Slot ${stored.slot} does not hold ${where}`, { details: { id } });
     const pack = { header: stored.header, body };
     const dataKey = await this.#dataKey(header, where);
     const sections = new Map<number, Uint8Array>();
@@ -58,7 +60,8 @@ export class MementoReader {
     };
     const first = splitFirstSection(section(0), where);
     const manifestBytes = first.manifests[stored.slot];
-    if (manifestBytes === undefined) throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
+    if (manifestBytes === undefined)
+      throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
     const manifest = decodeManifest(manifestBytes, id, entryText(entry));
     return {
       entry,
@@ -66,7 +69,8 @@ export class MementoReader {
       removed: stored.removed,
       held: (key) => {
         const place = manifest.held.get(key);
-        if (place === undefined) throw new MementoError("DAMAGED", `${where} should hold the piece ${key} and does not`, { details: { id } });
+        if (place === undefined)
+          throw new MementoError("DAMAGED", `${where} should hold the piece ${key} and does not`, { details: { id } });
         const source = place.section === 0 ? first.inline : section(place.section);
         const bytes = source.subarray(place.offset, place.offset + place.bytes);
         if (bytes.length === place.bytes && sha256(bytes) === place.digest) return bytes;
@@ -92,7 +96,11 @@ export class MementoReader {
     const holder = await this.#needed(ref.holder, owner, near);
     const place = holder.manifest.held.get(key);
     if (place?.digest !== ref.digest) {
-      throw new MementoError("DAMAGED", `Memento ${owner} needs the piece ${key} of ${ref.holder}, which holds another one`, { details: { id: owner } });
+      throw new MementoError(
+        "DAMAGED",
+        `Memento ${owner} needs the piece ${key} of ${ref.holder}, which holds another one`,
+        { details: { id: owner } },
+      );
     }
     return decodeValue({ encoding: ref.encoding, bytes: holder.held(key) });
   }
@@ -106,7 +114,10 @@ export class MementoReader {
       return opened;
     } catch (error) {
       if (error instanceof MementoError && (error.code === "NOT_FOUND" || error.code === "DAMAGED")) {
-        throw new MementoError("DAMAGED", `Memento ${owner} needs ${id}: ${error.message}`, { cause: error, details: { id: owner, needs: id } });
+        throw new MementoError("DAMAGED", `Memento ${owner} needs ${id}: ${error.message}`, {
+          cause: error,
+          details: { id: owner, needs: id },
+        });
       }
       throw error;
     }

@@ -1,5 +1,5 @@
-import { MementoError } from "../core/errors.ts";
 import { sha256 } from "../core/digest.ts";
+import { MementoError } from "../core/errors.ts";
 import type { PieceEncoding } from "./codec.ts";
 import type { DirectoryLayer, PieceRef } from "./directory.ts";
 
@@ -52,7 +52,12 @@ export interface PlacedPiece extends HeldPiece {
 }
 
 /** Writes a record's manifest. */
-export function encodeManifest(parentDigest: string | null, base: string | null, layer: DirectoryLayer, held: readonly PlacedPiece[]): Uint8Array {
+export function encodeManifest(
+  parentDigest: string | null,
+  base: string | null,
+  layer: DirectoryLayer,
+  held: readonly PlacedPiece[],
+): Uint8Array {
   const own = new Set(held.map(({ key }) => key));
   const elsewhere: ManifestJson["d"][number][] = [];
   for (const [key, ref] of layer.changes) {
@@ -63,7 +68,14 @@ export function encodeManifest(parentDigest: string | null, base: string | null,
     p: parentDigest,
     n: layer.depth,
     b: base,
-    h: held.map(({ key, encoding, bytes, digest, section, offset }) => [key, encoding, bytes.length, digest, section, offset]),
+    h: held.map(({ key, encoding, bytes, digest, section, offset }) => [
+      key,
+      encoding,
+      bytes.length,
+      digest,
+      section,
+      offset,
+    ]),
     d: elsewhere,
   };
   return Buffer.from(JSON.stringify(manifest), "utf8");
@@ -87,7 +99,13 @@ export function decodeManifest(bytes: Uint8Array, id: string, entryText: string)
     const known = holder !== null && encoding !== undefined && length !== undefined && digest !== undefined;
     changes.set(key, known ? { holder, digest, bytes: length, encoding } : null);
   }
-  return { parentDigest: json.p, base: json.b, layer: { id, depth: json.n, changes }, held, digest: recordDigest(entryText, bytes) };
+  return {
+    parentDigest: json.p,
+    base: json.b,
+    layer: { id, depth: json.n, changes },
+    held,
+    digest: recordDigest(entryText, bytes),
+  };
 }
 
 /** A memento's digest: over its clear entry as stored, and its manifest. */

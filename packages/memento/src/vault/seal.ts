@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
 import zlib from "node:zlib";
+
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
@@ -24,7 +25,12 @@ const COMPRESS_BYTES_MIN = 4_096;
 const ZSTD = { params: { [zlib.constants.ZSTD_c_compressionLevel ?? 100]: 1 } };
 
 /** Seals sections under one header. The header and the section's number are authenticated with each section. */
-export function sealPack(entries: readonly MementoEntry[], sections: readonly Uint8Array[], dataKey: DataKey | null, random: Random): SealedPack {
+export function sealPack(
+  entries: readonly MementoEntry[],
+  sections: readonly Uint8Array[],
+  dataKey: DataKey | null,
+  random: Random,
+): SealedPack {
   const guardBytes = dataKey === null ? DIGEST_BYTES : TAG_BYTES;
   const packed = sections.map((plain) => compress(plain));
   const nonce = dataKey === null ? null : random.bytes(12);
@@ -50,7 +56,13 @@ export function sealPack(entries: readonly MementoEntry[], sections: readonly Ui
 }
 
 /** Opens section `index` of a pack. Throws DAMAGED, naming `where`, unless header and section are exactly what was sealed. */
-export function openSection(pack: SealedPack, header: PackHeader, index: number, dataKey: DataKey | null, where: string): Uint8Array {
+export function openSection(
+  pack: SealedPack,
+  header: PackHeader,
+  index: number,
+  dataKey: DataKey | null,
+  where: string,
+): Uint8Array {
   const section = header.sections[index];
   const start = header.sections.slice(0, index).reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
   const total = header.sections.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
@@ -58,14 +70,26 @@ export function openSection(pack: SealedPack, header: PackHeader, index: number,
     throw new MementoError("DAMAGED", `${where} has ${pack.body.length} bytes where ${total} were written`);
   }
   const sealed = pack.body.subarray(start, start + section.sealedBytes);
-  const packed = dataKey === null ? unguard(pack.header, index, sealed, where) : decrypt(pack.header, header, index, sealed, dataKey, where);
+  const packed =
+    dataKey === null
+      ? unguard(pack.header, index, sealed, where)
+      : decrypt(pack.header, header, index, sealed, dataKey, where);
   return decompress(packed, section, where);
 }
 
-function decrypt(headerBytes: Uint8Array, header: PackHeader, index: number, sealed: Uint8Array, dataKey: DataKey, where: string): Uint8Array {
+function decrypt(
+  headerBytes: Uint8Array,
+  header: PackHeader,
+  index: number,
+  sealed: Uint8Array,
+  dataKey: DataKey,
+  where: string,
+): Uint8Array {
   try {
     const nonce = sectionNonce(Buffer.from(header.nonce, "base64url"), index);
-    const opener = createDecipheriv("aes-256-gcm", dataKey.key, nonce, { authTagLength: TAG_BYTES }).setAAD(headerBytes);
+    const opener = createDecipheriv("aes-256-gcm", dataKey.key, nonce, { authTagLength: TAG_BYTES }).setAAD(
+      headerBytes,
+    );
     opener.setAuthTag(sealed.subarray(-TAG_BYTES));
     return Buffer.concat([opener.update(sealed.subarray(0, -TAG_BYTES)), opener.final()]);
   } catch (cause) {
@@ -100,5 +124,8 @@ function compress(plain: Uint8Array): { codec: PackSection["codec"]; bytes: Uint
 function decompress(bytes: Uint8Array, section: PackSection, where: string): Uint8Array {
   const plain = section.codec === "zstd" ? zlib.zstdDecompressSync(bytes) : bytes;
   if (plain.length === section.plainBytes) return plain;
-  throw new MementoError("DAMAGED", `${where} decodes to ${plain.length} bytes where ${section.plainBytes} were written`);
+  throw new MementoError(
+    "DAMAGED",
+    `${where} decodes to ${plain.length} bytes where ${section.plainBytes} were written`,
+  );
 }

@@ -114,7 +114,8 @@ export class TimelineWriter {
     const sequence = this.sequence + 1;
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
     const { held, changes } = collectChanges(ground, draft, id);
-    const { layer, base } = draft.full === true ? { layer: { id, depth: 1, changes }, base: null } : ground.plan(id, changes);
+    const { layer, base } =
+      draft.full === true ? { layer: { id, depth: 1, changes }, base: null } : ground.plan(id, changes);
     const entry = this.#entry(draft, id, sequence, ground.logicalBytesAfter(changes), held);
     const { result, digest } = await queue.save({
       entry,
@@ -134,7 +135,13 @@ export class TimelineWriter {
     return { entry, digest };
   }
 
-  #entry(draft: MementoDraft, id: string, sequence: number, logicalBytes: number, held: readonly HeldPiece[]): MementoEntry {
+  #entry(
+    draft: MementoDraft,
+    id: string,
+    sequence: number,
+    logicalBytes: number,
+    held: readonly HeldPiece[],
+  ): MementoEntry {
     const { caretaker, originator, kind, key, forkedFrom } = this.timeline;
     const { name, run, version, stage, stageIndex, resumeCount } = draft;
     return {
@@ -164,7 +171,11 @@ export class TimelineWriter {
 }
 
 /** Encodes what the draft sets and leaves out what the ground already has. */
-function collectChanges(ground: PieceDirectory, draft: MementoDraft, id: string): { held: HeldPiece[]; changes: Map<string, PieceRef | null> } {
+function collectChanges(
+  ground: PieceDirectory,
+  draft: MementoDraft,
+  id: string,
+): { held: HeldPiece[]; changes: Map<string, PieceRef | null> } {
   const held: HeldPiece[] = [];
   const changes = new Map<string, PieceRef | null>();
   for (const key of draft.drop ?? []) if (ground.get(key) !== undefined) changes.set(key, null);
@@ -186,15 +197,29 @@ function collectChanges(ground: PieceDirectory, draft: MementoDraft, id: string)
   return { held, changes };
 }
 
-function refusal(result: Exclude<AppendResult, { outcome: "appended" }>, timeline: TimelineRecord, entry: MementoEntry): MementoError {
+function refusal(
+  result: Exclude<AppendResult, { outcome: "appended" }>,
+  timeline: TimelineRecord,
+  entry: MementoEntry,
+): MementoError {
   const where = describeAddress(timeline);
   const details = { timeline: timeline.key, ...result };
   switch (result.outcome) {
     case "fenced":
-      return new MementoError("FENCED", `The save to ${where} was refused: it has epoch ${entry.epoch}, the timeline is at ${result.epoch}`, { details });
+      return new MementoError(
+        "FENCED",
+        `The save to ${where} was refused: it has epoch ${entry.epoch}, the timeline is at ${result.epoch}`,
+        { details },
+      );
     case "conflict":
-      return new MementoError("CONFLICT", `The save to ${where} was refused: its head is now ${result.head?.id ?? "none"}`, { details });
+      return new MementoError(
+        "CONFLICT",
+        `The save to ${where} was refused: its head is now ${result.head?.id ?? "none"}`,
+        { details },
+      );
     case "exists":
-      return new MementoError("EXISTS", `The name ${JSON.stringify(entry.name)} belongs to memento ${result.id}`, { details });
+      return new MementoError("EXISTS", `The name ${JSON.stringify(entry.name)} belongs to memento ${result.id}`, {
+        details,
+      });
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+
 import { decodePackHeader } from "../store/header.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import type { MementoStore } from "../store/store.ts";
@@ -9,7 +10,10 @@ import { Vault } from "./vault.ts";
 const key = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
 const address = { caretaker: "c", originator: "o", partition: "", fork: "" };
 
-async function withVault(work: (vault: Vault, writer: TimelineWriter, store: MementoStore) => Promise<void>, keys = rawKeyRing([key(1)])): Promise<void> {
+async function withVault(
+  work: (vault: Vault, writer: TimelineWriter, store: MementoStore) => Promise<void>,
+  keys = rawKeyRing([key(1)]),
+): Promise<void> {
   const store = await MemoryStore.open();
   await using vault = await Vault.open(store, { keys });
   await work(vault, await vault.writer(await vault.ensureTimeline(address, "value")), store);
@@ -40,7 +44,8 @@ describe("append() and load()", () => {
   test("a thousand mementos with a piece each: the last one has all of them", async () => {
     await withVault(async (vault, writer) => {
       let last = "";
-      for (let index = 0; index < 300; index++) last = (await writer.append(draft({ [`output/${index}`]: { index } }))).entry.id;
+      for (let index = 0; index < 300; index++)
+        last = (await writer.append(draft({ [`output/${index}`]: { index } }))).entry.id;
       const loaded = await vault.load(last);
       expect(loaded.keys("output/")).toHaveLength(300);
       expect(await loaded.value("output/0")).toEqual({ index: 0 });
@@ -83,12 +88,17 @@ describe("append() and load()", () => {
   test("saves that are asked for together share a pack, and each is loaded on its own", async () => {
     await withVault(async (vault, _writer, store) => {
       const writers = await Promise.all(
-        Array.from({ length: 20 }, async (_, index) => await vault.writer(await vault.ensureTimeline({ ...address, originator: `o${index}` }, "value"))),
+        Array.from(
+          { length: 20 },
+          async (_, index) =>
+            await vault.writer(await vault.ensureTimeline({ ...address, originator: `o${index}` }, "value")),
+        ),
       );
       const saved = await Promise.all(writers.map(async (writer, index) => await writer.append(draft({ index }))));
       const stored = await store.read(saved[7]?.entry.id ?? "");
       expect(decodePackHeader(stored?.header ?? new Uint8Array(), "x").entries).toHaveLength(20);
-      for (const [index, { entry }] of saved.entries()) expect(await (await vault.load(entry.id)).value("index")).toBe(index);
+      for (const [index, { entry }] of saved.entries())
+        expect(await (await vault.load(entry.id)).value("index")).toBe(index);
     });
   });
 });
@@ -96,7 +106,10 @@ describe("append() and load()", () => {
 describe("P3 true: changed bytes are found", () => {
   test("every byte of header and body of a pack", async () => {
     await withVault(async (vault, writer, store) => {
-      const { entry } = await writer.append({ ...draft({ a: { secret: "value" }, b: [1, 2, 3] }), fields: { note: "n" } });
+      const { entry } = await writer.append({
+        ...draft({ a: { secret: "value" }, b: [1, 2, 3] }),
+        fields: { note: "n" },
+      });
       const stored = await store.read(entry.id);
       if (stored?.body === null || stored === null) throw new Error("no body");
       const { header, body } = stored;
@@ -110,7 +123,9 @@ describe("P3 true: changed bytes are found", () => {
         }
       }
       for (let cut = 0; cut < body.length; cut++) {
-        await expect(vault.reader.openStored(entry.id, { ...stored, body: body.slice(0, cut) })).rejects.toMatchObject({ code: "DAMAGED" });
+        await expect(vault.reader.openStored(entry.id, { ...stored, body: body.slice(0, cut) })).rejects.toMatchObject({
+          code: "DAMAGED",
+        });
       }
     });
   });
@@ -137,7 +152,9 @@ describe("P4 secret: keys", () => {
     const writer = await vault.writer(await vault.ensureTimeline(address, "value"));
     const { entry } = await writer.append({ ...draft({ a: "top secret words" }), fields: { error: "secret failure" } });
     const stored = await store.read(entry.id);
-    const bytes = Buffer.concat([stored?.header ?? new Uint8Array(), stored?.body ?? new Uint8Array()]).toString("latin1");
+    const bytes = Buffer.concat([stored?.header ?? new Uint8Array(), stored?.body ?? new Uint8Array()]).toString(
+      "latin1",
+    );
     expect(bytes).not.toContain("secret");
     await expect(Vault.open(store, { keys: rawKeyRing([key(2)]) })).rejects.toMatchObject({ code: "KEY_WRONG" });
     await expect(Vault.open(store, { keys: null })).rejects.toMatchObject({ code: "KEY_MISSING" });
@@ -172,7 +189,9 @@ describe("the keyed checks", () => {
         { ...state, lease: { ...lease, epoch: 9 } },
         { ...state, record: { ...record, originator: "other" } },
       ]) {
-        expect(() => vault.verified(changed), JSON.stringify(changed)).toThrow(expect.objectContaining({ code: "DAMAGED" }));
+        expect(() => vault.verified(changed), JSON.stringify(changed)).toThrow(
+          expect.objectContaining({ code: "DAMAGED" }),
+        );
       }
       expect(vault.verified(state)).toBe(state);
     });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+
 import { MementoError } from "../core/errors.ts";
 import type { Notice, NoticeKind } from "../core/event.ts";
 import { newTimelineKey, randomText } from "../core/ids.ts";
@@ -36,7 +37,14 @@ export class Vault implements AsyncDisposable {
   readonly random: Random;
   readonly #queue: PackQueue;
 
-  private constructor(store: MementoStore, meta: StoreMeta, checks: RowChecks, keys: DataKeys | null, clock: Clock, random: Random) {
+  private constructor(
+    store: MementoStore,
+    meta: StoreMeta,
+    checks: RowChecks,
+    keys: DataKeys | null,
+    clock: Clock,
+    random: Random,
+  ) {
     this.store = store;
     this.meta = meta;
     this.checks = checks;
@@ -52,10 +60,14 @@ export class Vault implements AsyncDisposable {
     const meta = (await store.meta()) ?? (create ? await createStore(store, keys, clock, random) : null);
     if (meta === null) throw new MementoError("NOT_A_STORE", `There is no store at ${store.url}`);
     if (meta.format !== FORMAT_VERSION) {
-      throw new MementoError("FORMAT_UNKNOWN", `The store at ${store.url} is of format ${meta.format}; this release reads ${FORMAT_VERSION}`);
+      throw new MementoError(
+        "FORMAT_UNKNOWN",
+        `The store at ${store.url} is of format ${meta.format}; this release reads ${FORMAT_VERSION}`,
+      );
     }
     const ring = meta.sealed ? keys : null;
-    if (meta.sealed && ring === null) throw new MementoError("KEY_MISSING", `The store at ${store.url} is sealed and no key was given`);
+    if (meta.sealed && ring === null)
+      throw new MementoError("KEY_MISSING", `The store at ${store.url} is sealed and no key was given`);
     const checks = new RowChecks(await integrityKey(store, meta, ring));
     checks.demand(`The head record of the store at ${store.url}`, meta.check, checks.meta(meta));
     const dataKeys = ring === null ? null : new DataKeys(store, ring, clock, random);
@@ -63,12 +75,25 @@ export class Vault implements AsyncDisposable {
   }
 
   /** The timeline with this address, verified; made where there is none. */
-  async ensureTimeline(address: TimelineAddress, kind: OriginatorKind, forkedFrom: string | null = null): Promise<TimelineState> {
+  async ensureTimeline(
+    address: TimelineAddress,
+    kind: OriginatorKind,
+    forkedFrom: string | null = null,
+  ): Promise<TimelineState> {
     const found = await this.findTimeline(address);
     if (found !== null) return found;
     const { caretaker, originator, partition, fork } = address;
     const created = new Date(this.clock.now()).toISOString();
-    const fixed = { key: newTimelineKey(this.random), caretaker, originator, partition, fork, kind, created, forkedFrom };
+    const fixed = {
+      key: newTimelineKey(this.random),
+      caretaker,
+      originator,
+      partition,
+      fork,
+      kind,
+      created,
+      forkedFrom,
+    };
     const lease = { epoch: 0, owner: null, expiresAt: 0, holder: null };
     const state = await this.store.createTimeline(
       { ...fixed, check: this.checks.timeline(fixed) },
@@ -95,14 +120,24 @@ export class Vault implements AsyncDisposable {
     const where = describeAddress(record);
     this.checks.demand(`The record of timeline ${where}`, record.check, this.checks.timeline(record));
     this.checks.demand(`The lease of timeline ${where}`, lease.check, this.checks.lease(record.key, lease));
-    if (head !== null) this.checks.demand(`The head of timeline ${where}`, head.check, this.checks.head(record.key, head.id, head.sequence));
+    if (head !== null)
+      this.checks.demand(
+        `The head of timeline ${where}`,
+        head.check,
+        this.checks.head(record.key, head.id, head.sequence),
+      );
     return state;
   }
 
   /** A writer for a timeline under its present epoch, standing on its present head. */
   async writer(state: TimelineState): Promise<TimelineWriter> {
     const head = state.head === null ? null : await this.load(state.head.id);
-    return new TimelineWriter(state.record, state.lease.epoch, head, { queue: this.#queue, checks: this.checks, clock: this.clock, random: this.random });
+    return new TimelineWriter(state.record, state.lease.epoch, head, {
+      queue: this.#queue,
+      checks: this.checks,
+      clock: this.clock,
+      random: this.random,
+    });
   }
 
   /** Reads and verifies a memento: seal, digests and directory. NOT_FOUND, DAMAGED. */
@@ -116,7 +151,11 @@ export class Vault implements AsyncDisposable {
   }
 
   /** The bytes of a notice, ready for the store's log. */
-  notice(kind: NoticeKind, about: Pick<Notice, "caretaker" | "timeline" | "mementos">, details: JsonObject = {}): Uint8Array {
+  notice(
+    kind: NoticeKind,
+    about: Pick<Notice, "caretaker" | "timeline" | "mementos">,
+    details: JsonObject = {},
+  ): Uint8Array {
     const notice: Notice = { kind, ...about, at: new Date(this.clock.now()).toISOString(), details };
     return encodeHeader({ v: FORMAT_VERSION, type: "notice", notice, check: this.checks.notice(notice) });
   }
@@ -132,9 +171,20 @@ export class Vault implements AsyncDisposable {
   }
 }
 
-async function createStore(store: MementoStore, ring: KeyRing | null, clock: Clock, random: Random): Promise<StoreMeta> {
-  const fixed = { format: FORMAT_VERSION, id: `s${randomText(random, 15)}`, sealed: ring !== null, created: new Date(clock.now()).toISOString() };
-  const { record, key } = ring === null ? unsealedKey(fixed.id, fixed.created) : await newKeyRecord(ring, "integrity", "", clock, random);
+async function createStore(
+  store: MementoStore,
+  ring: KeyRing | null,
+  clock: Clock,
+  random: Random,
+): Promise<StoreMeta> {
+  const fixed = {
+    format: FORMAT_VERSION,
+    id: `s${randomText(random, 15)}`,
+    sealed: ring !== null,
+    created: new Date(clock.now()).toISOString(),
+  };
+  const { record, key } =
+    ring === null ? unsealedKey(fixed.id, fixed.created) : await newKeyRecord(ring, "integrity", "", clock, random);
   return await store.create({ ...fixed, check: new RowChecks(key).meta(fixed) }, record);
 }
 

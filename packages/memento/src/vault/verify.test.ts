@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+
 import { MementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
@@ -32,7 +33,8 @@ async function bench(): Promise<Bench> {
   };
 }
 
-const flipped = (bytes: Uint8Array, index: number): Uint8Array => bytes.map((byte, at) => (at === index ? byte ^ 4 : byte));
+const flipped = (bytes: Uint8Array, index: number): Uint8Array =>
+  bytes.map((byte, at) => (at === index ? byte ^ 4 : byte));
 
 describe("verifyVault()", () => {
   test("finds nothing in a sound store, and says how much it read", async () => {
@@ -72,7 +74,10 @@ describe("verifyVault()", () => {
     expect(sound).toBe(false);
     expect(mementos).toBe(4);
     expect(damages.flatMap((damage) => damage.mementos)).toEqual([]);
-    expect(damages.map(({ problem }) => problem)).toEqual(["The rows of the store: a page is torn", "The log of the store: a page is torn"]);
+    expect(damages.map(({ problem }) => problem)).toEqual([
+      "The rows of the store: a page is torn",
+      "The log of the store: a page is torn",
+    ]);
     expect(ids).toHaveLength(5);
   });
 

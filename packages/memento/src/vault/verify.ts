@@ -57,7 +57,10 @@ class VerifyWalk {
   /** Digest and pieces of every record that opened, by id. */
   readonly #records = new Map<string, { readonly digest: string; readonly pieces: ReadonlyMap<string, string> }>();
   /** What each record needs besides itself, in the order of the log: what is needed comes before what needs it. */
-  readonly #needs = new Map<string, readonly { readonly holder: string; readonly key: string | null; readonly digest: string | null }[]>();
+  readonly #needs = new Map<
+    string,
+    readonly { readonly holder: string; readonly key: string | null; readonly digest: string | null }[]
+  >();
   readonly #live = new Map<string, MementoEntry>();
   #listed = true;
   #mementos = 0;
@@ -84,7 +87,11 @@ class VerifyWalk {
     const damages = this.#findings.map(({ problem, mementos }) => {
       // A list that damage cut short cannot say what is not live.
       const live = mementos.filter((id) => !this.#listed || this.#live.has(id));
-      return { problem, mementos: live, nearestGood: Object.fromEntries(live.map((id) => [id, this.#nearestGood(id, bad)])) };
+      return {
+        problem,
+        mementos: live,
+        nearestGood: Object.fromEntries(live.map((id) => [id, this.#nearestGood(id, bad)])),
+      };
     });
     return { sound: damages.length === 0, mementos: this.#mementos, bytes: this.#bytes, damages };
   }
@@ -110,7 +117,11 @@ class VerifyWalk {
     await this.#guard("The caretakers of the store", [], async () => {
       for (const record of await this.#vault.store.caretakers()) {
         await this.#guard(`Caretaker ${record.name}`, [], async () =>
-          this.#vault.checks.demand(`The record of caretaker ${record.name}`, record.check, this.#vault.checks.caretaker(record)),
+          this.#vault.checks.demand(
+            `The record of caretaker ${record.name}`,
+            record.check,
+            this.#vault.checks.caretaker(record),
+          ),
         );
       }
     });
@@ -128,7 +139,11 @@ class VerifyWalk {
     const named = new Set(this.#findings.flatMap(({ mementos }) => mementos));
     for (const [id, entry] of this.#live) {
       if (this.#records.has(id) || named.has(id)) continue;
-      if (whole) this.#findings.push({ problem: `Memento ${id} is in the index and its record was not found in the log`, mementos: [id] });
+      if (whole)
+        this.#findings.push({
+          problem: `Memento ${id} is in the index and its record was not found in the log`,
+          mementos: [id],
+        });
       // Damage ended the walk; what lies behind it is still judged, one by one.
       else await this.#guard(`Memento ${id}`, [id], async () => await this.#alone(entry));
     }
@@ -138,7 +153,12 @@ class VerifyWalk {
     const stored = await this.#vault.store.read(entry.id);
     if (stored === null) throw new MementoError("DAMAGED", `Memento ${entry.id} is in the index and cannot be read`);
     const header = decodePackHeader(stored.header, `memento ${entry.id}`);
-    await this.#record({ cursor: "", header: stored.header, body: stored.body, accepted: [stored.slot] }, header, stored.slot, entry);
+    await this.#record(
+      { cursor: "", header: stored.header, body: stored.body, accepted: [stored.slot] },
+      header,
+      stored.slot,
+      entry,
+    );
   }
 
   async #commit(commit: StoredCommit): Promise<void> {
@@ -178,7 +198,9 @@ class VerifyWalk {
     }
     const { manifest } = record;
     this.#records.set(entry.id, { digest: manifest.digest, pieces });
-    const needs = [...manifest.layer.changes].flatMap(([key, ref]) => (ref === null || ref.holder === entry.id ? [] : [{ holder: ref.holder, key, digest: ref.digest }]));
+    const needs = [...manifest.layer.changes].flatMap(([key, ref]) =>
+      ref === null || ref.holder === entry.id ? [] : [{ holder: ref.holder, key, digest: ref.digest }],
+    );
     const base = manifest.base === null ? [] : [{ holder: manifest.base, key: null, digest: null }];
     this.#needs.set(entry.id, [...base, ...needs]);
     if (live !== undefined) this.#mementos += 1;
@@ -205,7 +227,10 @@ class VerifyWalk {
       broken.add(id);
       if (!this.#live.has(id)) continue;
       const what = missing.key === null ? "the directory" : `the piece ${missing.key}`;
-      this.#findings.push({ problem: `Memento ${id} needs ${what} of ${missing.holder}, which is missing or damaged`, mementos: [id] });
+      this.#findings.push({
+        problem: `Memento ${id} needs ${what} of ${missing.holder}, which is missing or damaged`,
+        mementos: [id],
+      });
     }
   }
 
@@ -213,7 +238,8 @@ class VerifyWalk {
     const place = parseMementoId(id);
     if (place === undefined) return null;
     const good = [...this.#live.values()].filter((entry) => entry.timeline === place.timeline && !bad.has(entry.id));
-    const distance = (entry: MementoEntry): number => Math.abs(entry.sequence - place.sequence) + (entry.sequence > place.sequence ? 0.5 : 0);
+    const distance = (entry: MementoEntry): number =>
+      Math.abs(entry.sequence - place.sequence) + (entry.sequence > place.sequence ? 0.5 : 0);
     return good.toSorted((a, b) => distance(a) - distance(b))[0]?.id ?? null;
   }
 

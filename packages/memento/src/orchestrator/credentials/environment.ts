@@ -20,10 +20,14 @@ export function fromEnvironment(variable: string, options: EnvironmentOptions = 
     acquire: async ({ name, clock }) => {
       const value = environment[variable];
       if (value === undefined || value === "") {
-        throw new MementoError("CREDENTIAL_UNAVAILABLE", `The credential ${name} is read from ${variable}, which is not set`, {
-          hint: `Set ${variable} and start again; nothing was read or written.`,
-          details: { credential: name, variable },
-        });
+        throw new MementoError(
+          "CREDENTIAL_UNAVAILABLE",
+          `The credential ${name} is read from ${variable}, which is not set`,
+          {
+            hint: `Set ${variable} and start again; nothing was read or written.`,
+            details: { credential: name, variable },
+          },
+        );
       }
       return { value, scope, expiresAt: lifetimeMs === undefined ? null : clock.now() + lifetimeMs };
     },
@@ -31,13 +35,18 @@ export function fromEnvironment(variable: string, options: EnvironmentOptions = 
 }
 
 /** A credential that a function gives, for example from a secret store's own client. Whatever the function throws becomes CREDENTIAL_UNAVAILABLE without its text. */
-export function fromFunction(scope: string, acquire: (context: AcquireContext) => Promise<Omit<Credential, "scope"> | string>): CredentialProvider {
+export function fromFunction(
+  scope: string,
+  acquire: (context: AcquireContext) => Promise<Omit<Credential, "scope"> | string>,
+): CredentialProvider {
   return {
     kind: "function",
     scope,
     acquire: async (context) => {
       const given = await acquire(context);
-      return typeof given === "string" ? { value: given, scope, expiresAt: null } : { value: given.value, scope, expiresAt: given.expiresAt };
+      return typeof given === "string"
+        ? { value: given, scope, expiresAt: null }
+        : { value: given.value, scope, expiresAt: given.expiresAt };
     },
   };
 }

@@ -1,4 +1,5 @@
 import { open, readFile } from "node:fs/promises";
+
 import { MementoError } from "../../core/errors.ts";
 import { systemRandom, type Random } from "../../core/ports.ts";
 import { KEY_BYTES, rawKeyRing, type KeyRing } from "./key-ring.ts";
@@ -27,7 +28,9 @@ export async function createKeyFile(path: string, random: Random = systemRandom)
     throw new MementoError("IO_FAILED", `The key file ${path} cannot be made (${reason})`, { cause });
   }
   try {
-    await file.writeFile(`# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`);
+    await file.writeFile(
+      `# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`,
+    );
     await file.sync();
   } finally {
     await file.close();

@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+
 import { MementoError } from "../../core/errors.ts";
 import { systemRandom, type Random } from "../../core/ports.ts";
 
@@ -44,10 +45,14 @@ export function rawKeyRing(keys: readonly Uint8Array[], random: Random = systemR
     unwrap: async ({ ring, wrapped }, bound) => {
       const key = byId.get(ring);
       if (key === undefined) {
-        throw new MementoError("KEY_WRONG", `The store needs the key ${ring}; the ring holds ${[...byId.keys()].join(", ")}`);
+        throw new MementoError(
+          "KEY_WRONG",
+          `The store needs the key ${ring}; the ring holds ${[...byId.keys()].join(", ")}`,
+        );
       }
       const bytes = Buffer.from(wrapped, "base64url");
-      if (bytes.length !== 12 + KEY_BYTES + 16) throw new MementoError("DAMAGED", `A key wrapped by ${ring} has the wrong length`);
+      if (bytes.length !== 12 + KEY_BYTES + 16)
+        throw new MementoError("DAMAGED", `A key wrapped by ${ring} has the wrong length`);
       const opener = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12)).setAAD(Buffer.from(bound, "utf8"));
       opener.setAuthTag(bytes.subarray(-16));
       try {

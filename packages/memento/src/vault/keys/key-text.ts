@@ -26,6 +26,7 @@ function parseKey(line: string, origin: string): Uint8Array {
   const [id, encoded] = line.startsWith(PREFIX) ? line.slice(PREFIX.length).split(":") : [undefined, line];
   const key = Buffer.from(encoded ?? "", "base64url");
   if (key.length !== KEY_BYTES) throw new MementoError("KEY_WRONG", `${origin} is not a key of ${KEY_BYTES} bytes`);
-  if (id !== undefined && id !== ringKeyId(key)) throw new MementoError("KEY_WRONG", `${origin} does not fit its own id; it was changed`);
+  if (id !== undefined && id !== ringKeyId(key))
+    throw new MementoError("KEY_WRONG", `${origin} does not fit its own id; it was changed`);
   return key;
 }

@@ -1,5 +1,5 @@
-import { rawKeyRing, type KeyRing } from "./key-ring.ts";
 import { createKeyFile, keyRingFromFile } from "./key-file.ts";
+import { rawKeyRing, type KeyRing } from "./key-ring.ts";
 import { parseKeys } from "./key-text.ts";
 
 /** Where keys come from: a file, raw keys, a ring of one's own, a function that gives any of these; `false` leaves a new store unsealed. */

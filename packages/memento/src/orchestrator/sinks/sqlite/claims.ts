@@ -10,6 +10,11 @@ export interface Claim extends Entry {
   readonly key: readonly string[] | null;
 }
 
+/** True for another's write among our own entries. */
+export function isClaim(entry: Entry | Claim): entry is Claim {
+  return "key" in entry;
+}
+
 /**
  * The writes of others into the table since `commit` that they have not reverted: a row that they wrote is theirs, even if
  * what they wrote is what stood there. Known as far back as their journals reach.
@@ -29,28 +34,35 @@ export function readClaims({ database, target }: Workspace, stream: Stream, comm
   });
 }
 
-/** Marks the rows of the net that the other's write touched, and that are there. */
-export async function markClaims(work: Workspace, claim: Entry, shape: Shape): Promise<void> {
+/** Marks the rows of the net that the other's write touched. */
+export async function markClaims(work: Workspace, claim: Claim, shape: Shape): Promise<void> {
   if (claim.kind === "packed") await markPacked(work, claim);
-  else await markRows(work, claim as Claim, shape);
+  else await markRows(work, claim, shape);
 }
 
-async function markPacked(work: Workspace, claim: Entry): Promise<void> {
+/** True where both find their rows by the same columns; else a row is known only as long as it is there. */
+function sameIdentity({ target: { identity } }: Workspace, { key }: Claim): boolean {
+  if (identity.kind === "rowid") return key === null;
+  return JSON.stringify(key) === JSON.stringify(identity.columns.map(({ name }) => name));
+}
+
+async function markPacked(work: Workspace, claim: Claim): Promise<void> {
   const { database, functions, target } = work;
   const items = itemColumns(target);
-  const overlaps = database.prepare("SELECT 1 FROM temp.memento_net WHERE n BETWEEN ? AND ? LIMIT 1");
+  const isSame = sameIdentity(work, claim);
+  const rows = isSame
+    ? "SELECT memento_item(m.i) FROM temp.memento_numbers AS m"
+    : `SELECT ${prefixed("t", items.target)} FROM temp.memento_numbers AS m
+       CROSS JOIN ${target.sql} AS t ON t.${target.rowid} = memento_item(m.i)`;
   const mark = database.prepare(
-    `UPDATE temp.memento_net SET claimed = 1 WHERE ${inRows(items.net)} IN (
-       SELECT ${prefixed("t", items.target)} FROM temp.memento_numbers AS m
-       CROSS JOIN ${target.sql} AS t ON t.${target.rowid} = memento_item(m.i) WHERE m.i < ?)`,
+    `UPDATE temp.memento_net SET claimed = 1 WHERE ${asRow(items.net)} IN (${rows} WHERE m.i < ?)`,
   );
+  const overlaps = database.prepare("SELECT 1 FROM temp.memento_net WHERE n BETWEEN ? AND ? LIMIT 1");
   for (let index = 0; ; index++) {
     const block = readBlock(database, claim, index);
     if (block === null) return;
     const last = block.first + BigInt(block.count - 1);
-    const apart =
-      target.identity.kind === "rowid" && block.rowids === null && overlaps.get(block.first, last) === undefined;
-    if (apart) continue;
+    if (isSame && block.rowids === null && overlaps.get(block.first, last) === undefined) continue;
     functions.block = block;
     mark.run(block.count);
     await work.pace();
@@ -62,10 +74,12 @@ async function markRows(work: Workspace, claim: Claim, shape: Shape): Promise<vo
   const items = itemColumns(target);
   const theirs = claim.key?.map(quoteName) ?? [target.rowid ?? "rowid"];
   const images = claim.key?.map((name) => imageColumn(shape, name)) ?? ["item"];
+  const rows = sameIdentity(work, claim)
+    ? `SELECT ${prefixed("r", images)} FROM ${imageTable(shape)} AS r`
+    : `SELECT ${prefixed("t", items.target)} FROM ${imageTable(shape)} AS r
+       CROSS JOIN ${target.sql} AS t ON ${matching("t", theirs, "r", images)}`;
   const mark = database.prepare(
-    `UPDATE temp.memento_net SET claimed = 1 WHERE ${inRows(items.net)} IN (
-       SELECT ${prefixed("t", items.target)} FROM ${imageTable(shape)} AS r
-       CROSS JOIN ${target.sql} AS t ON ${matching("t", theirs, "r", images)} WHERE r.id BETWEEN ? AND ?)`,
+    `UPDATE temp.memento_net SET claimed = 1 WHERE ${asRow(items.net)} IN (${rows} WHERE r.id BETWEEN ? AND ?)`,
   );
   for (let from = claim.first; from <= claim.last; from += SLICE_ROWS) {
     mark.run(from, Math.min(from + SLICE_ROWS - 1, claim.last));
@@ -77,6 +91,6 @@ function prefixed(prefix: string, columns: readonly string[]): string {
   return columns.map((column) => `${prefix}.${column}`).join(", ");
 }
 
-function inRows(columns: readonly string[]): string {
+function asRow(columns: readonly string[]): string {
   return columns.length === 1 ? String(columns[0]) : `(${columns.join(", ")})`;
 }

@@ -23,7 +23,7 @@ export function newBlock(first: bigint, count: number, rowids: DataView | null):
 }
 
 /** The rowid at `index` of a block. */
-export function rowidAt(block: Block, index: number): bigint {
+function rowidAt(block: Block, index: number): bigint {
   return block.rowids === null ? block.first + BigInt(index) : block.rowids.getBigInt64(index * WORD_BYTES, true);
 }
 

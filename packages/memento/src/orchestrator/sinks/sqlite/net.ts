@@ -1,6 +1,6 @@
 import { MementoError } from "../../../core/errors.ts";
 import { wayBack } from "../way-back.ts";
-import { markClaims, readClaims } from "./claims.ts";
+import { isClaim, markClaims, readClaims } from "./claims.ts";
 import { type Entry, imageColumns, imageTable, readBlock, readEntries, type Shape } from "./journal.ts";
 import type { Stream } from "./stream.ts";
 import { checkedColumns, itemColumns, matching, SLICE_ROWS, type Workspace } from "./workspace.ts";
@@ -39,7 +39,7 @@ export async function findNet(
     throw new MementoError("DAMAGED", `${database.path}: the sink's journal lacks the columns ${id}`);
   };
   for (const entry of [...entries, ...claims].toSorted((a, b) => a.commit - b.commit)) {
-    if (entry.stream !== stream.id) await markClaims(work, entry, shapeOf(entry.shape));
+    if (isClaim(entry)) await markClaims(work, entry, shapeOf(entry.shape));
     else if (entry.kind === "packed") await addPacked(work, entry);
     else await addRows(work, entry, shapeOf(entry.shape));
   }
@@ -75,7 +75,7 @@ export async function forEachSlice(work: Workspace, handle: (from: bigint, to: b
 function updateNet(goesOn: string): string {
   const image = (name: string): string =>
     `before_${name} = CASE WHEN ${goesOn} THEN before_${name} ELSE excluded.before_${name} END`;
-  return `DO UPDATE SET broken = CASE WHEN ${goesOn} THEN broken ELSE 1 END, ${image("shape")}, ${image("row")}, ${image("check")},
+  return `DO UPDATE SET broken = CASE WHEN ${goesOn} THEN broken ELSE 1 END, ${image("shape")}, ${image("row")}, ${image("check")}, ${image("item")},
     after = excluded.after, after_shape = excluded.after_shape, claimed = 0`;
 }
 
@@ -105,12 +105,14 @@ async function addRows(work: Workspace, entry: Entry, shape: Shape): Promise<voi
   const add = work.database.prepare(
     `WITH entry AS MATERIALIZED (
        SELECT ${images.join(", ")}, after, CASE existed WHEN 1 THEN id END AS row,
-         CASE existed WHEN 1 THEN memento_check(${imageColumns(shape).join(", ")}) END AS image
+         CASE existed WHEN 1 THEN memento_check(${imageColumns(shape).join(", ")}) END AS image,
+         ${work.target.hiddenRowid ? "item" : "NULL"} AS place
        FROM ${imageTable(shape)} WHERE id BETWEEN :from AND :to ORDER BY id
      )
      INSERT INTO temp.memento_net
-       (${names}, first_shape, first_row, first_check, before_shape, before_row, before_check, after, after_shape)
-     SELECT ${names}, :shape, row, image, :shape, row, image, after, :shape FROM entry WHERE true
+       (${names}, first_shape, first_row, first_check, first_item, before_shape, before_row, before_check, before_item,
+        after, after_shape)
+     SELECT ${names}, :shape, row, image, place, :shape, row, image, place, after, :shape FROM entry WHERE true
      ON CONFLICT (${names}) ${updateNet(`claimed = 0 AND (after IS excluded.before_check OR ${otherShape})`)}`,
   );
   for (let from = entry.first; from <= entry.last; from += SLICE_ROWS) {
@@ -119,16 +121,16 @@ async function addRows(work: Workspace, entry: Entry, shape: Shape): Promise<voi
   }
 }
 
-/** Fills in `actual`. */
+/** Fills in `actual` and `here`. */
 function compareWithTable(work: Workspace, net: Net, from: bigint, to: bigint): void {
   const { database, target } = work;
   const items = itemColumns(target);
+  const there = `FROM ${target.sql} AS t WHERE ${matching("t", items.target, "m", items.net)}`;
+  const here = target.hiddenRowid ? `, here = (SELECT t.${target.rowid} ${there})` : "";
   for (const shape of net.written) {
     database
       .prepare(
-        `UPDATE temp.memento_net AS m SET actual =
-           (SELECT memento_check(${checkedColumns(target, shape)}) FROM ${target.sql} AS t
-            WHERE ${matching("t", items.target, "m", items.net)})
+        `UPDATE temp.memento_net AS m SET actual = (SELECT memento_check(${checkedColumns(target, shape)}) ${there})${here}
          WHERE m.n BETWEEN ? AND ? AND m.after_shape = ?`,
       )
       .run(from, to, shape.id);

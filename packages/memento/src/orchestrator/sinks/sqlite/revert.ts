@@ -3,6 +3,7 @@ import { addEntry, currentShape, imageColumn, imageColumns, imageTable, lastImag
 import { quoteName } from "./names.ts";
 import { forEachSlice, type Net } from "./net.ts";
 import type { Stream } from "./stream.ts";
+import type { ReplacedBy } from "./target.ts";
 import { checkedColumns, itemColumns, matching, SLICE_ROWS, type Workspace } from "./workspace.ts";
 
 /** What going back does to the rows of a net. */
@@ -13,9 +14,11 @@ export interface RevertCounts {
 
 /** Counts what going back would do, or would do with `force`. */
 export async function countNet(work: Workspace, force: boolean): Promise<RevertCounts> {
-  const { op } = goalOf(force);
+  const { op, image } = goalOf(force);
+  // A row that only gets its rowid back does not count.
   const count = work.database.prepare(
-    `SELECT count(*) FILTER (WHERE ${op} = 1) AS removed, count(*) FILTER (WHERE ${op} IN (2, 3)) AS restored
+    `SELECT count(*) FILTER (WHERE ${op} = 1) AS removed,
+       count(*) FILTER (WHERE ${op} IN (2, 3) OR (${op} = 4 AND actual IS NOT ${image}_check)) AS restored
      FROM temp.memento_net WHERE n BETWEEN ? AND ?`,
   );
   let removed = 0;
@@ -62,15 +65,12 @@ export async function applyNet(work: Workspace, stream: Stream, net: Net, order:
   const steps = new RevertSteps(work, shape, goalOf(force));
   await forEachSlice(work, (from, to) => steps.keep(from, to));
   await forEachSlice(work, (from, to) => steps.takeOut(from, to));
-  if (counts.restored > 0) {
-    for (const kept of net.kept) await forEachSlice(work, (from, to) => steps.putBack(kept, from, to));
-  }
+  for (const kept of net.kept) await forEachSlice(work, (from, to) => steps.putBack(kept, from, to));
   const last = lastImage(work.database, shape);
-  if (counts.restored > 0) {
-    for (let from = first; from <= last; from += SLICE_ROWS) {
-      steps.keepChecks(from, Math.min(from + SLICE_ROWS - 1, last));
-      await work.pace();
-    }
+  // Where rows were only taken out, their checks stay NULL.
+  for (let from = first; net.kept.length > 0 && from <= last; from += SLICE_ROWS) {
+    steps.keepChecks(from, Math.min(from + SLICE_ROWS - 1, last));
+    await work.pace();
   }
   addEntry(work.database, stream, { position, kind: "rows", shape: shape.id, first, last, back, complete });
   return counts;
@@ -83,7 +83,7 @@ function refuseLostColumns(work: Workspace, net: Net, { op, image }: Goal): void
     const lost = shape.columns.filter((name) => !now.has(name));
     if (lost.length === 0) continue;
     const needed = database
-      .prepare(`SELECT 1 FROM temp.memento_net WHERE ${op} IN (2, 3) AND ${image}_shape = ? LIMIT 1`)
+      .prepare(`SELECT 1 FROM temp.memento_net WHERE ${op} IN (2, 3, 4) AND ${image}_shape = ? LIMIT 1`)
       .get(shape.id);
     if (needed === undefined) continue;
     throw new MementoError(
@@ -94,25 +94,27 @@ function refuseLostColumns(work: Workspace, net: Net, { op, image }: Goal): void
   }
 }
 
+/** Which `op`s take the row out, and which put one in, by how rows are replaced. */
+const OUTS: Readonly<Record<ReplacedBy, string>> = { outAndIn: "1, 3, 4", moving: "1, 4", update: "1" };
+const INS: Readonly<Record<ReplacedBy, string>> = { outAndIn: "2, 3, 4", moving: "2, 4", update: "2" };
+
 /** The steps of going back, each for a slice of the net. */
 class RevertSteps {
   readonly #work: Workspace;
   readonly #shape: Shape;
   readonly #image: Goal["image"];
+  readonly #onlyMoves: string;
   /** Rows of the net with one of some `op`s, between two bound values of `n`. */
   readonly #chosen: (ops: string) => string;
-  /** Which `op`s take the row out first. */
-  readonly #outs: string;
-
   constructor(work: Workspace, shape: Shape, { op, image }: Goal) {
     this.#work = work;
     this.#shape = shape;
-    this.#outs = work.target.swaps ? "1, 3" : "1";
     this.#image = image;
+    this.#onlyMoves = `m.${op} = 4 AND m.actual IS m.${image}_check`;
     this.#chosen = (ops) => `m.n BETWEEN ? AND ? AND m.${op} IN (${ops})`;
   }
 
-  /** Records the images of what stands there now. */
+  /** Records the images of what stands there now; a row that only gets its rowid back has lost nothing. */
   keep(from: bigint, to: bigint): void {
     const { target } = this.#work;
     const items = itemColumns(target);
@@ -121,7 +123,7 @@ class RevertSteps {
       `INSERT INTO ${imageTable(this.#shape)} (existed, item, ${imageColumns(this.#shape).join(", ")})
        SELECT 1, ${target.rowid === null ? "NULL" : `t.${target.rowid}`}, ${columns}
        FROM temp.memento_net AS m CROSS JOIN ${target.sql} AS t ON ${matching("t", items.target, "m", items.net)}
-       WHERE ${this.#chosen("1, 3")}`,
+       WHERE ${this.#chosen("1, 3, 4")} AND NOT (${this.#onlyMoves})`,
       from,
       to,
     );
@@ -138,7 +140,7 @@ class RevertSteps {
   takeOut(from: bigint, to: bigint): void {
     const items = itemColumns(this.#work.target);
     this.#run(
-      `DELETE FROM ${this.#work.target.sql} WHERE ${inNet(items.target, items.net, this.#chosen(this.#outs))}`,
+      `DELETE FROM ${this.#work.target.sql} WHERE ${inNet(items.target, items.net, this.#chosen(OUTS[this.#work.target.replaces]))}`,
       from,
       to,
     );
@@ -146,9 +148,9 @@ class RevertSteps {
 
   /** Puts back the images of one shape. */
   putBack(kept: Shape, from: bigint, to: bigint): void {
-    const { target } = this.#work;
-    if (!target.swaps) this.#replace(kept, from, to);
-    this.#insert(kept, target.swaps ? "2, 3" : "2", from, to);
+    const { replaces } = this.#work.target;
+    if (replaces !== "outAndIn") this.#replace(kept, replaces === "moving" ? "3" : "3, 4", from, to);
+    this.#insert(kept, INS[replaces], from, to);
   }
 
   /** The check of each row as it stands after all of it. */
@@ -165,7 +167,7 @@ class RevertSteps {
     );
   }
 
-  #replace(kept: Shape, from: bigint, to: bigint): void {
+  #replace(kept: Shape, ops: string, from: bigint, to: bigint): void {
     const { target } = this.#work;
     const items = itemColumns(target);
     const columns = kept.columns.filter((name) => name !== target.alias);
@@ -175,7 +177,7 @@ class RevertSteps {
       `UPDATE ${target.sql} AS t SET (${columns.map(quoteName).join(", ")}) =
          (SELECT ${images} FROM temp.memento_net AS o JOIN ${imageTable(kept)} AS r ON r.id = o.${this.#image}_row
           WHERE ${matching("t", items.target, "o", items.net)})
-       WHERE ${inNet(items.target, items.net, `${this.#chosen("3")} AND m.${this.#image}_shape = ${kept.id}`)}`,
+       WHERE ${inNet(items.target, items.net, `${this.#chosen(ops)} AND m.${this.#image}_shape = ${kept.id}`)}`,
       from,
       to,
     );
@@ -193,13 +195,9 @@ class RevertSteps {
       this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);
       return;
     }
-    // The rowid that the row had; where another row has it by now, the key is what counts, and SQLite chooses a new one.
-    this.#run(
-      `INSERT OR ABORT INTO ${target.sql} (${target.rowid}, ${columns}) SELECT r.item, ${images} ${source}
-       AND NOT EXISTS (SELECT 1 FROM ${target.sql} AS x WHERE x.${target.rowid} = r.item)`,
-      from,
-      to,
-    );
+    // The rowid that the row had. Where another row has it by now, the key is what counts, and SQLite chooses a new one.
+    const withRowid = `(${target.rowid}, ${columns}) SELECT r.item, ${images}`;
+    this.#run(`INSERT OR IGNORE INTO ${target.sql} ${withRowid} ${source}`, from, to);
     this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);
   }
 

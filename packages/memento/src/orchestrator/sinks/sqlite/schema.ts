@@ -2,7 +2,7 @@ import { MementoError } from "../../../core/errors.ts";
 import type { SinkDatabase } from "./database.ts";
 
 /** The version of the tables below, and of the row check whose results they hold. */
-export const JOURNAL_VERSION = 1;
+const JOURNAL_VERSION = 1;
 
 /**
  * The sink's books, in the target database itself, so that they change in one transaction with the data:

@@ -27,6 +27,13 @@ export type RowIdentity =
     }
   | { readonly kind: "key"; readonly columns: readonly KeyColumn[] };
 
+/**
+ * `outAndIn`: all are taken out before any is put in, so that values of a further UNIQUE index may change places. `moving`:
+ * only those are whose rowid changes; `update`: none, because a foreign key of another table points here, whose ON DELETE would
+ * then fire.
+ */
+export type ReplacedBy = "outAndIn" | "moving" | "update";
+
 /** The target table as it stands. */
 export interface Target {
   readonly table: string;
@@ -39,11 +46,10 @@ export interface Target {
   /** The INTEGER PRIMARY KEY column, which is the rowid; null where there is none. */
   readonly alias: string | null;
   readonly identity: RowIdentity;
-  /**
-   * True: rows are put back by taking them all out first, so that values of a further UNIQUE index may change places.
-   * Not done where a foreign key of another table points here, whose ON DELETE would then fire.
-   */
-  readonly swaps: boolean;
+  /** True: beside the key, the rowid is kept as it was, where no column holds it. */
+  readonly hiddenRowid: boolean;
+  /** How rows whose earlier content comes back are replaced. */
+  readonly replaces: ReplacedBy;
 }
 
 const ROWID_NAMES = ["rowid", "_rowid_", "oid"];
@@ -72,7 +78,8 @@ export function readTarget(database: SinkDatabase, table: string, key: readonly 
     rowid,
     alias,
     identity: identity ?? { kind: "rowid", label: alias ?? "rowid" },
-    swaps: hasFurtherUniqueIndex(database, table, identity) && !isReferenced(database, table),
+    hiddenRowid: identity?.kind === "key" && rowid !== null && alias === null,
+    replaces: howReplaced(database, table, identity),
   };
 }
 
@@ -166,6 +173,11 @@ function uniqueIndexes(database: SinkDatabase, table: string): Map<string, strin
       .all(String(name));
     return new Map(rows.map((row) => [String(row["name"] ?? ""), String(row["coll"])]));
   });
+}
+
+function howReplaced(database: SinkDatabase, table: string, identity: RowIdentity | null): ReplacedBy {
+  if (isReferenced(database, table)) return "update";
+  return hasFurtherUniqueIndex(database, table, identity) ? "outAndIn" : "moving";
 }
 
 function hasFurtherUniqueIndex(database: SinkDatabase, table: string, identity: RowIdentity | null): boolean {

@@ -55,27 +55,27 @@ export function checkedColumns(target: Target, shape: Shape): string {
   return listNames(shape.columns.every((name) => now.includes(name)) ? shape.columns : now, "t.");
 }
 
-/** What going back to an image of a net's row does: 0 nothing, 1 take out, 2 put in, 3 replace. */
+/** What going back to an image of a net's row does: 0 nothing, 1 take out, 2 put in, 3 replace, 4 replace at another rowid. */
 function operation(image: "before" | "first"): string {
   return `CASE WHEN ${image}_row IS NULL THEN actual IS NOT NULL WHEN actual IS NULL THEN 2
-    WHEN actual IS ${image}_check AND ${image}_shape = after_shape THEN 0 ELSE 3 END`;
+    WHEN here IS NOT ${image}_item THEN 4 WHEN actual IS ${image}_check AND ${image}_shape = after_shape THEN 0 ELSE 3 END`;
 }
 
 /** `actual` is what was last written, and nobody else has written it again. */
 const AS_WRITTEN = "actual IS after AND (actual IS NULL OR claimed = 0)";
 
 /**
- * The rows between now and a mark. `first_*` is where the image of the row at the mark is, and its check (NULL: there was
- * none); `after` the check of what was last written (NULL: it was taken out); `actual` the check of what stands there now.
+ * The rows between now and a mark. `first_*` is where the image of the row at the mark is, its check (NULL: there was none),
+ * and its rowid where that is hidden; `here` is the hidden rowid of what stands there now; `after` the check of what was last written (NULL: it was taken out); `actual` the check of what stands there now.
  * `broken` says that somebody else wrote the row between two of our writes: `before_*` is then the image that the later ones
  * found, else the same as `first_*`. `claimed` says that another timeline wrote the row after our last write.
  *
  * `alien` is what somebody else did to it; `op` what going back does, and `forced` what it does with force.
  */
 const NET_COLUMNS = `
-  first_shape INTEGER, first_row INTEGER, first_check INTEGER,
-  before_shape INTEGER, before_row INTEGER, before_check INTEGER,
-  after INTEGER, after_shape INTEGER, actual INTEGER, broken INTEGER DEFAULT 0, claimed INTEGER DEFAULT 0,
+  first_shape INTEGER, first_row INTEGER, first_check INTEGER, first_item INTEGER,
+  before_shape INTEGER, before_row INTEGER, before_check INTEGER, before_item INTEGER,
+  after INTEGER, after_shape INTEGER, actual INTEGER, here INTEGER, broken INTEGER DEFAULT 0, claimed INTEGER DEFAULT 0,
   alien TEXT AS (
     CASE WHEN NOT (${AS_WRITTEN}) THEN
       CASE WHEN after IS NULL THEN 'taken' WHEN actual IS NULL THEN 'deleted' ELSE 'changed' END
