@@ -13,7 +13,13 @@ const config: KnipConfig = {
   ignoreExportsUsedInFile: { interface: true, type: true },
   workspaces: {
     ".": {
-      entry: ["tools/*.ts", "examples/**/*.ts", "test/**/*.test.ts", "test/fixtures/make-*.ts", "test/fixtures/pipelines/*.ts"],
+      entry: [
+        "tools/*.ts",
+        "examples/**/*.ts",
+        "test/**/*.test.ts",
+        "test/fixtures/make-*.ts",
+        "test/fixtures/pipelines/*.ts",
+      ],
       project: ["*.config.ts", "tools/**/*.ts", "examples/**/*.ts", "test/**/*.ts"],
     },
     "packages/memento": { entry: publicSources, project: ["src/**/*.ts"] },
