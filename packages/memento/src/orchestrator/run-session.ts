@@ -57,6 +57,8 @@ export class RunSession {
   /** Stages that are not done. */
   readonly remaining: Set<string>;
   progress: ProgressRecord | null;
+  /** The stage whose work is under way; inside a flow, the one that has the batch. */
+  active: StageDefinition | null = null;
   readonly #stageIndexes: ReadonlyMap<string, number>;
   readonly #writer: TimelineWriter;
   readonly #offsets: Map<string, SourceOffsets>;

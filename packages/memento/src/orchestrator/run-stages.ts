@@ -25,11 +25,10 @@ export async function runStages(session: RunSession, ports: StagesPorts): Promis
   const stop = stopWish(session, ports);
   const outputs = new StageOutputs(session, ports.vault);
   const todo = session.pipeline.stages.filter(({ name }) => !session.completed.has(name));
-  let current: StageDefinition | undefined;
   try {
     for (const stage of todo) {
       if (session.completed.has(stage.name)) continue;
-      current = stage;
+      session.active = stage;
       await stopBetweenStages(session, stop, stage);
       session.emit({
         type: "stage-started",
@@ -43,7 +42,7 @@ export async function runStages(session: RunSession, ports: StagesPorts): Promis
     return { status: "completed" };
   } catch (error) {
     if (error instanceof StopRun) return { status: error.kind === "pause" ? "paused" : "interrupted" };
-    return await fail(session, current, stop, error);
+    return await fail(session, stop, error);
   }
 }
 
@@ -137,15 +136,11 @@ async function stopBetweenStages(session: RunSession, stop: StopWish, stage: Sta
 }
 
 /** Keeps the failure as a memento: the state stays what the last one says, for memory may hold half a batch. */
-async function fail(
-  session: RunSession,
-  stage: StageDefinition | undefined,
-  stop: StopWish,
-  error: unknown,
-): Promise<StagesOutcome> {
+async function fail(session: RunSession, stop: StopWish, error: unknown): Promise<StagesOutcome> {
   session.lease.demand();
   if (isMementoError(error, "FENCED") || isMementoError(error, "CONFLICT")) throw error;
-  const where = stage === undefined ? {} : { stage };
+  const stage = session.active;
+  const where = stage === null ? {} : { stage };
   const kind = stop.current();
   if (kind !== null && stop.signal.aborted) {
     await session.save({

@@ -71,6 +71,24 @@ describe("runPipeline()", () => {
     }
   });
 
+  test("a failure inside a flow names the stage that threw, and so does its memento", async () => {
+    const { memento, data } = await bench();
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      map: (row) => {
+        if (row.n === 33) throw new Error("cannot be transformed");
+        return row;
+      },
+    });
+    await expect(memento.run(pipeline)).rejects.toMatchObject({
+      code: "STAGE_FAILED",
+      message: expect.stringContaining("Stage transform of pipeline load failed: cannot be transformed"),
+    });
+    for await (const entry of memento.history(pipeline)) {
+      expect(entry).toMatchObject({ reason: "failure", status: "failed", stage: "transform" });
+      break;
+    }
+  });
+
   test("a new run starts at the head's offsets and state", async () => {
     const { memento, data } = await bench();
     await memento.run(load(() => memorySink<Row>({ table: data }), { count: 30 }));
