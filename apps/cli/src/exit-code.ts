@@ -40,7 +40,6 @@ const BY_ERROR = {
   NOT_A_STORE: EXIT.failed,
   NOT_REVERTIBLE: EXIT.refused,
   PARAMS_INVALID: EXIT.usage,
-  PEER_MISSING: EXIT.failed,
   PIPELINE_MISSING: EXIT.usage,
   PLAINTEXT_REFUSED: EXIT.failed,
   PLAN_MOVED: EXIT.refused,
@@ -52,10 +51,8 @@ const BY_ERROR = {
   SOURCE_RANGE_GONE: EXIT.failed,
   STAGE_FAILED: EXIT.failed,
   STORE_CLOSED: EXIT.failed,
-  STORE_FULL: EXIT.failed,
   TOO_MANY_INVALID: EXIT.failed,
   TRIMMED: EXIT.failed,
-  UNSAVED_LIMIT: EXIT.failed,
   UNSUPPORTED_VALUE: EXIT.failed,
 } as const satisfies Record<ErrorCode, number>;
 

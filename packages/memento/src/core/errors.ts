@@ -104,10 +104,6 @@ export const ERROR_CATALOGUE = {
     meaning: "The run's parameters do not fit the pipeline's schema.",
     hint: "The message names each parameter and what it takes.",
   },
-  PEER_MISSING: {
-    meaning: "An optional package that this driver needs is not installed.",
-    hint: "Install the package that the message names.",
-  },
   PIPELINE_MISSING: {
     meaning: "The file exports no pipeline.",
     hint: "Export the result of definePipeline, as default or by name.",
@@ -149,7 +145,6 @@ export const ERROR_CATALOGUE = {
     hint: "Mend the cause and run again; done stages are skipped.",
   },
   STORE_CLOSED: { meaning: "The store was closed before the call.", hint: "Open it again." },
-  STORE_FULL: { meaning: "A limit on count or size would be passed.", hint: "Remove mementos, or raise the limit." },
   TOO_MANY_INVALID: {
     meaning: "More records failed their schema than the stage allows.",
     hint: "Look at the quarantined records, mend the input, resume.",
@@ -157,11 +152,6 @@ export const ERROR_CATALOGUE = {
   TRIMMED: {
     meaning: "What is needed to revert to that point was trimmed.",
     hint: "Choose a younger target; the plan names the oldest one left.",
-  },
-  UNSAVED_LIMIT: {
-    meaning: "More progress is unsaved than the limit allows, and saving fails.",
-    hint: "Mend the store; the run resumes at its last checkpoint.",
-    retryable: true,
   },
   UNSUPPORTED_VALUE: {
     meaning: "A value cannot be kept: a function, a class instance, a symbol or a cycle.",
