@@ -25,6 +25,8 @@ export default defineConfig({
     ],
     env: { MEMENTO_NOT_RUN_FILE: notRunFile },
     restoreMocks: true,
+    // Most of the time goes by in child processes and in waiting for the disk: one worker a core leaves a core idle.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [

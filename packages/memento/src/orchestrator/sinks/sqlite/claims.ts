@@ -21,8 +21,12 @@ export function isClaim(entry: Entry | Claim): entry is Claim {
  */
 export function readClaims({ database, target }: Workspace, stream: Stream, commit: number): Claim[] {
   const others = database
-    .prepare("SELECT id, identity, position, oldest FROM main.memento_sink_streams WHERE target = ? AND id <> ?")
-    .all(target.table, stream.id);
+    .prepare(
+      `SELECT s.id, s.identity, s.position, s.oldest FROM main.memento_sink_streams AS s
+       JOIN main.memento_sink_entries AS latest ON latest.stream = s.id AND latest.position = s.position
+       WHERE s.target = ? AND s.id <> ? AND latest.commit_number > ?`,
+    )
+    .all(target.table, stream.id, commit);
   return others.flatMap((row) => {
     const identity = String(row["identity"]);
     const key = identity === "rowid" ? null : (JSON.parse(identity) as string[]);

@@ -189,6 +189,69 @@ describe("going back and forth", () => {
   });
 });
 
+describe("timelines that find rows differently", () => {
+  test("each see what the other wrote since as the other's, even the same content", async () => {
+    await withSinks(async ({ open, exec, query }) => {
+      exec("CREATE TABLE t (id TEXT PRIMARY KEY, n INT)");
+      const byRowid = await open({ mode: "append" }, { timeline: "one" });
+      const byKey = await open({ mode: "upsert", key: "id" }, { timeline: "two" });
+      const rows = ["a", "b", "c"].map((id) => ({ id, n: 1 }));
+      await byRowid.write(rows, by("t"));
+      await byKey.write(rows.slice(1), by("t"));
+      expect((await byRowid.inspect(null)).foreign).toEqual([
+        { item: "t[rowid=2]", change: "changed" },
+        { item: "t[rowid=3]", change: "changed" },
+      ]);
+      await byRowid.revertTo(null, by("r1"), gently);
+      expect(query("SELECT id FROM t")).toEqual([["b"], ["c"]]);
+      exec("DELETE FROM t WHERE id = 'c'");
+      await byRowid.write([{ id: "c", n: 1 }], by("t2"));
+      expect((await byKey.inspect(null)).foreign).toEqual([{ item: 't[id="c"]', change: "changed" }]);
+      await byKey.revertTo(null, by("r2"), gently);
+      expect(query("SELECT id FROM t")).toEqual([["b"], ["c"]]);
+      expect((await byRowid.inspect(null)).foreign).toEqual([]);
+    });
+  });
+
+  test("do not take a row for their own that another one put at a rowid of theirs", async () => {
+    await withSinks(async ({ open, exec, query }) => {
+      exec("CREATE TABLE t (n INT)");
+      const one = await open({ mode: "append" }, { timeline: "one" });
+      const two = await open({ mode: "append" }, { timeline: "two" });
+      await one.write([{ n: 1 }, { n: 2 }], by("t"));
+      exec("DELETE FROM t WHERE n = 2");
+      await two.write([{ n: 2 }], by("t"));
+      expect((await one.inspect(null)).foreign).toEqual([{ item: "t[rowid=2]", change: "changed" }]);
+      await one.revertTo(null, by("r"), gently);
+      expect(query("SELECT n FROM t")).toEqual([[2n]]);
+    });
+  });
+
+  test("append to a table without rowid by its primary key", async () => {
+    await withSinks(async ({ open, exec, query }) => {
+      exec("CREATE TABLE t (a INT, b TEXT, n INT, PRIMARY KEY (b, a)) WITHOUT ROWID");
+      const sink = await open({ mode: "append" });
+      const { mark } = await sink.write(
+        [
+          { a: 1, b: "x", n: 1 },
+          { a: 2, b: "x", n: 2 },
+        ],
+        by("t"),
+      );
+      const before = query("SELECT * FROM t");
+      await expect(sink.write([{ a: 1, b: "x" }], by("u"))).rejects.toMatchObject({
+        code: "RECORD_INVALID",
+        message: "rows[0] was refused: UNIQUE constraint failed: t.b, t.a",
+      });
+      await sink.revertTo(null, by("r1"), gently);
+      await sink.revertTo(mark, by("r2"), gently);
+      expect(query("SELECT * FROM t")).toEqual(before);
+      exec("UPDATE t SET n = 5 WHERE a = 2");
+      expect((await sink.inspect(null)).foreign).toEqual([{ item: 't[b="x", a=2]', change: "changed" }]);
+    });
+  });
+});
+
 describe("a table whose columns change", () => {
   test("an added column makes no row a changed one, and images come back with and without it", async () => {
     await withSinks(async ({ open, exec, query }) => {

@@ -33,10 +33,12 @@ import type { Workspace } from "./workspace.ts";
  * row; nothing of the batch is then written, and the sink stays usable.
  *
  * A row is found again by its key, or else by its rowid, and known again by a 64-bit check of its stored values. One that
- * somebody else has `changed` or `deleted`, or whose place was `taken` after it was reverted, is named and kept. Kept for
- * going back are 8 bytes a row for rows appended by rowid, else the image before each change; a revert keeps what it takes
- * away until it is trimmed. VACUUM may renumber the rowids of a table without INTEGER PRIMARY KEY, whose rows then count as
- * changed: give such a table a key.
+ * somebody else has `changed` or `deleted`, or whose place was `taken` after it was reverted, is named and kept; so is one
+ * that another timeline wrote since, even if it wrote the same (as far back as that one's journal reaches). Where somebody
+ * else wrote between two of our writes, only the later ones are undone. Kept for going back are 8 bytes a row for rows
+ * appended by rowid, else the image before each change; a revert keeps what it takes away until it is trimmed. Rows come back
+ * with their rowids; under a key, where those are free. VACUUM may renumber the rowids of a table without INTEGER PRIMARY KEY
+ * or index, whose rows then count as changed: give such a table a key.
  *
  * Memory stays flat, and the event loop turns every 8,192 rows. Throws LOCKED after `busyTimeoutMs`, DISK_FULL, IO_FAILED and
  * DAMAGED naming the file, NOT_REVERTIBLE where a constraint or a lost column forbids going back.
