@@ -38,7 +38,7 @@ export default defineConfig({
           name: "end-to-end",
           include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
           globalSetup: built,
-          testTimeout: 300_000,
+          testTimeout: 900_000,
           hookTimeout: 300_000,
         },
       },
