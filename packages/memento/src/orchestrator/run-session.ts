@@ -67,6 +67,8 @@ export class RunSession {
   #savedStateKeys: readonly string[];
   #progressSaved: boolean;
   #savedAtMs: number;
+  /** True until a memento has the run as it is now: its first one, or the first after a resumption. */
+  #runUnsaved = true;
 
   constructor(parts: SessionParts) {
     const { snapshot } = parts;
@@ -164,8 +166,10 @@ export class RunSession {
     const { pieces, drop } =
       save.unchanged === true ? { pieces: new Map<string, unknown>(), drop: [] } : this.#changes(ended);
     if (stage !== undefined && output !== undefined) pieces.set(PIECE.output + stage.name, output.value);
+    if (this.#runUnsaved) pieces.set(PIECE.run, this.run);
     for (const [key, value] of save.extra ?? []) pieces.set(key, value);
     const saved = await this.#append(save, pieces, [...drop, ...(save.drop ?? [])]);
+    this.#runUnsaved = false;
     if (save.unchanged !== true) {
       this.#dirty.clear();
       this.#savedStateKeys = Object.keys(this.state);

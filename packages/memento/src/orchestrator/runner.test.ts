@@ -89,6 +89,24 @@ describe("runPipeline()", () => {
     }
   });
 
+  test("counts each resumption, whether it goes on or fails at once", async () => {
+    const { memento, data } = await bench();
+    let fails = 3;
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      before: () => {
+        if (fails-- > 0) throw new Error("not yet");
+      },
+    });
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    }
+    await memento.run(pipeline);
+    const counts: number[] = [];
+    for await (const entry of memento.history(pipeline)) counts.push(entry.resumeCount ?? -1);
+    expect(counts[0]).toBe(3);
+    expect(counts.toReversed().slice(0, 4)).toEqual([0, 0, 1, 2]);
+  });
+
   test("a new run starts at the head's offsets and state", async () => {
     const { memento, data } = await bench();
     await memento.run(load(() => memorySink<Row>({ table: data }), { count: 30 }));

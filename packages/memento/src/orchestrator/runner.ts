@@ -89,15 +89,10 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const head = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
   const snapshot = await readSnapshot(head);
   const done = await findDone(vault, timeline.key, options.key, snapshot, head);
-  if (done !== null) return resultOf({ vault, lease, done, snapshot });
+  if (done !== null) return resultOf({ vault, lease, done });
   const pending = pendingRun(snapshot, head, options, pipeline, params);
   const run = pending ?? (await newRun(vault, pipeline, options, params));
-  const stop = new AbortController();
-  const signal = AbortSignal.any([
-    stop.signal,
-    lease.signal,
-    ...(options.signal === undefined ? [] : [options.signal]),
-  ]);
+  const signal = options.signal === undefined ? lease.signal : AbortSignal.any([lease.signal, options.signal]);
   await using resources = await openResources({
     pipeline,
     params: run.params,
@@ -108,9 +103,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
   const session = new RunSession({
     pipeline,
-    writer: await vault.writer(
-      lease.state.head?.id === head?.entry.id ? lease.state : await vault.timeline(timeline.key),
-    ),
+    writer: vault.writerAt(lease.state, head),
     lease,
     resources,
     snapshot,
@@ -222,7 +215,6 @@ async function startRun(session: RunSession, snapshot: PipelineSnapshot, resourc
     reason: "start",
     status: session.pipeline.stages.length === 0 ? "completed" : "running",
     extra: new Map<string, unknown>([
-      [PIECE.run, session.run],
       [PIECE.schema, Object.fromEntries([...resources.sources].map(([name, source]) => [name, source.schemaVersion]))],
       [PIECE.credentials, resources.references],
     ]),
@@ -234,7 +226,6 @@ interface ResultParts {
   readonly vault: Vault;
   readonly lease: LeaseKeeper;
   readonly done?: OpenedMemento;
-  readonly snapshot?: PipelineSnapshot;
   readonly outcome?: StagesOutcome;
   readonly run?: RunRecord;
   readonly session?: RunSession;

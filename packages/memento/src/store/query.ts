@@ -85,3 +85,20 @@ export function matchesQuery(query: MementoQuery, entry: MementoEntry): boolean 
     )
   );
 }
+
+/** What a row of a sort other than `log` is sorted by. */
+export type SortKey = number | string;
+
+/** The key by which an entry is sorted; the same for all where only the order of the log counts. */
+export function sortKey(sort: MementoSort, entry: MementoEntry): SortKey {
+  switch (sort) {
+    case "created":
+      return entry.created;
+    case "size":
+      return entry.sizes.logicalBytes;
+    case "name":
+      return entry.name ?? "";
+    case "log":
+      return 0;
+  }
+}

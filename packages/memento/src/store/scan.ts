@@ -1,6 +1,6 @@
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
-import { matchesQuery, type MementoQuery, type MementoSort } from "./query.ts";
+import { matchesQuery, type MementoQuery, type MementoSort, sortKey, type SortKey } from "./query.ts";
 import type { IndexRow } from "./store.ts";
 
 /** Where a row stands in a store's log: the number of its commit, and its slot there. */
@@ -26,8 +26,6 @@ export interface LogRows {
   /** The row at a position; null when there is none. */
   at(position: LogPosition): Promise<LogRow | null> | LogRow | null;
 }
-
-type SortKey = number | string;
 
 interface KeyedPosition extends LogPosition {
   readonly key: SortKey;
@@ -100,19 +98,6 @@ function wanted(query: MementoQuery, row: LogRow): boolean {
 
 function indexRow({ entry, packBytes, removed }: LogRow, cursor: string): IndexRow {
   return { entry, packBytes, removed, cursor };
-}
-
-function sortKey(sort: MementoSort, entry: MementoEntry): SortKey {
-  switch (sort) {
-    case "created":
-      return entry.created;
-    case "size":
-      return entry.sizes.logicalBytes;
-    case "name":
-      return entry.name ?? "";
-    case "log":
-      return 0;
-  }
 }
 
 function comparePlaces(a: KeyedPosition, b: KeyedPosition): number {

@@ -131,7 +131,11 @@ export class Vault implements AsyncDisposable {
 
   /** A writer for a timeline under its present epoch, standing on its present head. */
   async writer(state: TimelineState): Promise<TimelineWriter> {
-    const head = state.head === null ? null : await this.load(state.head.id);
+    return this.writerAt(state, state.head === null ? null : await this.load(state.head.id));
+  }
+
+  /** A writer for a timeline under its present epoch, standing on a head that was loaded already; a save is refused with CONFLICT when it is another one by now. */
+  writerAt(state: TimelineState, head: OpenedMemento | null): TimelineWriter {
     return new TimelineWriter(state.record, state.lease.epoch, head, {
       queue: this.#queue,
       checks: this.checks,

@@ -1,13 +1,10 @@
 import { MementoError } from "../../core/errors.ts";
-import type { MementoEntry } from "../../core/memento.ts";
-import { matchesQuery, type MementoQuery, type MementoSort } from "../query.ts";
+import { matchesQuery, type MementoQuery, type MementoSort, sortKey, type SortKey } from "../query.ts";
 import type { IndexRow } from "../store.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import { merge } from "./merge.ts";
 import { compareRows, timelineRows, type FileRow, type RowPlace } from "./rows.ts";
-
-type SortKey = number | string;
 
 /** A row's place among all rows that a query of its sort gives. */
 interface KeyedPlace extends RowPlace {
@@ -118,19 +115,6 @@ function isWanted(query: MementoQuery, { removed, entry }: FileRow): boolean {
 
 function placeOf(sort: MementoSort, { stamp, pack, slot, entry }: FileRow): KeyedPlace {
   return { key: sortKey(sort, entry), stamp, pack, slot };
-}
-
-function sortKey(sort: MementoSort, entry: MementoEntry): SortKey {
-  switch (sort) {
-    case "created":
-      return entry.created;
-    case "size":
-      return entry.sizes.logicalBytes;
-    case "name":
-      return entry.name ?? "";
-    case "log":
-      return 0;
-  }
 }
 
 function comparePlaces(a: KeyedPlace, b: KeyedPlace): number {
