@@ -4,6 +4,7 @@ import type { MementoEntry } from "../core/memento.ts";
 import { decodeHeader, decodePackHeader, type NoticeHeader, type PackHeader } from "../store/header.ts";
 import { mementoQuery } from "../store/query.ts";
 import type { StoredCommit } from "../store/store.ts";
+import { directNeeds, type RecordNeed } from "./needs.ts";
 import { FIELDS_PIECE } from "./record.ts";
 import type { Vault } from "./vault.ts";
 
@@ -57,10 +58,7 @@ class VerifyWalk {
   /** Digest and pieces of every record that opened, by id. */
   readonly #records = new Map<string, { readonly digest: string; readonly pieces: ReadonlyMap<string, string> }>();
   /** What each record needs besides itself, in the order of the log: what is needed comes before what needs it. */
-  readonly #needs = new Map<
-    string,
-    readonly { readonly holder: string; readonly key: string | null; readonly digest: string | null }[]
-  >();
+  readonly #needs = new Map<string, readonly RecordNeed[]>();
   readonly #live = new Map<string, MementoEntry>();
   #listed = true;
   #mementos = 0;
@@ -198,11 +196,7 @@ class VerifyWalk {
     }
     const { manifest } = record;
     this.#records.set(entry.id, { digest: manifest.digest, pieces });
-    const needs = [...manifest.layer.changes].flatMap(([key, ref]) =>
-      ref === null || ref.holder === entry.id ? [] : [{ holder: ref.holder, key, digest: ref.digest }],
-    );
-    const base = manifest.base === null ? [] : [{ holder: manifest.base, key: null, digest: null }];
-    this.#needs.set(entry.id, [...base, ...needs]);
+    this.#needs.set(entry.id, directNeeds(entry.id, manifest));
     if (live !== undefined) this.#mementos += 1;
     await this.#chain(entry, manifest.parentDigest);
   }
