@@ -1,4 +1,3 @@
-import { sha256 } from "../core/digest.ts";
 import { MementoError } from "../core/errors.ts";
 import { newMementoId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -7,11 +6,13 @@ import type { Clock, Random } from "../core/ports.ts";
 import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
 import type { AppendResult } from "../store/store.ts";
 import type { RowChecks } from "./checks.ts";
-import { encodeValue } from "./codec.ts";
-import { PieceDirectory, type PieceRef } from "./directory.ts";
+import type { Snapshot } from "./codec.ts";
+import { PieceDirectory } from "./directory.ts";
 import type { OpenedMemento } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
-import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
+import { capturePieces, PieceChains } from "./piece-change.ts";
+import type { MementoReader } from "./reader.ts";
+import type { HeldPiece } from "./record.ts";
 
 /** What a new memento is to say; everything else follows from the timeline. */
 export interface MementoDraft {
@@ -33,6 +34,8 @@ export interface MementoDraft {
   readonly fields?: Readonly<Record<string, unknown>>;
   /** Pieces to set; one that is equal to what the line already has is not written again. */
   readonly pieces?: ReadonlyMap<string, unknown>;
+  /** Pieces whose bytes other records hold already; the caller answers for those records staying readable until this one is appended. */
+  readonly refs?: ReadonlyMap<string, PieceRef>;
   /** Pieces to drop. */
   readonly drop?: Iterable<string>;
   /** Takes this memento's pieces as the ground instead of the head's: a rollback, or a fork's first memento. */
@@ -56,9 +59,12 @@ interface WriterHead {
 /** What a writer works with. */
 export interface WriterPorts {
   readonly queue: PackQueue;
+  readonly reader: MementoReader;
   readonly checks: RowChecks;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told how long each acknowledged save took. */
+  readonly onSaved?: (timeline: TimelineRecord, durationMs: number) => void;
 }
 
 /**
@@ -72,6 +78,8 @@ export class TimelineWriter {
   readonly #ports: WriterPorts;
   #head: WriterHead | null;
   #directory: PieceDirectory;
+  /** How the pieces that changed so far are held, so that the next change of one is a delta. */
+  readonly #chains = new PieceChains();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(timeline: TimelineRecord, epoch: number, head: OpenedMemento | null, ports: WriterPorts) {
@@ -100,20 +108,31 @@ export class TimelineWriter {
     return this.#head?.sequence ?? 0;
   }
 
-  /** Seals and appends one memento; resolves once the store has acknowledged it. */
+  /**
+   * Seals and appends one memento; resolves once the store has acknowledged it. The pieces are captured before this
+   * returns: whoever changes them later does not change what is saved.
+   */
   async append(draft: MementoDraft): Promise<SavedMemento> {
-    const saved = this.#last.then(() => this.#append(draft));
+    const captured = capturePieces(draft.pieces);
+    const saved = this.#last.then(() => this.#append(draft, captured));
     // The next save waits for this one, and is judged on its own.
     this.#last = saved.catch(() => undefined);
     return await saved;
   }
 
-  async #append(draft: MementoDraft): Promise<SavedMemento> {
+  async #append(draft: MementoDraft, captured: ReadonlyMap<string, Snapshot>): Promise<SavedMemento> {
     const { queue, checks } = this.#ports;
     const ground = draft.ground?.directory.copy() ?? this.#directory;
     const sequence = this.sequence + 1;
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
-    const { held, changes } = collectChanges(ground, draft, id);
+    const change = new PieceChange(id, ground, this.#chains, this.#ports.reader);
+    change.drop(draft.drop ?? []);
+    for (const [key, snapshot] of captured) {
+      const large = change.set(key, snapshot, draft.full ?? false);
+      if (large !== null) await large;
+    }
+    change.fields(draft.fields ?? {});
+    const { held, changes } = change;
     const { layer, base } =
       draft.full === true ? { layer: { id, depth: 1, changes }, base: null } : ground.plan(id, changes);
     const entry = this.#entry(draft, id, sequence, ground.logicalBytesAfter(changes), held);
@@ -130,8 +149,10 @@ export class TimelineWriter {
       },
     });
     if (result.outcome !== "appended") throw refusal(result, this.timeline, entry);
+    this.#chains.take(change.chains);
     this.#directory = ground.next(layer, base, changes);
     this.#head = { id, sequence, digest };
+    onSaved?.(this.timeline, clock.monotonic() - began);
     return { entry, digest };
   }
 
@@ -168,33 +189,6 @@ export class TimelineWriter {
       sizes: { logicalBytes, heldBytes: held.reduce((sum, piece) => sum + piece.bytes.length, 0) },
     };
   }
-}
-
-/** Encodes what the draft sets and leaves out what the ground already has. */
-function collectChanges(
-  ground: PieceDirectory,
-  draft: MementoDraft,
-  id: string,
-): { held: HeldPiece[]; changes: Map<string, PieceRef | null> } {
-  const held: HeldPiece[] = [];
-  const changes = new Map<string, PieceRef | null>();
-  for (const key of draft.drop ?? []) if (ground.get(key) !== undefined) changes.set(key, null);
-  for (const [key, value] of draft.pieces ?? []) {
-    const { encoding, bytes } = encodeValue(value, key);
-    const digest = sha256(bytes);
-    const known = ground.get(key);
-    if (draft.full !== true && known?.digest === digest && known.encoding === encoding) {
-      changes.delete(key);
-      continue;
-    }
-    held.push({ key, encoding, bytes, digest });
-    changes.set(key, { holder: id, digest, bytes: bytes.length, encoding });
-  }
-  if (draft.fields !== undefined && Object.keys(draft.fields).length > 0) {
-    const { encoding, bytes } = encodeValue(draft.fields, "fields");
-    held.push({ key: FIELDS_PIECE, encoding, bytes, digest: sha256(bytes) });
-  }
-  return { held, changes };
 }
 
 function refusal(
