@@ -5,7 +5,7 @@ export type { MementoEntry, MementoReason, MementoStatus } from "./core/memento.
 export { Memento, type MementoOptions } from "./memento.ts";
 export { fromEnvironment, fromFunction } from "./orchestrator/credentials/environment.ts";
 export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
-export { systemProcessProbe, type ProcessProbe } from "./orchestrator/process-identity.ts";
+export { systemProcessProbe, type ProcessProbe } from "./vault/process-identity.ts";
 export type { RollbackPlan } from "./orchestrator/plan.ts";
 export type { RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
 export type { RunEvent } from "./orchestrator/run-event.ts";

@@ -3,7 +3,7 @@ import { checkName } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { describeAddress } from "../core/timeline.ts";
 import type { Vault } from "../vault/vault.ts";
-import { LeaseKeeper } from "./lease-keeper.ts";
+import { LeaseKeeper } from "../vault/lease-keeper.ts";
 import { parseParams } from "./params.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { PIECE, readSnapshot } from "./run-state.ts";

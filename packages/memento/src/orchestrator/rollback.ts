@@ -2,7 +2,7 @@ import { MementoError } from "../core/errors.ts";
 import { describeAddress, type TimelineState } from "../core/timeline.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
-import { LeaseKeeper, type LeaseOptions } from "./lease-keeper.ts";
+import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { demandPlan, planRollback, type RollbackPlan } from "./plan.ts";
 import { openResources } from "./resources.ts";

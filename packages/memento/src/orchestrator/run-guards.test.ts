@@ -5,7 +5,7 @@ import type { MementoError } from "../core/errors.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { fromFunction } from "./credentials/environment.ts";
 import { definePipeline } from "./pipeline.ts";
-import type { ProcessProbe } from "./process-identity.ts";
+import type { ProcessProbe } from "../vault/process-identity.ts";
 import { memorySink } from "./sinks/index.ts";
 
 describe("P4 secret: credentials", () => {

@@ -3,7 +3,7 @@ import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento
 import type { Clock } from "../core/ports.ts";
 import { encodeValue } from "../vault/codec.ts";
 import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
-import type { LeaseKeeper } from "./lease-keeper.ts";
+import type { LeaseKeeper } from "../vault/lease-keeper.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { Redaction } from "./redaction.ts";
 import type { Resources } from "./resources.ts";

@@ -5,7 +5,7 @@ import { describeAddress, type TimelineAddress } from "../core/timeline.ts";
 import { mementoQuery } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
-import { LeaseKeeper, type LeaseOptions } from "./lease-keeper.ts";
+import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import { parseParams, sameParams } from "./params.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { openResources, type Resources } from "./resources.ts";

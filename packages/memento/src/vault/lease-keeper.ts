@@ -7,7 +7,7 @@ import {
   type TimelineRequest,
   type TimelineState,
 } from "../core/timeline.ts";
-import type { Vault } from "../vault/vault.ts";
+import type { Vault } from "./vault.ts";
 import { systemProcessProbe, type ProcessProbe } from "./process-identity.ts";
 
 /** How a timeline is held. */
