@@ -6,7 +6,7 @@ import { mementoQuery, type MementoQuery } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
-import { infoOf, type MementoInfo } from "./memento-info.ts";
+import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 
 /** How to save a state. */
@@ -80,9 +80,10 @@ export class Caretaker {
           pieces,
           drop: writer.pieceKeys().filter((key) => !pieces.has(key)),
           full: options.full ?? false,
+          digestContent: true,
           ...(id === undefined ? {} : { name: id, replaceName: replace }),
         });
-        return infoOf(await this.#vault.load(saved.entry.id));
+        return infoFrom(saved.entry, fields, saved.digest, saved.contentDigest ?? "");
       } catch (error) {
         // Another process saved in between: states do not build on one another, so this one follows it.
         this.#writers.delete(originator);

@@ -11,15 +11,23 @@ export interface MementoInfo extends Omit<MementoEntry, "metadata"> {
   readonly contentDigest: string;
 }
 
-/** Reads the sealed part of a memento's facts. */
+/** The facts of a memento that was read: its sealed ones are read too. */
 export function infoOf(memento: OpenedMemento): MementoInfo {
-  const fields = memento.fields();
-  const { description, metadata } = fields;
+  return infoFrom(memento.entry, memento.fields(), memento.digest, memento.contentDigest());
+}
+
+/** The facts of a memento, put together from its clear entry, its sealed fields and its digests. */
+export function infoFrom(
+  entry: MementoEntry,
+  { description, metadata }: Readonly<Record<string, unknown>>,
+  digest: string,
+  contentDigest: string,
+): MementoInfo {
   return {
-    ...memento.entry,
+    ...entry,
     metadata: (metadata as Record<string, unknown> | undefined) ?? {},
     description: typeof description === "string" ? description : null,
-    digest: memento.digest,
-    contentDigest: memento.contentDigest(),
+    digest,
+    contentDigest,
   };
 }

@@ -3,12 +3,15 @@ import type { Notice } from "../core/event.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { entryText, expandEntry } from "./entry-text.ts";
 
-/** The format version that this release writes. */
+/** The format version of stores and notices, and of packs that need nothing newer. */
 export const FORMAT_VERSION = 1;
+
+/** Packs with what version 1 did not know: delta pieces, and the codecs gzip and brotli. */
+export const INCREMENTS_VERSION = 2;
 
 /** One separately sealed part of a pack's body. */
 export interface PackSection {
-  readonly codec: "zstd" | "none";
+  readonly codec: "zstd" | "gzip" | "brotli" | "none";
   /** Bytes before compression. */
   readonly plainBytes: number;
   /** Bytes in the body, tag included. */
@@ -71,10 +74,10 @@ export function decodeHeader(bytes: Uint8Array, where: string): CommitHeader {
   if (typeof header !== "object" || header === null || !("v" in header) || typeof header.v !== "number") {
     throw new MementoError("DAMAGED", `The header of ${where} names no format version`);
   }
-  if (header.v !== FORMAT_VERSION) {
+  if (header.v !== FORMAT_VERSION && header.v !== INCREMENTS_VERSION) {
     throw new MementoError(
       "FORMAT_UNKNOWN",
-      `${where} is of format version ${header.v}; this release reads version ${FORMAT_VERSION}`,
+      `${where} is of format version ${header.v}; this release reads versions ${FORMAT_VERSION} and ${INCREMENTS_VERSION}`,
       {
         details: { version: header.v },
       },
@@ -106,11 +109,13 @@ function readPack(header: object): PackHeader | null {
   return expanded.length === entries.length ? { ...(header as PackHeader), entries: expanded } : null;
 }
 
+const CODECS: ReadonlySet<unknown> = new Set<PackSection["codec"]>(["zstd", "gzip", "brotli", "none"]);
+
 function isSection(section: unknown): boolean {
   if (typeof section !== "object" || section === null) return false;
   const { codec, plainBytes, sealedBytes } = section as Partial<Record<keyof PackSection, unknown>>;
   return (
-    (codec === "zstd" || codec === "none") &&
+    CODECS.has(codec) &&
     Number.isSafeInteger(plainBytes) &&
     Number.isSafeInteger(sealedBytes) &&
     Number(sealedBytes) >= 0

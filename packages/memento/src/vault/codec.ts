@@ -15,20 +15,34 @@ export const NESTING_LEVELS_MAX = 1_000;
 // A value that JSON cannot hold is written as {"$": [tag, payload]}; an object that itself has a key "$" as {"$": ["object", ...]}.
 const TAG = "$";
 
+/** A value as it was at one moment; nothing that happens to the value later changes it. */
+export type Snapshot =
+  | { readonly encoding: "json" | "tagged"; readonly text: string; readonly size: number }
+  | { readonly encoding: "bytes"; readonly bytes: Uint8Array; readonly size: number };
+
+/** Captures a value; the quick half of `encodeValue`, and with the same errors. `size` is about that of the encoded value. */
+export function snapshotValue(value: unknown, root = "value"): Snapshot {
+  if (value instanceof Uint8Array && Object.getPrototypeOf(value) === Uint8Array.prototype) {
+    return { encoding: "bytes", bytes: value.slice(), size: value.length };
+  }
+  const plain = escapeValue(value, 0, () => root);
+  const text = JSON.stringify(plain);
+  return { encoding: plain === value ? "json" : "tagged", text, size: text.length };
+}
+
+/** The bytes of a snapshot. */
+export function encodeSnapshot(snapshot: Snapshot): EncodedValue {
+  const { encoding } = snapshot;
+  return encoding === "bytes" ? snapshot : { encoding, bytes: Buffer.from(snapshot.text, "utf8") };
+}
+
 /**
  * Encodes plain data as bytes, deterministically: JSON values, and Date, bigint, Map, Set, Uint8Array, Buffer, undefined,
  * array holes, NaN, infinities, -0 and lone surrogates. `root` names the value in messages.
  * Throws UNSUPPORTED_VALUE with the path of a function, symbol, class instance, cycle, or nesting past 1,000 levels.
  */
 export function encodeValue(value: unknown, root = "value"): EncodedValue {
-  if (value instanceof Uint8Array && Object.getPrototypeOf(value) === Uint8Array.prototype) {
-    return { encoding: "bytes", bytes: Uint8Array.from(value) };
-  }
-  const plain = escapeValue(value, 0, () => root);
-  return {
-    encoding: plain === value ? "json" : "tagged",
-    bytes: Buffer.from(JSON.stringify(plain), "utf8"),
-  };
+  return encodeSnapshot(snapshotValue(value, root));
 }
 
 /** Decodes what `encodeValue` wrote; data only, nothing is ever built by a name in the data. Throws DAMAGED for other bytes. */

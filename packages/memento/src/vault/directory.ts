@@ -1,3 +1,5 @@
+import { sha256 } from "../core/digest.ts";
+import { canonicalJson } from "../core/json.ts";
 import type { PieceEncoding } from "./codec.ts";
 
 /** Where a piece's bytes are. */
@@ -74,6 +76,12 @@ export class PieceDirectory {
 
   entries(): IterableIterator<[string, PieceRef]> {
     return this.#pieces.entries();
+  }
+
+  /** SHA-256 over every piece by key, encoding and digest: equal content has an equal one, wherever and whenever it was saved. */
+  contentDigest(): string {
+    const pieces = [...this.#pieces].map(([key, ref]) => [key, ref.encoding, ref.digest]);
+    return sha256(canonicalJson(pieces.toSorted(([a = ""], [b = ""]) => (a < b ? -1 : 1))));
   }
 
   /** The bytes that the whole will have after these changes. */

@@ -7,8 +7,8 @@ import {
   type TimelineRequest,
   type TimelineState,
 } from "../core/timeline.ts";
-import type { Vault } from "./vault.ts";
 import { systemProcessProbe, type ProcessProbe } from "./process-identity.ts";
+import type { Vault } from "./vault.ts";
 
 /** How a timeline is held. */
 export interface LeaseOptions {

@@ -1,5 +1,5 @@
 import { sha256 } from "../core/digest.ts";
-import { canonicalJson } from "../core/json.ts";
+import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { decodeValue } from "./codec.ts";
 import type { PieceDirectory } from "./directory.ts";
@@ -64,12 +64,17 @@ export class OpenedMemento {
   fields(): Readonly<Record<string, unknown>> {
     const place = this.#record.manifest.held.get(FIELDS_PIECE);
     if (place === undefined) return {};
-    return decodeValue({ encoding: place.encoding, bytes: this.#record.held(FIELDS_PIECE) }) as Record<string, unknown>;
+    const bytes = this.#record.held(FIELDS_PIECE);
+    if (sha256(bytes) !== place.digest) {
+      throw new MementoError("DAMAGED", `The fields of memento ${this.entry.id} do not fit their digest`, {
+        details: { id: this.entry.id },
+      });
+    }
+    return decodeValue({ encoding: place.encoding, bytes }) as Record<string, unknown>;
   }
 
-  /** SHA-256 over every piece by key and digest: equal content has an equal one, wherever and whenever it was saved. */
+  /** Equal for equal content; see `PieceDirectory`. */
   contentDigest(): string {
-    const pieces = [...this.directory.entries()].map(([key, ref]) => [key, ref.encoding, ref.digest]);
-    return sha256(canonicalJson(pieces.toSorted(([a = ""], [b = ""]) => (a < b ? -1 : 1))));
+    return this.directory.contentDigest();
   }
 }

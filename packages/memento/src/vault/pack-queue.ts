@@ -1,6 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import type { Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
+import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { buildPack, type PackItem } from "./pack.ts";
 
@@ -33,6 +34,7 @@ export class PackQueue {
   readonly #store: MementoStore;
   readonly #keys: DataKeys | null;
   readonly #random: Random;
+  readonly #compressions = new Map<string, Compression>();
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | null = null;
 
@@ -40,6 +42,11 @@ export class PackQueue {
     this.#store = store;
     this.#keys = keys;
     this.#random = random;
+  }
+
+  /** How a caretaker's packs are compressed from now on. */
+  compress(caretaker: string, compression: Compression): void {
+    this.#compressions.set(caretaker, compression);
   }
 
   /** Resolves once the store has answered for this save; rejects when the commit failed as a whole. */
@@ -69,12 +76,15 @@ export class PackQueue {
 
   async #commit(pack: readonly Waiting[]): Promise<void> {
     try {
-      const sealing = (await this.#keys?.forSealing(pack[0]?.save.entry.caretaker ?? "")) ?? null;
-      const built = buildPack(
+      const caretaker = pack[0]?.save.entry.caretaker ?? "";
+      const sealing = (await this.#keys?.forSealing(caretaker)) ?? null;
+      const building = buildPack(
         pack.map(({ save }) => save),
         sealing?.key ?? null,
         this.#random,
+        this.#compressions.get(caretaker) ?? DEFAULT_COMPRESSION,
       );
+      const built = building instanceof Promise ? await building : building;
       const results = await this.#store.append({
         header: built.header,
         body: built.body,

@@ -2,6 +2,8 @@ import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
 import { entryText } from "../store/entry-text.ts";
+import { FORMAT_VERSION, INCREMENTS_VERSION } from "../store/header.ts";
+import { compressSection, type CompressedSection, type Compression } from "./compression.ts";
 import type { DirectoryLayer } from "./directory.ts";
 import { encodeManifest, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
 import { sealPack, type DataKey, type SealedPack } from "./seal.ts";
@@ -31,7 +33,12 @@ const SECTIONS_MAX = 256;
  * the manifests, then inline pieces; every other section is pieces one after the other. Offsets of inline pieces count
  * from the end of the manifests.
  */
-export function buildPack(items: readonly PackItem[], dataKey: DataKey | null, random: Random): BuiltPack {
+export function buildPack(
+  items: readonly PackItem[],
+  dataKey: DataKey | null,
+  random: Random,
+  compression: Compression,
+): BuiltPack | Promise<BuiltPack> {
   const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
   const layout = new SectionLayout(total <= INLINE_BYTES_MAX ? 0 : 1);
   const manifests = items.map(({ parentDigest, base, layer, held }) =>
@@ -48,15 +55,25 @@ export function buildPack(items: readonly PackItem[], dataKey: DataKey | null, r
   const [inline = [], ...others] = layout.sections;
   const sections = [Buffer.concat([index, ...manifests, ...inline]), ...others.map((parts) => Buffer.concat(parts))];
   const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? Buffer.alloc(0)));
-  return {
-    ...sealPack(
-      items.map(({ entry }) => entry),
-      sections,
-      dataKey,
-      random,
-    ),
+  const entries = items.map(({ entry }) => entry);
+  const compressed = sections.map((section) => compressSection(section, compression));
+  const seal = (ready: readonly CompressedSection[]): BuiltPack => ({
+    ...sealPack(entries, ready, dataKey, random, versionOf(items, ready)),
     digests,
-  };
+  });
+  return allReady(compressed) ? seal(compressed) : Promise.all(compressed).then(seal);
+}
+
+const allReady = (
+  sections: readonly (CompressedSection | Promise<CompressedSection>)[],
+): sections is CompressedSection[] => !sections.some((section) => section instanceof Promise);
+
+/** The lowest format version whose readers understand the pack. */
+function versionOf(items: readonly PackItem[], sections: readonly CompressedSection[]): number {
+  const newer =
+    sections.some(({ codec }) => codec === "gzip" || codec === "brotli") ||
+    items.some(({ held }) => held.some(({ base }) => base !== null));
+  return newer ? INCREMENTS_VERSION : FORMAT_VERSION;
 }
 
 /** Section 0 of a pack, taken apart. */

@@ -6,9 +6,11 @@ import { decodePackHeader, type PackHeader } from "../store/header.ts";
 import type { MementoStore, StoredMemento } from "../store/store.ts";
 import { decodeValue } from "./codec.ts";
 import type { DataKeys } from "./data-keys.ts";
+import { applyDeltas } from "./delta/index.ts";
 import { PieceDirectory, type DirectoryLayer, type PieceRef } from "./directory.ts";
+import type { DeltaLink, PieceChain } from "./increments.ts";
 import { splitFirstSection } from "./pack.ts";
-import { decodeManifest, type MementoManifest } from "./record.ts";
+import { decodeManifest, type HeldPlace, type MementoManifest } from "./record.ts";
 import { openSection, type DataKey } from "./seal.ts";
 
 /** A record whose seal was checked: its clear entry, its manifest, and a way to its own pieces. */
@@ -16,7 +18,9 @@ export interface OpenedRecord {
   readonly entry: MementoEntry;
   readonly manifest: MementoManifest;
   readonly removed: boolean;
-  /** The bytes of a piece that this record holds, checked against its digest. */
+  /** Where a piece is that this record holds. DAMAGED when it holds none of this key. */
+  place(key: string): HeldPlace;
+  /** The bytes that it holds of a piece: its content, or a delta. What comes of them is checked by `content`. */
   held(key: string): Uint8Array;
 }
 
@@ -67,14 +71,13 @@ export class MementoReader {
       entry,
       manifest,
       removed: stored.removed,
+      place: (key) => placeOf(manifest, key, where),
       held: (key) => {
-        const place = manifest.held.get(key);
-        if (place === undefined)
-          throw new MementoError("DAMAGED", `${where} should hold the piece ${key} and does not`, { details: { id } });
+        const place = placeOf(manifest, key, where);
         const source = place.section === 0 ? first.inline : section(place.section);
         const bytes = source.subarray(place.offset, place.offset + place.bytes);
-        if (bytes.length === place.bytes && sha256(bytes) === place.digest) return bytes;
-        throw new MementoError("DAMAGED", `The piece ${key} of ${where} does not fit its digest`, { details: { id } });
+        if (bytes.length === place.bytes) return bytes;
+        throw new MementoError("DAMAGED", `The piece ${key} of ${where} is cut`, { details: { id } });
       },
     };
   }
@@ -93,16 +96,53 @@ export class MementoReader {
 
   /** A piece's value, from whichever record holds it. `owner` names who needs it in messages. */
   async piece(ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<unknown> {
+    const { encoding, content } = await this.chain(ref, key, owner, near);
+    return decodeValue({ encoding, bytes: content });
+  }
+
+  /** A piece's content and the way to it: as `content`, from whichever record holds it. */
+  async chain(ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<PieceChain> {
     const holder = await this.#needed(ref.holder, owner, near);
-    const place = holder.manifest.held.get(key);
-    if (place?.digest !== ref.digest) {
+    if (holder.manifest.held.get(key)?.digest !== ref.digest) {
       throw new MementoError(
         "DAMAGED",
         `Memento ${owner} needs the piece ${key} of ${ref.holder}, which holds another one`,
         { details: { id: owner } },
       );
     }
-    return decodeValue({ encoding: ref.encoding, bytes: holder.held(key) });
+    return await this.content(holder, key, near);
+  }
+
+  /**
+   * The content of a piece that a record holds, put together from its delta, those below it and the whole piece below
+   * them all. DAMAGED, naming the record, unless its digest is the one that was written.
+   */
+  async content(record: OpenedRecord, key: string, near: NearbyRecords): Promise<PieceChain> {
+    const owner = record.entry.id;
+    const place = record.place(key);
+    const links: DeltaLink[] = [];
+    let holder = record;
+    for (let { base } = place; base !== null; { base } = holder.place(key)) {
+      links.unshift({ holder: holder.entry.id, step: base.step, delta: holder.held(key) });
+      // Each base is of an earlier record; one that leads back would never end.
+      if (links.some((link) => link.holder === base?.holder)) {
+        throw new MementoError("DAMAGED", `The piece ${key} of memento ${owner} is built on itself`, {
+          details: { id: owner },
+        });
+      }
+      holder = await this.#needed(base.holder, owner, near);
+    }
+    const whole = holder.held(key);
+    const deltas = links.map(({ delta }) => delta);
+    const content = deltas.length === 0 ? whole : applyDeltas(whole, deltas, place.contentBytes);
+    const { encoding, digest } = place;
+    if (content.length !== place.contentBytes || sha256(content) !== digest) {
+      throw new MementoError("DAMAGED", `The piece ${key} of memento ${owner} does not fit its digest`, {
+        details: { id: owner },
+      });
+    }
+    const spentBytes = deltas.reduce((sum, { length }) => sum + length, 0);
+    return { encoding, digest, content, keyframe: holder.entry.id, links, spentBytes };
   }
 
   async #needed(id: string, owner: string, near: NearbyRecords): Promise<OpenedRecord> {
@@ -132,4 +172,12 @@ export class MementoReader {
     if (this.#keys === null) throw new MementoError("KEY_MISSING", `${where} is sealed and no key was given`);
     return await this.#keys.forOpening(header.dataKey);
   }
+}
+
+function placeOf(manifest: MementoManifest, key: string, where: string): HeldPlace {
+  const place = manifest.held.get(key);
+  if (place !== undefined) return place;
+  throw new MementoError("DAMAGED", `${where} should hold the piece ${key} and does not`, {
+    details: { id: manifest.layer.id },
+  });
 }

@@ -6,12 +6,25 @@ import type { DirectoryLayer, PieceRef } from "./directory.ts";
 /** The piece in which a memento's sealed small fields are kept; always its own, never shared. */
 export const FIELDS_PIECE = "@fields";
 
+/** What a delta piece is to be applied to. */
+export interface DeltaBase {
+  /** The memento whose record holds the same key's piece, itself whole or a delta. */
+  readonly holder: string;
+  /** How many versions of the piece came since the last one that was held whole; this one counts. */
+  readonly step: number;
+}
+
 /** A piece that a record holds itself. */
 export interface HeldPiece {
   readonly key: string;
   readonly encoding: PieceEncoding;
+  /** What is held: the content itself, or the delta that makes it. */
   readonly bytes: Uint8Array;
+  readonly contentBytes: number;
+  /** SHA-256 of the content. */
   readonly digest: string;
+  /** null: held whole. */
+  readonly base: DeltaBase | null;
 }
 
 /** A record as it is read: which pieces it holds and where, and its layer of the directory. */
@@ -29,18 +42,24 @@ export interface MementoManifest {
 export interface HeldPlace {
   readonly section: number;
   readonly offset: number;
+  /** Bytes that are held: of the content, or of the delta. */
   readonly bytes: number;
+  readonly contentBytes: number;
+  /** SHA-256 of the content. */
   readonly digest: string;
   readonly encoding: PieceEncoding;
+  readonly base: DeltaBase | null;
 }
+
+type WholePlace = [string, PieceEncoding, number, string, number, number];
 
 // JSON with short keys: manifests are most of a small record. Layout in docs/format.md.
 interface ManifestJson {
   readonly p: string | null;
   readonly n: number;
   readonly b: string | null;
-  /** Held pieces: key, encoding, bytes, digest, section, offset. */
-  readonly h: readonly [string, PieceEncoding, number, string, number, number][];
+  /** Held pieces: key, encoding, bytes, digest, section, offset; of a delta also its own bytes, its base's holder, and its step. */
+  readonly h: readonly (WholePlace | [...WholePlace, number, string, number])[];
   /** Pieces held elsewhere that changed since the base: key, then null when dropped, or holder, encoding, bytes, digest. */
   readonly d: readonly ([string, null] | [string, string, PieceEncoding, number, string])[];
 }
@@ -68,14 +87,10 @@ export function encodeManifest(
     p: parentDigest,
     n: layer.depth,
     b: base,
-    h: held.map(({ key, encoding, bytes, digest, section, offset }) => [
-      key,
-      encoding,
-      bytes.length,
-      digest,
-      section,
-      offset,
-    ]),
+    h: held.map(({ key, encoding, bytes, contentBytes, digest, section, offset, base: deltaBase }) => {
+      const place: WholePlace = [key, encoding, contentBytes, digest, section, offset];
+      return deltaBase === null ? place : [...place, bytes.length, deltaBase.holder, deltaBase.step];
+    }),
     d: elsewhere,
   };
   return Buffer.from(JSON.stringify(manifest), "utf8");
@@ -91,8 +106,9 @@ export function decodeManifest(bytes: Uint8Array, id: string, entryText: string)
   }
   const held = new Map<string, HeldPlace>();
   const changes = new Map<string, PieceRef | null>();
-  for (const [key, encoding, length, digest, section, offset] of json.h) {
-    held.set(key, { section, offset, bytes: length, digest, encoding });
+  for (const [key, encoding, length, digest, section, offset, heldBytes = length, holder, step = 0] of json.h) {
+    const deltaBase = holder === undefined ? null : { holder, step };
+    held.set(key, { section, offset, bytes: heldBytes, contentBytes: length, digest, encoding, base: deltaBase });
     if (key !== FIELDS_PIECE) changes.set(key, { holder: id, digest, bytes: length, encoding });
   }
   for (const [key, holder, encoding, length, digest] of json.d) {

@@ -1,10 +1,10 @@
 import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
-import zlib from "node:zlib";
 
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
-import { encodeHeader, FORMAT_VERSION, type PackHeader, type PackSection } from "../store/header.ts";
+import { encodeHeader, type PackHeader } from "../store/header.ts";
+import { decompressSection, type CompressedSection } from "./compression.ts";
 
 /** A data key in the clear; lives in memory only. */
 export interface DataKey {
@@ -20,29 +20,29 @@ export interface SealedPack {
 
 const TAG_BYTES = 16;
 const DIGEST_BYTES = 32;
-/** Below this zstd gains less than it costs (measured on stage mementos; a context of its own costs zstd tens of microseconds). */
-const COMPRESS_BYTES_MIN = 4_096;
-const ZSTD = { params: { [zlib.constants.ZSTD_c_compressionLevel ?? 100]: 1 } };
 
-/** Seals sections under one header. The header and the section's number are authenticated with each section. */
+/**
+ * Seals compressed sections under one header. The header and the section's number are authenticated with each section.
+ * `version` is the lowest format version whose readers understand everything in it.
+ */
 export function sealPack(
   entries: readonly MementoEntry[],
-  sections: readonly Uint8Array[],
+  packed: readonly CompressedSection[],
   dataKey: DataKey | null,
   random: Random,
+  version: number,
 ): SealedPack {
   const guardBytes = dataKey === null ? DIGEST_BYTES : TAG_BYTES;
-  const packed = sections.map((plain) => compress(plain));
   const nonce = dataKey === null ? null : random.bytes(12);
   const header = encodeHeader({
-    v: FORMAT_VERSION,
+    v: version,
     type: "pack",
     suite: dataKey === null ? "S256" : "A256GCM",
     dataKey: dataKey?.id ?? null,
     nonce: nonce === null ? "" : Buffer.from(nonce).toString("base64url"),
-    sections: packed.map(({ codec, bytes }, index) => ({
+    sections: packed.map(({ codec, plainBytes, bytes }) => ({
       codec,
-      plainBytes: sections[index]?.length ?? 0,
+      plainBytes,
       sealedBytes: bytes.length + guardBytes,
     })),
     entries,
@@ -74,7 +74,7 @@ export function openSection(
     dataKey === null
       ? unguard(pack.header, index, sealed, where)
       : decrypt(pack.header, header, index, sealed, dataKey, where);
-  return decompress(packed, section, where);
+  return decompressSection(packed, section, where);
 }
 
 function decrypt(
@@ -113,19 +113,4 @@ function sectionNonce(nonce: Uint8Array, index: number): Uint8Array {
 
 function digestOf(header: Uint8Array, index: number, bytes: Uint8Array): Buffer {
   return createHash("sha256").update(header).update(String(index)).update("\0").update(bytes).digest();
-}
-
-function compress(plain: Uint8Array): { codec: PackSection["codec"]; bytes: Uint8Array } {
-  if (plain.length < COMPRESS_BYTES_MIN) return { codec: "none", bytes: plain };
-  const bytes = zlib.zstdCompressSync(plain, ZSTD);
-  return bytes.length < plain.length ? { codec: "zstd", bytes } : { codec: "none", bytes: plain };
-}
-
-function decompress(bytes: Uint8Array, section: PackSection, where: string): Uint8Array {
-  const plain = section.codec === "zstd" ? zlib.zstdDecompressSync(bytes) : bytes;
-  if (plain.length === section.plainBytes) return plain;
-  throw new MementoError(
-    "DAMAGED",
-    `${where} decodes to ${plain.length} bytes where ${section.plainBytes} were written`,
-  );
 }

@@ -7,10 +7,10 @@ import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
 import type { AppendResult } from "../store/store.ts";
 import type { RowChecks } from "./checks.ts";
 import type { Snapshot } from "./codec.ts";
-import { PieceDirectory } from "./directory.ts";
+import { PieceDirectory, type PieceRef } from "./directory.ts";
 import type { OpenedMemento } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
-import { capturePieces, PieceChains } from "./piece-change.ts";
+import { capturePieces, PieceChains, PieceChange } from "./piece-change.ts";
 import type { MementoReader } from "./reader.ts";
 import type { HeldPiece } from "./record.ts";
 
@@ -40,14 +40,18 @@ export interface MementoDraft {
   readonly drop?: Iterable<string>;
   /** Takes this memento's pieces as the ground instead of the head's: a rollback, or a fork's first memento. */
   readonly ground?: OpenedMemento;
-  /** True: every given piece is held by this record itself. */
+  /** True: every given piece is held by this record itself, whole. */
   readonly full?: boolean;
+  /** True: the content's digest is wanted. */
+  readonly digestContent?: boolean;
 }
 
 /** An acknowledged memento. */
 export interface SavedMemento {
   readonly entry: MementoEntry;
   readonly digest: string;
+  /** Equal for equal content; null unless it was asked for. */
+  readonly contentDigest: string | null;
 }
 
 interface WriterHead {
@@ -121,12 +125,14 @@ export class TimelineWriter {
   }
 
   async #append(draft: MementoDraft, captured: ReadonlyMap<string, Snapshot>): Promise<SavedMemento> {
-    const { queue, checks } = this.#ports;
+    const { queue, checks, clock, onSaved } = this.#ports;
+    const began = clock.monotonic();
     const ground = draft.ground?.directory.copy() ?? this.#directory;
     const sequence = this.sequence + 1;
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
     const change = new PieceChange(id, ground, this.#chains, this.#ports.reader);
     change.drop(draft.drop ?? []);
+    change.refer(draft.refs ?? new Map());
     for (const [key, snapshot] of captured) {
       const large = change.set(key, snapshot, draft.full ?? false);
       if (large !== null) await large;
@@ -153,7 +159,7 @@ export class TimelineWriter {
     this.#directory = ground.next(layer, base, changes);
     this.#head = { id, sequence, digest };
     onSaved?.(this.timeline, clock.monotonic() - began);
-    return { entry, digest };
+    return { entry, digest, contentDigest: draft.digestContent === true ? this.#directory.contentDigest() : null };
   }
 
   #entry(

@@ -10,6 +10,7 @@ import { describeAddress, type Lease, type TimelineAddress, type TimelineState }
 import { encodeHeader, FORMAT_VERSION } from "../store/header.ts";
 import type { KeyRecord, MementoStore, StoreMeta } from "../store/store.ts";
 import { RowChecks } from "./checks.ts";
+import type { Compression } from "./compression.ts";
 import { DataKeys, newKeyRecord, unwrapKey } from "./data-keys.ts";
 import type { KeyRing } from "./keys/key-ring.ts";
 import { OpenedMemento } from "./opened-memento.ts";
@@ -138,6 +139,7 @@ export class Vault implements AsyncDisposable {
   writerAt(state: TimelineState, head: OpenedMemento | null): TimelineWriter {
     return new TimelineWriter(state.record, state.lease.epoch, head, {
       queue: this.#queue,
+      reader: this.reader,
       checks: this.checks,
       clock: this.clock,
       random: this.random,
@@ -147,6 +149,11 @@ export class Vault implements AsyncDisposable {
   /** Reads and verifies a memento: seal, digests and directory. NOT_FOUND, DAMAGED. */
   async load(id: string): Promise<OpenedMemento> {
     return await OpenedMemento.open(this.reader, id);
+  }
+
+  /** How a caretaker's mementos are compressed from now on, as long as the vault is open. */
+  compress(caretaker: string, compression: Compression): void {
+    this.#queue.compress(caretaker, compression);
   }
 
   /** Completes a lease with its keyed check. */

@@ -190,8 +190,9 @@ class VerifyWalk {
       throw new MementoError("DAMAGED", `The index says other things of memento ${entry.id} than its sealed header`);
     }
     const pieces = new Map<string, string>();
+    const near = new Map();
     for (const [key, place] of record.manifest.held) {
-      record.held(key);
+      await this.#vault.reader.content(record, key, near);
       if (key !== FIELDS_PIECE) pieces.set(key, place.digest);
     }
     const { manifest } = record;
@@ -215,7 +216,11 @@ class VerifyWalk {
     for (const [id, needs] of this.#needs) {
       const missing = needs.find(({ holder, key, digest }) => {
         const record = this.#records.get(holder);
-        return record === undefined || broken.has(holder) || (key !== null && record.pieces.get(key) !== digest);
+        return (
+          record === undefined ||
+          broken.has(holder) ||
+          (key !== null && (digest === null ? !record.pieces.has(key) : record.pieces.get(key) !== digest))
+        );
       });
       if (missing === undefined) continue;
       broken.add(id);

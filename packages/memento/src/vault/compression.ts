@@ -1,0 +1,93 @@
+import { promisify } from "node:util";
+import zlib from "node:zlib";
+
+import { MementoError } from "../core/errors.ts";
+import type { PackSection } from "../store/header.ts";
+
+/** How sections are compressed. Without a level: the one that costs a save least for what it gains (zstd 1, gzip 6, brotli 4). */
+export interface Compression {
+  readonly codec: PackSection["codec"];
+  readonly level?: number;
+}
+
+/** A section, compressed where that makes it smaller. */
+export interface CompressedSection {
+  readonly codec: PackSection["codec"];
+  readonly plainBytes: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What a caretaker that says nothing gets. */
+export const DEFAULT_COMPRESSION: Compression = { codec: "zstd" };
+
+/** Below this zstd gains less than it costs (measured on stage mementos; a context of its own costs zstd tens of microseconds). */
+const COMPRESS_BYTES_MIN = 4_096;
+/** From here on the event loop is left alone while another thread compresses; below, the way there costs more. */
+const THREAD_BYTES_MIN = 262_144;
+
+const { constants } = zlib;
+
+/** Compresses a section: at once when it is small, off the main thread when it is large. */
+export function compressSection(
+  plain: Uint8Array,
+  compression: Compression,
+): CompressedSection | Promise<CompressedSection> {
+  const { codec } = compression;
+  if (codec === "none" || plain.length < COMPRESS_BYTES_MIN)
+    return { codec: "none", plainBytes: plain.length, bytes: plain };
+  return plain.length < THREAD_BYTES_MIN
+    ? smaller(codec, plain, compressHere(plain, compression))
+    : compressElsewhere(plain, compression).then((bytes) => smaller(codec, plain, bytes));
+}
+
+/** Gives a section its plain bytes back; DAMAGED, naming `where`, unless they are as many as were written. */
+export function decompressSection(bytes: Uint8Array, section: PackSection, where: string): Uint8Array {
+  const plain = decompress(bytes, section, where);
+  if (plain.length === section.plainBytes) return plain;
+  throw new MementoError(
+    "DAMAGED",
+    `${where} decodes to ${plain.length} bytes where ${section.plainBytes} were written`,
+  );
+}
+
+function smaller(codec: PackSection["codec"], plain: Uint8Array, bytes: Uint8Array): CompressedSection {
+  return bytes.length < plain.length
+    ? { codec, plainBytes: plain.length, bytes }
+    : { codec: "none", plainBytes: plain.length, bytes: plain };
+}
+
+function compressHere(plain: Uint8Array, { codec, level }: Compression): Uint8Array {
+  if (codec === "gzip") return zlib.gzipSync(plain, gzipOptions(level));
+  if (codec === "brotli") return zlib.brotliCompressSync(plain, brotliOptions(plain, level));
+  return zlib.zstdCompressSync(plain, zstdOptions(plain, level));
+}
+
+async function compressElsewhere(plain: Uint8Array, { codec, level }: Compression): Promise<Uint8Array> {
+  if (codec === "gzip") return await promisify(zlib.gzip)(plain, gzipOptions(level));
+  if (codec === "brotli") return await promisify(zlib.brotliCompress)(plain, brotliOptions(plain, level));
+  return await promisify(zlib.zstdCompress)(plain, zstdOptions(plain, level));
+}
+
+function decompress(bytes: Uint8Array, { codec, plainBytes }: PackSection, where: string): Uint8Array {
+  // One byte more than was written is enough to see that it is more: no memory for what somebody else put there.
+  const options = { maxOutputLength: plainBytes + 1 };
+  try {
+    if (codec === "none") return bytes;
+    if (codec === "gzip") return zlib.gunzipSync(bytes, options);
+    if (codec === "brotli") return zlib.brotliDecompressSync(bytes, options);
+    return zlib.zstdDecompressSync(bytes, options);
+  } catch (cause) {
+    throw new MementoError("DAMAGED", `${where} does not decompress`, { cause });
+  }
+}
+
+const zstdOptions = (plain: Uint8Array, level = 1) => ({
+  params: { [constants.ZSTD_c_compressionLevel]: level },
+  pledgedSrcSize: plain.length,
+});
+
+const gzipOptions = (level = 6) => ({ level });
+
+const brotliOptions = (plain: Uint8Array, level = 4) => ({
+  params: { [constants.BROTLI_PARAM_QUALITY]: level, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length },
+});

@@ -1,0 +1,88 @@
+import type { EncodedValue, PieceEncoding } from "./codec.ts";
+import { composeDeltas } from "./delta/index.ts";
+import type { DeltaBase } from "./record.ts";
+
+/** One delta on the way from a piece that is held whole to its present content. */
+export interface DeltaLink {
+  readonly holder: string;
+  /** See `DeltaBase`. */
+  readonly step: number;
+  readonly delta: Uint8Array;
+}
+
+/** How the present content of a piece is held: whole in one record, and by deltas in later ones. */
+export interface PieceChain {
+  readonly encoding: PieceEncoding;
+  /** SHA-256 of the content. */
+  readonly digest: string;
+  readonly content: Uint8Array;
+  readonly keyframe: string;
+  /** Oldest first; each one's base is the one before it, the first one's is the keyframe. */
+  readonly links: readonly DeltaLink[];
+  /** Bytes of all deltas that were written since the keyframe. */
+  readonly spentBytes: number;
+}
+
+/** How a new content is to be held, and the chain that it makes. */
+export interface HeldChange {
+  readonly bytes: Uint8Array;
+  readonly base: DeltaBase | null;
+  readonly chain: PieceChain;
+}
+
+/** Below this a piece is held whole: a delta would cost a load more than it saves the store. */
+export const DELTA_CONTENT_BYTES_MIN = 4_096;
+
+/**
+ * One more record on the way back costs a load about as much as decoding this many bytes more, so the way may be as long
+ * as the content is large, and a load stays below 1.5 times that of a whole piece.
+ */
+const CONTENT_BYTES_PER_LINK = 32_768;
+const LINKS_MAX = 32;
+
+/** A chain of nothing but a whole piece. */
+export function wholePiece(holder: string, digest: string, { encoding, bytes }: EncodedValue): PieceChain {
+  return { encoding, digest, content: bytes, keyframe: holder, links: [], spentBytes: 0 };
+}
+
+/**
+ * Decides how a piece's next content is held: by the delta, folded with earlier ones so that the way back stays short,
+ * or whole once the deltas written since the last whole one add up to its size. `delta` leads from the chain's content
+ * to the next; null when there is no good one.
+ *
+ * The links are digits of the step in a number system: at each multiple of the radix the links since the multiple before
+ * are folded into one, at each multiple of its square those, and so on. So a delta is written about twice, whatever the
+ * number of steps, and the way back is the sum of the digits.
+ */
+export function holdNext(
+  chain: PieceChain,
+  holder: string,
+  digest: string,
+  content: EncodedValue,
+  delta: Uint8Array | null,
+): HeldChange {
+  const whole = (): HeldChange => ({ bytes: content.bytes, base: null, chain: wholePiece(holder, digest, content) });
+  if (delta === null) return whole();
+  const step = (chain.links.at(-1)?.step ?? 0) + 1;
+  const kept = keptLinks(chain.links, step, content.bytes.length);
+  const folded = chain.links.slice(kept.length).reduceRight((later, link) => composeDeltas(link.delta, later), delta);
+  const spentBytes = chain.spentBytes + folded.length;
+  if (spentBytes >= content.bytes.length) return whole();
+  const links = [...kept, { holder, step, delta: folded }];
+  const { encoding, bytes } = content;
+  return {
+    bytes: folded,
+    base: { holder: kept.at(-1)?.holder ?? chain.keyframe, step },
+    chain: { encoding, digest, content: bytes, keyframe: chain.keyframe, links, spentBytes },
+  };
+}
+
+/** The links that the new one builds on; those after them are folded into it. */
+function keptLinks(links: readonly DeltaLink[], step: number, contentBytes: number): readonly DeltaLink[] {
+  const most = Math.min(Math.max(Math.floor(contentBytes / CONTENT_BYTES_PER_LINK), 1), LINKS_MAX);
+  const radix = Math.max((most >> 1) + 1, 2);
+  let span = 1;
+  while (step % (span * radix) === 0) span *= radix;
+  const kept = links.filter((link) => link.step <= step - span);
+  return kept.length < most ? kept : [];
+}
