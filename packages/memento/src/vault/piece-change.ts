@@ -3,7 +3,7 @@ import { webcrypto } from "node:crypto";
 import { sha256 } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
 import { encodeSnapshot, encodeValue, snapshotValue, type EncodedValue, type Snapshot } from "./codec.ts";
-import { deltaSteps } from "./delta/index.ts";
+import { DeltaEncoder } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, type PieceChain } from "./increments.ts";
 import type { MementoReader } from "./reader.ts";
@@ -11,8 +11,8 @@ import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
 
 /** From here on the work on a piece is cut into turns of the event loop, and hashed by another thread. */
 const TURNS_BYTES_MIN = 1_048_576;
-/** How much of a piece is compared in one turn: about a millisecond. */
-const COMPARED_BYTES_A_TURN = 2_097_152;
+/** How much is compared in one turn of the event loop: some milliseconds. */
+const WORK_A_TURN = 1_000_000;
 /** Contents that a writer keeps at hand for the next delta; those that changed longest ago are read again when needed. */
 const CHAINS_BYTES_MAX = 67_108_864;
 
@@ -80,8 +80,9 @@ export class PieceChange {
   }
 
   /** Takes over pieces that other records hold. */
-  refer(refs: ReadonlyMap<string, PieceRef>): void {
-    for (const [key, ref] of refs) if (this.#ground.get(key)?.digest !== ref.digest) this.changes.set(key, ref);
+  refer(refs: ReadonlyMap<string, PieceRef>, full: boolean): void {
+    for (const [key, ref] of refs)
+      if (full || this.#ground.get(key)?.digest !== ref.digest) this.changes.set(key, ref);
   }
 
   /** Sets a piece, unless the ground has the same. Small ones are done at once, and null is returned. */
@@ -163,12 +164,9 @@ async function digestOf(bytes: Uint8Array): Promise<string> {
 }
 
 async function deltaOf(base: Uint8Array, next: Uint8Array): Promise<Uint8Array | null> {
-  const steps = deltaSteps(base, next, COMPARED_BYTES_A_TURN);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-    await nextTurn();
-  }
+  const encoder = new DeltaEncoder(base, next);
+  while (!encoder.step(WORK_A_TURN)) await nextTurn();
+  return encoder.finish();
 }
 
 async function nextTurn(): Promise<void> {
