@@ -2,12 +2,16 @@ import { MementoError, isMementoError } from "../core/errors.ts";
 import { checkName, parseMementoId } from "../core/ids.ts";
 import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress } from "../core/timeline.ts";
-import { mementoQuery, type MementoQuery } from "../store/query.ts";
+import { mementoQuery, PART_LABEL, type MementoQuery } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
+import type { StreamInput } from "./stream-input.ts";
+import { demandState, holdsStream } from "./stream-pieces.ts";
+import { MementoStream } from "./stream-reader.ts";
+import { saveStream, type StreamOptions } from "./streams.ts";
 
 /** How to save a state. */
 export interface SaveOptions {
@@ -29,7 +33,7 @@ export interface SaveOptions {
 }
 
 /** Which mementos to list, and how. */
-export interface ListOptions extends Partial<Omit<MementoQuery, "caretaker" | "timeline" | "removed">> {
+export interface ListOptions extends Partial<Omit<MementoQuery, "caretaker" | "timeline" | "removed" | "parts">> {
   /** Keeps those for which it is true; it sees the sealed facts too, so each candidate is opened. */
   readonly where?: (info: MementoInfo) => boolean;
 }
@@ -63,7 +67,7 @@ export class Caretaker {
   /** Saves a state; when this resolves it is durable and verified on every later read. UNSUPPORTED_VALUE, EXISTS, DISK_FULL. */
   async save(state: unknown, options: SaveOptions = {}): Promise<MementoInfo> {
     const { id, labels = {}, replace = false, originator = "default", kind = "value" } = options;
-    if (id !== undefined) checkSaveId(id);
+    checkSaved(id, labels);
     const pieces = stateToPieces(state);
     const known = id === undefined || replace ? null : await this.#sameByName(id, pieces);
     if (known !== null) return infoOf(known);
@@ -96,17 +100,40 @@ export class Caretaker {
     }
   }
 
-  /** The state of a memento, by its id or its name. NOT_FOUND, DAMAGED. */
+  /**
+   * Saves bytes that need not fit in memory: the file at a path, a Readable, or any iterable of Uint8Arrays. When this
+   * resolves they are durable; until then nobody sees anything of them, and a crash leaves nothing behind that a later
+   * save or garbage collection does not clear away. Chunks that the memento before it on the same originator has are not
+   * written again, wherever they have moved. EXISTS, CANCELLED, INPUT_MISSING, DISK_FULL.
+   */
+  async saveStream(input: StreamInput, options: StreamOptions = {}): Promise<MementoInfo> {
+    const { id, labels = {}, originator = "default", kind = "file" } = options;
+    checkSaved(id, labels);
+    const writer = async (): Promise<TimelineWriter> => {
+      this.#writers.delete(originator);
+      return await this.#writer(originator, kind);
+    };
+    const draft = { labels, fields: sealedFields(options) };
+    return infoOf(await saveStream({ vault: this.#vault, caretaker: this.name, writer, draft }, input, options));
+  }
+
+  /** A saved stream, by its id or its name, to be read as often as wanted; `MementoStream` says what is verified when. NOT_FOUND, INVALID_ARGUMENT for a state, DAMAGED. */
+  async openStream(id: string): Promise<MementoStream> {
+    return await MementoStream.of(this.#vault, await this.#open(id));
+  }
+
+  /** The state of a memento, by its id or its name. NOT_FOUND, INVALID_ARGUMENT for a stream, DAMAGED. */
   async load(id: string): Promise<unknown> {
-    return await stateFromPieces(await this.#open(id));
+    return await stateFromPieces(demandState(await this.#open(id)));
   }
 
   /** The newest state, of one originator where given; undefined when there is none. */
   async latest(originator?: string): Promise<unknown> {
     for await (const row of this.#vault.store.query(
-      mementoQuery({ caretaker: this.name, originator: originator ?? null, limit: 1 }),
+      mementoQuery({ caretaker: this.name, originator: originator ?? null, parts: false }),
     )) {
-      return await stateFromPieces(await this.#vault.load(row.entry.id));
+      const memento = await this.#vault.load(row.entry.id);
+      if (!holdsStream(memento)) return await stateFromPieces(memento);
     }
     return undefined;
   }
@@ -115,7 +142,12 @@ export class Caretaker {
   async *list(options: ListOptions = {}): AsyncGenerator<MementoInfo> {
     const { where, limit = null, ...filter } = options;
     let left = limit ?? Number.POSITIVE_INFINITY;
-    const query = mementoQuery({ ...filter, caretaker: this.name, limit: where === undefined ? limit : null });
+    const query = mementoQuery({
+      ...filter,
+      caretaker: this.name,
+      parts: false,
+      limit: where === undefined ? limit : null,
+    });
     for await (const { entry } of this.#vault.store.query(query)) {
       if (left <= 0) return;
       const info = infoOf(await this.#vault.load(entry.id));
@@ -198,12 +230,18 @@ export class Caretaker {
   }
 }
 
-function sealedFields({ metadata, description }: SaveOptions): Record<string, unknown> {
+function sealedFields({
+  metadata,
+  description,
+}: Pick<SaveOptions, "metadata" | "description">): Record<string, unknown> {
   return { ...(metadata === undefined ? {} : { metadata }), ...(description === undefined ? {} : { description }) };
 }
 
-/** A name that looks like one of our ids could never be loaded again. */
-function checkSaveId(id: string): void {
+/** A name that looks like one of our ids could never be loaded again, and our own label would hide the memento. */
+function checkSaved(id: string | undefined, labels: Readonly<Record<string, string>>): void {
+  if (Object.hasOwn(labels, PART_LABEL))
+    throw new MementoError("NAME_INVALID", `The label ${PART_LABEL} is Memento's own`);
+  if (id === undefined) return;
   checkName("The id", id);
   if (parseMementoId(id) !== undefined)
     throw new MementoError("NAME_INVALID", `The id ${id} has the form of Memento's own ids`);

@@ -4,6 +4,14 @@ import type { MementoEntry, MementoReason, MementoStatus, OriginatorKind } from 
 /** What mementos can be sorted by; `log` is the order of their commits. */
 export type MementoSort = "log" | "created" | "size" | "name";
 
+/** The label of a part: a memento that holds chunks of a stream on its way in, which nobody asked for as such. Its value is the stream's own id. */
+export const PART_LABEL = "memento.part";
+
+/** True for a part of a stream. */
+export function isPart({ labels }: Pick<MementoEntry, "labels">): boolean {
+  return Object.hasOwn(labels, PART_LABEL);
+}
+
 /** A query in full: null means "any". Faces fill the defaults with `mementoQuery`. */
 export interface MementoQuery {
   readonly caretaker: string | null;
@@ -27,6 +35,8 @@ export interface MementoQuery {
   readonly logicalBytesMax: number | null;
   /** False (the default): live mementos only. */
   readonly removed: boolean;
+  /** True (the default): parts of streams too. What lists mementos for people leaves them out. */
+  readonly parts: boolean;
   readonly sort: MementoSort;
   readonly order: "ascending" | "descending";
   readonly limit: number | null;
@@ -53,6 +63,7 @@ export function mementoQuery(partial: Partial<MementoQuery> = {}): MementoQuery 
     logicalBytesMin: null,
     logicalBytesMax: null,
     removed: false,
+    parts: true,
     sort: "log",
     order: "descending",
     limit: null,
@@ -75,6 +86,7 @@ export function matchesQuery(query: MementoQuery, entry: MementoEntry): boolean 
     same(query.run, entry.run) &&
     same(query.stage, entry.stage) &&
     same(query.name, entry.name) &&
+    (query.parts || !isPart(entry)) &&
     (query.createdFrom === null || entry.created >= query.createdFrom) &&
     (query.createdBefore === null || entry.created < query.createdBefore) &&
     (query.logicalBytesMin === null || entry.sizes.logicalBytes >= query.logicalBytesMin) &&

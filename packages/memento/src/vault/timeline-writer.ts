@@ -132,7 +132,7 @@ export class TimelineWriter {
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
     const change = new PieceChange(id, ground, this.#chains, this.#ports.reader);
     change.drop(draft.drop ?? []);
-    change.refer(draft.refs ?? new Map());
+    change.refer(draft.refs ?? new Map(), draft.full ?? false);
     for (const [key, snapshot] of captured) {
       const large = change.set(key, snapshot, draft.full ?? false);
       if (large !== null) await large;
