@@ -35,7 +35,10 @@ async function* bytesOfFile(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function readNext(file: AsyncIterator<unknown>, path: string): Promise<IteratorResult<unknown>> {
+async function readNext(
+  file: AsyncIterator<unknown, unknown>,
+  path: string,
+): Promise<IteratorResult<unknown, unknown>> {
   try {
     return await file.next();
   } catch (cause) {

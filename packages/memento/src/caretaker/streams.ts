@@ -204,8 +204,10 @@ class StreamSaver {
     const { vault } = this.#ports;
     this.#writer = await this.#ports.writer();
     const own = this.#partsWriter?.ids ?? new Set();
-    for (const [key, ref] of [...this.#refs]) {
-      if (own.has(ref.holder) || this.#writer.pieceDigest(key) === ref.digest) continue;
+    const shared = [...this.#refs].filter(
+      ([key, { holder, digest }]) => !own.has(holder) && this.#writer.pieceDigest(key) !== digest,
+    );
+    for (const [key, ref] of shared) {
       this.#refs.delete(key);
       await this.#addNew(key, await rescued(vault, ref, key));
     }
