@@ -28,10 +28,14 @@ export class PieceChains {
   readonly #chains = new Map<string, PieceChain>();
   #bytes = 0;
 
-  /** The chain of a piece, as long as it is of this very content. */
-  get(key: string, { digest, encoding }: PieceRef): PieceChain | undefined {
+  /**
+   * The chain of a piece, as long as it is of this very content in this very record: another record with the same content
+   * may outlive those on this way, and what is built on them would be lost with them.
+   */
+  get(key: string, { holder, digest, encoding }: PieceRef): PieceChain | undefined {
     const chain = this.#chains.get(key);
-    return chain?.digest === digest && chain.encoding === encoding ? chain : undefined;
+    const tip = chain?.links.at(-1)?.holder ?? chain?.keyframe;
+    return tip === holder && chain?.digest === digest && chain.encoding === encoding ? chain : undefined;
   }
 
   /** Keeps the chains of an acknowledged memento. */
