@@ -1,8 +1,8 @@
-import type { Json } from "../core/json.ts";
+import { canonicalJson, type Json } from "../core/json.ts";
 import type { MementoEntry, MementoReason, MementoStatus, OriginatorKind } from "../core/memento.ts";
 
-/** What mementos can be sorted by; `log` is the order of their commits. */
-export type MementoSort = "log" | "created" | "size" | "name";
+/** What mementos can be sorted by; `log` is the order of their commits, a label or a declared metadata path stands behind its colon. */
+export type MementoSort = "log" | "created" | "size" | "name" | `label:${string}` | `metadata:${string}`;
 
 /** The label of a part: a memento that holds chunks of a stream on its way in, which nobody asked for as such. Its value is the stream's own id. */
 export const PART_LABEL = "memento.part";
@@ -91,17 +91,25 @@ export function matchesQuery(query: MementoQuery, entry: MementoEntry): boolean 
     (query.createdBefore === null || entry.created < query.createdBefore) &&
     (query.logicalBytesMin === null || entry.sizes.logicalBytes >= query.logicalBytesMin) &&
     (query.logicalBytesMax === null || entry.sizes.logicalBytes <= query.logicalBytesMax) &&
-    Object.entries(query.labels).every(([key, value]) => entry.labels[key] === value) &&
+    Object.entries(query.labels).every(
+      ([key, value]) => Object.hasOwn(entry.labels, key) && entry.labels[key] === value,
+    ) &&
     Object.entries(query.metadata).every(
-      ([path, value]) => JSON.stringify(entry.metadata[path]) === JSON.stringify(value),
+      ([path, value]) => Object.hasOwn(entry.metadata, path) && sameJson(entry.metadata[path], value),
     )
   );
 }
 
+const sameJson = (a: Json | undefined, b: Json): boolean => a !== undefined && canonicalJson(a) === canonicalJson(b);
+
 /** What a row of a sort other than `log` is sorted by. */
 export type SortKey = number | string;
 
-/** The key by which an entry is sorted; the same for all where only the order of the log counts. */
+/**
+ * The key by which an entry is sorted; the same for all where only the order of the log counts. Texts are compared by
+ * their UTF-16 code units. What has no name, or not the label, sorts as the empty text. By metadata: first those without
+ * the path, then null, false, true, numbers, texts, and at last lists and objects by their canonical JSON.
+ */
 export function sortKey(sort: MementoSort, entry: MementoEntry): SortKey {
   switch (sort) {
     case "created":
@@ -112,5 +120,32 @@ export function sortKey(sort: MementoSort, entry: MementoEntry): SortKey {
       return entry.name ?? "";
     case "log":
       return 0;
+    default:
+      return sort.startsWith("label:")
+        ? (ownValue(entry.labels, sort.slice("label:".length)) ?? "")
+        : jsonKey(ownValue(entry.metadata, sort.slice("metadata:".length)));
   }
+}
+
+function ownValue<T>(object: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+/** A text for each JSON value, so that any two are compared as texts. */
+function jsonKey(value: Json | undefined): string {
+  if (value === undefined) return "0";
+  if (value === null) return "1";
+  if (typeof value === "boolean") return value ? "3" : "2";
+  if (typeof value === "number") return `4${numberKey(value)}`;
+  return typeof value === "string" ? `5${value}` : `6${canonicalJson(value)}`;
+}
+
+/** The bits of a number, turned so that greater numbers have greater texts: the sign first, and those of negative ones inverted. */
+function numberKey(value: number): string {
+  const bytes = Buffer.alloc(8);
+  // -0 and 0 are equal.
+  bytes.writeDoubleBE(value + 0);
+  const bits = bytes.readBigUInt64BE();
+  const turned = value < 0 ? ~bits & 0xffff_ffff_ffff_ffffn : bits | 0x8000_0000_0000_0000n;
+  return turned.toString(16).padStart(16, "0");
 }

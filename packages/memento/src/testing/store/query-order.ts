@@ -1,14 +1,32 @@
 import assert from "node:assert/strict";
 
+import type { JsonObject } from "../../core/json.ts";
 import { mementoQuery, type MementoQuery } from "../../store/query.ts";
 import type { IndexRow, MementoStore } from "../../store/store.ts";
 import { expectAppended, type StoreFixture } from "./fixture.ts";
 import { collect, expectCode, type StoreLoan, type StoreTestGroup } from "./kit.ts";
 
-const SORTS = ["log", "created", "size", "name"] as const;
+const SORTS = ["log", "created", "size", "name", "label:team", "metadata:rows.bad"] as const;
 const ORDERS = ["ascending", "descending"] as const;
 
 const SAVED = 24;
+
+/** In their order by `rows.bad`. */
+const METADATA: readonly JsonObject[] = [
+  {},
+  { "rows.bad": null },
+  { "rows.bad": false },
+  { "rows.bad": true },
+  { "rows.bad": -12.5 },
+  { "rows.bad": -1 },
+  { "rows.bad": 0 },
+  { "rows.bad": 9 },
+  { "rows.bad": 10 },
+  { "rows.bad": "" },
+  { "rows.bad": "10" },
+  { "rows.bad": "9" },
+  { "rows.bad": [1] },
+];
 
 /** Saves 24 mementos, some alone and some in packs, whose sort keys repeat and are out of the log's order. */
 async function saveMany(store: MementoStore, make: StoreFixture): Promise<string[]> {
@@ -19,7 +37,9 @@ async function saveMany(store: MementoStore, make: StoreFixture): Promise<string
       const key = (pack * 7 + index * 3) % 10;
       const name = key < 5 ? {} : { name: `name-${key}-${pack}-${index}` };
       const created = `2026-01-01T00:00:0${key}.000Z`;
-      return timeline.next({ ...name, created, sizes: { logicalBytes: key * 100, heldBytes: 0 } });
+      const labels: Record<string, string> = key % 3 === 0 ? {} : { team: `team ${key % 3}` };
+      const metadata = METADATA[(pack * 5 + index) % METADATA.length] ?? {};
+      return timeline.next({ ...name, labels, metadata, created, sizes: { logicalBytes: key * 100, heldBytes: 0 } });
     });
     expectAppended(await store.append(make.batch(records)));
     ids.push(...records.map(({ entry }) => entry.id));
@@ -32,6 +52,11 @@ function sorted(rows: readonly IndexRow[], { sort, order }: Pick<MementoQuery, "
   const key = ({ entry }: IndexRow): string => {
     if (sort === "created") return entry.created;
     if (sort === "size") return String(entry.sizes.logicalBytes).padStart(12, "0");
+    if (sort === "label:team") return entry.labels["team"] ?? "";
+    if (sort === "metadata:rows.bad") {
+      const value = JSON.stringify(entry.metadata["rows.bad"]);
+      return String.fromCodePoint(65 + METADATA.findIndex((each) => JSON.stringify(each["rows.bad"]) === value));
+    }
     return sort === "name" ? (entry.name ?? "") : "";
   };
   // The sort is stable, and the rows come in the order of the log.

@@ -26,6 +26,15 @@ const FILTERS: readonly {
   { name: "a metadata path", query: { metadata: { "rows.bad": 7 } }, gives: ["2"] },
   { name: "a metadata value of null", query: { metadata: { owner: null } }, gives: ["4"] },
   { name: "a metadata value that is an object", query: { metadata: { window: { from: 1, to: 2 } } }, gives: ["0"] },
+  {
+    name: "a metadata object, whatever the order of its keys",
+    query: { metadata: { window: { to: 2, from: 1 } } },
+    gives: ["0"],
+  },
+  { name: "a metadata path that every object has", query: { metadata: { constructor: null } }, gives: [] },
+  { name: "two metadata paths", query: { metadata: { owner: null, "rows.bad": "7" } }, gives: ["4"] },
+  { name: "a label and a metadata path", query: { labels: { n: "2" }, metadata: { "rows.bad": 7 } }, gives: ["2"] },
+  { name: "a label that every object has", query: { labels: { toString: "x" } }, gives: [] },
   { name: "created from, inclusive", query: { createdFrom: "2026-01-03T00:00:00.000Z" }, gives: ["2", "3", "4"] },
   { name: "created before, exclusive", query: { createdBefore: "2026-01-03T00:00:00.000Z" }, gives: ["0", "1"] },
   {
@@ -105,6 +114,15 @@ export const queryTests: readonly StoreTestGroup[] = [
         assert.deepEqual(await numbers(store, { timeline: flights, status: "failed" }), ["1"]);
         assert.deepEqual(await numbers(store, { timeline: flights, caretaker: "lab" }), []);
         assert.deepEqual(await numbers(store, { timeline: "000000000000" }), []);
+      },
+
+      "leaves out parts of streams when asked to": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        await timeline.save(store, { labels: { n: "0" } });
+        await timeline.save(store, { labels: { n: "1", "memento.part": "s" } });
+        assert.deepEqual(await numbers(store, {}), ["0", "1"]);
+        assert.deepEqual(await numbers(store, { parts: false }), ["0"]);
+        assert.deepEqual(await numbers(store, { parts: false, sort: "label:n", limit: 5 }), ["0"]);
       },
 
       "gives the entry whole, and the bytes of its pack": async ({ store, make }) => {
