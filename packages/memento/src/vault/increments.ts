@@ -34,11 +34,11 @@ export interface HeldChange {
 export const DELTA_CONTENT_BYTES_MIN = 4_096;
 
 /**
- * One more record on the way back costs a load about as much as decoding this many bytes more, so the way may be as long
- * as the content is large, and a load stays below 1.5 times that of a whole piece.
+ * One more record on the way back costs a load about 80 us, and 1 MB of content 6 ms. So the way may be as long as the
+ * content is large, and a load stays below 1.5 times that of a whole piece.
  */
-const CONTENT_BYTES_PER_LINK = 32_768;
-const LINKS_MAX = 32;
+const CONTENT_BYTES_PER_LINK = 81_920;
+const LINKS_MAX = 24;
 
 /** A chain of nothing but a whole piece. */
 export function wholePiece(holder: string, digest: string, { encoding, bytes }: EncodedValue): PieceChain {

@@ -1,7 +1,6 @@
 import { sha256 } from "../core/digest.ts";
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
-import { entryText } from "../store/entry-text.ts";
 import { decodePackHeader, type PackHeader } from "../store/header.ts";
 import type { MementoStore, StoredMemento } from "../store/store.ts";
 import { decodeValue } from "./codec.ts";
@@ -66,7 +65,7 @@ export class MementoReader {
     const manifestBytes = first.manifests[stored.slot];
     if (manifestBytes === undefined)
       throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
-    const manifest = decodeManifest(manifestBytes, id, entryText(entry));
+    const manifest = decodeManifest(manifestBytes, entry);
     return {
       entry,
       manifest,

@@ -1,5 +1,7 @@
 import { sha256 } from "../core/digest.ts";
 import { MementoError } from "../core/errors.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { entryText } from "../store/entry-text.ts";
 import type { PieceEncoding } from "./codec.ts";
 import type { DirectoryLayer, PieceRef } from "./directory.ts";
 
@@ -97,7 +99,8 @@ export function encodeManifest(
 }
 
 /** Reads a record's manifest; the seal has been checked, so what does not read was written by a broken or newer writer. */
-export function decodeManifest(bytes: Uint8Array, id: string, entryText: string): MementoManifest {
+export function decodeManifest(bytes: Uint8Array, entry: MementoEntry): MementoManifest {
+  const { id } = entry;
   let json: ManifestJson;
   try {
     json = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")) as ManifestJson;
@@ -115,16 +118,20 @@ export function decodeManifest(bytes: Uint8Array, id: string, entryText: string)
     const known = holder !== null && encoding !== undefined && length !== undefined && digest !== undefined;
     changes.set(key, known ? { holder, digest, bytes: length, encoding } : null);
   }
+  let digest: string | undefined;
   return {
     parentDigest: json.p,
     base: json.b,
     layer: { id, depth: json.n, changes },
     held,
-    digest: recordDigest(entryText, bytes),
+    // Most records are opened for a piece of theirs, and nobody asks for their digest.
+    get digest() {
+      return (digest ??= recordDigest(entryText(entry), bytes));
+    },
   };
 }
 
 /** A memento's digest: over its clear entry as stored, and its manifest. */
-export function recordDigest(entryText: string, manifest: Uint8Array): string {
-  return sha256(Buffer.concat([Buffer.from(entryText, "utf8"), Buffer.from("\n"), manifest]));
+export function recordDigest(entry: string, manifest: Uint8Array): string {
+  return sha256(Buffer.concat([Buffer.from(entry, "utf8"), Buffer.from("\n"), manifest]));
 }
