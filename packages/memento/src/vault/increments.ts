@@ -51,7 +51,7 @@ export function wholePiece(holder: string, digest: string, { encoding, bytes }: 
  * to the next; null when there is no good one.
  *
  * The links are digits of the step in a number system: at each multiple of the radix the links since the multiple before
- * are folded into one, at each multiple of its square those, and so on. So a delta is written about twice, whatever the
+ * are folded into one, at each multiple of its square those, and so on. So a delta is written two or three times, whatever the
  * number of steps, and the way back is the sum of the digits.
  */
 export function holdNext(
@@ -83,6 +83,8 @@ function keptLinks(links: readonly DeltaLink[], step: number, contentBytes: numb
   const radix = Math.max((most >> 1) + 1, 2);
   let span = 1;
   while (step % (span * radix) === 0) span *= radix;
-  const kept = links.filter((link) => link.step <= step - span);
-  return kept.length < most ? kept : [];
+  let kept = links.filter((link) => link.step <= step - span);
+  // Many digits make a long way, too: then higher ones are folded early.
+  for (; kept.length >= most; span *= radix) kept = links.filter((link) => link.step <= step - (step % span) - span);
+  return kept;
 }
