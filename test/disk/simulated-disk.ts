@@ -244,6 +244,11 @@ export class DiskProcess implements FilePort {
     this.#disk.unlink(file);
   }
 
+  async overwrite(file: string, bytes: Uint8Array): Promise<void> {
+    await this.#call();
+    this.#disk.setContent(file, Buffer.concat([bytes, this.#disk.content(file).subarray(bytes.byteLength)]));
+  }
+
   async makeFolder(folder: string): Promise<void> {
     await this.#call();
     this.#disk.makeFolder(folder);

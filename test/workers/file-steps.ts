@@ -41,6 +41,7 @@ const files: FilePort = {
   link: (file, name) => counted(() => nodeFiles.link(file, name)),
   rename: (file, name) => counted(() => nodeFiles.rename(file, name)),
   unlink: (file) => counted(() => nodeFiles.unlink(file)),
+  overwrite: (file, bytes) => counted(() => nodeFiles.overwrite(file, bytes)),
   makeFolder: (folder) => counted(() => nodeFiles.makeFolder(folder)),
   syncFolder: (folder) => counted(() => nodeFiles.syncFolder(folder)),
   async *list(folder) {

@@ -99,6 +99,8 @@ export interface IndexRow {
   readonly entry: MementoEntry;
   /** Bytes of the sealed pack that holds it, shared by all of the pack's slots. */
   readonly packBytes: number;
+  /** Tells packs apart, by the store's own name for them. In the order of the log the rows of one pack follow one another. */
+  readonly pack: string;
   readonly removed: boolean;
   /** Hand it to a query of the same filter and order to go on after this row. */
   readonly cursor: string;
@@ -113,6 +115,22 @@ export interface StoredCommit {
   readonly body: Uint8Array | null;
   /** The slots that were appended; the others of the pack had been refused. */
   readonly accepted: readonly number[];
+}
+
+/** A pack that takes the place of another one that has the same mementos in the same slots. */
+export interface PackReplacement {
+  /** Mementos of the pack; it is found by the first of them that is there. */
+  readonly ids: readonly string[];
+  readonly header: Uint8Array;
+  /** null: nothing but the header is kept, as after `reclaim`; only where every slot is removed. */
+  readonly body: Uint8Array | null;
+  /**
+   * SHA-256 (base64url) of the stored header that is to be replaced. null: whichever it is, an unreadable or missing
+   * one too; that is for repair, and of two who do so at once the later one stays.
+   */
+  readonly expectedHeaderDigest: string | null;
+  /** A data key that the store may not have yet; stored before, or together with, the pack. */
+  readonly dataKey: KeyRecord | null;
 }
 
 /** A memento's pack as it lies in the store. */
@@ -160,6 +178,13 @@ export interface MementoStore extends AsyncDisposable {
   keys(): Promise<readonly KeyRecord[]>;
   /** Replaces a key's wrapping (same id), when the stored wrapping is still by `expectedRing`; false otherwise. */
   rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean>;
+  /**
+   * Destroys a data key: its record is gone, its bytes are written over as far as the engine's own files go, and the id
+   * stays taken. What is sealed under it can never be opened again, so the caller has sealed anew what must stay.
+   * False when there is no such key any more; a repeat finishes what a crash or a lock has left. INVALID_ARGUMENT for the
+   * integrity key.
+   */
+  dropKey(id: string): Promise<boolean>;
 
   /** Makes a timeline, or returns the one that has this address already. */
   createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState>;
@@ -196,6 +221,13 @@ export interface MementoStore extends AsyncDisposable {
   note(notice: Uint8Array): Promise<void>;
   /** Drops the bodies of packs in which every accepted slot is removed. Returns how many packs and bytes were freed. */
   reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }>;
+  /**
+   * Replaces a commit's header and body, in one commit, by a pack with the same mementos in the same slots; the index, the
+   * log's order and every cursor stay as they are. False, and no change, when none of the mementos is there, when the
+   * stored header has another digest than the expected one, or when a digest is expected and the body was reclaimed.
+   * INVALID_ARGUMENT for other mementos or other entries; PLAINTEXT_REFUSED as for `append`.
+   */
+  replacePack(replacement: PackReplacement): Promise<boolean>;
   /** The log after a cursor (null: from the start), in an order in which no reader later meets an event from before its cursor. */
   commits(after: string | null): AsyncIterable<StoredCommit>;
 

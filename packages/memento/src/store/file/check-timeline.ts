@@ -93,7 +93,9 @@ async function packProblems(
   const ids = records.map(({ entry }) => entry.id);
   const { value, problem } = await problemOr(() => parts.packs.demand(pack, ids));
   if (value === null) return [[problem ?? `The pack ${pack} is missing`, ids]];
-  const { entries, dataKey } = value.understood;
+  const { entries } = value.understood;
+  // Nothing is sealed any more in an emptied pack, so its key may have been destroyed.
+  const dataKey = value.body === null ? null : value.understood.dataKey;
   const found: (readonly [string, readonly string[]])[] = [];
   const others = records.filter(({ slot, entry }) => !sameEntry(entries[slot], entry)).map(({ entry }) => entry.id);
   if (others.length > 0)

@@ -63,11 +63,14 @@ function storeWide(problem: string): StoreDamage {
 /** Gives the ids of the keys that can be read. */
 async function* checkKeys({ keys, facts }: CheckedParts): AsyncGenerator<StoreDamage, Set<string>> {
   const ids = new Set<string>();
+  const dropped: string[] = [];
   for await (const file of keys.files()) {
     const { value, problem } = await problemOr(() => keys.read(file));
     if (problem !== null) yield storeWide(problem);
     if (value?.key) ids.add(value.id);
+    if (value?.dropped === true) dropped.push(value.id);
   }
+  for (const id of dropped) ids.delete(id);
   const { problem } = await problemOr(() => facts.keys());
   if (problem !== null) yield storeWide(problem);
   return ids;

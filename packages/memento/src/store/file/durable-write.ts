@@ -77,6 +77,27 @@ export class DurableFiles {
   }
 
   /**
+   * Like `replace`; then writes zeros over what the file held before, where its bytes lie. Readers meet the one content or
+   * the other, never zeros. What a crash leaves of the old content is wiped by the next call for the same name.
+   */
+  async replaceAndWipe(path: string, parts: readonly Uint8Array[]): Promise<void> {
+    const old = `${path}.old`;
+    await this.#unless("EEXIST", undefined, "link", path, () => this.#files.link(path, old));
+    await this.replace(path, parts);
+    const left = await this.read(old);
+    if (left === null) return;
+    await this.#unless("ENOENT", undefined, "write over", old, () =>
+      this.#files.overwrite(old, new Uint8Array(left.byteLength)),
+    );
+    await this.remove(old);
+  }
+
+  /** True when a crash has left old content of this file that is still to be wiped. */
+  async hasLeftovers(path: string): Promise<boolean> {
+    return (await this.read(`${path}.old`)) !== null;
+  }
+
+  /**
    * Makes a folder, and its name durable: also when somebody else has made it, who may not have come to its sync yet.
    * Its parent must be there.
    */

@@ -23,6 +23,8 @@ export interface FilePort {
   /** Moves a file over whatever has the name. */
   rename(file: string, name: string): Promise<void>;
   unlink(path: string): Promise<void>;
+  /** Writes over a file's first bytes, where they lie, and returns once they are on the device. */
+  overwrite(path: string, bytes: Uint8Array): Promise<void>;
   makeFolder(path: string): Promise<void>;
   /** Returns once the names in a folder are on the device. */
   syncFolder(path: string): Promise<void>;
@@ -46,6 +48,19 @@ export const nodeFiles: FilePort = {
   link,
   rename,
   unlink,
+  overwrite: async (path, bytes) => {
+    const handle = await open(path, "r+");
+    try {
+      for (let offset = 0; offset < bytes.byteLength;) {
+        const { bytesWritten } = await handle.write(bytes, offset, bytes.byteLength - offset, offset);
+        if (bytesWritten === 0) throw new Error(`no byte more of ${path} was taken`);
+        offset += bytesWritten;
+      }
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  },
   makeFolder: async (path) => {
     await mkdir(path, 0o700);
   },

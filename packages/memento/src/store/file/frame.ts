@@ -17,7 +17,8 @@ export type FrameKind =
   | "lease"
   | "name"
   | "pack"
-  | "pack-reclaimed";
+  | "pack-reclaimed"
+  | "pack-replaced";
 
 const MAGIC = "memento-file/1";
 const FIRST_LINE = /^memento-file\/1 ([a-z-]{1,20}) ([0-9A-Za-z_-]{43})$/;

@@ -1,22 +1,26 @@
 import nodePath from "node:path";
 
+import { MementoError } from "../../core/errors.ts";
 import type { KeyRecord } from "../store.ts";
 import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import { hashed } from "./paths.ts";
 
-/** A generation's file: the key as it was wrapped then, or only its id once a later wrapping has taken its place. */
+/** A generation's file: the key as it was wrapped then, or only its id once a later generation has taken its place. */
 interface WrittenKey {
   readonly id: string;
   readonly generation: number;
   readonly key: KeyRecord | null;
+  /** The key was destroyed: this is its last generation. */
+  readonly dropped?: true;
 }
 
 const KEY_FILE = /^([0-9a-f]{40})\.([1-9][0-9]{0,8})\.json$/;
 
 /**
  * Wrapped keys. A new wrapping is a new generation, created if absent: of two that replace the same one, one gets the
- * number. What it replaced is then blanked, never removed: a free number could be taken by somebody late.
+ * number. What it replaced is then blanked, never removed: a free number could be taken by somebody late. A key that is
+ * destroyed gets a last generation that says so, and all before it are written over where they lie.
  */
 export class Keys {
   readonly #parts: StoreParts;
@@ -43,7 +47,8 @@ export class Keys {
     }
     const keys: KeyRecord[] = [];
     for (const [hash, generation] of [...generations].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      keys.push((await this.#present(hash, generation)).key);
+      const present = await this.#present(hash, generation);
+      if (present !== null) keys.push(present.key);
     }
     return keys;
   }
@@ -52,8 +57,7 @@ export class Keys {
   async has(id: string): Promise<boolean> {
     const file = this.#parts.paths.key(id, 1);
     if ((await this.read(file)) === null) return false;
-    await this.#present(hashed(id), 1);
-    return true;
+    return (await this.#present(hashed(id), 1)) !== null;
   }
 
   /** Replaces a wrapping that is still by `expectedRing`; false when it is not. */
@@ -61,15 +65,53 @@ export class Keys {
     const { files, paths } = this.#parts;
     if ((await files.read(paths.key(id, 1))) === null) return false;
     for (;;) {
-      const { key, generation } = await this.#present(hashed(id), 1);
-      if (key.ring !== expectedRing) return false;
+      const present = await this.#present(hashed(id), 1);
+      if (present === null || present.key.ring !== expectedRing) return false;
+      const { key, generation } = present;
       const next: WrittenKey = { id, generation: generation + 1, key: { ...key, ring, wrapped } };
       if (!(await files.createIfAbsent(paths.key(id, generation + 1), await frameJson("key", next)))) continue;
-      for (let old = 1; old <= generation; old++) {
-        const blank: WrittenKey = { id, generation: old, key: null };
-        await files.replace(paths.key(id, old), await frameJson("key", blank));
-      }
+      await this.#blank(id, generation);
       return true;
+    }
+  }
+
+  /** Destroys a key; false when there is none, or none any more. INVALID_ARGUMENT for the integrity key. */
+  async drop(id: string): Promise<boolean> {
+    const { files, paths } = this.#parts;
+    if ((await files.read(paths.key(id, 1))) === null) return false;
+    for (;;) {
+      const present = await this.#present(hashed(id), 1);
+      if (present?.key.purpose === "integrity")
+        throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be dropped");
+      if (present !== null) {
+        const generation = present.generation + 1;
+        const last: WrittenKey = { id, generation, key: null, dropped: true };
+        // Whoever wraps it anew at the same time and is first is seen in the next round.
+        if (!(await files.createIfAbsent(paths.key(id, generation), await frameJson("key", last)))) continue;
+      }
+      // Also when it was dropped before: a crash may have come between the two steps.
+      await this.#blank(id, await this.#lastBefore(id));
+      return present !== null;
+    }
+  }
+
+  /** The number of the generation before a dropped key's last. */
+  async #lastBefore(id: string): Promise<number> {
+    for (let generation = 1; ; generation++) {
+      const written = await this.read(this.#parts.paths.key(id, generation));
+      if (written === null || written.dropped === true) return generation - 1;
+    }
+  }
+
+  /** Leaves nothing of the key in these generations but its id. */
+  async #blank(id: string, through: number): Promise<void> {
+    const { files, paths } = this.#parts;
+    for (let old = 1; old <= through; old++) {
+      const file = paths.key(id, old);
+      const written = await this.read(file);
+      if (written?.key === null && !(await files.hasLeftovers(file))) continue;
+      const blank: WrittenKey = { id, generation: old, key: null };
+      await files.replaceAndWipe(file, await frameJson("key", blank));
     }
   }
 
@@ -91,14 +133,15 @@ export class Keys {
     return value;
   }
 
-  /** The wrapping that counts: the last one of the generations from a known one on. */
-  async #present(hash: string, from: number): Promise<{ readonly key: KeyRecord; readonly generation: number }> {
+  /** The wrapping that counts: the last one of the generations from a known one on. null for a destroyed key. */
+  async #present(hash: string, from: number): Promise<{ readonly key: KeyRecord; readonly generation: number } | null> {
     let present: { readonly key: KeyRecord; readonly generation: number } | null = null;
     for (let generation = from; ; generation++) {
       const file = nodePath.join(this.#parts.paths.keys, `${hash}.${generation}.json`);
       const written = await this.read(file);
       if (written === null && present !== null) return present;
       if (written === null) throw missingFile(file);
+      if (written.dropped === true) return null;
       if (written.key !== null) present = { key: written.key, generation };
     }
   }

@@ -13,6 +13,7 @@ const CHAPTER_FILE = /^chapter-([0-9]{9})\.json$/;
  *     store.json                       the store's facts; its creation makes the store
  *     keys/HASH.GENERATION.json        a wrapped key; the highest generation counts
  *     packs/ID                         a pack of sealed mementos, or what is left of a reclaimed one
+ *     successors/ID.NUMBER             the pack that takes the place of the one before it; see packs.ts
  *     caretakers/HASH/                 the log of a caretaker, below
  *     timelines/KEY/timeline.json      a timeline's facts
  *     timelines/KEY/lease-EPOCH.json   the last renewal of the lease with this epoch
@@ -30,6 +31,8 @@ export class StorePaths {
   readonly store: string;
   readonly keys: string;
   readonly packs: string;
+  /** Made by the first replacement. */
+  readonly successors: string;
   readonly caretakers: string;
   readonly timelines: string;
   readonly names: string;
@@ -40,6 +43,7 @@ export class StorePaths {
     this.store = nodePath.join(root, "store.json");
     this.keys = nodePath.join(root, "keys");
     this.packs = nodePath.join(root, "packs");
+    this.successors = nodePath.join(root, "successors");
     this.caretakers = nodePath.join(root, "caretakers");
     this.timelines = nodePath.join(root, "timelines");
     this.names = nodePath.join(root, "names");
@@ -55,8 +59,9 @@ export class StorePaths {
     return nodePath.join(this.keys, `${hashed(id)}.${generation}.json`);
   }
 
-  pack(id: string): string {
-    return nodePath.join(this.packs, id);
+  /** `number`: how many packs of this id have been before it. */
+  pack(id: string, number = 0): string {
+    return number === 0 ? nodePath.join(this.packs, id) : nodePath.join(this.successors, `${id}.${number}`);
   }
 
   caretaker(name: string): string {

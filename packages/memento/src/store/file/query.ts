@@ -34,8 +34,8 @@ export async function* queryRows(catalogue: Catalogue, query: MementoQuery): Asy
   let left = limit ?? Infinity;
   const rows = query.sort === "log" ? logRows(catalogue, query, after) : sortedRows(catalogue, query, after);
   for await (const { row, place } of rows) {
-    const { entry, packBytes, removed } = row;
-    yield { entry, packBytes, removed, cursor: writeCursor(place) };
+    const { entry, packBytes, pack, removed } = row;
+    yield { entry, packBytes, pack, removed, cursor: writeCursor(place) };
     left -= 1;
     if (left === 0) return;
   }

@@ -5,6 +5,7 @@ import { MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import type { MementoQuery } from "../query.ts";
+import { checkReplacement } from "../replacement.ts";
 import type {
   AppendBatch,
   AppendResult,
@@ -13,6 +14,7 @@ import type {
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackReplacement,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -35,6 +37,7 @@ import { Packs } from "./packs.ts";
 import { StorePaths } from "./paths.ts";
 import { queryRows } from "./query.ts";
 import { reclaimPacks, removeMementos } from "./removal.ts";
+import { replacePack } from "./replacing.ts";
 import { Stamps } from "./stamps.ts";
 
 /** How to open a store in a folder. */
@@ -124,6 +127,11 @@ export class FileStore implements MementoStore {
   async rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean> {
     await this.#demandStore();
     return await this.#keys.rewrap(key, expectedRing);
+  }
+
+  async dropKey(id: string): Promise<boolean> {
+    await this.#demandStore();
+    return await this.#keys.drop(id);
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
@@ -231,6 +239,14 @@ export class FileStore implements MementoStore {
   async reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }> {
     await this.#demandStore();
     return await reclaimPacks(this.#removalParts, ids);
+  }
+
+  /** Replaces a pack; see the contract. Index rows go on to tell the size of the pack as it was appended. */
+  async replacePack(replacement: PackReplacement): Promise<boolean> {
+    const { sealed } = await this.#demandStore();
+    const understood = checkReplacement(replacement, { sealed, bodyBytesMax: BODY_BYTES_MAX });
+    const parts = { keys: this.#keys, packs: this.#packs, mementos: this.#mementos };
+    return await replacePack(parts, replacement, understood);
   }
 
   async *commits(after: string | null): AsyncIterable<StoredCommit> {

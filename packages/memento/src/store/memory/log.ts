@@ -5,7 +5,7 @@ import type { LogPosition, LogRow, LogRows } from "../scan.ts";
 
 /** A commit as the memory store keeps it. The bytes are the store's own copies. */
 export interface MemoryCommit {
-  readonly header: Uint8Array;
+  header: Uint8Array;
   body: Uint8Array | null;
   readonly accepted: readonly number[];
   /** Parsed from the header; empty for a notice. Frozen, because rows hand them out. */

@@ -9,6 +9,7 @@ import type {
 } from "../../core/timeline.ts";
 import { admit, checkBatch } from "../admit.ts";
 import { mementoQuery, type MementoQuery } from "../query.ts";
+import { checkReplacement, mayReplace } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
 import type {
   AppendBatch,
@@ -18,6 +19,7 @@ import type {
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackReplacement,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -46,6 +48,8 @@ export class MemoryStore implements MementoStore {
   #meta: StoreMeta | null = null;
   #closed = false;
   readonly #keys = new Map<string, KeyRecord>();
+  /** Ids that are not to come back. */
+  readonly #droppedKeys = new Set<string>();
   readonly #timelines = new Map<string, MemoryTimeline>();
   readonly #addresses = new Map<string, string>();
   readonly #names = new Map<string, string>();
@@ -84,6 +88,14 @@ export class MemoryStore implements MementoStore {
     if (stored === undefined || stored.ring !== expectedRing) return false;
     this.#keys.set(key.id, { ...stored, ring: key.ring, wrapped: key.wrapped });
     return true;
+  }
+
+  async dropKey(id: string): Promise<boolean> {
+    this.#facts();
+    if (this.#keys.get(id)?.purpose === "integrity")
+      throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be dropped");
+    if (this.#keys.has(id)) this.#droppedKeys.add(id);
+    return this.#keys.delete(id);
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
@@ -165,8 +177,7 @@ export class MemoryStore implements MementoStore {
       holder: (caretaker, name) => this.#names.get(nameText(caretaker, name)) ?? null,
     });
     if (accepted.length === 0) return structuredClone(results);
-    const { dataKey } = batch;
-    if (dataKey !== null && !this.#keys.has(dataKey.id)) this.#keys.set(dataKey.id, structuredClone(dataKey));
+    this.#addKey(batch.dataKey);
     this.#log.add({
       header: copy(batch.header),
       body: copy(batch.body),
@@ -245,6 +256,24 @@ export class MemoryStore implements MementoStore {
     return { packs, bytes };
   }
 
+  async replacePack(replacement: PackReplacement): Promise<boolean> {
+    const { sealed } = this.#facts();
+    const header = checkReplacement(replacement, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
+    const found = replacement.ids.map((id) => this.#log.find(id)).find((place) => place !== null);
+    if (found === undefined) return false;
+    const { commit } = found;
+    const slots = commit.accepted.map((slot) => ({
+      slot,
+      id: commit.entries[slot]?.id ?? "",
+      removed: commit.removed.has(slot),
+    }));
+    if (!mayReplace(replacement, header, { header: commit.header, hasBody: commit.body !== null, slots })) return false;
+    this.#addKey(replacement.dataKey);
+    commit.header = copy(replacement.header);
+    commit.body = replacement.body && copy(replacement.body);
+    return true;
+  }
+
   async *commits(after: string | null): AsyncIterable<StoredCommit> {
     this.#checkOpen();
     const first = after === null ? 0 : Number(after) + 1;
@@ -315,6 +344,11 @@ export class MemoryStore implements MementoStore {
 
   #state(key: string): TimelineState | null {
     return structuredClone(this.#timelines.get(key) ?? null);
+  }
+
+  #addKey(key: KeyRecord | null): void {
+    if (key === null || this.#keys.has(key.id) || this.#droppedKeys.has(key.id)) return;
+    this.#keys.set(key.id, structuredClone(key));
   }
 
   #addNotice(notice: Uint8Array): void {

@@ -108,6 +108,27 @@ export class Connection {
     });
   }
 
+  /** Like `write`; what it deletes or changes is written over with zeros wherever it stood in the database's pages. */
+  async wipe<T>(work: (statements: Statements) => T): Promise<T> {
+    const before = String(this.#database.prepare("PRAGMA secure_delete").get()?.["secure_delete"] ?? 0);
+    this.#database.exec("PRAGMA secure_delete = ON");
+    try {
+      return await this.write(work);
+    } finally {
+      // A close may have come meanwhile.
+      if (!this.#closed) this.#database.exec(`PRAGMA secure_delete = ${before === "2" ? "FAST" : before}`);
+    }
+  }
+
+  /** Brings what was wiped into the database's file, and cuts the log that still had it. LOCKED while others read. */
+  async settleWipes(): Promise<void> {
+    await this.#wait(() => {
+      const row = this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+      if (row?.["busy"] !== 0)
+        throw new MementoError("LOCKED", `${this.#options.path}: others are reading what is to be written over`);
+    });
+  }
+
   /** What SQLite itself finds wrong with its pages, tables and indexes; empty when all is well. */
   async integrityProblems(): Promise<readonly string[]> {
     return await this.#wait(() => {

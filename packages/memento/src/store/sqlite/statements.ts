@@ -6,7 +6,7 @@ const LEASE = "lease_epoch = ?, lease_owner = ?, lease_expires_at = ?, lease_hol
 const PLACE = "m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest";
 const PLACES = `SELECT ${PLACE}, length(c.body) AS body_bytes FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id`;
 const COMMIT = "SELECT id, header, header_digest, length(body) AS body_bytes, removals FROM commit_log";
-const KEY = "SELECT id, purpose, sharing_group, ring, wrapped, created FROM wrapped_key";
+const KEY = "SELECT ordinal, id, purpose, sharing_group, ring, wrapped, created FROM wrapped_key";
 const CARETAKER = "SELECT name, created, version, policy, record_check FROM caretaker";
 
 const SQL = {
@@ -20,6 +20,10 @@ const SQL = {
   keys: `${KEY} ORDER BY ordinal`,
   insertKey:
     "INSERT INTO wrapped_key (id, purpose, sharing_group, ring, wrapped, created) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+  keyPurpose: "SELECT purpose FROM wrapped_key WHERE id = ?",
+  dropKeys: "DELETE FROM wrapped_key",
+  putKey:
+    "INSERT INTO wrapped_key (ordinal, id, purpose, sharing_group, ring, wrapped, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
   rewrapKey: "UPDATE wrapped_key SET ring = ?, wrapped = ? WHERE id = ? AND ring = ?",
 
   insertTimeline: `INSERT INTO timeline (key, caretaker, originator, partition, fork, kind, created, forked_from, record_check,
@@ -41,6 +45,8 @@ const SQL = {
   commitsBefore: `${COMMIT} WHERE id < ? ORDER BY id DESC LIMIT ?`,
   body: "SELECT body FROM commit_log WHERE id = ?",
   dropBody: "UPDATE commit_log SET body = NULL, header_digest = ? WHERE id = ?",
+  replacePack: `INSERT INTO commit_log (id, header, body, header_digest) VALUES (?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET header = excluded.header, body = excluded.body, header_digest = excluded.header_digest`,
 
   insertMemento: "INSERT INTO memento (timeline, sequence, nonce, commit_id, slot) VALUES (?, ?, ?, ?, ?)",
   // One statement, so that the body goes with what is said of its removal.
@@ -49,6 +55,7 @@ const SQL = {
   placesAfter: `${PLACES} WHERE m.timeline = ? AND m.sequence > ? ORDER BY m.sequence LIMIT ?`,
   placesBefore: `${PLACES} WHERE m.timeline = ? AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ?`,
   slot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",
+  slotsOf: "SELECT timeline, sequence, nonce, slot, removed_by FROM memento WHERE commit_id = ? ORDER BY slot",
   markRemoved: "UPDATE memento SET removed_by = ? WHERE timeline = ? AND sequence = ?",
   hasLive: `SELECT EXISTS (SELECT 1 FROM timeline t JOIN memento m ON m.timeline = t.key
     WHERE t.caretaker = ? AND m.removed_by = 0) AS live`,

@@ -6,6 +6,7 @@ import { systemClock, type Clock } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { checkBatch } from "../admit.ts";
 import type { MementoQuery } from "../query.ts";
+import { checkReplacement } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
 import type {
   AppendBatch,
@@ -15,6 +16,7 @@ import type {
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackReplacement,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -26,6 +28,7 @@ import { findDamage } from "./check.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { failureOf } from "./failure.ts";
 import { readMemento, SqliteLog } from "./log.ts";
+import { dropKey, replacePack } from "./mending.ts";
 import {
   caretakerOf,
   keyOf,
@@ -116,7 +119,17 @@ export class SqliteStore implements MementoStore {
   }
 
   async rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean> {
-    return await this.#write(({ rewrapKey }) => changed(rewrapKey.run(key.ring, key.wrapped, key.id, expectedRing)));
+    return await (
+      await this.#found()
+    ).wipe(({ rewrapKey }) => changed(rewrapKey.run(key.ring, key.wrapped, key.id, expectedRing)));
+  }
+
+  /** LOCKED when another process's readers keep the old bytes from being written over; a repeat finishes it. */
+  async dropKey(id: string): Promise<boolean> {
+    const connection = await this.#found();
+    const dropped = await connection.wipe((statements) => dropKey(statements, id));
+    await connection.settleWipes();
+    return dropped;
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
@@ -217,6 +230,12 @@ export class SqliteStore implements MementoStore {
       bytes += freed.bytes;
     }
     return { packs, bytes };
+  }
+
+  async replacePack(replacement: PackReplacement): Promise<boolean> {
+    const { sealed } = this.#meta ?? (await this.#facts());
+    const header = checkReplacement(replacement, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
+    return await this.#write((statements) => replacePack(statements, replacement, header));
   }
 
   async *commits(after: string | null): AsyncIterable<StoredCommit> {

@@ -8,6 +8,7 @@ import type {
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackReplacement,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -48,6 +49,7 @@ export function describeCall({ method, args, step }: StoreCall): string {
 function aboutOf(argument: unknown): string {
   if (Array.isArray(argument)) return argument.join(", ");
   if (typeof argument !== "object" || argument === null) return "";
+  if ("ids" in argument) return (argument as PackReplacement).ids.join(", ");
   if ("records" in argument) return (argument as AppendBatch).records.map(({ entry }) => entry.id).join(", ");
   for (const member of ["timeline", "key", "id", "name", "originator"]) {
     const value = (argument as Readonly<Record<string, unknown>>)[member];
@@ -87,6 +89,10 @@ class InterceptedStore implements MementoStore {
 
   async rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean> {
     return await this.#call("rewrapKey", [key, expectedRing], () => this.#store.rewrapKey(key, expectedRing));
+  }
+
+  async dropKey(id: string): Promise<boolean> {
+    return await this.#call("dropKey", [id], () => this.#store.dropKey(id));
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
@@ -153,6 +159,10 @@ class InterceptedStore implements MementoStore {
 
   async reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }> {
     return await this.#call("reclaim", [ids], () => this.#store.reclaim(ids));
+  }
+
+  async replacePack(replacement: PackReplacement): Promise<boolean> {
+    return await this.#call("replacePack", [replacement], () => this.#store.replacePack(replacement));
   }
 
   commits(after: string | null): AsyncIterable<StoredCommit> {

@@ -1,6 +1,15 @@
+import { sha256 } from "../../core/digest.ts";
 import { isMementoError, type ErrorCode } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
-import type { AppendBatch, AppendResult, CaretakerRecord, KeyRecord, LeaseChange, MementoStore } from "../store.ts";
+import type {
+  AppendBatch,
+  AppendResult,
+  CaretakerRecord,
+  KeyRecord,
+  LeaseChange,
+  MementoStore,
+  PackReplacement,
+} from "../store.ts";
 import { interceptStore, type StoreCall, type StoreMethod } from "./intercept.ts";
 
 /** How often and how patiently calls are repeated. */
@@ -18,13 +27,19 @@ export interface RetryOptions {
 const NOTHING_DONE: ReadonlySet<string> = new Set<ErrorCode>(["LOCKED", "DISK_FULL"]);
 
 /** Repeating one of these after its answer was lost would do it twice, or give an answer that is not true. */
-const NEVER_BLINDLY: ReadonlySet<string> = new Set<StoreMethod>(["remove", "note", "reclaim", "removeCaretaker"]);
+const NEVER_BLINDLY: ReadonlySet<string> = new Set<StoreMethod>([
+  "remove",
+  "note",
+  "reclaim",
+  "removeCaretaker",
+  "dropKey",
+]);
 
 /**
  * Repeats calls that fail with a retryable error, a bounded number of times with growing pauses. Where the answer may
  * have been lost although the call was done (IO_FAILED), a repeated call that is refused is looked into: what is found
- * in the store counts as done by it. `remove`, `note`, `reclaim` and `removeCaretaker` are then not repeated, and
- * throw. Results such as a conflict or a taken name are answers, and never repeated.
+ * in the store counts as done by it. `remove`, `note`, `reclaim`, `removeCaretaker` and `dropKey` are then not repeated,
+ * and throw. Results such as a conflict or a taken name are answers, and never repeated.
  */
 export function retryStore(store: MementoStore, options: RetryOptions): MementoStore {
   const { clock, attemptsMax = 5, firstPauseMs = 20, pauseMsMax = 1_000 } = options;
@@ -78,6 +93,11 @@ async function wasDone(store: MementoStore, { method, args }: StoreCall): Promis
       const { id, ring, wrapped } = args[0] as KeyRecord;
       return (await store.keys()).some((key) => key.id === id && key.ring === ring && key.wrapped === wrapped);
     }
+    case "replacePack": {
+      const { ids, header, body } = args[0] as PackReplacement;
+      const stored = await store.read(ids[0] ?? "");
+      return stored !== null && digestOf(stored) === digestOf({ header, body });
+    }
     case "saveCaretaker": {
       const { name, check } = args[0] as CaretakerRecord;
       return (await store.caretaker(name))?.check === check;
@@ -85,4 +105,9 @@ async function wasDone(store: MementoStore, { method, args }: StoreCall): Promis
     default:
       return false;
   }
+}
+
+/** One text for header and body; a header alone may be the same in two packs that are not sealed. */
+function digestOf({ header, body }: Pick<PackReplacement, "header" | "body">): string {
+  return `${sha256(header)} ${body === null ? "" : sha256(body)}`;
 }

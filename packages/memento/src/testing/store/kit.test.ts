@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../store/memory/store.ts";
 import type { MementoQuery } from "../../store/query.ts";
 import { mementoQuery } from "../../store/query.ts";
-import type { AppendBatch, CaretakerRecord, MementoStore } from "../../store/store.ts";
+import type { AppendBatch, CaretakerRecord, MementoStore, PackReplacement } from "../../store/store.ts";
 import type { StoreKitOptions } from "./kit.ts";
 import { testStore } from "./store-kit.ts";
 
@@ -151,6 +151,13 @@ const FAULTS: readonly (readonly [string, string, (store: MementoStore) => Metho
   ["stays open", "close()", () => ({ close: async () => undefined })],
   ["is made anew by each caller", "create()", () => ({ create: async (meta) => meta })],
   ["rewraps for anybody", "rewrapKey()", () => ({ rewrapKey: async () => true })],
+  [
+    "replaces whatever is there",
+    "replacePack()",
+    (store) => ({ replacePack: async (pack) => await blindly(store, pack) }),
+  ],
+  ["replaces nothing, and says so", "replacePack()", () => ({ replacePack: async () => true })],
+  ["keeps dropped keys", "dropKey()", () => ({ dropKey: async () => true })],
   ["cries wolf", "check()", () => ({ check: () => wolf() })],
 ];
 
@@ -161,6 +168,10 @@ async function* wolf(): AsyncIterable<{ problem: string; mementos: string[]; tim
 async function forced(store: MementoStore, batch: AppendBatch): ReturnType<MementoStore["append"]> {
   await store.append(batch);
   return batch.records.map(() => ({ outcome: "appended" }));
+}
+
+async function blindly(store: MementoStore, pack: PackReplacement): Promise<boolean> {
+  return await store.replacePack({ ...pack, expectedHeaderDigest: null });
 }
 
 const withoutBody = (stored: Awaited<ReturnType<MementoStore["read"]>>) => stored && { ...stored, body: null };

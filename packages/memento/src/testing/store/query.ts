@@ -149,6 +149,10 @@ export const queryTests: readonly StoreTestGroup[] = [
           assert.equal(row.packBytes, batch.header.byteLength + batch.body.byteLength);
           assert.equal(row.removed, false);
         }
+        await timeline.save(store);
+        const packs = (await collect(store.query(mementoQuery({ order: "ascending" })))).map(({ pack }) => pack);
+        assert.equal(packs[0], packs[1]);
+        assert.notEqual(packs[1], packs[2]);
       },
 
       "gives an empty store's nothing": async ({ store }) => {

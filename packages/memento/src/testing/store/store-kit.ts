@@ -14,6 +14,7 @@ import { queryTests } from "./query.ts";
 import { racesTests } from "./races.ts";
 import { readTests } from "./read.ts";
 import { removeTests } from "./remove.ts";
+import { replaceTests } from "./replace.ts";
 import { timelinesTests } from "./timelines.ts";
 
 /**
@@ -32,6 +33,7 @@ export function testStore(options: StoreKitOptions): void {
     ...queryTests,
     ...queryOrderTests,
     ...removeTests,
+    ...replaceTests,
     ...commitsTests,
     ...caretakersTests,
     ...closeTests,

@@ -1,0 +1,55 @@
+import { sha256 } from "../../core/digest.ts";
+import { MementoError } from "../../core/errors.ts";
+import { parseMementoId } from "../../core/ids.ts";
+import type { PackHeader } from "../header.ts";
+import { mayReplace } from "../replacement.ts";
+import type { PackReplacement } from "../store.ts";
+import { readSlot } from "./log.ts";
+import { bytesOf, keyOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
+import type { Statements } from "./statements.ts";
+
+/** Replaces a pack, inside the caller's transaction; false when it is another one than was expected. */
+export function replacePack(statements: Statements, replacement: PackReplacement, header: PackHeader): boolean {
+  const commit = commitOf(statements, replacement.ids);
+  if (commit === null) return false;
+  const row = statements.commitById.get(commit);
+  const slots = statements.slotsOf.all(commit).map((place) => ({
+    id: `${textOf(place, "timeline")}-${numberOf(place, "sequence")}-${textOf(place, "nonce")}`,
+    slot: numberOf(place, "slot"),
+    removed: numberOf(place, "removed_by") !== 0,
+  }));
+  const stored = {
+    header: row === undefined ? null : bytesOf(row, "header"),
+    hasBody: row !== undefined && nullable(row, "body_bytes", numberOf) !== null,
+    slots,
+  };
+  if (!mayReplace(replacement, header, stored)) return false;
+  if (replacement.dataKey !== null) statements.insertKey.run(...keyValues(replacement.dataKey));
+  const digest = replacement.body === null ? sha256(replacement.header) : null;
+  statements.replacePack.run(commit, replacement.header, replacement.body, digest);
+  return true;
+}
+
+/**
+ * Takes a data key out of its table; false when there is none. The whole table is written anew: where rows moved to other
+ * pages as it grew, copies of them are left in the pages' unused parts, which only an emptied page is cleared of.
+ */
+export function dropKey(statements: Statements, id: string): boolean {
+  const row = statements.keyPurpose.get(id);
+  if (row === undefined) return false;
+  if (textOf(row, "purpose") === "integrity")
+    throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be dropped");
+  const others = statements.keys.all().filter((each) => textOf(each, "id") !== id);
+  statements.dropKeys.run();
+  for (const each of others) statements.putKey.run(numberOf(each, "ordinal"), ...keyValues(keyOf(each)));
+  return true;
+}
+
+function commitOf(statements: Statements, ids: readonly string[]): number | null {
+  for (const id of ids) {
+    const place = parseMementoId(id);
+    const slot = place && readSlot(statements, place.timeline, place.sequence);
+    if (slot && id.endsWith(`-${slot.nonce}`)) return slot.commit;
+  }
+  return null;
+}
