@@ -96,8 +96,8 @@ function wanted(query: MementoQuery, row: LogRow): boolean {
   return (query.removed || !row.removed) && matchesQuery(query, row.entry);
 }
 
-function indexRow({ entry, packBytes, removed }: LogRow, cursor: string): IndexRow {
-  return { entry, packBytes, removed, cursor };
+function indexRow({ entry, packBytes, commit, removed }: LogRow, cursor: string): IndexRow {
+  return { entry, packBytes, pack: String(commit), removed, cursor };
 }
 
 function comparePlaces(a: KeyedPosition, b: KeyedPosition): number {

@@ -17,6 +17,7 @@ import { OpenedMemento } from "./opened-memento.ts";
 import { PackQueue } from "./pack-queue.ts";
 import { MementoReader } from "./reader.ts";
 import { TimelineWriter } from "./timeline-writer.ts";
+import { Timings } from "./timings.ts";
 
 /** How to open a vault. */
 export interface VaultOptions {
@@ -36,6 +37,8 @@ export class Vault implements AsyncDisposable {
   readonly reader: MementoReader;
   readonly clock: Clock;
   readonly random: Random;
+  /** How long saves and loads took in this process. */
+  readonly timings = new Timings();
   readonly #queue: PackQueue;
 
   private constructor(
@@ -143,6 +146,7 @@ export class Vault implements AsyncDisposable {
       checks: this.checks,
       clock: this.clock,
       random: this.random,
+      onSaved: (timeline, ms) => this.timings.add("save", timeline, ms),
     });
   }
 
