@@ -49,11 +49,8 @@ export function buildPack(
       held.map((piece) => layout.place(piece)),
     ),
   );
-  const index = Buffer.alloc(4 + 4 * manifests.length);
-  index.writeUInt32BE(manifests.length, 0);
-  for (const [slot, manifest] of manifests.entries()) index.writeUInt32BE(manifest.length, 4 + 4 * slot);
   const [inline = [], ...others] = layout.sections;
-  const sections = [Buffer.concat([index, ...manifests, ...inline]), ...others.map((parts) => Buffer.concat(parts))];
+  const sections = [joinFirstSection(manifests, inline), ...others.map((parts) => Buffer.concat(parts))];
   const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? Buffer.alloc(0)));
   const entries = items.map(({ entry }) => entry);
   const compressed = sections.map((section) => compressSection(section, compression));
@@ -74,6 +71,14 @@ function versionOf(items: readonly PackItem[], sections: readonly CompressedSect
     sections.some(({ codec }) => codec === "gzip" || codec === "brotli") ||
     items.some(({ held }) => held.some(({ base }) => base !== null));
   return newer ? INCREMENTS_VERSION : FORMAT_VERSION;
+}
+
+/** Puts section 0 together: the number of slots, each manifest's length, the manifests, inline pieces. */
+export function joinFirstSection(manifests: readonly Uint8Array[], inline: readonly Uint8Array[]): Uint8Array {
+  const index = Buffer.alloc(4 + 4 * manifests.length);
+  index.writeUInt32BE(manifests.length, 0);
+  for (const [slot, manifest] of manifests.entries()) index.writeUInt32BE(manifest.length, 4 + 4 * slot);
+  return Buffer.concat([index, ...manifests, ...inline]);
 }
 
 /** Section 0 of a pack, taken apart. */

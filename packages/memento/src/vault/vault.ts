@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hkdfSync } from "node:crypto";
 
 import { MementoError } from "../core/errors.ts";
 import type { Notice, NoticeKind } from "../core/event.ts";
@@ -35,27 +35,35 @@ export class Vault implements AsyncDisposable {
   readonly meta: StoreMeta;
   readonly checks: RowChecks;
   readonly reader: MementoReader;
+  /** The ring that the store's own keys are wrapped by; null for a store that is not sealed. */
+  readonly ring: KeyRing | null;
+  /** null for a store that is not sealed. */
+  readonly dataKeys: DataKeys | null;
   readonly clock: Clock;
   readonly random: Random;
   /** How long saves and loads took in this process. */
   readonly timings = new Timings();
   readonly #queue: PackQueue;
+  readonly #integrityKey: Uint8Array;
 
   private constructor(
     store: MementoStore,
     meta: StoreMeta,
-    checks: RowChecks,
-    keys: DataKeys | null,
+    integrity: Uint8Array,
+    keys: { readonly ring: KeyRing; readonly data: DataKeys } | null,
     clock: Clock,
     random: Random,
   ) {
     this.store = store;
     this.meta = meta;
-    this.checks = checks;
+    this.checks = new RowChecks(integrity);
+    this.#integrityKey = integrity;
+    this.ring = keys?.ring ?? null;
+    this.dataKeys = keys?.data ?? null;
     this.clock = clock;
     this.random = random;
-    this.reader = new MementoReader(store, keys);
-    this.#queue = new PackQueue(store, keys, random);
+    this.reader = new MementoReader(store, this.dataKeys);
+    this.#queue = new PackQueue(store, this.dataKeys, random);
   }
 
   /** Opens the vault over a store, and takes the store over: closing the vault closes it. KEY_MISSING, KEY_WRONG, NOT_A_STORE, FORMAT_UNKNOWN, DAMAGED. */
@@ -72,10 +80,17 @@ export class Vault implements AsyncDisposable {
     const ring = meta.sealed ? keys : null;
     if (meta.sealed && ring === null)
       throw new MementoError("KEY_MISSING", `The store at ${store.url} is sealed and no key was given`);
-    const checks = new RowChecks(await integrityKey(store, meta, ring));
+    const integrity = await integrityKey(store, meta, ring);
+    const checks = new RowChecks(integrity);
     checks.demand(`The head record of the store at ${store.url}`, meta.check, checks.meta(meta));
-    const dataKeys = ring === null ? null : new DataKeys(store, ring, clock, random);
-    return new Vault(store, meta, checks, dataKeys, clock, random);
+    const data = ring === null ? null : new DataKeys(store, ring, clock, random);
+    return new Vault(store, meta, integrity, ring === null || data === null ? null : { ring, data }, clock, random);
+  }
+
+  /** A secret of 32 bytes for one purpose: always the same for a sealed store, and nobody can tell the store's keys from it. null for a store that is not sealed, which has no secrets. */
+  derivedSecret(purpose: string): Uint8Array | null {
+    if (this.ring === null) return null;
+    return new Uint8Array(hkdfSync("sha256", this.#integrityKey, this.meta.id, purpose, 32));
   }
 
   /** The timeline with this address, verified; made where there is none. */
