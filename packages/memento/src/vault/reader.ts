@@ -81,6 +81,24 @@ export class MementoReader {
     };
   }
 
+  /** The manifests of all slots of a pack, its first section being opened once; null where nothing but the entry was kept. DAMAGED. */
+  async manifests(pack: {
+    readonly header: Uint8Array;
+    readonly body: Uint8Array | null;
+  }): Promise<(MementoManifest | null)[]> {
+    const { header: bytes, body } = pack;
+    const header = decodePackHeader(bytes, "a pack");
+    const where = `the pack of memento ${header.entries[0]?.id ?? "none"}`;
+    if (body === null) throw new MementoError("DAMAGED", `${where} has no body`);
+    const dataKey = await this.#dataKey(header, where);
+    const { manifests } = splitFirstSection(openSection({ header: bytes, body }, header, 0, dataKey, where), where);
+    return header.entries.map((entry, slot) => {
+      const manifest = manifests[slot];
+      if (manifest === undefined) throw new MementoError("DAMAGED", `${where} has no manifest of slot ${slot}`);
+      return manifest.length === 0 ? null : decodeManifest(manifest, entry);
+    });
+  }
+
   /** The directory of an opened record: at most log2(depth) further records are read, and only their manifests. */
   async directory(record: OpenedRecord, near: NearbyRecords): Promise<PieceDirectory> {
     const layers: DirectoryLayer[] = [record.manifest.layer];

@@ -1,0 +1,141 @@
+import { isMementoError, MementoError } from "../core/errors.ts";
+import type { TimelineState } from "../core/timeline.ts";
+import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
+import type { OpenedMemento } from "../vault/opened-memento.ts";
+import type { Vault } from "../vault/vault.ts";
+import { changeSettings, readAllSettings, type Pin } from "./caretaker-record.ts";
+
+/** How to pin. */
+export interface PinOptions {
+  /** Why, for people. */
+  readonly reason?: string;
+  /** ISO 8601: from then on it no longer counts. Default: until it is taken away. */
+  readonly until?: string;
+}
+
+/** Pins a memento: neither retention nor garbage collection touches it, and removing it is refused. A second pin by hand takes the place of the first. NOT_FOUND when it was removed. */
+export async function pinMemento(vault: Vault, caretaker: string, id: string, options: PinOptions = {}): Promise<Pin> {
+  const { reason = "", until = null } = options;
+  if (until !== null && Number.isNaN(Date.parse(until)))
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `${JSON.stringify(until)} is not a moment, such as 2027-01-31T12:00:00Z`,
+    );
+  const since = new Date(vault.clock.now()).toISOString();
+  const pin: Pin = { id, reason, since, until: until === null ? null : new Date(until).toISOString(), lease: null };
+  await changeSettings(vault, caretaker, { pinned: id }, (present) => ({
+    ...present,
+    pins: [...present.pins.filter((known) => known.id !== id || known.lease !== null), pin],
+  }));
+  try {
+    demandLive(await vault.load(id));
+  } catch (error) {
+    // Removed just before the pin counted.
+    await unpinMemento(vault, caretaker, id);
+    throw error;
+  }
+  return pin;
+}
+
+/** Takes the pin by hand away; false when there is none. Those of restores under way stay. */
+export async function unpinMemento(vault: Vault, caretaker: string, id: string): Promise<boolean> {
+  let had = false;
+  await changeSettings(vault, caretaker, { unpinned: id }, (present) => {
+    const pins = present.pins.filter((pin) => pin.id !== id || pin.lease !== null);
+    had = pins.length < present.pins.length;
+    return had ? { ...present, pins } : null;
+  });
+  return had;
+}
+
+/**
+ * Pins a memento for a restore that holds the lease of a timeline, until it is disposed of. Load the memento only after
+ * this, and demand that it is live (`demandLive`): then no garbage collection takes anything from it until the restore has
+ * appended its own memento. A crash leaves the pin behind; it ends with its lease (`releaseDeadPins`).
+ */
+export async function pinForRestore(
+  vault: Vault,
+  id: string,
+  { record, lease }: TimelineState,
+): Promise<AsyncDisposable> {
+  const { caretaker, key } = record;
+  const held = { timeline: key, epoch: lease.epoch, owner: lease.owner ?? "" };
+  const since = new Date(vault.clock.now()).toISOString();
+  const pin: Pin = { id, reason: "a restore is under way", since, until: null, lease: held };
+  const isOwn = (known: Pin): boolean =>
+    known.id === id && known.lease?.timeline === key && known.lease.epoch === held.epoch;
+  await changeSettings(vault, caretaker, { pinned: id, timeline: key }, (present) => ({
+    ...present,
+    pins: [...present.pins.filter((known) => !isOwn(known)), pin],
+  }));
+  return {
+    async [Symbol.asyncDispose]() {
+      await changeSettings(vault, caretaker, { unpinned: id, timeline: key }, (present) => {
+        const pins = present.pins.filter((known) => !isOwn(known));
+        return pins.length < present.pins.length ? { ...present, pins } : null;
+      });
+    },
+  };
+}
+
+/** Returns a memento that was loaded, or throws NOT_FOUND when it was removed. */
+export function demandLive(memento: OpenedMemento): OpenedMemento {
+  if (!memento.removed) return memento;
+  const { id } = memento.entry;
+  throw new MementoError("NOT_FOUND", `Memento ${id} was removed`, { details: { id } });
+}
+
+/** A pin of some caretaker. */
+export interface CaretakerPin extends Pin {
+  readonly caretaker: string;
+}
+
+/** All pins of a store, those that no longer count too. */
+export async function readPins(vault: Vault): Promise<readonly CaretakerPin[]> {
+  const settings = await readAllSettings(vault);
+  return [...settings].flatMap(([caretaker, { pins }]) => pins.map((pin) => ({ ...pin, caretaker })));
+}
+
+/** True when the pin's time has not run out. */
+export function isInTime({ until }: Pin, nowMs: number): boolean {
+  return until === null || Date.parse(until) > nowMs;
+}
+
+/**
+ * Drops those of `pins` that count no more: their time has run out, or the lease of their restore has moved on. The lease of
+ * a holder that is dead or silent for too long is taken and given back first: then its restore can append nothing any
+ * more, however late it wakes up. Returns what was dropped.
+ */
+export async function releaseDeadPins(
+  vault: Vault,
+  pins: readonly CaretakerPin[],
+  options: LeaseOptions = {},
+): Promise<readonly CaretakerPin[]> {
+  const dead: CaretakerPin[] = [];
+  for (const pin of pins) {
+    const counts = pin.lease === null ? isInTime(pin, vault.clock.now()) : await isHeld(vault, pin.lease, options);
+    if (!counts) dead.push(pin);
+  }
+  for (const [caretaker, its] of Map.groupBy(dead, (pin) => pin.caretaker)) {
+    const names = new Set(its.map((pin) => nameOf(pin)));
+    await changeSettings(vault, caretaker, { unpinned: its.map(({ id }) => id) }, (present) => {
+      const left = present.pins.filter((pin) => !names.has(nameOf(pin)));
+      return left.length < present.pins.length ? { ...present, pins: left } : null;
+    });
+  }
+  return dead;
+}
+
+const nameOf = ({ id, since, until, lease }: Pin): string => JSON.stringify([id, since, until, lease]);
+
+async function isHeld(vault: Vault, pinned: NonNullable<Pin["lease"]>, options: LeaseOptions): Promise<boolean> {
+  const { lease } = await vault.timeline(pinned.timeline);
+  if (lease.epoch !== pinned.epoch || lease.owner !== pinned.owner) return false;
+  try {
+    await (await LeaseKeeper.acquire(vault, pinned.timeline, options)).release();
+    return false;
+  } catch (error) {
+    if (isMementoError(error, "LOCKED")) return true;
+    throw error;
+  }
+}
