@@ -1,4 +1,5 @@
 import { Caretaker } from "./caretaker/caretaker.ts";
+import { collectGarbage, type CollectOptions, type CollectReport } from "./caretaker/collect.ts";
 import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
@@ -25,6 +26,7 @@ import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
 import { rawKeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
+import { isMaintenance } from "./vault/maintenance.ts";
 import { Vault } from "./vault/vault.ts";
 import { verifyVault, type VerifyOptions, type VerifyReport } from "./vault/verify.ts";
 
@@ -115,12 +117,19 @@ export class Memento implements AsyncDisposable {
 
   /** All timelines, of one caretaker where given, each verified. */
   async *timelines(caretaker: string | null = null): AsyncGenerator<TimelineState> {
-    for await (const state of this.vault.store.timelines(caretaker)) yield this.vault.verified(state);
+    for await (const state of this.vault.store.timelines(caretaker)) {
+      if (!isMaintenance(state.record)) yield this.vault.verified(state);
+    }
   }
 
   /** Reads every byte of the store and says what is damaged, what depends on it, and the nearest good memento; see `verifyVault`. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return await verifyVault(this.vault, options);
+  }
+
+  /** Removes what the policies of caretakers no longer keep, and frees the space of what nobody needs; see `collectGarbage`. */
+  async collect(options: CollectOptions = {}): Promise<CollectReport> {
+    return await firstError(async () => await collectGarbage(this.vault, options));
   }
 
   /** Waits for saves under way and releases the store; may be called again. */

@@ -6,7 +6,10 @@ import { mementoQuery, PART_LABEL, type MementoQuery } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
+import { changeSettings, readSettings, type Pin } from "./caretaker-record.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
+import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
+import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { StreamInput } from "./stream-input.ts";
 import { demandState, holdsStream } from "./stream-pieces.ts";
@@ -162,9 +165,10 @@ export class Caretaker {
     return infoOf(await this.#open(id));
   }
 
-  /** Removes a memento, by its id or its name; others are not harmed, and its id is never used again. NOT_FOUND. */
+  /** Removes a memento, by its id or its name; others are not harmed, and its id is never used again. NOT_FOUND, CONFLICT when it is pinned. */
   async delete(id: string): Promise<void> {
     const memento = await this.#open(id);
+    await demandUnpinned(this.#vault, this.name, [memento.entry.id]);
     const about = { caretaker: this.name, timeline: memento.entry.timeline, mementos: [memento.entry.id] };
     await this.#vault.store.remove([memento.entry.id], this.#vault.notice("removed", about));
   }
@@ -190,6 +194,34 @@ export class Caretaker {
       oldest: oldest ?? null,
       newest: newest ?? null,
     };
+  }
+
+  /** What is done with this caretaker's mementos; empty where nothing was set. */
+  async policy(): Promise<CaretakerPolicy> {
+    return (await readSettings(this.#vault, this.name)).policy;
+  }
+
+  /** Sets the policy, whole; null clears it. It takes effect when garbage is collected. INVALID_ARGUMENT. */
+  async setPolicy(policy: CaretakerPolicy | null): Promise<void> {
+    const checked = checkPolicy(policy ?? {});
+    await changeSettings(this.#vault, this.name, { changed: "policy" }, (present) => ({ ...present, policy: checked }));
+  }
+
+  /** Pins a memento, by its id or its name: nothing removes it until it is unpinned. NOT_FOUND. */
+  async pin(id: string, options: PinOptions = {}): Promise<Pin> {
+    return await pinMemento(this.#vault, this.name, (await this.#open(id)).entry.id, options);
+  }
+
+  /** Takes a pin away, by its memento's id or name; false when there is none. */
+  async unpin(id: string): Promise<boolean> {
+    const named = parseMementoId(id) === undefined ? await this.#vault.store.findByName(this.name, id) : id;
+    return named !== null && (await unpinMemento(this.#vault, this.name, named));
+  }
+
+  /** The pins that count now, those of restores under way too. */
+  async pins(): Promise<readonly Pin[]> {
+    const { pins } = await readSettings(this.#vault, this.name);
+    return pins.filter((pin) => isInTime(pin, this.#vault.clock.now()));
   }
 
   async #open(id: string): Promise<OpenedMemento> {

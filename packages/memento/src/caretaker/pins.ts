@@ -3,7 +3,7 @@ import type { TimelineState } from "../core/timeline.ts";
 import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
-import { changeSettings, readAllSettings, type Pin } from "./caretaker-record.ts";
+import { changeSettings, readAllSettings, readSettings, type Pin } from "./caretaker-record.ts";
 
 /** How to pin. */
 export interface PinOptions {
@@ -83,6 +83,18 @@ export function demandLive(memento: OpenedMemento): OpenedMemento {
   if (!memento.removed) return memento;
   const { id } = memento.entry;
   throw new MementoError("NOT_FOUND", `Memento ${id} was removed`, { details: { id } });
+}
+
+/** Throws CONFLICT, naming it, when one of these mementos is pinned, by hand or by a restore under way. */
+export async function demandUnpinned(vault: Vault, caretaker: string, ids: readonly string[]): Promise<void> {
+  const { pins } = await readSettings(vault, caretaker);
+  const pin = pins.find((known) => ids.includes(known.id) && isInTime(known, vault.clock.now()));
+  if (pin === undefined) return;
+  const why = pin.reason === "" ? "" : `: ${pin.reason}`;
+  throw new MementoError("CONFLICT", `Memento ${pin.id} is pinned${why}`, {
+    hint: pin.lease === null ? "Take the pin away first: `memento unpin`." : "Wait until the restore is finished; `memento gc` clears the pins of dead ones.",
+    details: { id: pin.id },
+  });
 }
 
 /** A pin of some caretaker. */

@@ -1,3 +1,4 @@
+import { demandLive, pinForRestore } from "../caretaker/pins.ts";
 import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
@@ -28,18 +29,24 @@ export interface ForkResult {
  * belong to the timeline that wrote them. EXISTS when the name is taken, NOT_FOUND when there is no such memento.
  */
 export async function forkPipeline(vault: Vault, memento: string, options: ForkOptions): Promise<ForkResult> {
-  const ground = await vault.load(memento);
-  const origin = await vault.timeline(ground.entry.timeline);
+  const looked = demandLive(await vault.load(memento));
+  const origin = await vault.timeline(looked.entry.timeline);
   if (origin.record.kind !== "pipeline")
     throw new MementoError("INVALID_ARGUMENT", `Memento ${memento} is not of a pipeline, and only pipelines fork`);
   const { caretaker, originator, partition } = origin.record;
   const address = { caretaker, originator, partition, fork: checkName("The fork", options.name) };
-  if ((await vault.findTimeline(address)) !== null)
+  const existing = await vault.findTimeline(address);
+  // An empty one was left by a fork from the same memento that a crash or a removal cut short.
+  if (existing !== null && (existing.head !== null || existing.record.forkedFrom !== memento))
     throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
-  const snapshot = await readSnapshot(ground);
-  const params = await forkParams(options, snapshot.run?.params);
+  const params = await forkParams(options, (await readSnapshot(looked)).run?.params);
   const { record } = await vault.ensureTimeline(address, "pipeline", memento);
   await using lease = await LeaseKeeper.acquire(vault, record.key);
+  if (lease.state.head !== null)
+    throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
+  await using _pin = await pinForRestore(vault, memento, lease.state);
+  const ground = demandLive(await vault.load(memento));
+  const snapshot = await readSnapshot(ground);
   const writer = await vault.writer(lease.state);
   const { status, run, version, stage, stageIndex } = ground.entry;
   const { entry } = await writer.append({

@@ -1,3 +1,4 @@
+import { demandLive, pinForRestore } from "../caretaker/pins.ts";
 import { MementoError } from "../core/errors.ts";
 import { describeAddress, type TimelineState } from "../core/timeline.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
@@ -68,7 +69,9 @@ export async function rollbackPipeline(
   const unfinished = await headOf(vault, lease.state);
   const head = (await finishRestore(ports, unfinished)) ?? unfinished;
   const state = await vault.timeline(record.key);
-  const wanted = await vault.load(await resolveTarget(vault, state, target));
+  const targetId = await resolveTarget(vault, state, target);
+  await using _pin = await pinForRestore(vault, targetId, lease.state);
+  const wanted = demandLive(await vault.load(targetId));
   const { run } = await readSnapshot(head);
   await using resources = await openResources({
     pipeline,
@@ -99,7 +102,7 @@ async function planFrom(
       hint: "Run or resume the pipeline, or roll back again: each finishes it first.",
     });
   }
-  const wanted = await vault.load(await resolveTarget(vault, state, target));
+  const wanted = demandLive(await vault.load(await resolveTarget(vault, state, target)));
   const { run } = await readSnapshot(head);
   const never = new AbortController().signal;
   await using resources = await openResources({
