@@ -1,0 +1,110 @@
+import { MementoError } from "../../core/errors.ts";
+import { DELTA_BYTES_MAX, VarintReader, VarintWriter, unzigzag, zigzag } from "./varint.ts";
+
+/**
+ * A delta, taken apart. The target is the runs one after the other; a run is a stretch of the base, then new bytes.
+ *
+ * As bytes (all numbers are varints: 7 bits to a byte, lowest first, the high bit set on all bytes but the last, no longer
+ * than need be; all lengths and offsets are below 2^31):
+ *
+ * 1. the target's length, the base's length, the number of runs;
+ * 2. for each run three numbers: where its stretch starts in the base, as the difference to the end of the stretch of the
+ *    run before (0 at first), in zigzag (0, -1, 1, -2 ... become 0, 1, 2, 3 ...); the stretch's length; the number of new bytes;
+ * 3. all new bytes, in order, to the end.
+ *
+ * A stretch is empty only in the first run, where it then starts at 0. No run is empty. The lengths of all runs add up to
+ * the target's, and the numbers of new bytes to what follows the runs.
+ */
+export interface DeltaRuns {
+  readonly targetBytes: number;
+  readonly baseBytes: number;
+  /** Three numbers for each run: start in the base, length there, number of new bytes. */
+  readonly runs: readonly number[];
+  readonly literals: Uint8Array;
+}
+
+/** Takes a delta apart; DAMAGED unless it is whole and agrees with itself. */
+export function parseDelta(delta: Uint8Array): DeltaRuns {
+  const reader = new VarintReader(delta);
+  const targetBytes = checkedLength(reader.next());
+  const baseBytes = checkedLength(reader.next());
+  const count = reader.next();
+  // Checked before anything is kept: a run takes three bytes at least.
+  if (count * 3 > delta.length - reader.position) throw new MementoError("DAMAGED", "A delta ends inside its runs");
+  const runs: number[] = [];
+  let [end, target, literal] = [0, 0, 0];
+  for (let run = 0; run < count; run++) {
+    const start = end + unzigzag(reader.next());
+    const copied = reader.next();
+    const added = reader.next();
+    end = start + copied;
+    if (start < 0 || end > baseBytes) throw new MementoError("DAMAGED", "A delta copies from outside its base");
+    if (copied === 0 && (run > 0 || start !== 0 || added === 0))
+      throw new MementoError("DAMAGED", "A delta has an empty run");
+    target += copied + added;
+    literal += added;
+    runs.push(start, copied, added);
+  }
+  if (target !== targetBytes) throw new MementoError("DAMAGED", "A delta's runs do not add up to its target");
+  const literals = delta.subarray(reader.position);
+  if (literals.length !== literal) throw new MementoError("DAMAGED", "A delta's new bytes are cut or too many");
+  return { targetBytes, baseBytes, runs, literals };
+}
+
+/** Collects runs and gives the bytes of a delta. Neighbouring stretches and neighbouring literals become one. */
+export class RunWriter {
+  readonly runs: number[] = [];
+  targetBytes = 0;
+  literalBytes = 0;
+
+  /** The end of what was copied last. */
+  get copyEnd(): number {
+    const last = this.runs.length - 3;
+    return last < 0 ? 0 : (this.runs[last] ?? 0) + (this.runs[last + 1] ?? 0);
+  }
+
+  copy(start: number, length: number): void {
+    if (length === 0) return;
+    const { runs } = this;
+    const last = runs.length - 3;
+    if (last >= 0 && runs[last + 2] === 0 && this.copyEnd === start) runs[last + 1] = (runs[last + 1] ?? 0) + length;
+    else runs.push(start, length, 0);
+    this.targetBytes += length;
+  }
+
+  literal(length: number): void {
+    if (length === 0) return;
+    const { runs } = this;
+    if (runs.length === 0) runs.push(0, 0, length);
+    else runs[runs.length - 1] = (runs.at(-1) ?? 0) + length;
+    this.targetBytes += length;
+    this.literalBytes += length;
+  }
+
+  /** The delta without its literals: whoever knows them fills the rest of the buffer, which is the second value. */
+  encode(baseBytes: number): { delta: Buffer; literals: Buffer } {
+    const { runs } = this;
+    const writer = new VarintWriter();
+    writer.push(this.targetBytes);
+    writer.push(baseBytes);
+    writer.push(runs.length / 3);
+    let end = 0;
+    for (let index = 0; index < runs.length; index += 3) {
+      const start = runs[index] ?? 0;
+      const length = runs[index + 1] ?? 0;
+      writer.push(zigzag(start - end));
+      writer.push(length);
+      writer.push(runs[index + 2] ?? 0);
+      end = start + length;
+    }
+    const head = writer.bytes();
+    const delta = Buffer.allocUnsafeSlow(head.length + this.literalBytes);
+    delta.set(head);
+    return { delta, literals: delta.subarray(head.length) };
+  }
+}
+
+function checkedLength(length: number): number {
+  if (length > DELTA_BYTES_MAX) throw new MementoError("DAMAGED", "A delta states a length past 2 GiB");
+  return length;
+}

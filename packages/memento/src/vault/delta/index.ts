@@ -1,0 +1,3 @@
+export { applyDelta } from "./apply-delta.ts";
+export { applyDeltas, composeDeltas } from "./compose-deltas.ts";
+export { DeltaEncoder, encodeDelta } from "./encode-delta.ts";
