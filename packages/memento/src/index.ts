@@ -1,5 +1,4 @@
-export { Caretaker, type CaretakerStatistics, type ListOptions, type SaveOptions } from "./caretaker/caretaker.ts";
-export type { MementoInfo } from "./caretaker/memento-info.ts";
+export * from "./caretaker/index.ts";
 export { ERROR_CATALOGUE, isMementoError, MementoError, type ErrorCode } from "./core/errors.ts";
 export type { MementoEntry, MementoReason, MementoStatus } from "./core/memento.ts";
 export { Memento, type MementoOptions } from "./memento.ts";

@@ -1,5 +1,8 @@
 import { Caretaker } from "./caretaker/caretaker.ts";
 import { collectGarbage, type CollectOptions, type CollectReport } from "./caretaker/collect.ts";
+import { selectMementos, type Selection } from "./caretaker/listing.ts";
+import { declaredPaths } from "./caretaker/queryable.ts";
+import { collectStatistics, type StatisticsOptions, type StatisticsReport } from "./caretaker/statistics.ts";
 import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
@@ -113,6 +116,21 @@ export class Memento implements AsyncDisposable {
   async *history(pipeline: Pick<Pipeline, "name">, place: RollbackPlace = {}): AsyncGenerator<MementoEntry> {
     const state = await this.vault.findTimeline(pipelineAddress(pipeline, place));
     if (state !== null) yield* pipelineHistory(this.vault, state.record.key);
+  }
+
+  /** The index entries of all mementos that fit, newest first unless sorted otherwise; sealed metadata is looked at by opening candidates. */
+  async *select(selection: Selection = {}): AsyncGenerator<MementoEntry> {
+    for await (const { entry } of selectMementos(this.vault, selection)) yield entry;
+  }
+
+  /** The metadata paths that can be asked for without opening mementos: those that the caretaker, or each of them, declares as queryable. */
+  async declaredPaths(caretaker: string | null = null): Promise<ReadonlySet<string>> {
+    return await declaredPaths(this.vault, caretaker);
+  }
+
+  /** Counts, sizes and times by caretaker, pipeline, stage or day; see `collectStatistics`. INVALID_ARGUMENT. */
+  async statistics(options: StatisticsOptions = {}): Promise<StatisticsReport> {
+    return await collectStatistics(this.vault, options);
   }
 
   /** All timelines, of one caretaker where given, each verified. */

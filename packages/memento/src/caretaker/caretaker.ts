@@ -1,18 +1,22 @@
 import { MementoError, isMementoError } from "../core/errors.ts";
 import { checkName, parseMementoId } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
 import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress } from "../core/timeline.ts";
-import { mementoQuery, PART_LABEL, type MementoQuery } from "../store/query.ts";
+import { isStream, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { changeSettings, readSettings, type Pin } from "./caretaker-record.ts";
+import { selectMementos, type Selection } from "./listing.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
+import { clearMetadata } from "./queryable.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
+import { collectStatistics, type MementoStatistics } from "./statistics.ts";
 import type { StreamInput } from "./stream-input.ts";
-import { demandState, holdsStream } from "./stream-pieces.ts";
+import { demandState } from "./stream-pieces.ts";
 import { MementoStream } from "./stream-reader.ts";
 import { saveStream, type StreamOptions } from "./streams.ts";
 
@@ -24,7 +28,7 @@ export interface SaveOptions {
   readonly replace?: boolean;
   /** Clear text, for finding it again. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Sealed. */
+  /** Sealed, except for the paths that the caretaker's policy declares as queryable: those are kept in the clear as well. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Sealed. */
   readonly description?: string;
@@ -35,24 +39,8 @@ export interface SaveOptions {
   readonly kind?: OriginatorKind;
 }
 
-/** Which mementos to list, and how. */
-export interface ListOptions extends Partial<Omit<MementoQuery, "caretaker" | "timeline" | "removed" | "parts">> {
-  /** Keeps those for which it is true; it sees the sealed facts too, so each candidate is opened. */
-  readonly where?: (info: MementoInfo) => boolean;
-}
-
-/** Counts and sizes of a caretaker's live mementos. */
-export interface CaretakerStatistics {
-  readonly mementos: number;
-  readonly timelines: number;
-  /** Bytes that the states have, encoded, each counted whole. */
-  readonly logicalBytes: number;
-  /** Bytes that were written for them: unchanged pieces count once. */
-  readonly heldBytes: number;
-  /** ISO 8601; null when there is none. */
-  readonly oldest: string | null;
-  readonly newest: string | null;
-}
+/** Which mementos to list, and how: any filter and sort of a query, by labels and metadata paths too. */
+export type ListOptions = Omit<Selection, "caretaker" | "timeline">;
 
 const SAVE_ATTEMPTS_MAX = 20;
 
@@ -75,6 +63,7 @@ export class Caretaker {
     const known = id === undefined || replace ? null : await this.#sameByName(id, pieces);
     if (known !== null) return infoOf(known);
     const fields = sealedFields(options);
+    const metadata = await this.#clear(options.metadata);
     for (let attempt = 1; ; attempt++) {
       const writer = await this.#writer(originator, kind);
       try {
@@ -83,6 +72,7 @@ export class Caretaker {
           status: "saved",
           generation: 0,
           labels,
+          metadata,
           fields,
           pieces,
           drop: writer.pieceKeys().filter((key) => !pieces.has(key)),
@@ -116,7 +106,7 @@ export class Caretaker {
       this.#writers.delete(originator);
       return await this.#writer(originator, kind);
     };
-    const draft = { labels, fields: sealedFields(options) };
+    const draft = { labels, fields: sealedFields(options), metadata: await this.#clear(options.metadata) };
     return infoOf(await saveStream({ vault: this.#vault, caretaker: this.name, writer, draft }, input, options));
   }
 
@@ -127,7 +117,7 @@ export class Caretaker {
 
   /** The state of a memento, by its id or its name. NOT_FOUND, INVALID_ARGUMENT for a stream, DAMAGED. */
   async load(id: string): Promise<unknown> {
-    return await stateFromPieces(demandState(await this.#open(id)));
+    return await this.#state(async () => await this.#open(id));
   }
 
   /** The newest state, of one originator where given; undefined when there is none. */
@@ -135,28 +125,15 @@ export class Caretaker {
     for await (const row of this.#vault.store.query(
       mementoQuery({ caretaker: this.name, originator: originator ?? null, parts: false }),
     )) {
-      const memento = await this.#vault.load(row.entry.id);
-      if (!holdsStream(memento)) return await stateFromPieces(memento);
+      if (!isStream(row.entry)) return await this.#state(async () => await this.#vault.load(row.entry.id));
     }
     return undefined;
   }
 
   /** The facts of all mementos that fit, newest first unless sorted otherwise. */
   async *list(options: ListOptions = {}): AsyncGenerator<MementoInfo> {
-    const { where, limit = null, ...filter } = options;
-    let left = limit ?? Number.POSITIVE_INFINITY;
-    const query = mementoQuery({
-      ...filter,
-      caretaker: this.name,
-      parts: false,
-      limit: where === undefined ? limit : null,
-    });
-    for await (const { entry } of this.#vault.store.query(query)) {
-      if (left <= 0) return;
-      const info = infoOf(await this.#vault.load(entry.id));
-      if (where !== undefined && !where(info)) continue;
-      left -= 1;
-      yield info;
+    for await (const { entry, opened } of selectMementos(this.#vault, { ...options, caretaker: this.name })) {
+      yield infoOf(opened ?? (await this.#vault.load(entry.id)));
     }
   }
 
@@ -173,27 +150,9 @@ export class Caretaker {
     await this.#vault.store.remove([memento.entry.id], this.#vault.notice("removed", about));
   }
 
-  /** Counts and sizes. */
-  async statistics(): Promise<CaretakerStatistics> {
-    let [mementos, logicalBytes, heldBytes] = [0, 0, 0];
-    let [oldest, newest]: (string | null)[] = [null, null];
-    const timelines = new Set<string>();
-    for await (const { entry } of this.#vault.store.query(mementoQuery({ caretaker: this.name }))) {
-      mementos += 1;
-      timelines.add(entry.timeline);
-      logicalBytes += entry.sizes.logicalBytes;
-      heldBytes += entry.sizes.heldBytes;
-      newest ??= entry.created;
-      oldest = entry.created;
-    }
-    return {
-      mementos,
-      timelines: timelines.size,
-      logicalBytes,
-      heldBytes,
-      oldest: oldest ?? null,
-      newest: newest ?? null,
-    };
+  /** Counts, sizes and times of this caretaker's mementos; `Memento.statistics` groups them. */
+  async statistics(): Promise<MementoStatistics> {
+    return (await collectStatistics(this.#vault, { caretaker: this.name })).total;
   }
 
   /** What is done with this caretaker's mementos; empty where nothing was set. */
@@ -245,6 +204,23 @@ export class Caretaker {
     );
   }
 
+  /** What a save keeps of its metadata in the clear. */
+  async #clear(metadata: SaveOptions["metadata"]): Promise<JsonObject> {
+    if (metadata === undefined) return {};
+    const { queryable = [] } = (await readSettings(this.#vault, this.name)).policy;
+    return clearMetadata(metadata, queryable);
+  }
+
+  /** Opens a memento and reads its whole state, and says how long that took. */
+  async #state(open: () => Promise<OpenedMemento>): Promise<unknown> {
+    const { clock, timings } = this.#vault;
+    const began = clock.monotonic();
+    const memento = demandState(await open());
+    const state = await stateFromPieces(memento);
+    timings.add("load", memento.entry, clock.monotonic() - began);
+    return state;
+  }
+
   async #writer(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {
     const open = this.#writers.get(originator) ?? this.#openWriter(originator, kind);
     this.#writers.set(originator, open);
@@ -271,8 +247,8 @@ function sealedFields({
 
 /** A name that looks like one of our ids could never be loaded again, and our own label would hide the memento. */
 function checkSaved(id: string | undefined, labels: Readonly<Record<string, string>>): void {
-  if (Object.hasOwn(labels, PART_LABEL))
-    throw new MementoError("NAME_INVALID", `The label ${PART_LABEL} is Memento's own`);
+  const own = [PART_LABEL, STREAM_LABEL].find((label) => Object.hasOwn(labels, label));
+  if (own !== undefined) throw new MementoError("NAME_INVALID", `The label ${own} is Memento's own`);
   if (id === undefined) return;
   checkName("The id", id);
   if (parseMementoId(id) !== undefined)

@@ -1,6 +1,9 @@
 import { runningSha256, sha256, type RunningDigest } from "../core/digest.ts";
 import { isMementoError, MementoError } from "../core/errors.ts";
+import { newTimelineKey } from "../core/ids.ts";
+import type { JsonObject } from "../core/json.ts";
 import type { OriginatorKind } from "../core/memento.ts";
+import { STREAM_LABEL } from "../store/query.ts";
 import { ChunkCutter } from "../vault/chunk-cutter.ts";
 import { PartsWriter } from "../vault/chunk-parts.ts";
 import type { PieceRef } from "../vault/directory.ts";
@@ -27,7 +30,7 @@ export interface StreamOptions {
   readonly replace?: boolean;
   /** Clear text, for finding it again. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Sealed. */
+  /** Sealed, except for the paths that the caretaker's policy declares as queryable: those are kept in the clear as well. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Sealed. */
   readonly description?: string;
@@ -52,6 +55,7 @@ export interface StreamPorts {
   /** What every save adds to its draft. */
   readonly draft: {
     readonly labels: Readonly<Record<string, string>>;
+    readonly metadata: JsonObject;
     readonly fields: Readonly<Record<string, unknown>>;
   };
 }
@@ -77,6 +81,7 @@ export async function saveStream(
 class StreamSaver {
   readonly #ports: StreamPorts;
   readonly #options: StreamOptions;
+  readonly #stream: string;
   readonly #parts = new AsyncDisposableStack();
   readonly #whole: RunningDigest = runningSha256();
   readonly #lists: Uint8Array[][] = [];
@@ -95,6 +100,7 @@ class StreamSaver {
   constructor(ports: StreamPorts, options: StreamOptions, writer: TimelineWriter) {
     this.#ports = ports;
     this.#options = options;
+    this.#stream = newTimelineKey(ports.vault.random);
     this.#writer = writer;
   }
 
@@ -164,7 +170,7 @@ class StreamSaver {
     if (this.#unwrittenBytes < PART_BYTES_TARGET) return;
     const { vault, caretaker } = this.#ports;
     const { originator = "default", kind = "file" } = this.#options;
-    this.#partsWriter ??= this.#parts.use(await PartsWriter.open(vault, { caretaker, originator }, kind));
+    this.#partsWriter ??= this.#parts.use(await PartsWriter.open(vault, { caretaker, originator }, kind, this.#stream));
     for (const [held, ref] of await this.#partsWriter.write(this.#unwritten)) this.#refs.set(held, ref);
     this.#unwritten = new Map();
     this.#unwrittenBytes = 0;
@@ -173,6 +179,7 @@ class StreamSaver {
   /** The commit by which the stream becomes visible. */
   async #append(facts: StreamFacts): Promise<SavedMemento> {
     const { id, replace = false, full = false } = this.#options;
+    const { draft } = this.#ports;
     for (let attempt = 1; ; attempt++) {
       const pieces = new Map<string, unknown>([[STREAM, facts], ...this.#unwritten]);
       for (const [index, digests] of this.#lists.entries()) pieces.set(listKey(index), listOf(digests));
@@ -182,7 +189,8 @@ class StreamSaver {
           reason: "save",
           status: "saved",
           generation: 0,
-          ...this.#ports.draft,
+          ...draft,
+          labels: { ...draft.labels, [STREAM_LABEL]: this.#stream },
           pieces,
           refs: this.#refs,
           drop: this.#writer.pieceKeys().filter((key) => !pieces.has(key) && !this.#refs.has(key)),

@@ -7,9 +7,17 @@ export type MementoSort = "log" | "created" | "size" | "name" | `label:${string}
 /** The label of a part: a memento that holds chunks of a stream on its way in, which nobody asked for as such. Its value is the stream's own id. */
 export const PART_LABEL = "memento.part";
 
+/** The label of a saved stream: its own id, as its parts have it. Tells streams from states without opening them. */
+export const STREAM_LABEL = "memento.stream";
+
 /** True for a part of a stream. */
 export function isPart({ labels }: Pick<MementoEntry, "labels">): boolean {
   return Object.hasOwn(labels, PART_LABEL);
+}
+
+/** True for a saved stream. */
+export function isStream({ labels }: Pick<MementoEntry, "labels">): boolean {
+  return Object.hasOwn(labels, STREAM_LABEL);
 }
 
 /** A query in full: null means "any". Faces fill the defaults with `mementoQuery`. */
@@ -123,7 +131,7 @@ export function sortKey(sort: MementoSort, entry: MementoEntry): SortKey {
     default:
       return sort.startsWith("label:")
         ? (ownValue(entry.labels, sort.slice("label:".length)) ?? "")
-        : jsonKey(ownValue(entry.metadata, sort.slice("metadata:".length)));
+        : jsonSortKey(ownValue(entry.metadata, sort.slice("metadata:".length)));
   }
 }
 
@@ -131,8 +139,8 @@ function ownValue<T>(object: Readonly<Record<string, T>>, key: string): T | unde
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
-/** A text for each JSON value, so that any two are compared as texts. */
-function jsonKey(value: Json | undefined): string {
+/** A text for each JSON value, so that any two are compared as texts; in the order that `sortKey` says. */
+export function jsonSortKey(value: Json | undefined): string {
   if (value === undefined) return "0";
   if (value === null) return "1";
   if (typeof value === "boolean") return value ? "3" : "2";

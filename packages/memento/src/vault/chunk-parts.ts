@@ -1,5 +1,4 @@
 import { isMementoError } from "../core/errors.ts";
-import { newTimelineKey } from "../core/ids.ts";
 import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress, TimelineState } from "../core/timeline.ts";
 import { mementoQuery, PART_LABEL } from "../store/query.ts";
@@ -53,18 +52,19 @@ export class PartsWriter implements AsyncDisposable {
   readonly #stream: string;
   readonly #ids = new Set<string>();
 
-  private constructor(vault: Vault, lease: LeaseKeeper, writer: TimelineWriter) {
+  private constructor(vault: Vault, lease: LeaseKeeper, writer: TimelineWriter, stream: string) {
     this.#vault = vault;
     this.#lease = lease;
     this.#writer = writer;
-    this.#stream = newTimelineKey(vault.random);
+    this.#stream = stream;
   }
 
-  /** Takes the first timeline of parts of an originator that nobody is writing to; what an earlier stream has left there is removed. */
+  /** Takes the first timeline of parts of an originator that nobody is writing to, for the stream of this id; what an earlier one has left there is removed. */
   static async open(
     vault: Vault,
     of: Pick<TimelineAddress, "caretaker" | "originator">,
     kind: OriginatorKind,
+    stream: string,
     options: LeaseOptions = {},
   ): Promise<PartsWriter> {
     for (let number = 1; ; number++) {
@@ -74,7 +74,7 @@ export class PartsWriter implements AsyncDisposable {
       if (lease === null) continue;
       try {
         await removeParts(vault, lease.state, await liveParts(vault, record.key, null));
-        return new PartsWriter(vault, lease, await vault.writer(lease.state));
+        return new PartsWriter(vault, lease, await vault.writer(lease.state), stream);
       } catch (error) {
         await lease.release();
         throw error;

@@ -1,0 +1,91 @@
+import { MementoError } from "../core/errors.ts";
+import { canonicalJson, type Json } from "../core/json.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { jsonSortKey, mementoQuery, type MementoQuery } from "../store/query.ts";
+import type { OpenedMemento } from "../vault/opened-memento.ts";
+import type { Vault } from "../vault/vault.ts";
+import { infoOf, type MementoInfo } from "./memento-info.ts";
+import { declaredPaths, jsonOf, metadataAt } from "./queryable.ts";
+
+/** Which mementos are wanted, and in which order. */
+export interface Selection extends Partial<Omit<MementoQuery, "removed" | "parts">> {
+  /** Keeps those for which it is true; it sees the sealed facts too, so each candidate is opened. */
+  readonly where?: (info: MementoInfo) => boolean;
+}
+
+/** A memento that fits; opened only where that was needed to tell. */
+export interface Selected {
+  readonly entry: MementoEntry;
+  readonly opened: OpenedMemento | null;
+}
+
+/**
+ * The live mementos that fit. What the caretaker declares as queryable, and all else that is clear, is asked of the
+ * store; metadata that is sealed is looked at by opening each memento that fits so far, and so is everything when it is
+ * sorted by such a path. A memento that was saved before its path was declared has only the sealed copy, and is not found
+ * by it.
+ */
+export async function* selectMementos(vault: Vault, selection: Selection): AsyncGenerator<Selected> {
+  const { where, ...query } = selection;
+  const sortPath = query.sort?.startsWith("metadata:") === true ? query.sort.slice("metadata:".length) : null;
+  const asked = [...Object.keys(query.metadata ?? {}), ...(sortPath === null ? [] : [sortPath])];
+  const declared = asked.length === 0 ? new Set<string>() : await declaredPaths(vault, query.caretaker ?? null);
+  const split = Object.groupBy(Object.entries(query.metadata ?? {}), ([path]) =>
+    declared.has(path) ? "clear" : "sealed",
+  );
+  const sealed = split.sealed ?? [];
+  const clear = mementoQuery({ ...query, metadata: Object.fromEntries(split.clear ?? []), parts: false });
+  const fits = (info: MementoInfo): boolean =>
+    sealed.every(([path, value]) => isEqual(jsonOf(metadataAt(info.metadata, path)), value)) && (where?.(info) ?? true);
+  if (sortPath !== null && !declared.has(sortPath)) {
+    yield* sortedByOpening(vault, clear, sortPath, fits);
+    return;
+  }
+  if (where === undefined && sealed.length === 0) {
+    for await (const { entry } of vault.store.query(clear)) yield { entry, opened: null };
+    return;
+  }
+  yield* fitting(vault, { ...clear, limit: null }, clear.limit, fits);
+}
+
+async function* fitting(
+  vault: Vault,
+  query: MementoQuery,
+  limit: number | null,
+  fits: (info: MementoInfo) => boolean,
+): AsyncGenerator<Selected & { readonly opened: OpenedMemento }> {
+  let left = limit ?? Number.POSITIVE_INFINITY;
+  if (left <= 0) return;
+  for await (const { entry } of vault.store.query(query)) {
+    const opened = await vault.load(entry.id);
+    if (!fits(infoOf(opened))) continue;
+    yield { entry, opened };
+    left -= 1;
+    if (left <= 0) return;
+  }
+}
+
+/** Sorts by what only the sealed metadata says. Holds one key and id for each memento that fits. */
+async function* sortedByOpening(
+  vault: Vault,
+  query: MementoQuery,
+  path: string,
+  fits: (info: MementoInfo) => boolean,
+): AsyncGenerator<Selected> {
+  if (query.after !== null) {
+    throw new MementoError("INVALID_ARGUMENT", `A list sorted by the sealed metadata.${path} has no cursors`, {
+      hint: "Declare the path as queryable in the caretaker's policy.",
+    });
+  }
+  const keys: { readonly key: string; readonly entry: MementoEntry }[] = [];
+  for await (const { entry, opened } of fitting(vault, { ...query, sort: "log", limit: null }, null, fits)) {
+    keys.push({ key: jsonSortKey(jsonOf(metadataAt(infoOf(opened).metadata, path))), entry });
+  }
+  // The log came in the order that was asked for, and the sort keeps it among equal keys.
+  const sign = query.order === "ascending" ? 1 : -1;
+  keys.sort((a, b) => (a.key === b.key ? 0 : (a.key < b.key ? -1 : 1) * sign));
+  for (const { entry } of keys.slice(0, query.limit ?? keys.length)) yield { entry, opened: null };
+}
+
+const isEqual = (found: Json | undefined, wanted: Json): boolean =>
+  found !== undefined && canonicalJson(found) === canonicalJson(wanted);
