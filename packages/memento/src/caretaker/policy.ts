@@ -112,7 +112,7 @@ function checkFields(what: string, value: Json, fields: Readonly<Record<string, 
     if (check === undefined) {
       throw new MementoError("INVALID_ARGUMENT", `A policy has no ${path}; it takes ${Object.keys(fields).join(", ")}`);
     }
-    check(path, field as Json);
+    check(path, field);
   }
 }
 
