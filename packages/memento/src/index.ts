@@ -18,4 +18,4 @@ export {
 export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
 export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";
-export type { Damage, VerifyOptions, VerifyReport } from "./vault/verify.ts";
+export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";

@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -37,9 +37,42 @@ describe("memento verify", () => {
     expect(stdout).toMatch(/^Damaged: 1 damage found in sqlite:/u);
     expect(stdout).toMatch(/^ {2}\w+-8-\w+ {2}nearest good: \w+-7-\w+$/mu);
     expect(exitCode).toBe(3);
+    expect(stdout).toMatch(/^ {4}lost: all that its own record holds$/mu);
     const json = await memento(folder, ["verify", "--json"]);
     expect(JSON.parse(json.stdout)).toMatchObject({ sound: false });
     expect(json.exitCode).toBe(3);
+  });
+
+  test("says what it did not read when it reads less", async () => {
+    const quick = await memento(folder, ["verify", "--quick"]);
+    expect(quick.stdout).toMatch(/^Sound: the index, .*\nNot read: no body was opened/u);
+    const sample = await memento(folder, ["verify", "--sample", "25%", "--seed", "seven"]);
+    expect(sample.stdout).toMatch(/\(2 mementos.*\nNot read: 6 of 8 live mementos were not opened.*\nSeed: seven/u);
+    expect(JSON.parse((await memento(folder, ["verify", "--sample", "3", "--json"])).stdout)).toMatchObject({
+      depth: "sample",
+      mementos: 3,
+      total: 8,
+      notRead: expect.stringContaining("5 of 8") as string,
+    });
+  });
+
+  test("judges one memento by itself, and refuses two ways at once", async () => {
+    flipLastByte(path.join(folder, ".memento", "store.db"));
+    const ids = JSON.parse((await memento(folder, ["ls", "--json"])).stdout) as { mementos: { id: string }[] };
+    const [newest, before] = ids.mementos.map(({ id }) => id);
+    expect((await memento(folder, ["verify", newest ?? ""])).exitCode).toBe(3);
+    expect((await memento(folder, ["verify", before ?? ""])).exitCode).toBe(0);
+    expect((await memento(folder, ["verify", before ?? "", "--quick"])).exitCode).toBe(2);
+    expect((await memento(folder, ["verify", "--sample", "0%"])).exitCode).toBe(2);
+  });
+
+  test("takes its state from a file and removes it when it is done", async () => {
+    expect((await memento(folder, ["verify", "--state", "where.json"])).exitCode).toBe(0);
+    expect(existsSync(path.join(folder, "where.json"))).toBe(false);
+    writeFileSync(path.join(folder, "where.json"), "no state");
+    const { stderr, exitCode } = await memento(folder, ["verify", "--state", "where.json"]);
+    expect(stderr).toContain("does not say how far a verification is");
+    expect(exitCode).toBe(2);
   });
 });
 

@@ -1,14 +1,26 @@
-import type { Damage, VerifyReport } from "@mementojs/memento";
-import type { Command } from "commander";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+
+import { isMementoError, MementoError, type VerifyOptions, type VerifyState } from "@mementojs/memento";
+import { InvalidArgumentError, type Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { openMemento } from "../place/store-place.ts";
+import { verifyText } from "../report/verify-text.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
-import type { Style } from "../terminal/style.ts";
-import { bytesText, counted, durationText } from "../terminal/words.ts";
+import { shellWord } from "../terminal/shell-word.ts";
+
+type Scope = NonNullable<VerifyOptions["scope"]>;
+
+interface VerifyCommandOptions {
+  readonly quick?: boolean;
+  readonly sample?: { readonly count: number } | { readonly share: number };
+  readonly seed?: string;
+  readonly state?: string;
+}
 
 /** `memento verify`: reads every byte of the store and checks it. */
 export function registerVerify(program: Command, run: Runner): void {
@@ -16,56 +28,94 @@ export function registerVerify(program: Command, run: Runner): void {
     .command("verify")
     .summary("read every byte of the store and check it")
     .description(
-      "Reads the whole store, every byte, and checks it: seals, digests, references between mementos, the chain of history. Changes nothing.",
+      "Reads the whole store, every byte, and checks it: seals, digests, references between mementos, the chain of history. Changes nothing. With less than that, it says what it did not read.",
     )
-    .action(async () => await run(async (invocation) => await verify(invocation)));
+    .argument("[id]", "this memento and all that it needs, and nothing else")
+    .option("--quick", "compare index, headers, checks and lengths; open no body")
+    .option("--sample <n>", "so many mementos drawn at random, or a share such as 5%", sampleSize)
+    .option("--seed <text>", "draw the sample that this seed has drawn before")
+    .option("--state <file>", "write down there how far it is, and go on from there when it was stopped")
+    .action(
+      async (id: string | undefined, options: VerifyCommandOptions) =>
+        await run(async (invocation) => await verify(invocation, id, options)),
+    );
   addHelp(command, {
     examples: [
-      ["memento verify", "the store of this project"],
+      ["memento verify", "the store of this project, all of it"],
       ["memento verify --store sqlite:copy.db", "a copy"],
+      ["memento verify --sample 5%", "a twentieth of the mementos, each whole"],
+      ["memento verify --state verify.json", "in parts: stop it, and start it again to go on"],
     ],
     exitCodes: [EXIT.damaged, 130, 143],
   });
 }
 
-async function verify(invocation: Invocation): Promise<Outcome> {
+async function verify(invocation: Invocation, id: string | undefined, options: VerifyCommandOptions): Promise<Outcome> {
   const { io, style } = invocation;
+  const scope = scopeOf(id, options);
+  const stateFile = options.state === undefined ? null : path.resolve(io.cwd, options.state);
   await using memento = await openMemento(invocation);
+  const resume = stateFile === null ? null : await readState(stateFile);
   using line = new ProgressLine(io);
-  using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the verification ends here");
+  if (resume !== null) line.note(`Goes on behind ${resume.mementos} mementos that were read before`);
+  const goOn =
+    stateFile === null
+      ? "--state FILE makes it go on later"
+      : `memento verify --state ${shellWord(options.state ?? "")} goes on`;
+  using stop = catchInterrupts({ io, note: (text) => line.note(text) }, `the verification ends here; ${goOn}`);
   const startedMs = io.clock.monotonic();
   const report = await memento.verify({
+    scope,
     signal: stop.signal,
     onProgress: ({ mementos, total }) => line.update({ label: "verify", done: mementos, total, unit: "mementos" }),
+    ...(resume === null ? {} : { resume }),
+    ...(stateFile === null ? {} : { onState: async (state) => await writeState(stateFile, state) }),
   });
+  if (stateFile !== null) await rm(stateFile, { force: true });
   const durationMs = io.clock.monotonic() - startedMs;
+  const { url } = memento.vault.store;
   return {
-    json: { ...report, store: memento.vault.store.url, durationMs: Math.round(durationMs) },
-    text: () => reportText(report, { style, url: memento.vault.store.url, durationMs }),
+    json: { ...report, store: url, durationMs: Math.round(durationMs) },
+    text: () => verifyText(report, { style, url, durationMs }),
     exitCode: report.sound ? EXIT.done : EXIT.damaged,
   };
 }
 
-interface ReportOptions {
-  readonly style: Style;
-  readonly url: string;
-  readonly durationMs: number;
+function scopeOf(id: string | undefined, { quick, sample, seed, state }: VerifyCommandOptions): Scope {
+  const chosen = [id !== undefined, quick === true, sample !== undefined].filter((one) => one).length;
+  if (chosen > 1)
+    throw new MementoError("INVALID_ARGUMENT", "A memento, --quick and --sample are three ways; choose one");
+  if (state !== undefined && chosen > 0)
+    throw new MementoError("INVALID_ARGUMENT", "--state is for the verification of everything");
+  if (seed !== undefined && sample === undefined)
+    throw new MementoError("INVALID_ARGUMENT", "--seed draws a sample: give --sample too");
+  if (id !== undefined) return { kind: "memento", id };
+  if (quick === true) return { kind: "index" };
+  if (sample !== undefined) return { kind: "sample", ...sample, ...(seed === undefined ? {} : { seed }) };
+  return { kind: "everything" };
 }
 
-function reportText(
-  { sound, mementos, bytes, damages }: VerifyReport,
-  { style, url, durationMs }: ReportOptions,
-): string {
-  const read = `${counted(mementos, "memento")}, ${bytesText(bytes)}, in ${durationText(durationMs)}`;
-  if (sound) return `${style.green("Sound:")} every byte of ${url} was read and checked (${read}).`;
-  const head = `${style.red("Damaged:")} ${counted(damages.length, "damage")} found in ${url} (read ${read}).`;
-  return [head, ...damages.map((damage) => damageText(damage, style))].join("\n\n");
+/** Reads `200` or `5%`. */
+function sampleSize(value: string): { readonly count: number } | { readonly share: number } {
+  const share = /^(\d{1,3}(?:\.\d{1,6})?)%$/u.exec(value)?.[1];
+  if (share !== undefined && Number(share) > 0 && Number(share) <= 100) return { share: Number(share) / 100 };
+  if (/^[1-9]\d{0,8}$/u.test(value)) return { count: Number(value) };
+  throw new InvalidArgumentError("It must be a whole number from 1 on, or a share such as 5%.");
 }
 
-function damageText({ problem, mementos, nearestGood }: Damage, style: Style): string {
-  const affected = mementos.map((id) => {
-    const good = nearestGood[id];
-    return `  ${style.bold(id)}  ${good === null || good === undefined ? "no good memento is left on its timeline" : `nearest good: ${style.green(good)}`}`;
-  });
-  return [problem, ...(affected.length === 0 ? ["  No live memento is affected."] : affected)].join("\n");
+async function readState(file: string): Promise<VerifyState | null> {
+  try {
+    return JSON.parse(await readFile(file, "utf8")) as VerifyState;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (isMementoError(error)) throw error;
+    const message = `${file} does not say how far a verification is`;
+    throw new MementoError("INVALID_ARGUMENT", message, { cause: error, hint: "Remove the file to begin anew." });
+  }
+}
+
+async function writeState(file: string, state: VerifyState): Promise<void> {
+  // Moved into place whole, so that a crash leaves the one or the other.
+  await writeFile(`${file}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
 }

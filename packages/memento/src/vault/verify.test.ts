@@ -1,9 +1,15 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { MementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import type { StoredCommit } from "../store/store.ts";
+import { StoreFixture, TestTimeline } from "../testing/store/fixture.ts";
+import type { VerifyState } from "./verify.ts";
+import { RecordTable } from "./verify/record-table.ts";
 
 interface Bench {
   readonly memento: Memento;
@@ -26,8 +32,7 @@ async function bench(): Promise<Bench> {
     ids,
     damage: (index, change) => {
       store.commits = async function* (after) {
-        let position = 0;
-        for await (const commit of commits(after)) yield position++ === index ? change(commit) : commit;
+        for await (const commit of commits(after)) yield Number(commit.cursor) === index ? change(commit) : commit;
       };
     },
   };
@@ -98,4 +103,135 @@ describe("verifyVault()", () => {
     expect(sound).toBe(false);
     expect(damages.flatMap(({ mementos }) => mementos)).toContain(ids[0]);
   });
+
+  test("names the pieces that each affected memento has lost, by their keys", async () => {
+    const { memento, ids, damage } = await bench();
+    damage(2, (commit) => ({ ...commit, body: flipped(commit.body ?? new Uint8Array(), 30) }));
+    const { damages } = await memento.verify();
+    const lost = Object.assign({}, ...damages.map((one) => one.lost)) as Record<string, unknown>;
+    expect(lost[ids[2] ?? ""]).toBeNull();
+    expect(lost[ids[3] ?? ""]).toContain("state/table");
+    expect(lost[ids[4] ?? ""]).toContain("state/table");
+  });
 });
+
+describe("verifyVault() in part", () => {
+  const index = { scope: { kind: "index" } } as const;
+
+  test("by the index finds what is short, gone or told otherwise, and says that nothing was opened", async () => {
+    const { memento, ids, damage } = await bench();
+    expect(await memento.verify(index)).toMatchObject({ sound: true, depth: "index", mementos: 5 });
+    damage(2, (commit) => ({ ...commit, body: flipped(commit.body ?? new Uint8Array(), 30) }));
+    const blind = await memento.verify(index);
+    expect(blind.sound).toBe(true);
+    expect(blind.notRead).toMatch(/no body was opened/u);
+    damage(2, (commit) => ({ ...commit, body: commit.body?.subarray(1) ?? null }));
+    expect((await memento.verify(index)).damages.flatMap(({ mementos }) => mementos)).toEqual([ids[2]]);
+    damage(2, (commit) => ({ ...commit, body: null }));
+    expect((await memento.verify(index)).damages.flatMap(({ mementos }) => mementos)).toEqual([ids[2]]);
+  });
+
+  test("by a sample opens as many as asked for, the same ones for a seed, and says what it left out", async () => {
+    const { memento } = await bench();
+    const read: string[] = [];
+    const store = memento.vault.store;
+    const original = store.read.bind(store);
+    store.read = async (id) => (read.push(id), await original(id));
+    const first = await memento.verify({ scope: { kind: "sample", count: 2, seed: "one" } });
+    expect(first).toMatchObject({ sound: true, mementos: 2, total: 5, seed: "one", depth: "sample" });
+    expect(first.notRead).toMatch(/3 of 5 live mementos were not opened/u);
+    const drawn = read.splice(0);
+    await memento.verify({ scope: { kind: "sample", share: 0.4, seed: "one" } });
+    expect(read).toEqual(drawn);
+    const seeded = await memento.verify({ scope: { kind: "sample", share: 1 } });
+    expect(seeded.mementos).toBe(5);
+    expect(seeded.seed).toMatch(/^\w{8}$/u);
+  });
+
+  test("by one memento reads it and what it needs, whatever happens to others", async () => {
+    const { memento, ids } = await bench();
+    const store = memento.vault.store;
+    const original = store.read.bind(store);
+    const harm = (bad: string): void => {
+      store.read = async (id) => {
+        const stored = await original(id);
+        return id !== bad || stored?.body === null || stored === null
+          ? stored
+          : { ...stored, body: flipped(stored.body, 30) };
+      };
+    };
+    const scope = (id: string | undefined) => ({ scope: { kind: "memento", id: id ?? "" } as const });
+    harm(ids[1] ?? "");
+    expect(await memento.verify(scope(ids[4]))).toMatchObject({ sound: true, depth: "memento", mementos: 1 });
+    harm(ids[2] ?? "");
+    const { damages, sound } = await memento.verify(scope(ids[4]));
+    expect(sound).toBe(false);
+    expect(damages[0]?.lost[ids[4] ?? ""]).toContain("state/table");
+    await expect(memento.verify(scope("000000000000-1-aaaaaa"))).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("goes on where it was stopped, with all that was found before", async () => {
+    const { memento, ids, damage } = await bench();
+    damage(1, (commit) => ({ ...commit, body: flipped(commit.body ?? new Uint8Array(), 30) }));
+    const whole = await memento.verify();
+    const states: VerifyState[] = [];
+    const controller = new AbortController();
+    const stopped = memento.verify({
+      signal: controller.signal,
+      onProgress: ({ mementos }) => {
+        if (mementos === 2) controller.abort(new MementoError("CANCELLED", "enough"));
+      },
+      onState: (state) => void states.push(structuredClone(state)),
+    });
+    await expect(stopped).rejects.toMatchObject({ code: "CANCELLED" });
+    const [state] = states;
+    expect(state?.mementos).toBe(2);
+    const store = memento.vault.store;
+    const cursors: (string | null)[] = [];
+    const commits = store.commits.bind(store);
+    store.commits = (after) => (cursors.push(after), commits(after));
+    const resumed = await memento.verify(state === undefined ? {} : { resume: state });
+    expect(cursors).toEqual([state?.cursor]);
+    expect(resumed).toEqual(whole);
+    expect(resumed.damages.flatMap(({ mementos }) => mementos)).toEqual([ids[1]]);
+    const foreign = { ...state, store: "another" } as VerifyState;
+    await expect(memento.verify({ resume: foreign })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+});
+
+describe("RecordTable", () => {
+  test("remembers a hundred thousand mementos in about 200 bytes each", () => {
+    const make = new StoreFixture(3);
+    const { entry } = new TestTimeline(make, make.timelineRecord()).record();
+    const table = new RecordTable();
+    const collectGarbage = garbageCollector();
+    collectGarbage();
+    const before = process.memoryUsage();
+    for (let sequence = 1; sequence <= 100_000; sequence++) {
+      const id = `${entry.timeline}-${sequence}-abcdef`;
+      table.addLive({ ...entry, id, sequence });
+      table.setOpened(id, `digest of ${id}`);
+      for (const key of ["offsets/source", "output/stage"]) table.addGood(id, key, `digest of ${key} in ${id}`);
+    }
+    collectGarbage();
+    const after = process.memoryUsage();
+    const bytes = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+    expect(table.liveCount).toBe(100_000);
+    expect(
+      table.isGood(
+        `${entry.timeline}-77-abcdef`,
+        "output/stage",
+        `digest of output/stage in ${entry.timeline}-77-abcdef`,
+      ),
+    ).toBe(true);
+    expect(table.isGood(`${entry.timeline}-77-abcdef`, "output/stage", "another")).toBe(false);
+    expect(Object.values(table.judged())).toEqual([[[1, 100_000]]]);
+    expect(bytes / 100_000).toBeLessThan(250);
+  });
+});
+
+/** The engine's own collector, which a running process can be given. */
+function garbageCollector(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+}

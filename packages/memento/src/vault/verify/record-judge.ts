@@ -1,0 +1,192 @@
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import type { MementoEntry } from "../../core/memento.ts";
+import { decodePackHeader } from "../../store/header.ts";
+import type { MementoStore, StoredMemento } from "../../store/store.ts";
+import { directNeeds, type RecordNeed } from "../needs.ts";
+import type { MementoReader, NearbyRecords, OpenedRecord } from "../reader.ts";
+import { FIELDS_PIECE, type HeldPlace } from "../record.ts";
+import { manifestOf, openPack, type OpenedPack } from "../repack.ts";
+import type { Vault } from "../vault.ts";
+import type { RecordTable } from "./record-table.ts";
+
+/** What is wrong with one memento. */
+export interface Verdict {
+  /** One sentence; null when nothing is wrong. */
+  readonly problem: string | null;
+  /** Pieces that cannot be had any more, by their keys; null when the record does not open, so that all that it holds is lost. */
+  readonly lost: readonly string[] | null;
+}
+
+const SOUND: Verdict = { problem: null, lost: [] };
+/** Records that are held open for the deltas that build on them. */
+const NEAR_RECORDS_MAX = 64;
+const NEAR_BYTES_MAX = 64 * 2 ** 20;
+
+/** Judges records one by one: seal, digests, the chain to the parent, and every piece that a live one needs, wherever it is held. */
+export class RecordJudge {
+  readonly #store: MementoStore;
+  readonly #reader: MementoReader;
+  readonly #vault: Vault;
+  readonly #table: RecordTable;
+  readonly #near: NearbyRecords = new Map();
+  /** Bytes of the packs that were read for single mementos; what they need of others is not counted. */
+  bytes = 0;
+
+  constructor(vault: Vault, table: RecordTable) {
+    this.#vault = vault;
+    this.#store = vault.store;
+    this.#reader = vault.reader;
+    this.#table = table;
+  }
+
+  /** Opens every section of a pack. DAMAGED. */
+  async open(pack: { readonly header: Uint8Array; readonly body: Uint8Array }, where: string): Promise<OpenedPack> {
+    const header = decodePackHeader(pack.header, where);
+    const { dataKeys, meta } = this.#vault;
+    if (meta.sealed && header.dataKey === null)
+      throw new MementoError("DAMAGED", `${where} is not sealed, in a sealed store`);
+    return openPack(
+      pack,
+      header.dataKey === null ? null : ((await dataKeys?.forOpening(header.dataKey)) ?? null),
+      where,
+    );
+  }
+
+  /** Judges a slot of an opened pack. A removed memento's own pieces may be gone: only what others need of them counts. */
+  async slot(pack: OpenedPack, slot: number, isLive: boolean): Promise<Verdict> {
+    const record = recordIn(pack, slot);
+    if (record === null && isLive) throw new MementoError("DAMAGED", `Slot ${slot} of a pack has lost its manifest`);
+    return record === null ? SOUND : await this.#judge(record, isLive);
+  }
+
+  /** Judges a record of a pack of which not every section opens. */
+  async part(id: string, stored: StoredMemento, isLive: boolean): Promise<Verdict> {
+    return await this.#judge(await this.#reader.openStored(id, stored), isLive);
+  }
+
+  /** Reads and judges one live memento, and all that it needs. */
+  async alone(id: string): Promise<Verdict> {
+    const stored = await this.#store.read(id);
+    if (stored === null) throw new MementoError("DAMAGED", `Memento ${id} is in the index and cannot be read`);
+    if (stored.body === null) throw new MementoError("DAMAGED", `Memento ${id} is live and its body is gone`);
+    this.bytes += stored.header.length + stored.body.length;
+    return await this.part(id, stored, true);
+  }
+
+  async #judge(record: OpenedRecord, isLive: boolean): Promise<Verdict> {
+    const { id } = record.entry;
+    const { manifest } = record;
+    const problems: string[] = [];
+    const lost: string[] = [];
+    if (!(await this.#followsParent(record.entry, manifest.parentDigest)))
+      problems.push(`Memento ${id} does not follow the ${record.entry.parent} that is in the store`);
+    this.#table.setOpened(id, manifest.digest);
+    this.#remember(record);
+    if (isLive) {
+      for (const key of manifest.held.keys()) {
+        const problem = await this.#pieceProblem(record, key);
+        if (problem === null) continue;
+        problems.push(problem);
+        lost.push(key);
+      }
+      for (const need of directNeeds(id, manifest)) {
+        // What a delta is made of was read with it.
+        if ((need.key !== null && need.digest === null) || (await this.#isGood(need))) continue;
+        const what = need.key === null ? "the directory" : `the piece ${need.key}`;
+        problems.push(`Memento ${id} needs ${what} of ${need.holder}, which is missing or damaged`);
+        if (need.key !== null) lost.push(need.key);
+      }
+      if (problems.length === 0) this.#table.addGood(id, null, "");
+    }
+    const [problem = null] = problems;
+    const more = problems.length > 1 ? `; and ${problems.length - 1} more` : "";
+    return { problem: problem === null ? null : `${problem}${more}`, lost };
+  }
+
+  /** The parent's digest is part of each record: a record that was exchanged for another sealed one is found here. */
+  async #followsParent({ parent }: MementoEntry, parentDigest: string | null): Promise<boolean> {
+    if (parent === null) return true;
+    switch (this.#table.state(parent)) {
+      case "opened":
+        return parentDigest !== null && this.#table.hasDigest(parent, parentDigest);
+      case "broken":
+        // It has been named already.
+        return true;
+      case "unseen": {
+        const record = await this.#opened(parent);
+        // One whose body was reclaimed, or whose manifest was, can no longer be compared.
+        return record === null || record.manifest.digest === parentDigest;
+      }
+    }
+  }
+
+  async #pieceProblem(record: OpenedRecord, key: string): Promise<string | null> {
+    try {
+      const { digest } = await this.#reader.content(record, key, this.#near);
+      if (key !== FIELDS_PIECE) this.#table.addGood(record.entry.id, key, digest);
+      return null;
+    } catch (error) {
+      if (isMementoError(error, "DAMAGED")) return error.message;
+      throw error;
+    }
+  }
+
+  /** True when what is needed was read and found whole; it is read now unless it was before. */
+  async #isGood({ holder, key, digest }: RecordNeed): Promise<boolean> {
+    if (this.#table.isGood(holder, key, digest ?? "")) return true;
+    if (this.#table.state(holder) === "broken") return false;
+    const record = await this.#opened(holder);
+    if (record === null) return false;
+    if (key !== null) {
+      if (record.manifest.held.get(key)?.digest !== digest) return false;
+      return (await this.#pieceProblem(record, key)) === null;
+    }
+    const { base } = record.manifest;
+    if (base !== null && !(await this.#isGood({ holder: base, key: null, digest: null }))) return false;
+    this.#table.addGood(holder, null, "");
+    return true;
+  }
+
+  /** A record, opened; null when it is gone or does not open, which is told where it is judged itself. */
+  async #opened(id: string): Promise<OpenedRecord | null> {
+    const known = this.#near.get(id);
+    if (known !== undefined) return known;
+    try {
+      const record = await this.#reader.open(id);
+      this.#remember(record);
+      return record;
+    } catch (error) {
+      if (isMementoError(error, "DAMAGED") || isMementoError(error, "NOT_FOUND")) return null;
+      throw error;
+    }
+  }
+
+  #remember(record: OpenedRecord): void {
+    this.#near.set(record.entry.id, record);
+    let bytes = 0;
+    for (const { entry } of this.#near.values()) bytes += entry.sizes.heldBytes;
+    for (const [id, { entry }] of this.#near) {
+      if ((this.#near.size <= NEAR_RECORDS_MAX && bytes <= NEAR_BYTES_MAX) || id === record.entry.id) break;
+      bytes -= entry.sizes.heldBytes;
+      this.#near.delete(id);
+    }
+  }
+}
+
+/** A record of a pack whose sections are open; null where nothing but its entry was kept. */
+function recordIn(pack: OpenedPack, slot: number): OpenedRecord | null {
+  const [entry, manifest] = [pack.header.entries[slot], manifestOf(pack, slot)];
+  if (entry === undefined || manifest === null) return null;
+  const place = (key: string): HeldPlace => {
+    const found = manifest.held.get(key);
+    if (found !== undefined) return found;
+    throw new MementoError("DAMAGED", `memento ${entry.id} should hold the piece ${key} and does not`);
+  };
+  const held = (key: string): Uint8Array => {
+    const { section, offset, bytes } = place(key);
+    const found = pack.sections[section]?.subarray(offset, offset + bytes);
+    if (found?.length === bytes) return found;
+    throw new MementoError("DAMAGED", `The piece ${key} of memento ${entry.id} is cut`);
+  };
+  return { entry, manifest, removed: false, place, held };
+}
