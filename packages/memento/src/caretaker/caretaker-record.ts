@@ -1,6 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { CaretakerRecord } from "../store/store.ts";
+import { DEFAULT_COMPRESSION } from "../vault/compression.ts";
 import type { Vault } from "../vault/vault.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 
@@ -37,6 +38,13 @@ const ATTEMPTS_MAX = 200;
 export async function readSettings(vault: Vault, caretaker: string): Promise<CaretakerSettings> {
   const record = await vault.store.caretaker(caretaker);
   return record === null ? NOTHING : settingsOf(vault, record);
+}
+
+/** Has the vault compress a caretaker's mementos as its policy says, from now on. */
+export async function followCodec(vault: Vault, caretaker: string): Promise<void> {
+  const { codec } = (await readSettings(vault, caretaker)).policy;
+  const { name = DEFAULT_COMPRESSION.codec, level } = codec ?? {};
+  vault.compress(caretaker, { codec: name, ...(level === undefined ? {} : { level }) });
 }
 
 /** Policy and pins of all caretakers that have any, by name. */

@@ -7,7 +7,7 @@ import { isStream, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
-import { changeSettings, readSettings, type Pin } from "./caretaker-record.ts";
+import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
 import { selectMementos, type Selection } from "./listing.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
@@ -164,6 +164,7 @@ export class Caretaker {
   async setPolicy(policy: CaretakerPolicy | null): Promise<void> {
     const checked = checkPolicy(policy ?? {});
     await changeSettings(this.#vault, this.name, { changed: "policy" }, (present) => ({ ...present, policy: checked }));
+    await followCodec(this.#vault, this.name);
   }
 
   /** Pins a memento, by its id or its name: nothing removes it until it is unpinned. NOT_FOUND. */
@@ -234,6 +235,7 @@ export class Caretaker {
       partition: "",
       fork: "",
     };
+    await followCodec(this.#vault, this.name);
     return await this.#vault.writer(await this.#vault.ensureTimeline(address, kind));
   }
 }

@@ -1,3 +1,4 @@
+import { followCodec } from "../caretaker/caretaker-record.ts";
 import { MementoError } from "../core/errors.ts";
 import { newRunId, checkName } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
@@ -84,6 +85,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const params = options.params === undefined ? null : { value: await parseParams(pipeline, options.params) };
   if (options.key !== undefined) checkName("The key", options.key);
   const { record: timeline } = await vault.ensureTimeline(address, "pipeline");
+  await followCodec(vault, timeline.caretaker);
   await using lease = await LeaseKeeper.acquire(vault, timeline.key, options);
   const listener = options.onEvent ?? (() => undefined);
   const head = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
