@@ -6,16 +6,19 @@ import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerFork } from "./commands/fork.ts";
+import { registerGet } from "./commands/get.ts";
 import { registerInit } from "./commands/init.ts";
 import { registerLog } from "./commands/log.ts";
 import { registerLs } from "./commands/ls.ts";
 import { registerPause } from "./commands/pause.ts";
 import { registerPlan } from "./commands/plan.ts";
+import { registerPut } from "./commands/put.ts";
 import { registerResume } from "./commands/resume.ts";
 import { registerRm } from "./commands/rm.ts";
 import { registerRollback } from "./commands/rollback.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerShow } from "./commands/show.ts";
+import { registerStats } from "./commands/stats.ts";
 import { registerVerify } from "./commands/verify.ts";
 import { EXIT } from "./exit-code.ts";
 import { failureJson, failureOf, failureText, stackText } from "./failure.ts";
@@ -96,9 +99,9 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
 const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runner) => void)[]])[] = [
   ["Begin:", [registerInit, registerDemo]],
   ["Run:", [registerRun, registerResume, registerPause]],
-  ["Look:", [registerLog, registerLs, registerShow, registerDiff]],
+  ["Look:", [registerLog, registerLs, registerShow, registerDiff, registerStats]],
   ["Go back:", [registerPlan, registerRollback, registerFork]],
-  ["Keep:", [registerVerify, registerDoctor, registerRm]],
+  ["Keep:", [registerPut, registerGet, registerVerify, registerDoctor, registerRm]],
 ];
 
 const HELP_END = `

@@ -12,6 +12,8 @@ export interface Output {
   /** True: colours may be used. */
   readonly colours: boolean;
   write(text: string): void;
+  /** Writes bytes as they are, as fast as the other side takes them. */
+  writeBytes?(bytes: Uint8Array): Promise<void>;
 }
 
 /** A signal that asks a process to stop. */
@@ -24,6 +26,8 @@ export interface Io {
   readonly clock: Clock;
   readonly out: Output;
   readonly err: Output;
+  /** Standard input, piece by piece. */
+  readonly input?: AsyncIterable<Uint8Array>;
   /** Asks a question on the terminal; null where there is none to ask on. */
   readonly ask: ((question: string) => Promise<string>) | null;
   /** Calls back on each stop signal, which then does nothing else; the returned function ends that. */
@@ -41,6 +45,7 @@ export function processIo(): Io {
     clock: systemClock,
     out: outputOf(stdout, env),
     err: outputOf(stderr, env),
+    input: stdin,
     ask: isatty(stdin.fd) && isatty(stderr.fd) ? askOnTerminal : null,
     onStop: (listener) => {
       process.on("SIGINT", listener);
@@ -64,6 +69,10 @@ function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io
     },
     colours: isTerminal && !plain,
     write: (text) => void stream.write(text),
+    writeBytes: async (bytes) =>
+      await new Promise((resolve, reject) => {
+        stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Json } from "@mementojs/memento/core";
 import { InvalidArgumentError } from "commander";
 
 /** Collects a repeated option's values. */
@@ -21,4 +22,23 @@ export function collectPairs(
   const key = value.slice(0, at);
   if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`${key} is given twice.`);
   return { ...before, [key]: value.slice(at + 1) };
+}
+
+/** Collects repeated `path=value` options; a value that is JSON counts as that, any other as text. */
+export function collectValues(
+  value: string,
+  before: Readonly<Record<string, Json>> = {},
+): Readonly<Record<string, Json>> {
+  const [[path, text] = ["", ""]] = Object.entries(collectPairs(value));
+  if (Object.hasOwn(before, path)) throw new InvalidArgumentError(`${path} is given twice.`);
+  return { ...before, [path]: jsonOrText(text) };
+}
+
+function jsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    if (error instanceof SyntaxError) return text;
+    throw error;
+  }
 }

@@ -27,6 +27,7 @@ import {
 } from "./orchestrator/runner.ts";
 import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
+import { holdsParts } from "./vault/chunk-parts.ts";
 import { rawKeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
 import { isMaintenance } from "./vault/maintenance.ts";
@@ -136,7 +137,7 @@ export class Memento implements AsyncDisposable {
   /** All timelines, of one caretaker where given, each verified. */
   async *timelines(caretaker: string | null = null): AsyncGenerator<TimelineState> {
     for await (const state of this.vault.store.timelines(caretaker)) {
-      if (!isMaintenance(state.record)) yield this.vault.verified(state);
+      if (!isMaintenance(state.record) && !holdsParts(state.record)) yield this.vault.verified(state);
     }
   }
 

@@ -1,17 +1,18 @@
 import type { Memento, MementoEntry, MementoReason, MementoStatus } from "@mementojs/memento";
-import { mementoQuery, type MementoQuery, type MementoSort } from "@mementojs/memento/store";
-import { Option, type Command } from "commander";
+import type { Json } from "@mementojs/memento/core";
+import type { MementoQuery, MementoSort } from "@mementojs/memento/store";
+import { InvalidArgumentError, Option, type Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
-import { collectPairs, wholeNumber } from "../option-values.ts";
+import { collectPairs, collectValues, wholeNumber } from "../option-values.ts";
 import { chooseTimeline, livingTimelines, timelineName } from "../pipelines/timelines.ts";
 import { openMemento } from "../place/store-place.ts";
 import { oneLine } from "../terminal/printable.ts";
 import { paintStatus } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
-import { ageText, bytesText, counted } from "../terminal/words.ts";
+import { ageText, bytesText, counted, listText } from "../terminal/words.ts";
 
 const STATUSES: readonly MementoStatus[] = [
   "saved",
@@ -45,17 +46,34 @@ interface LsOptions {
   readonly stage?: string;
   readonly run?: string;
   readonly label?: Readonly<Record<string, string>>;
+  readonly meta?: Readonly<Record<string, Json>>;
   readonly limit?: number;
-  readonly sort?: "newest" | "oldest" | "largest" | "smallest" | "name";
+  readonly sort?: Sort;
+  readonly reverse?: boolean;
 }
 
-const SORTS: Readonly<Record<NonNullable<LsOptions["sort"]>, readonly [MementoSort, MementoQuery["order"]]>> = {
-  newest: ["log", "descending"],
-  oldest: ["log", "ascending"],
-  largest: ["size", "descending"],
-  smallest: ["size", "ascending"],
-  name: ["name", "ascending"],
+interface Sort {
+  readonly sort: MementoSort;
+  readonly order: MementoQuery["order"];
+}
+
+const SORTS: Readonly<Record<string, Sort>> = {
+  newest: { sort: "log", order: "descending" },
+  oldest: { sort: "log", order: "ascending" },
+  largest: { sort: "size", order: "descending" },
+  smallest: { sort: "size", order: "ascending" },
+  name: { sort: "name", order: "ascending" },
 };
+
+function sortOf(value: string): Sort {
+  const known = Object.hasOwn(SORTS, value) ? SORTS[value] : undefined;
+  if (known !== undefined) return known;
+  const [, kind, path] = /^(label|meta):(.+)$/su.exec(value) ?? [];
+  if (kind === undefined || path === undefined) {
+    throw new InvalidArgumentError(`Allowed choices are ${Object.keys(SORTS).join(", ")}, label:NAME, meta:PATH.`);
+  }
+  return { sort: kind === "label" ? `label:${path}` : `metadata:${path}`, order: "ascending" };
+}
 
 /** `memento ls`: lists mementos. */
 export function registerLs(program: Command, run: Runner): void {
@@ -70,14 +88,25 @@ export function registerLs(program: Command, run: Runner): void {
     .option("--stage <name>", "of this stage")
     .option("--run <id>", "of this run")
     .option("--label <name=value>", "with this label; repeat for more", collectPairs)
+    .option(
+      "--meta <path=value>",
+      "with this in its metadata, as in owner.team=x or rows=7; repeat for more",
+      collectValues,
+    )
     .option("--limit <n>", "at most so many", wholeNumber)
-    .addOption(new Option("--sort <by>", "in this order").choices(Object.keys(SORTS)))
+    .option("--sort <by>", `in this order: ${Object.keys(SORTS).join(", ")}, label:NAME, meta:PATH`, sortOf)
+    .option("--reverse", "the other way round")
     .action(async (options: LsOptions) => await run(async (invocation) => await list(invocation, options)));
   addHelp(command, {
     examples: [
       ["memento ls --limit 20", "the newest ones"],
       ["memento ls --reason stage --stage load", "taken at the end of a stage"],
       ["memento ls --label quarter=2013-Q1 --json", "for a program"],
+      ["memento ls --meta owner.team=bi --sort meta:rows", "by what their metadata say"],
+    ],
+    notes: [
+      `Metadata is sealed, except for the paths that a caretaker's policy declares as queryable. By other paths a store cannot
+be asked: each memento that fits otherwise is opened, which takes its time in a large store.`,
     ],
     exitCodes: [EXIT.damaged],
   });
@@ -92,16 +121,38 @@ async function list(invocation: Invocation, options: LsOptions): Promise<Outcome
     stage = null,
     run = null,
     label = {},
+    meta = {},
     limit = null,
   } = options;
   const timeline =
     options.timeline === undefined ? null : (await chooseTimeline(memento, { named: options.timeline })).record.key;
-  const [sort, order] = SORTS[options.sort ?? "newest"];
-  const entries: MementoEntry[] = [];
-  const query = mementoQuery({ caretaker, timeline, status, reason, stage, run, labels: label, limit, sort, order });
-  for await (const { entry } of memento.vault.store.query(query)) entries.push(entry);
+  const { sort, order } = sorted(options);
+  const filter = { caretaker, timeline, status, reason, stage, run, labels: label, metadata: meta, limit, sort, order };
+  await noteOpening(invocation, memento, filter);
+  const entries = await Array.fromAsync(memento.select(filter));
   const names = await timelineNames(memento);
   return { json: { mementos: entries }, text: () => table(invocation, entries, names) };
+}
+
+function sorted({ sort = { sort: "log", order: "descending" }, reverse = false }: LsOptions): Sort {
+  return reverse ? { ...sort, order: sort.order === "ascending" ? "descending" : "ascending" } : sort;
+}
+
+/** Says which metadata the store cannot be asked for. */
+async function noteOpening(
+  invocation: Invocation,
+  memento: Memento,
+  { caretaker, metadata, sort }: Pick<MementoQuery, "caretaker" | "metadata" | "sort">,
+): Promise<void> {
+  const asked = [...Object.keys(metadata), ...(sort.startsWith("metadata:") ? [sort.slice("metadata:".length)] : [])];
+  if (asked.length === 0) return;
+  const declared = await memento.declaredPaths(caretaker);
+  const sealed = [...new Set(asked.filter((path) => !declared.has(path)))];
+  if (sealed.length === 0) return;
+  const [is, it] = sealed.length === 1 ? ["is", "it"] : ["are", "them"];
+  invocation.note(
+    `${listText(sealed)} ${is} not declared queryable: each memento that fits otherwise is opened to look for ${it}.`,
+  );
 }
 
 async function timelineNames(memento: Memento): Promise<ReadonlyMap<string, string>> {

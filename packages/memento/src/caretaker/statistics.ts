@@ -1,3 +1,4 @@
+import { MementoError } from "../core/errors.ts";
 import type { MementoEntry, MementoStatus } from "../core/memento.ts";
 import { isPart, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query.ts";
 import type { IndexRow } from "../store/store.ts";
@@ -52,7 +53,7 @@ export interface StatisticsOptions {
   readonly by?: StatisticsBy;
   /** Only this caretaker. */
   readonly caretaker?: string;
-  /** Created from this moment on; ISO 8601. */
+  /** Created from this moment on; ISO 8601. INVALID_ARGUMENT for anything else. */
   readonly since?: string;
   /** Created before this moment; ISO 8601. */
   readonly until?: string;
@@ -81,11 +82,24 @@ export interface StatisticsReport {
  * only a removed stream brought in count for nobody, though later ones may share them.
  */
 export async function collectStatistics(vault: Vault, options: StatisticsOptions = {}): Promise<StatisticsReport> {
-  const { by = "caretaker", timeZone = "UTC" } = options;
-  const walk = new StatisticsWalk(groupingBy(by, timeZone), options);
+  const { by = "caretaker", timeZone = "UTC", since, until } = options;
+  const range = {
+    ...options,
+    ...(since === undefined ? {} : { since: moment("since", since) }),
+    ...(until === undefined ? {} : { until: moment("until", until) }),
+  };
+  const walk = new StatisticsWalk(groupingBy(by, timeZone), range);
   const query = mementoQuery({ caretaker: options.caretaker ?? null, removed: true });
   for await (const row of vault.store.query(query)) walk.take(row);
   return walk.report(vault, by);
+}
+
+function moment(what: string, text: string): string {
+  const ms = Date.parse(text);
+  if (!Number.isNaN(ms)) return new Date(ms).toISOString();
+  throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no moment for ${what}`, {
+    hint: "Write it as in 2026-01-31 or 2026-01-31T12:00:00Z.",
+  });
 }
 
 /** A memento of a run. */

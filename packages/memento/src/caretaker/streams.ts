@@ -40,7 +40,7 @@ export interface StreamOptions {
   readonly originator?: string;
   /** Default `file`. */
   readonly kind?: OriginatorKind;
-  /** Stops the save with CANCELLED; what was written is given up. */
+  /** Stops the save with CANCELLED when the next bytes come in; what was written is given up. */
   readonly signal?: AbortSignal;
   /** Told the bytes so far, after each that came in. */
   readonly onProgress?: (done: { readonly bytes: number; readonly newBytes: number }) => void;
@@ -141,8 +141,7 @@ class StreamSaver {
     const { signal, onProgress } = this.#options;
     const cutter = new ChunkCutter();
     for await (const bytes of bytesOfInput(input)) {
-      if (signal?.aborted === true)
-        throw new MementoError("CANCELLED", "The stream's saving was stopped", { cause: signal.reason });
+      if (signal?.aborted === true) throw cancelled(signal);
       this.#whole.update(bytes);
       this.#bytes += bytes.length;
       for (const chunk of cutter.push(bytes)) await this.#add(chunk);
@@ -233,6 +232,12 @@ class StreamSaver {
       throw new MementoError("FENCED", `The stream was saved too late: its part ${part} had been given up for lost`);
     }
   }
+}
+
+function cancelled({ reason }: AbortSignal): MementoError {
+  return isMementoError(reason, "CANCELLED")
+    ? reason
+    : new MementoError("CANCELLED", "The stream's saving was stopped", { cause: reason });
 }
 
 async function rescued(vault: Vault, ref: PieceRef, key: string): Promise<Uint8Array> {

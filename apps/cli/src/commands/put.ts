@@ -1,0 +1,152 @@
+import { readFile, stat } from "node:fs/promises";
+import path from "node:path";
+
+import { MementoError, type Caretaker, type MementoInfo } from "@mementojs/memento";
+import type { Json } from "@mementojs/memento/core";
+import type { Command } from "commander";
+
+import { addHelp } from "../command-help.ts";
+import { EXIT } from "../exit-code.ts";
+import { catchInterrupts } from "../interrupts.ts";
+import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import type { Io } from "../io.ts";
+import { collectPairs, collectValues } from "../option-values.ts";
+import { openMemento } from "../place/store-place.ts";
+import { ProgressLine } from "../terminal/progress-line.ts";
+import { bytesText } from "../terminal/words.ts";
+
+interface PutOptions {
+  readonly caretaker: string;
+  readonly id?: string;
+  readonly replace?: true;
+  readonly originator?: string;
+  readonly state?: true;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly meta?: Readonly<Record<string, Json>>;
+  readonly description?: string;
+}
+
+/** `memento put FILE`: saves a file's bytes, or a state that is written in it. */
+export function registerPut(program: Command, run: Runner): void {
+  const command = program
+    .command("put")
+    .summary("save a file, or a state as JSON")
+    .description(
+      "Saves the bytes of a file of any size as a memento. What the one before it of the same originator has is not written again.",
+    )
+    .argument("<file>", "the file; - for standard input")
+    .requiredOption("--caretaker <name>", "the caretaker that keeps it")
+    .option("--id <name>", "a name of your own")
+    .option("--replace", "move the name here from the memento that has it")
+    .option("--originator <name>", "what the bytes are of (default: the file's name)")
+    .option("--state", "the file is JSON, and its value is saved as a state")
+    .option("--label <name=value>", "a label, in clear text; repeat for more", collectPairs)
+    .option("--meta <path=value>", "metadata, sealed; repeat for more", collectValues)
+    .option("--description <text>", "a description, sealed")
+    .action(
+      async (file: string, options: PutOptions) =>
+        await run(async (invocation) => await put(invocation, file, options)),
+    );
+  addHelp(command, {
+    examples: [
+      ["memento put dump.tar --caretaker backups", "a file, whatever its size"],
+      ["pg_dump app | memento put - --caretaker backups --originator app", "what a program writes"],
+      ["memento put config.json --state --caretaker etl --id config", "a state, for load() and memento get"],
+    ],
+    exitCodes: [EXIT.damaged, 130, 143],
+  });
+}
+
+async function put(invocation: Invocation, file: string, options: PutOptions): Promise<Outcome> {
+  await using memento = await openMemento(invocation);
+  const caretaker = memento.caretaker(options.caretaker);
+  const info =
+    options.state === true
+      ? await putState(invocation, caretaker, file, options)
+      : await putStream(invocation, caretaker, file, options);
+  const { style } = invocation;
+  return {
+    json: { memento: info },
+    text: () => {
+      const { logicalBytes } = info.sizes;
+      return `Saved ${style.bold(info.id)}${info.name === undefined ? "" : ` as ${info.name}`} (${bytesText(logicalBytes)}).`;
+    },
+  };
+}
+
+async function putStream(
+  invocation: Invocation,
+  caretaker: Caretaker,
+  file: string,
+  options: PutOptions,
+): Promise<MementoInfo> {
+  const { io } = invocation;
+  using line = new ProgressLine(io);
+  using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "nothing of the file is kept");
+  const total = file === "-" ? null : await sizeOf(path.resolve(io.cwd, file));
+  return await caretaker.saveStream(file === "-" ? standardInput(io) : path.resolve(io.cwd, file), {
+    ...savedAs(options, file),
+    signal: stop.signal,
+    onProgress: ({ bytes }) => line.update({ label: "put", done: bytes, total, unit: "bytes" }),
+  });
+}
+
+async function putState(
+  { io }: Invocation,
+  caretaker: Caretaker,
+  file: string,
+  options: PutOptions,
+): Promise<MementoInfo> {
+  const text =
+    file === "-"
+      ? Buffer.concat(await Array.fromAsync(standardInput(io))).toString("utf8")
+      : await readText(path.resolve(io.cwd, file));
+  let state: unknown;
+  try {
+    state = JSON.parse(text);
+  } catch (cause) {
+    throw new MementoError("INVALID_ARGUMENT", `${file} is not JSON`, {
+      cause,
+      hint: "Without --state its bytes are saved.",
+    });
+  }
+  return await caretaker.save(state, savedAs(options, file));
+}
+
+function savedAs({ id, replace, originator, state, label, meta, description }: PutOptions, file: string) {
+  const own = originator ?? (file === "-" || state === true ? undefined : path.basename(file));
+  return {
+    ...(id === undefined ? {} : { id }),
+    ...(replace === undefined ? {} : { replace }),
+    ...(own === undefined ? {} : { originator: own }),
+    ...(label === undefined ? {} : { labels: label }),
+    ...(meta === undefined ? {} : { metadata: meta }),
+    ...(description === undefined ? {} : { description }),
+  };
+}
+
+async function sizeOf(file: string): Promise<number | null> {
+  try {
+    const facts = await stat(file);
+    return facts.isFile() ? facts.size : null;
+  } catch (error) {
+    // Whoever opens it says what is wrong with it.
+    if (error instanceof Error && "code" in error) return null;
+    throw error;
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    const what = isMissing ? `There is no file ${file}` : `The file ${file} cannot be read`;
+    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, { cause });
+  }
+}
+
+function standardInput({ input }: Io): AsyncIterable<Uint8Array> {
+  if (input !== undefined) return input;
+  throw new MementoError("INVALID_ARGUMENT", "There is no standard input here", { hint: "Name a file." });
+}
