@@ -65,6 +65,25 @@ describe("collect()", () => {
     });
   });
 
+  test("seals a pack anew when most of it is needed by nobody, and once only", async () => {
+    await withMemento(async (memento) => {
+      const caretaker = memento.caretaker("c");
+      const noise = (seed: number): string => Buffer.from(new SeededRandom(seed).bytes(60_000)).toString("base64");
+      const first = await caretaker.save({ big: noise(1), small: "shared ".repeat(10) });
+      const second = await caretaker.save({ big: noise(2), small: "shared ".repeat(10) });
+      await caretaker.delete(first.id);
+      const before = await bodyBytes(memento);
+      expect(await memento.collect({ dryRun: true })).toMatchObject({ packs: 0, repacked: { packs: 1 } });
+      const report = await memento.collect();
+      expect(report).toMatchObject({ packs: 0, neededRemoved: 1, repacked: { packs: 1 } });
+      expect(report.repacked.bytes).toBeGreaterThan(59_000);
+      expect(before - (await bodyBytes(memento))).toBe(report.repacked.bytes);
+      expect(await caretaker.load(second.id)).toEqual({ big: noise(2), small: "shared ".repeat(10) });
+      expect(await memento.verify()).toMatchObject({ sound: true });
+      expect(await memento.collect()).toMatchObject({ packs: 0, repacked: { packs: 0, bytes: 0 } });
+    });
+  });
+
   test("a removed head stays needed: the next save still builds on it", async () => {
     await withMemento(async (memento) => {
       const caretaker = memento.caretaker("c");
