@@ -2,6 +2,7 @@ import type { MementoEntry } from "../core/memento.ts";
 import { isPart, mementoQuery } from "../store/query.ts";
 import { removeOrphanParts } from "../vault/chunk-parts.ts";
 import { RecordGraph } from "../vault/gc/record-graph.ts";
+import { resealPack } from "../vault/gc/reseal.ts";
 import { listRoots, standingMementos } from "../vault/gc/root-listing.ts";
 import { planSweep, type SweepPlan } from "../vault/gc/sweep.ts";
 import type { LeaseKeeper, LeaseOptions } from "../vault/lease-keeper.ts";
@@ -48,6 +49,8 @@ export interface CollectReport {
   /** Packs that were dropped, and the bytes of their bodies. */
   readonly packs: number;
   readonly bytes: number;
+  /** Packs that were sealed anew without what nobody needs of them, because that was most of them, and the bytes that were saved. */
+  readonly repacked: { readonly packs: number; readonly bytes: number };
 }
 
 const AT_ONCE = 500;
@@ -78,7 +81,8 @@ async function previewCollection(vault: Vault, options: CollectOptions): Promise
   let pins: readonly CaretakerPin[] = [];
   const plan = await planOf(vault, asIfRemoved, options.signal, (seen) => (pins = seen));
   const bytes = plan.free.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
-  return { dryRun: true, ...choice, pins, neededRemoved: plan.neededRemoved, packs: plan.free.length, bytes };
+  const repacked = { packs: plan.wasteful.length, bytes: 0 };
+  return { dryRun: true, ...choice, pins, neededRemoved: plan.neededRemoved, packs: plan.free.length, bytes, repacked };
 }
 
 async function planOf(
@@ -167,7 +171,7 @@ async function free(
   plan: SweepPlan,
   maintenance: LeaseKeeper,
   { signal }: CollectOptions,
-): Promise<{ readonly packs: number; readonly bytes: number }> {
+): Promise<Pick<CollectReport, "packs" | "bytes" | "repacked">> {
   let [packs, bytes] = [0, 0];
   for (let start = 0; start < plan.free.length; start += AT_ONCE) {
     signal?.throwIfAborted();
@@ -177,5 +181,14 @@ async function free(
     packs += freed.packs;
     bytes += freed.bytes;
   }
-  return { packs, bytes };
+  const repacked = { packs: 0, bytes: 0 };
+  for (const pack of plan.wasteful) {
+    signal?.throwIfAborted();
+    maintenance.demand();
+    const saved = await resealPack(vault, pack, plan.needed, { masks: null, always: false });
+    if (saved === null) continue;
+    repacked.packs += 1;
+    repacked.bytes += saved;
+  }
+  return { packs, bytes, repacked };
 }

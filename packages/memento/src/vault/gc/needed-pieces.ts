@@ -10,6 +10,10 @@ export class NeededPieces {
   readonly #graph: RecordGraph;
   readonly #pieces = new Map<string, Set<string>>();
   readonly #roots = new Set<string>();
+  /** Pieces that belong to a root, by record: their contents are wanted whole. */
+  readonly #wanted = new Map<string, Set<string>>();
+  /** Records whose delta of a key is made from this record's piece, by record and key. */
+  readonly #builtOn = new Map<string, string[]>();
 
   constructor(graph: RecordGraph) {
     this.#graph = graph;
@@ -30,6 +34,21 @@ export class NeededPieces {
     return this.#pieces.get(id) ?? new Set();
   }
 
+  /** True when a root has this very piece; false when at most deltas of others need it. */
+  isWanted(id: string, key: string): boolean {
+    return this.#wanted.get(id)?.has(key) ?? false;
+  }
+
+  /** True when the record holds a delta for this key. */
+  isDelta(id: string, key: string): boolean {
+    return this.#graph.record(id)?.deltas.has(key) ?? false;
+  }
+
+  /** The records whose needed deltas are made from this piece. */
+  builtOn(id: string, key: string): readonly string[] {
+    return this.#builtOn.get(pieceName(id, key)) ?? [];
+  }
+
   /** Marks all that it takes to load a memento. DAMAGED, naming both, when a record that it needs is not there or cannot be opened. */
   addRoot(root: string): void {
     if (this.#roots.has(root)) return;
@@ -46,16 +65,25 @@ export class NeededPieces {
       }
       id = facts.base;
     }
-    if (this.#facts(root, root).held.has(FIELDS_PIECE)) this.#record(root).add(FIELDS_PIECE);
+    if (this.#facts(root, root).held.has(FIELDS_PIECE)) this.#addPiece(root, FIELDS_PIECE, root);
   }
 
   #addPiece(holder: string, key: string, root: string): void {
+    this.#want(holder, key);
     for (let id: string | undefined = holder; id !== undefined;) {
       const keys = this.#record(id);
       if (keys.has(key)) return;
       keys.add(key);
-      id = this.#facts(id, root).deltas.get(key);
+      const base: string | undefined = this.#facts(id, root).deltas.get(key);
+      if (base !== undefined) this.#builtOn.set(pieceName(base, key), [...this.builtOn(base, key), id]);
+      id = base;
     }
+  }
+
+  #want(id: string, key: string): void {
+    const known = this.#wanted.get(id);
+    if (known === undefined) this.#wanted.set(id, new Set([key]));
+    else known.add(key);
   }
 
   #record(id: string): Set<string> {
@@ -78,3 +106,5 @@ export class NeededPieces {
     });
   }
 }
+
+const pieceName = (id: string, key: string): string => `${id} ${key}`;
