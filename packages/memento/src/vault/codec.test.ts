@@ -4,7 +4,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { isMementoError } from "../core/errors.ts";
-import { decodeValue, encodeValue, NESTING_LEVELS_MAX } from "./codec.ts";
+import { decodeValue, encodeSnapshot, encodeValue, snapshotValue } from "./codec.ts";
+import { NESTING_LEVELS_MAX } from "./escape-value.ts";
 
 const cases = Number(process.env["MEMENTO_CASES"] ?? 3_000);
 
@@ -105,9 +106,56 @@ describe("encodeValue()", () => {
     expect(() => encodeValue(deep)).toThrow(expect.objectContaining({ code: "UNSUPPORTED_VALUE" }));
   });
 
+  test.each([1, 10, 10_000])("refuses a symbol as a key, by path, in %i rows", (count) => {
+    const rows: object[] = Array.from({ length: count }, (_, id) => ({ id, tags: ["a"], at: { x: 1 } }));
+    for (const at of [{ [Symbol("x")]: 1 }, { at: { [Symbol("x")]: 1 } }, { tags: [{ [Symbol("x")]: 1 }] }]) {
+      const bad = rows.with(count - 1, at);
+      expect(() => encodeValue({ rows: bad })).toThrow(
+        expect.objectContaining({
+          code: "UNSUPPORTED_VALUE",
+          message: expect.stringContaining(`value.rows[${count - 1}]`),
+        }),
+      );
+    }
+  });
+
+  test("takes nothing from Object.prototype for a member", () => {
+    const everyObject: object = Object.prototype;
+    const pollution = { inherited: () => 1, $: ["date", 1], list: [() => 1] };
+    const taken: unknown[] = [];
+    for (const [key, value] of Object.entries(pollution)) {
+      Object.defineProperty(everyObject, key, { value, enumerable: true, configurable: true, writable: true });
+    }
+    try {
+      taken.push(decodeValue(encodeValue([{ own: 1, more: { n: -0 } }])));
+      taken.push(Buffer.from(encodeValue([{ own: 1 }]).bytes).toString());
+    } finally {
+      for (const key of Object.keys(pollution)) Reflect.deleteProperty(everyObject, key);
+    }
+    expect(taken).toEqual([[{ own: 1, more: { n: -0 } }], '[{"own":1}]']);
+  });
+
   test("keeps the same object twice, as two copies", () => {
     const shared = { n: 1 };
     expect(decodeValue(encodeValue([shared, shared]))).toEqual([{ n: 1 }, { n: 1 }]);
+  });
+});
+
+describe("snapshotValue()", () => {
+  test.each([
+    ["JSON", { rows: [{ n: 1 }], at: { x: 1 } }],
+    ["what needs tags", { rows: [{ n: 1n }], at: { x: new Date(0) } }],
+    ["bytes", Uint8Array.from([1, 2, 3])],
+  ])("keeps %s as it was, whatever happens to it later", (_what, value) => {
+    const before = encodeValue(value);
+    const snapshot = snapshotValue(value);
+    if (value instanceof Uint8Array) value[0] = 9;
+    else {
+      value.rows.push({ n: 2 } as never);
+      value.at.x = 9;
+    }
+    expect(encodeSnapshot(snapshot)).toMatchObject({ encoding: before.encoding, bytes: before.bytes });
+    expect(Buffer.from(encodeValue(value).bytes)).not.toEqual(Buffer.from(before.bytes));
   });
 });
 
