@@ -61,7 +61,7 @@ export interface StreamPorts {
 }
 
 /** Chunks up to this many bytes travel in one part; memory for a save is a few times as much, however long the stream is. */
-const PART_BYTES_TARGET = 4_194_304;
+const PART_BYTES_TARGET = 2_097_152;
 const SAVE_ATTEMPTS_MAX = 20;
 
 /**
