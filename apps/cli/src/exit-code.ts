@@ -46,6 +46,7 @@ const BY_ERROR = {
   PORT_UNKNOWN: EXIT.usage,
   RECORD_INVALID: EXIT.failed,
   RUN_PENDING: EXIT.refused,
+  SIGNER_UNTRUSTED: EXIT.refused,
   SOURCE_FAILED: EXIT.failed,
   SOURCE_MOVED: EXIT.failed,
   SOURCE_RANGE_GONE: EXIT.failed,

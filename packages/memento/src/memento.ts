@@ -1,3 +1,5 @@
+import type { Writable } from "node:stream";
+
 import { Caretaker } from "./caretaker/caretaker.ts";
 import { collectGarbage, type CollectOptions, type CollectReport } from "./caretaker/collect.ts";
 import { selectMementos, type Selection } from "./caretaker/listing.ts";
@@ -25,8 +27,10 @@ import {
   type RunOptions,
   type RunResult,
 } from "./orchestrator/runner.ts";
+import { exportTo, importFrom, type ExportToOptions, type ImportFromOptions } from "./portable.ts";
 import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
+import type { ArchiveInput, ExportReport, ExportSubject, ImportReport } from "./vault/archive/index.ts";
 import { holdsParts } from "./vault/chunk-parts.ts";
 import { rawKeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
@@ -149,6 +153,26 @@ export class Memento implements AsyncDisposable {
   /** Removes what the policies of caretakers no longer keep, and frees the space of what nobody needs; see `collectGarbage`. */
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
     return await firstError(async () => await collectGarbage(this.vault, options));
+  }
+
+  /**
+   * Writes one memento, a timeline or a whole caretaker to a portable file: self-contained, compressed, signed, and sealed
+   * unless `keys: false`. A path is there whole or not at all; a stream is left open. NOT_FOUND, EXISTS, DAMAGED, CONFLICT.
+   */
+  async exportTo(
+    destination: string | Writable,
+    subject: ExportSubject,
+    options: ExportToOptions = {},
+  ): Promise<ExportReport> {
+    return await firstError(async () => await exportTo(this.vault, destination, subject, options));
+  }
+
+  /**
+   * Brings a portable file into this store; all of it is read and checked before anything is written. Doing so again
+   * changes nothing. DAMAGED, FORMAT_UNKNOWN, KEY_MISSING, KEY_WRONG, SIGNER_UNTRUSTED, EXISTS, CONFLICT, LOCKED.
+   */
+  async importFrom(input: ArchiveInput, options: ImportFromOptions = {}): Promise<ImportReport> {
+    return await firstError(async () => await importFrom(this.vault, input, options));
   }
 
   /** Waits for saves under way and releases the store; may be called again. */

@@ -73,6 +73,10 @@ export const ERROR_CATALOGUE = {
     retryable: true,
   },
   KEY_MISSING: { meaning: "The store is sealed and no key was given.", hint: "Give the key file, or set MEMENTO_KEY." },
+  KEY_RETIRED: {
+    meaning: "The data key that a pack is sealed with was retired by a secure deletion.",
+    hint: "Save again: the next pack is sealed with a fresh key.",
+  },
   KEY_WRONG: {
     meaning: "None of the given keys opens this store.",
     hint: "Give the key that the store was made with.",
@@ -127,6 +131,10 @@ export const ERROR_CATALOGUE = {
   RUN_PENDING: {
     meaning: "An interrupted run with other parameters stands on this timeline.",
     hint: "Resume it, or start anew with fresh: true.",
+  },
+  SIGNER_UNTRUSTED: {
+    meaning: "A portable file is signed by another key than the trusted ones.",
+    hint: "Ask whoever exported it for the fingerprint, or fetch the file again.",
   },
   SOURCE_FAILED: {
     meaning: "The code of a source of one's own threw.",

@@ -3,8 +3,8 @@ import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { describeAddress } from "../core/timeline.ts";
-import type { Vault } from "../vault/vault.ts";
 import { LeaseKeeper } from "../vault/lease-keeper.ts";
+import type { Vault } from "../vault/vault.ts";
 import { parseParams } from "./params.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { PIECE, readSnapshot } from "./run-state.ts";
@@ -62,6 +62,11 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
     drop: [...[...snapshot.sinks.keys()].map((name) => PIECE.sink + name), PIECE.restore],
   });
   return { timeline: record.key, entry };
+}
+
+/** True for a piece that a fork does not take over: rows belong to the timeline that wrote them, and so does a rollback under way. */
+export function staysBehindFork(key: string): boolean {
+  return key.startsWith(PIECE.sink) || key === PIECE.restore;
 }
 
 async function forkParams(options: ForkOptions, before: unknown): Promise<unknown> {

@@ -78,7 +78,9 @@ export async function repack(
   });
   const [inline = new Uint8Array(), ...others] = kept;
   const packed = await Promise.all(
-    [joinFirstSection(selected, [inline]), ...others].map((section) => compressSection(section, compression)),
+    [joinFirstSection(selected, [inline]), ...others].map(
+      async (section) => await compressSection(section, compression),
+    ),
   );
   isNewer ||= packed.some(({ codec }) => codec === "gzip" || codec === "brotli");
   const entries = selection.slots.map((slot) => entryOf(header, slot));

@@ -1,0 +1,82 @@
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+
+import { staysBehindFork } from "./orchestrator/fork.ts";
+import {
+  exportArchive,
+  importArchive,
+  verifyArchive,
+  writeWholeFile,
+  type ArchiveInput,
+  type ArchiveSummary,
+  type ByteSink,
+  type ExportOptions,
+  type ExportReport,
+  type ExportSubject,
+  type ImportOptions,
+  type ImportReport,
+} from "./vault/archive/index.ts";
+import type { KeyRing } from "./vault/keys/key-ring.ts";
+import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
+import type { Vault } from "./vault/vault.ts";
+
+/** How to export to a file. */
+export interface ExportToOptions extends Omit<ExportOptions, "keys"> {
+  /** The keys that seal the file. Default: those of the store. `false` leaves it open for everybody to read. */
+  readonly keys?: KeySource;
+  /** True: a file that is there already is replaced. Default false. */
+  readonly replace?: boolean;
+}
+
+/** How to import from a file. */
+export interface ImportFromOptions extends Omit<ImportOptions, "keys"> {
+  /** The keys that open the file. Default: those of the store. */
+  readonly keys?: KeySource;
+}
+
+/** How to verify a file. */
+export interface VerifyFileOptions extends Pick<ImportOptions, "trust" | "name"> {
+  /** The keys that open the file; without them a sealed one is checked from outside: form, digest, signature. */
+  readonly keys?: KeySource;
+}
+
+/** Writes a portable file to a path, where it is there whole or not at all, or to a stream, which is left open. */
+export async function exportTo(
+  vault: Vault,
+  destination: string | Writable,
+  subject: ExportSubject,
+  { keys, replace = false, ...options }: ExportToOptions,
+): Promise<ExportReport> {
+  const ring = keys === undefined ? vault.ring : await ringOf(keys);
+  const write = async (out: ByteSink): Promise<ExportReport> =>
+    await exportArchive(vault, out, subject, { ...options, keys: ring });
+  if (typeof destination !== "string") return await write(sinkOf(destination));
+  return await writeWholeFile(destination, { replace, random: vault.random }, write);
+}
+
+/** Brings a portable file into a store. */
+export async function importFrom(
+  vault: Vault,
+  input: ArchiveInput,
+  { keys, ...options }: ImportFromOptions,
+): Promise<ImportReport> {
+  const ring = keys === undefined ? vault.ring : await ringOf(keys);
+  return await importArchive(vault, input, { ...options, keys: ring }, staysBehindFork);
+}
+
+/** Reads a portable file to its end and checks all of it, without any store. DAMAGED, FORMAT_UNKNOWN, KEY_WRONG, SIGNER_UNTRUSTED, INPUT_MISSING. */
+export async function verifyFile(input: ArchiveInput, options: VerifyFileOptions = {}): Promise<ArchiveSummary> {
+  const { keys, ...others } = options;
+  return await verifyArchive(input, { ...others, keys: keys === undefined ? null : await ringOf(keys) });
+}
+
+async function ringOf(keys: KeySource): Promise<KeyRing | null> {
+  return await resolveKeys(keys, { environment: {}, besideStore: null, mayCreate: false });
+}
+
+/** A stream that does not take more at once is waited for, so that memory stays flat. */
+function sinkOf(stream: Writable): ByteSink {
+  return async (bytes) => {
+    if (!stream.write(bytes)) await once(stream, "drain");
+  };
+}

@@ -1,0 +1,67 @@
+import { open, rename, rm, link, type FileHandle } from "node:fs/promises";
+import path from "node:path";
+
+import { MementoError } from "../../core/errors.ts";
+import { randomText } from "../../core/ids.ts";
+import type { Random } from "../../core/ports.ts";
+import type { ByteSink } from "./archive-writer.ts";
+
+/**
+ * Writes a file that is there whole or not at all: under another name first, synced, then moved to its place. Only its
+ * owner may read it. EXISTS when there is one already and `replace` is false, IO_FAILED, DISK_FULL.
+ */
+export async function writeWholeFile<T>(
+  place: string,
+  options: { readonly replace: boolean; readonly random: Random },
+  write: (out: ByteSink) => Promise<T>,
+): Promise<T> {
+  const temporary = path.join(path.dirname(place), `.${path.basename(place)}.${randomText(options.random, 8)}`);
+  try {
+    const file = await open(temporary, "wx", 0o600);
+    let result: T;
+    try {
+      result = await write(async (bytes) => await writeAll(file, bytes));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    // A link is refused where the name is taken, a move is not.
+    if (options.replace) await rename(temporary, place);
+    else await link(temporary, place);
+    await syncFolder(path.dirname(place));
+    return result;
+  } catch (cause) {
+    throw explained(cause, place);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let start = 0; start < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, start);
+    start += bytesWritten;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function explained(cause: unknown, place: string): unknown {
+  if (cause instanceof MementoError || !(cause instanceof Error) || !("code" in cause)) return cause;
+  if (cause.code === "EEXIST") {
+    return new MementoError("EXISTS", `There is a file ${place} already`, {
+      cause,
+      hint: "Choose another name, or say that it is to be replaced.",
+    });
+  }
+  if (cause.code === "ENOSPC")
+    return new MementoError("DISK_FULL", `There is no space left for the file ${place}`, { cause });
+  return new MementoError("IO_FAILED", `The file ${place} cannot be written (${String(cause.code)})`, { cause });
+}

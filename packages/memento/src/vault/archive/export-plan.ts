@@ -1,0 +1,158 @@
+import { MementoError } from "../../core/errors.ts";
+import { parseMementoId } from "../../core/ids.ts";
+import type { TimelineState } from "../../core/timeline.ts";
+import { decodePackHeader } from "../../store/header.ts";
+import { isPart, mementoQuery } from "../../store/query.ts";
+import { FIELDS_PIECE, type MementoManifest } from "../record.ts";
+import type { Vault } from "../vault.ts";
+
+/** How a memento travels: whole; as much of it as others need; or nothing but its entry. */
+export type Passage = "whole" | "needed" | "spent";
+
+interface RecordFacts {
+  readonly base: string | null;
+  /** Every key that its list of pieces speaks of, with who holds the piece; null for a dropped one. */
+  readonly holders: ReadonlyMap<string, string | null>;
+  /** Bases of the deltas that it holds. */
+  readonly deltas: ReadonlyMap<string, string>;
+  readonly hasFields: boolean;
+}
+
+/** A timeline that is exported, up to one of its mementos. */
+export interface ExportedLine {
+  readonly state: TimelineState;
+  /** The last sequence number that travels. */
+  upTo: number;
+}
+
+/**
+ * What an export brings: the wanted timelines, and of other ones (those that they were forked from, those that hold parts
+ * of streams) everything up to the last memento of which something is needed, so that each is whole in itself. Memory grows
+ * with the number of mementos, not with their size.
+ */
+export class ExportPlan {
+  readonly lines = new Map<string, ExportedLine>();
+  /** Mementos that travel whole. */
+  wholeMementos = 0;
+  readonly #vault: Vault;
+  readonly #facts = new Map<string, RecordFacts | null>();
+  readonly #wanted = new Map<string, Set<string>>();
+  /** The live mementos of each timeline that was read, by sequence number. */
+  readonly #live = new Map<string, Map<number, string>>();
+  readonly #roots = new Set<string>();
+
+  constructor(vault: Vault) {
+    this.#vault = vault;
+  }
+
+  /** Adds a timeline with all that it needs. DAMAGED when something of that is missing. */
+  async add(state: TimelineState): Promise<void> {
+    await this.#include(state, state.head?.sequence ?? 0);
+  }
+
+  /** How a memento travels; null for one that does not. */
+  passageOf(id: string): Passage | null {
+    const place = parseMementoId(id);
+    const line = place === undefined ? undefined : this.lines.get(place.timeline);
+    if (place === undefined || line === undefined || place.sequence > line.upTo) return null;
+    if (this.#roots.has(id)) return "whole";
+    return this.#wanted.has(id) ? "needed" : "spent";
+  }
+
+  /** True when this piece of a memento travels. */
+  brings(id: string, key: string): boolean {
+    return this.#roots.has(id) || this.#wanted.get(id)?.has(key) === true;
+  }
+
+  async #include(state: TimelineState, upTo: number): Promise<void> {
+    const { key } = state.record;
+    const line = this.lines.get(key);
+    const from = line?.upTo ?? 0;
+    if (line === undefined) this.lines.set(key, { state, upTo });
+    else line.upTo = Math.max(from, upTo);
+    const live = this.#live.get(key) ?? (await this.#read(state));
+    for (const [sequence, id] of live) if (sequence > from && sequence <= upTo) await this.#addRoot(id);
+    // Whoever goes on with the timeline stands on its head, whatever became of it.
+    if (state.head?.sequence === upTo && !this.#roots.has(state.head.id)) await this.#addRoot(state.head.id, false);
+  }
+
+  async #read(state: TimelineState): Promise<Map<number, string>> {
+    const timeline = state.record.key;
+    const live = new Map<number, string>();
+    this.#live.set(timeline, live);
+    let pack: string | null = null;
+    for await (const row of this.#vault.store.query(mementoQuery({ timeline, removed: true, order: "ascending" }))) {
+      const { id, sequence } = row.entry;
+      if (!row.removed && !isPart(row.entry)) live.set(sequence, id);
+      if (row.pack !== pack) await this.#readPack(id);
+      pack = row.pack;
+    }
+    return live;
+  }
+
+  async #readPack(id: string): Promise<void> {
+    const stored = await this.#vault.store.read(id);
+    if (stored === null) throw new MementoError("NOT_FOUND", `There is no memento ${id} any more`, { details: { id } });
+    const manifests = stored.body === null ? [] : await this.#vault.reader.manifests(stored);
+    for (const [slot, entry] of decodePackHeader(stored.header, `memento ${id}`).entries.entries()) {
+      const manifest = manifests[slot];
+      this.#facts.set(entry.id, manifest === undefined || manifest === null ? null : factsOf(entry.id, manifest));
+    }
+  }
+
+  /** Marks all that it takes to load a memento; `whole` says that it also travels as a live one. */
+  async #addRoot(root: string, whole = true): Promise<void> {
+    if (whole) {
+      this.#roots.add(root);
+      this.wholeMementos += 1;
+    }
+    const said = new Set<string>();
+    for (let id: string | null = root; id !== null;) {
+      const facts = await this.#need(id, root);
+      for (const [key, holder] of facts.holders) {
+        if (said.has(key)) continue;
+        said.add(key);
+        if (holder !== null) await this.#addPiece(holder, key, root);
+      }
+      id = facts.base;
+    }
+    if ((await this.#need(root, root)).hasFields) this.#wanted.get(root)?.add(FIELDS_PIECE);
+  }
+
+  async #addPiece(holder: string, key: string, root: string): Promise<void> {
+    for (let id: string | undefined = holder; id !== undefined;) {
+      const facts: RecordFacts = await this.#need(id, root);
+      const keys = this.#wanted.get(id);
+      if (keys === undefined || keys.has(key)) return;
+      keys.add(key);
+      id = facts.deltas.get(key);
+    }
+  }
+
+  async #need(id: string, root: string): Promise<RecordFacts> {
+    const place = parseMementoId(id);
+    const line = place === undefined ? undefined : this.lines.get(place.timeline);
+    if (place !== undefined && (line === undefined || line.upTo < place.sequence)) {
+      await this.#include(line?.state ?? (await this.#vault.timeline(place.timeline)), place.sequence);
+    }
+    const facts = this.#facts.get(id) ?? null;
+    if (facts === null) {
+      const why = id === root ? "its record is not there" : `it needs ${id}, whose record is not there`;
+      throw new MementoError("DAMAGED", `Memento ${root} cannot be exported: ${why}`, {
+        details: { id: root, needs: id },
+      });
+    }
+    if (!this.#wanted.has(id)) this.#wanted.set(id, new Set());
+    return facts;
+  }
+}
+
+function factsOf(id: string, { base, layer, held }: MementoManifest): RecordFacts {
+  const holders = new Map([...layer.changes].map(([key, ref]) => [key, ref?.holder ?? null]));
+  const deltas = new Map<string, string>();
+  for (const [key, place] of held) {
+    if (key !== FIELDS_PIECE && !holders.has(key)) holders.set(key, id);
+    if (place.base !== null) deltas.set(key, place.base.holder);
+  }
+  return { base, holders, deltas, hasFields: held.has(FIELDS_PIECE) };
+}

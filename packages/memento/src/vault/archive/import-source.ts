@@ -1,0 +1,80 @@
+import { open, unlink, type FileHandle } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { MementoError } from "../../core/errors.ts";
+import { randomText } from "../../core/ids.ts";
+import type { Random } from "../../core/ports.ts";
+
+/** Where a portable file comes from: a path, or anything that gives its bytes piece by piece, a Readable among others. */
+export type ArchiveInput = string | AsyncIterable<Uint8Array>;
+
+const READ_BYTES = 1_048_576;
+
+/** A portable file that can be read more than once, and is the same each time for all that its path may become meanwhile. */
+export class ArchiveSource implements AsyncDisposable {
+  /** The file's name in messages. */
+  readonly where: string;
+  readonly #file: FileHandle;
+
+  private constructor(where: string, file: FileHandle) {
+    this.where = where;
+    this.#file = file;
+  }
+
+  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. INPUT_MISSING, IO_FAILED. */
+  static async open(input: ArchiveInput, random: Random, name?: string): Promise<ArchiveSource> {
+    if (typeof input !== "string") return new ArchiveSource(name ?? "The stream", await spool(input, random));
+    try {
+      return new ArchiveSource(name ?? `The file ${input}`, await open(input, "r"));
+    } catch (cause) {
+      const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+      const what = isMissing ? `There is no file ${input}` : `The file ${input} cannot be read`;
+      throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, { cause });
+    }
+  }
+
+  /** All bytes from the beginning. */
+  async *bytes(): AsyncGenerator<Uint8Array> {
+    for (let position = 0; ;) {
+      const buffer = Buffer.allocUnsafe(READ_BYTES);
+      const { bytesRead } = await this.#read(buffer, position);
+      if (bytesRead === 0) return;
+      position += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+
+  async #read(buffer: Buffer, position: number): Promise<{ readonly bytesRead: number }> {
+    try {
+      return await this.#file.read(buffer, 0, buffer.length, position);
+    } catch (cause) {
+      throw new MementoError("IO_FAILED", `${this.where} cannot be read`, { cause });
+    }
+  }
+}
+
+async function spool(input: AsyncIterable<Uint8Array>, random: Random): Promise<FileHandle> {
+  const place = path.join(tmpdir(), `memento-${randomText(random, 20)}`);
+  const file = await open(place, "wx+", 0o600);
+  try {
+    await unlink(place);
+    let position = 0;
+    for await (const bytes of input) {
+      if (!(bytes instanceof Uint8Array)) throw new MementoError("INVALID_ARGUMENT", "A portable file is bytes");
+      for (let start = 0; start < bytes.length;) {
+        const { bytesWritten } = await file.write(bytes, start, bytes.length - start, position);
+        start += bytesWritten;
+        position += bytesWritten;
+      }
+    }
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}

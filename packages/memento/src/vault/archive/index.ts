@@ -1,0 +1,11 @@
+export { writeWholeFile } from "./archive-file.ts";
+export type { ByteSink } from "./archive-writer.ts";
+export { exportArchive, type ExportOptions, type ExportReport, type ExportSubject } from "./export-archive.ts";
+export { importArchive, type ImportOptions } from "./import-archive.ts";
+export { ORIGIN_LABEL } from "./import-memento.ts";
+export type { ImportedTimeline, ImportReport } from "./import-report.ts";
+export type { ArchiveInput } from "./import-source.ts";
+export type { ArchiveContent } from "./layout.ts";
+export type { ArchiveSummary } from "./read-archive.ts";
+export { signerFingerprint } from "./signing.ts";
+export { verifyArchive, type VerifyArchiveOptions } from "./verify-archive.ts";
