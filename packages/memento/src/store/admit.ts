@@ -71,6 +71,13 @@ export function checkBatch(
   return header;
 }
 
+/** What a driver throws for a pack under a data key that was retired or destroyed. */
+export function keyRetired(id: string): MementoError {
+  return new MementoError("KEY_RETIRED", `The data key ${id} was retired: nothing more is sealed with it`, {
+    details: { dataKey: id },
+  });
+}
+
 /**
  * Decides what becomes of each record. All records of a timeline are taken, or none: then the one that is at fault gets
  * its own refusal, and the others of its timeline a conflict with the head that stays. A stale epoch is told before a

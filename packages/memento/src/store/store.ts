@@ -45,6 +45,8 @@ export interface KeyRecord {
   readonly ring: string;
   /** The wrapped key, base64url. */
   readonly wrapped: string;
+  /** Set once it was retired: it opens, and seals nothing any more. */
+  readonly retired?: true;
   /** ISO 8601, UTC. */
   readonly created: string;
 }
@@ -179,6 +181,12 @@ export interface MementoStore extends AsyncDisposable {
   /** Replaces a key's wrapping (same id), when the stored wrapping is still by `expectedRing`; false otherwise. */
   rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean>;
   /**
+   * Retires a data key, before it is destroyed: it stays readable, and no pack that is sealed under it is taken any more.
+   * When this resolves, no append that was under way anywhere can still bring one, however long it was held up. May be
+   * repeated. False when there is no such key; INVALID_ARGUMENT for the integrity key.
+   */
+  retireKey(id: string): Promise<boolean>;
+  /**
    * Destroys a data key: its record is gone, its bytes are written over as far as the engine's own files go, and the id
    * stays taken. What is sealed under it can never be opened again, so the caller has sealed anew what must stay.
    * False when there is no such key any more; a repeat finishes what a crash or a lock has left. INVALID_ARGUMENT for the
@@ -206,7 +214,8 @@ export interface MementoStore extends AsyncDisposable {
    * Appends a batch in one commit. Records of one timeline are appended all or none, in their order; other timelines of
    * the batch are not affected by a refusal. One result per record, in the same order.
    * A record is refused unless the head's sequence is `expectedSequence` and the lease's epoch is `entry.epoch`.
-   * Throws PLAINTEXT_REFUSED for an unsealed pack in a sealed store.
+   * Throws PLAINTEXT_REFUSED for an unsealed pack in a sealed store, and KEY_RETIRED for one under a data key that was retired or
+   * destroyed; timelines of the batch may have moved before that (`timeline` tells).
    */
   append(batch: AppendBatch): Promise<readonly AppendResult[]>;
   /** One memento's pack; null when there is no such memento. Removed ones are given as long as their body is there. */

@@ -6,7 +6,7 @@ import type { Keys } from "./keys.ts";
 import type { Names } from "./names.ts";
 import type { Packs } from "./packs.ts";
 import type { Stamps } from "./stamps.ts";
-import type { TimelineEntry, TimelineStanding } from "./timeline-log.ts";
+import { EVERYTHING, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
 import { concurrently } from "./turns.ts";
 
 /** What an append works with. */
@@ -38,12 +38,12 @@ export async function appendBatch(
   store: { readonly sealed: boolean; readonly bodyBytesMax: number },
   parts: AppendParts,
 ): Promise<readonly AppendResult[]> {
-  const { entries } = checkBatch(batch, store);
+  const { entries, dataKey } = checkBatch(batch, store);
   const results: AppendResult[] = batch.records.map(() => ({ outcome: "conflict", head: null }));
   // The log repeats what the header says, not what was said beside it.
   const records = batch.records.map((record, slot) => ({ ...record, entry: entries[slot] ?? record.entry }));
   const groups = await groupByTimeline({ ...batch, records }, parts.catalogue);
-  const append = new BatchAppend(batch, parts);
+  const append = new BatchAppend(batch, dataKey, parts);
   const settle = async (group: Group): Promise<void> => {
     const outcome = await append.group(group);
     for (const [index, slot] of group.slots.entries())
@@ -81,6 +81,7 @@ async function groupByTimeline(batch: AppendBatch, catalogue: Catalogue): Promis
 
 class BatchAppend {
   readonly #batch: AppendBatch;
+  readonly #dataKey: string | null;
   readonly #parts: AppendParts;
   readonly #stamp: number;
   #pack: Promise<string> | null = null;
@@ -89,8 +90,9 @@ class BatchAppend {
   /** Packs that surely no entry speaks of. */
   readonly #unused = new Set<string>();
 
-  constructor(batch: AppendBatch, parts: AppendParts) {
+  constructor(batch: AppendBatch, dataKey: string | null, parts: AppendParts) {
     this.#batch = batch;
+    this.#dataKey = dataKey;
     this.#parts = parts;
     // One stamp for all timelines: so the batch stands together wherever commits are put in one order.
     this.#stamp = parts.stamps.next();
@@ -105,6 +107,8 @@ class BatchAppend {
       const refused = await refusal(group, holders);
       if (refused !== null) return refused;
       const voids = countVoids(log.known?.state, ids);
+      // In this order: when the key is retired from here on, the count grows.
+      if (this.#dataKey !== null) await this.#parts.keys.demandSealing(this.#dataKey);
       const pack = await this.#writtenPack();
       const claims = await this.#claim(group.batch.records);
       if (claims === null) continue;
@@ -224,9 +228,9 @@ function viewOf(
   };
 }
 
-/** How often any of these was voided: when the count has grown, what was prepared for them is no longer theirs. */
+/** How often any of these, or all that anybody has prepared, was voided: when the count has grown, it is to be prepared anew. */
 function countVoids(state: TimelineStanding | undefined, ids: readonly string[]): number {
-  return ids.reduce((sum, id) => sum + (state?.voids[id] ?? 0), 0);
+  return [...ids, EVERYTHING].reduce((sum, id) => sum + (state?.voids[id] ?? 0), 0);
 }
 
 const nameText = (caretaker: string, name: string): string => JSON.stringify([caretaker, name]);

@@ -1,6 +1,7 @@
 import nodePath from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
+import { keyRetired } from "../admit.ts";
 import type { KeyRecord } from "../store.ts";
 import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
@@ -24,6 +25,8 @@ const KEY_FILE = /^([0-9a-f]{40})\.([1-9][0-9]{0,8})\.json$/;
  */
 export class Keys {
   readonly #parts: StoreParts;
+  /** The last known generation of keys that were asked for. */
+  readonly #generations = new Map<string, number>();
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -73,6 +76,38 @@ export class Keys {
       await this.#blank(id, generation);
       return true;
     }
+  }
+
+  /** Retires a key; false when there is none, or none any more. INVALID_ARGUMENT for the integrity key. */
+  async retire(id: string): Promise<KeyRecord | null> {
+    const { files, paths } = this.#parts;
+    if ((await files.read(paths.key(id, 1))) === null) return null;
+    for (;;) {
+      const present = await this.#present(hashed(id), 1);
+      if (present === null || present.key.retired === true) return present?.key ?? null;
+      if (present.key.purpose === "integrity")
+        throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be retired");
+      const generation = present.generation + 1;
+      const next: WrittenKey = { id, generation, key: { ...present.key, retired: true } };
+      if (!(await files.createIfAbsent(paths.key(id, generation), await frameJson("key", next)))) continue;
+      await this.#blank(id, present.generation);
+      return next.key;
+    }
+  }
+
+  /** Throws KEY_RETIRED when nothing may be sealed with this key any more. */
+  async demandSealing(id: string): Promise<void> {
+    const from = this.#generations.get(id) ?? 1;
+    const written = await this.read(this.#parts.paths.key(id, from));
+    if (written === null) return;
+    // What was replaced is blanked: as long as this one is not, and no other follows it, it is the present one.
+    const next = written.key === null ? null : await this.read(this.#parts.paths.key(id, from + 1));
+    const present =
+      written.key !== null && next === null
+        ? { key: written.key, generation: from }
+        : await this.#present(hashed(id), from);
+    if (present === null || present.key.retired === true) throw keyRetired(id);
+    this.#generations.set(id, present.generation);
   }
 
   /** Destroys a key; false when there is none, or none any more. INVALID_ARGUMENT for the integrity key. */

@@ -2,7 +2,7 @@ import type { Lease, TimelineRequest, TimelineState } from "../../core/timeline.
 import type { LeaseChange } from "../store.ts";
 import type { FileTimeline, StoreParts } from "./catalogue.ts";
 import { damagedFile, frameJson, openJson } from "./frame.ts";
-import { headSequence, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
+import { EVERYTHING, headSequence, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
 
 /** A renewal as its file has it. */
 export interface WrittenRenewal {
@@ -61,6 +61,11 @@ export class Leases {
     await log.commit<boolean>(({ state }) =>
       state.request === request ? refused : entry(state, { kind: "request", request }),
     );
+  }
+
+  /** Voids whatever anybody was about to append: they look at everything again before they do. */
+  async voidAll({ log }: FileTimeline): Promise<void> {
+    await log.commit<boolean>(({ state }) => entry(state, { kind: "void", id: EVERYTHING }));
   }
 
   /** A renewal's file; null when there is none. DAMAGED, naming it. */

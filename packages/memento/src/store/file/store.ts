@@ -129,6 +129,15 @@ export class FileStore implements MementoStore {
     return await this.#keys.rewrap(key, expectedRing);
   }
 
+  /** An append looks at its key after it has looked at its log, so one that saw the key before this finds that all was voided since. */
+  async retireKey(id: string): Promise<boolean> {
+    await this.#demandStore();
+    const key = await this.#keys.retire(id);
+    if (key === null) return false;
+    for await (const timeline of this.#catalogue.all(key.group)) await this.#leases.voidAll(timeline);
+    return true;
+  }
+
   async dropKey(id: string): Promise<boolean> {
     await this.#demandStore();
     return await this.#keys.drop(id);

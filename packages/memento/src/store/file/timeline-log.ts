@@ -48,6 +48,9 @@ export interface TimelineStanding {
   readonly voids: Readonly<Record<string, number>>;
 }
 
+/** In place of an id in a `void` entry: nothing that anybody has prepared for this timeline may be appended, whatever its id. */
+export const EVERYTHING = "";
+
 const STATE_EVERY = 32;
 
 /** What the entries of a timeline's log add up to, from the lease that it was made with. */
@@ -82,7 +85,9 @@ function foldEntry(state: TimelineStanding, entry: TimelineEntry): TimelineStand
 
 /** A place that is behind the head will never be taken by what was voided there. */
 function voidsAbove(voids: TimelineStanding["voids"], sequence: number): TimelineStanding["voids"] {
-  const kept = Object.entries(voids).filter(([id]) => (parseMementoId(id)?.sequence ?? 0) > sequence);
+  const kept = Object.entries(voids).filter(
+    ([id]) => id === EVERYTHING || (parseMementoId(id)?.sequence ?? 0) > sequence,
+  );
   return Object.fromEntries(kept);
 }
 

@@ -7,7 +7,7 @@ import type {
   TimelineRequest,
   TimelineState,
 } from "../../core/timeline.ts";
-import { admit, checkBatch } from "../admit.ts";
+import { admit, checkBatch, keyRetired } from "../admit.ts";
 import { mementoQuery, type MementoQuery } from "../query.ts";
 import { checkReplacement, mayReplace } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
@@ -90,6 +90,14 @@ export class MemoryStore implements MementoStore {
     return true;
   }
 
+  async retireKey(id: string): Promise<boolean> {
+    this.#facts();
+    const key = this.#keys.get(id);
+    if (key?.purpose === "integrity") throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be retired");
+    if (key !== undefined) this.#keys.set(id, { ...key, retired: true });
+    return key !== undefined;
+  }
+
   async dropKey(id: string): Promise<boolean> {
     this.#facts();
     if (this.#keys.get(id)?.purpose === "integrity")
@@ -168,7 +176,7 @@ export class MemoryStore implements MementoStore {
 
   async append(batch: AppendBatch): Promise<readonly AppendResult[]> {
     const { sealed } = this.#facts();
-    const { entries } = checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
+    const { entries, dataKey } = checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
     const { results, accepted, heads, names } = admit(batch, {
       timeline: (key) => {
         const stored = this.#timelines.get(key);
@@ -177,6 +185,7 @@ export class MemoryStore implements MementoStore {
       holder: (caretaker, name) => this.#names.get(nameText(caretaker, name)) ?? null,
     });
     if (accepted.length === 0) return structuredClone(results);
+    this.#demandSealingKey(dataKey);
     this.#addKey(batch.dataKey);
     this.#log.add({
       header: copy(batch.header),
@@ -268,6 +277,7 @@ export class MemoryStore implements MementoStore {
       removed: commit.removed.has(slot),
     }));
     if (!mayReplace(replacement, header, { header: commit.header, hasBody: commit.body !== null, slots })) return false;
+    this.#demandSealingKey(header.dataKey);
     this.#addKey(replacement.dataKey);
     commit.header = copy(replacement.header);
     commit.body = replacement.body && copy(replacement.body);
@@ -344,6 +354,10 @@ export class MemoryStore implements MementoStore {
 
   #state(key: string): TimelineState | null {
     return structuredClone(this.#timelines.get(key) ?? null);
+  }
+
+  #demandSealingKey(id: string | null): void {
+    if (id !== null && (this.#droppedKeys.has(id) || this.#keys.get(id)?.retired === true)) throw keyRetired(id);
   }
 
   #addKey(key: KeyRecord | null): void {

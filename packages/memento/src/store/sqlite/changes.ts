@@ -1,14 +1,37 @@
 import { sha256 } from "../../core/digest.ts";
+import { MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
-import { admit } from "../admit.ts";
+import { admit, keyRetired } from "../admit.ts";
 import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
 import { damagedRow } from "./failure.ts";
 import { acceptedSlots, headerOf, readSlot } from "./log.ts";
 import { bytesOf, headOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
+/** Throws KEY_RETIRED when nothing may be sealed with this data key any more. */
+export function demandSealingKey(statements: Statements, id: string | null): void {
+  const row = id === null ? undefined : statements.keyRing.get(id);
+  if (id === null || row === undefined) return;
+  const ring = textOf(row, "ring");
+  if (ring === "" || ring.startsWith("!")) throw keyRetired(id);
+}
+
+/** Retires a data key, inside the caller's transaction; false when there is none. INVALID_ARGUMENT for the integrity key. */
+export function retireKey(statements: Statements, id: string): boolean {
+  const row = statements.keyRing.get(id);
+  if (row === undefined || textOf(row, "ring") === "") return false;
+  if (textOf(row, "purpose") === "integrity")
+    throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be retired");
+  statements.retireKey.run(id);
+  return true;
+}
+
 /** Appends a batch, inside the caller's transaction. Three tables are written for a record without a name. */
-export function appendBatch(statements: Statements, batch: AppendBatch): readonly AppendResult[] {
+export function appendBatch(
+  statements: Statements,
+  batch: AppendBatch,
+  dataKey: string | null,
+): readonly AppendResult[] {
   const { results, accepted, heads, names } = admit(batch, {
     timeline: (key) => {
       const row = statements.standing.get(key);
@@ -20,6 +43,7 @@ export function appendBatch(statements: Statements, batch: AppendBatch): readonl
     },
   });
   if (accepted.length === 0) return results;
+  demandSealingKey(statements, dataKey);
   if (batch.dataKey !== null) statements.insertKey.run(...keyValues(batch.dataKey));
   const commit = statements.insertCommit.run(batch.header, batch.body).lastInsertRowid;
   for (const slot of accepted) {

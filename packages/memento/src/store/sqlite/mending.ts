@@ -4,6 +4,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import type { PackHeader } from "../header.ts";
 import { mayReplace } from "../replacement.ts";
 import type { PackReplacement } from "../store.ts";
+import { demandSealingKey } from "./changes.ts";
 import { readSlot } from "./log.ts";
 import { bytesOf, keyOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
@@ -24,6 +25,7 @@ export function replacePack(statements: Statements, replacement: PackReplacement
     slots,
   };
   if (!mayReplace(replacement, header, stored)) return false;
+  demandSealingKey(statements, header.dataKey);
   if (replacement.dataKey !== null) statements.insertKey.run(...keyValues(replacement.dataKey));
   const digest = replacement.body === null ? sha256(replacement.header) : null;
   statements.replacePack.run(commit, replacement.header, replacement.body, digest);
@@ -39,8 +41,13 @@ export function dropKey(statements: Statements, id: string): boolean {
   if (row === undefined) return false;
   if (textOf(row, "purpose") === "integrity")
     throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be dropped");
-  const others = statements.keys.all().filter((each) => textOf(each, "id") !== id);
+  const all = statements.keys.all();
+  const others = all.filter((each) => textOf(each, "id") !== id);
+  // Of a destroyed key the id stays, so that nobody who still has the key brings it back.
+  const dropped = [...statements.droppedKeys.all(), ...all.filter((each) => !others.includes(each))];
   statements.dropKeys.run();
+  for (const each of dropped)
+    statements.putKey.run(numberOf(each, "ordinal"), textOf(each, "id"), "data", "", "", "", "");
   for (const each of others) statements.putKey.run(numberOf(each, "ordinal"), ...keyValues(keyOf(each)));
   return true;
 }

@@ -51,19 +51,21 @@ export function keyOf(row: Row): KeyRecord {
   const purpose = textOf(row, "purpose");
   if (purpose !== "data" && purpose !== "integrity")
     throw damagedRow(`A key has the purpose ${JSON.stringify(purpose)}`);
+  const ring = textOf(row, "ring");
   return {
     id: textOf(row, "id"),
     purpose,
     group: textOf(row, "sharing_group"),
-    ring: textOf(row, "ring"),
+    ring: ring.replace(/^!/u, ""),
     wrapped: textOf(row, "wrapped"),
     created: textOf(row, "created"),
+    ...(ring.startsWith("!") ? { retired: true as const } : {}),
   };
 }
 
 /** The values of `insertKey`. */
-export function keyValues({ id, purpose, group, ring, wrapped, created }: KeyRecord): readonly string[] {
-  return [id, purpose, group, ring, wrapped, created];
+export function keyValues({ id, purpose, group, ring, wrapped, created, retired }: KeyRecord): readonly string[] {
+  return [id, purpose, group, retired === true ? `!${ring}` : ring, wrapped, created];
 }
 
 /** A caretaker. */

@@ -17,14 +17,19 @@ const SQL = {
   insertFacts: "INSERT INTO store (one, format, id, sealed, created, record_check) VALUES (1, ?, ?, ?, ?, ?)",
   noticeLogged: "UPDATE store SET last_notice = ?",
 
-  keys: `${KEY} ORDER BY ordinal`,
+  // A retired key has a "!" before its ring; of a destroyed one nothing is left but its id.
+  keys: `${KEY} WHERE ring <> '' ORDER BY ordinal`,
+  droppedKeys: "SELECT ordinal, id FROM wrapped_key WHERE ring = ''",
+  keyRing: "SELECT purpose, ring FROM wrapped_key WHERE id = ?",
+  retireKey: "UPDATE wrapped_key SET ring = '!' || ring WHERE id = ? AND ring <> '' AND ring NOT LIKE '!%'",
   insertKey:
     "INSERT INTO wrapped_key (id, purpose, sharing_group, ring, wrapped, created) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-  keyPurpose: "SELECT purpose FROM wrapped_key WHERE id = ?",
+  keyPurpose: "SELECT purpose FROM wrapped_key WHERE id = ? AND ring <> ''",
   dropKeys: "DELETE FROM wrapped_key",
   putKey:
     "INSERT INTO wrapped_key (ordinal, id, purpose, sharing_group, ring, wrapped, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-  rewrapKey: "UPDATE wrapped_key SET ring = ?, wrapped = ? WHERE id = ? AND ring = ?",
+  rewrapKey: `UPDATE wrapped_key SET ring = CASE WHEN ring LIKE '!%' THEN '!' || ?1 ELSE ?1 END, wrapped = ?2
+    WHERE id = ?3 AND ring IN (?4, '!' || ?4)`,
 
   insertTimeline: `INSERT INTO timeline (key, caretaker, originator, partition, fork, kind, created, forked_from, record_check,
     lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -23,7 +23,15 @@ import type {
   StoreMeta,
   StoreSupports,
 } from "../store.ts";
-import { appendBatch, logNotice, reclaimPacks, removeCaretaker, removeMementos, saveCaretaker } from "./changes.ts";
+import {
+  appendBatch,
+  logNotice,
+  reclaimPacks,
+  removeCaretaker,
+  removeMementos,
+  retireKey,
+  saveCaretaker,
+} from "./changes.ts";
 import { findDamage } from "./check.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { failureOf } from "./failure.ts";
@@ -124,6 +132,10 @@ export class SqliteStore implements MementoStore {
     ).wipe(({ rewrapKey }) => changed(rewrapKey.run(key.ring, key.wrapped, key.id, expectedRing)));
   }
 
+  async retireKey(id: string): Promise<boolean> {
+    return await this.#write((statements) => retireKey(statements, id));
+  }
+
   /** LOCKED when another process's readers keep the old bytes from being written over; a repeat finishes it. */
   async dropKey(id: string): Promise<boolean> {
     const connection = await this.#found();
@@ -193,8 +205,8 @@ export class SqliteStore implements MementoStore {
 
   async append(batch: AppendBatch): Promise<readonly AppendResult[]> {
     const { sealed } = this.#meta ?? (await this.#facts());
-    checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
-    return await this.#write((statements) => appendBatch(statements, batch));
+    const { dataKey } = checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
+    return await this.#write((statements) => appendBatch(statements, batch, dataKey));
   }
 
   async read(id: string): Promise<StoredMemento | null> {

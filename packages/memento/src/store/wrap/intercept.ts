@@ -91,6 +91,10 @@ class InterceptedStore implements MementoStore {
     return await this.#call("rewrapKey", [key, expectedRing], () => this.#store.rewrapKey(key, expectedRing));
   }
 
+  async retireKey(id: string): Promise<boolean> {
+    return await this.#call("retireKey", [id], () => this.#store.retireKey(id));
+  }
+
   async dropKey(id: string): Promise<boolean> {
     return await this.#call("dropKey", [id], () => this.#store.dropKey(id));
   }

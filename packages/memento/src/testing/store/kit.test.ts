@@ -157,6 +157,7 @@ const FAULTS: readonly (readonly [string, string, (store: MementoStore) => Metho
     (store) => ({ replacePack: async (pack) => await blindly(store, pack) }),
   ],
   ["replaces nothing, and says so", "replacePack()", () => ({ replacePack: async () => true })],
+  ["retires no key", "retireKey()", () => ({ retireKey: async () => true })],
   ["keeps dropped keys", "dropKey()", () => ({ dropKey: async () => true })],
   ["cries wolf", "check()", () => ({ check: () => wolf() })],
 ];
