@@ -31,6 +31,7 @@ const BY_ERROR = {
   INVALID_PIPELINE: EXIT.usage,
   IO_FAILED: EXIT.failed,
   KEY_MISSING: EXIT.failed,
+  KEY_RETIRED: EXIT.failed,
   KEY_WRONG: EXIT.failed,
   LOCKED: EXIT.refused,
   NAME_INVALID: EXIT.usage,

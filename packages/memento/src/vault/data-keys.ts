@@ -75,6 +75,11 @@ export class DataKeys {
     for (const current of this.#sealing.values()) if (current.key.id === id) current.stored = true;
   }
 
+  /** Seals nothing more with this key; the next pack of its group gets a fresh one. */
+  retire(id: string): void {
+    for (const [group, current] of this.#sealing) if (current.key.id === id) this.#sealing.delete(group);
+  }
+
   /** The key with this id. DAMAGED when the store has lost it, KEY_WRONG when the ring cannot open it. */
   async forOpening(id: string): Promise<DataKey> {
     const known = this.#opened.get(id);

@@ -1,4 +1,4 @@
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import type { Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
 import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
@@ -24,6 +24,8 @@ interface Waiting {
 }
 
 const PACK_ITEMS_MAX = 256;
+/** Data keys that may be retired one after the other under one save. */
+const FRESH_KEYS_MAX = 10;
 const PACK_BYTES_TARGET = 1_048_576;
 const ALONE_MAX = 16;
 
@@ -83,7 +85,21 @@ export class PackQueue {
 
   async #commit(pack: readonly Waiting[]): Promise<void> {
     try {
-      const caretaker = pack[0]?.save.entry.caretaker ?? "";
+      const [results, digests] = await this.#append(pack);
+      for (const [slot, { resolve, reject }] of pack.entries()) {
+        const result = results[slot];
+        if (result === undefined) reject(new MementoError("IO_FAILED", "The store gave no answer for a save"));
+        else resolve({ result, digest: digests[slot] ?? "" });
+      }
+    } catch (error) {
+      for (const { reject } of pack) reject(error);
+    }
+  }
+
+  /** Seals and appends; again under a fresh data key when a secure deletion has retired the one that was used. */
+  async #append(pack: readonly Waiting[]): Promise<readonly [readonly AppendResult[], readonly string[]]> {
+    const caretaker = pack[0]?.save.entry.caretaker ?? "";
+    for (let attempt = 1; ; attempt++) {
       const sealing = (await this.#keys?.forSealing(caretaker)) ?? null;
       const building = buildPack(
         pack.map(({ save }) => save),
@@ -92,21 +108,32 @@ export class PackQueue {
         this.#compressions.get(caretaker) ?? DEFAULT_COMPRESSION,
       );
       const built = building instanceof Promise ? await building : building;
-      const results = await this.#store.append({
-        header: built.header,
-        body: built.body,
-        records: pack.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
-        dataKey: sealing?.record ?? null,
-      });
-      if (sealing !== null && results.some(({ outcome }) => outcome === "appended")) this.#keys?.stored(sealing.key.id);
-      for (const [slot, { resolve, reject }] of pack.entries()) {
-        const result = results[slot];
-        if (result === undefined) reject(new MementoError("IO_FAILED", "The store gave no answer for a save"));
-        else resolve({ result, digest: built.digests[slot] ?? "" });
+      try {
+        const results = await this.#store.append({
+          header: built.header,
+          body: built.body,
+          records: pack.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
+          dataKey: sealing?.record ?? null,
+        });
+        if (sealing !== null && results.some(({ outcome }) => outcome === "appended"))
+          this.#keys?.stored(sealing.key.id);
+        return [attempt === 1 ? results : await this.#recognised(pack, results), built.digests];
+      } catch (error) {
+        if (!isMementoError(error, "KEY_RETIRED") || sealing === null || attempt >= FRESH_KEYS_MAX) throw error;
+        this.#keys?.retire(sealing.key.id);
       }
-    } catch (error) {
-      for (const { reject } of pack) reject(error);
     }
+  }
+
+  /** Some timelines of a pack may have moved before its key was found to be retired: their records are in their own way then. */
+  async #recognised(pack: readonly Waiting[], results: readonly AppendResult[]): Promise<readonly AppendResult[]> {
+    const recognised: AppendResult[] = [];
+    for (const [slot, result] of results.entries()) {
+      const id = pack[slot]?.save.entry.id ?? "";
+      const isThere = result.outcome === "conflict" && (await this.#store.read(id)) !== null;
+      recognised.push(isThere ? { outcome: "appended" } : result);
+    }
+    return recognised;
   }
 }
 

@@ -1,5 +1,5 @@
 import { sha256 } from "../core/digest.ts";
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { decodePackHeader, type PackHeader } from "../store/header.ts";
 import type { MementoStore, StoredMemento } from "../store/store.ts";
@@ -38,9 +38,21 @@ export class MementoReader {
 
   /** Reads and authenticates one record. NOT_FOUND, or DAMAGED naming it. Removed ones are opened too: others may need their pieces. */
   async open(id: string): Promise<OpenedRecord> {
+    const stored = await this.#demand(id);
+    try {
+      return await this.openStored(id, stored);
+    } catch (error) {
+      // A secure deletion may have sealed the pack anew, and destroyed its key, since it was read.
+      const now = isMementoError(error, "DAMAGED") && "dataKey" in error.details ? await this.#demand(id) : stored;
+      if (Buffer.compare(now.header, stored.header) === 0) throw error;
+      return await this.openStored(id, now);
+    }
+  }
+
+  async #demand(id: string): Promise<StoredMemento> {
     const stored = await this.#store.read(id);
-    if (stored === null) throw new MementoError("NOT_FOUND", `There is no memento ${id}`, { details: { id } });
-    return await this.openStored(id, stored);
+    if (stored !== null) return stored;
+    throw new MementoError("NOT_FOUND", `There is no memento ${id}`, { details: { id } });
   }
 
   /** Authenticates a record that was read already. */
