@@ -7,6 +7,7 @@ import type {
   TimelineState,
   Lease,
 } from "../core/timeline.ts";
+import type { NoticeHeader } from "./header.ts";
 import type { MementoQuery } from "./query.ts";
 
 /** What a store is able to do, as data. Where a field says no, the store refuses with CAPABILITY_MISSING or documents the loss. */
@@ -152,6 +153,25 @@ export interface StoreDamage {
   readonly timeline: string | null;
 }
 
+/** What a store asks of whoever holds the integrity key while it makes its index anew. */
+export interface IndexAuthority {
+  /** True when the notice's keyed check fits: only then is it believed. */
+  isGenuine(header: NoticeHeader): boolean;
+  headCheck(timeline: string, id: string, sequence: number): string;
+  /** A lease of this epoch that nobody holds. */
+  freeLease(timeline: string, epoch: number): Lease;
+  /** A notice's header bytes, to stand for a commit that is lost; these mementos are marked as removed by it. */
+  lostCommit(commit: string, removed: readonly string[]): Uint8Array;
+}
+
+/** What making an index anew came to. */
+export interface IndexRebuild {
+  /** What differs from what the commits say: written anew, unless it was a dry run. */
+  readonly changes: readonly StoreDamage[];
+  /** What the commits cannot say. */
+  readonly problems: readonly StoreDamage[];
+}
+
 /** The wish to hold a timeline's lease; granted only while its epoch is still `lease.epoch - 1`. */
 export interface LeaseChange {
   readonly timeline: string;
@@ -247,6 +267,15 @@ export interface MementoStore extends AsyncDisposable {
   /** Removes a caretaker that has no live mementos and logs the notice; false when it has some, or does not exist. */
   removeCaretaker(name: string, notice: Uint8Array): Promise<boolean>;
 
+  /**
+   * Compares the index (where mementos lie, what is removed, names, heads, and what a driver keeps besides) with what the
+   * commits say, and writes anew what differs; with `dryRun` it only says so. Nothing that a keyed check covers is changed
+   * but heads, by `authority`, and those only where the commits name another memento. Each step leaves the store no worse;
+   * a repeat finds nothing more to do. Nobody else writes meanwhile.
+   */
+  rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild>;
+  /** A memento's pack as it lies there, unjudged and in no certain form, to be set aside before it is given up; null when nothing is there. */
+  salvage(id: string): Promise<Uint8Array | null>;
   /** What is structurally wrong, as far as the store can see without a key. Empty for a sound store. */
   check(): AsyncIterable<StoreDamage>;
   /** Releases what the store holds; may be called again. */

@@ -136,7 +136,10 @@ describe("verifyVault() in part", () => {
     const read: string[] = [];
     const store = memento.vault.store;
     const original = store.read.bind(store);
-    store.read = async (id) => (read.push(id), await original(id));
+    store.read = async (id) => {
+      read.push(id);
+      return await original(id);
+    };
     const first = await memento.verify({ scope: { kind: "sample", count: 2, seed: "one" } });
     expect(first).toMatchObject({ sound: true, mementos: 2, total: 5, seed: "one", depth: "sample" });
     expect(first.notRead).toMatch(/3 of 5 live mementos were not opened/u);
@@ -189,7 +192,10 @@ describe("verifyVault() in part", () => {
     const store = memento.vault.store;
     const cursors: (string | null)[] = [];
     const commits = store.commits.bind(store);
-    store.commits = (after) => (cursors.push(after), commits(after));
+    store.commits = (after) => {
+      cursors.push(after);
+      return commits(after);
+    };
     const resumed = await memento.verify(state === undefined ? {} : { resume: state });
     expect(cursors).toEqual([state?.cursor]);
     expect(resumed).toEqual(whole);

@@ -55,7 +55,7 @@ async function verifyWhole(vault: Vault, options: VerifyOptions, depth: "everyth
   const { signal, onProgress, onState, resume } = options;
   const opens = depth === "everything";
   let toldMs = vault.clock.monotonic();
-  let pending: Promise<void> | void = undefined;
+  let pending = Promise.resolve();
   const walk = new VerifyWalk(vault, {
     signal,
     opens,
@@ -66,7 +66,7 @@ async function verifyWhole(vault: Vault, options: VerifyOptions, depth: "everyth
       if (!opens || onState === undefined || nowMs - toldMs < STATE_EVERY_MS) return;
       toldMs = nowMs;
       const state = walk.state();
-      if (state !== null) pending = Promise.resolve(pending).then(async () => await onState(state));
+      if (state !== null) pending = pending.then(async () => await onState(state));
     },
   });
   try {

@@ -138,6 +138,13 @@ export class Catalogue {
     for (const log of this.#caretakers.values()) await log.saveState();
   }
 
+  /** Forgets all that was read: after logs were mended, nothing of it may be as it was. */
+  forget(): void {
+    this.#caretakers.clear();
+    this.#timelines.clear();
+    this.#names.clear();
+  }
+
   /** The timeline that a caretaker's log lists, without a look at its own file; null when it lists none. */
   async #listed(caretaker: CaretakerLog, key: string): Promise<FileTimeline | null> {
     const known = this.#timelines.get(key);

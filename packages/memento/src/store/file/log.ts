@@ -138,6 +138,12 @@ export class Log<E, S> {
     });
   }
 
+  /** Writes down where the log stands, whatever was written before: after entries were mended. */
+  async rewriteState(): Promise<void> {
+    const tail = await this.refresh();
+    await this.#turns.run(async () => await this.#writeState(tail));
+  }
+
   /** The state that was written down; null when there is none. DAMAGED, naming the file. */
   async writtenState(): Promise<Tail<S> | null> {
     const { place, files, meaning } = this.#options;

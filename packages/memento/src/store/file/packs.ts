@@ -106,6 +106,11 @@ export class Packs {
     }
   }
 
+  /** The last pack's file as it is, first line included; null when it is missing. */
+  async salvage(id: string): Promise<Uint8Array | null> {
+    return await this.#parts.files.read(this.#parts.paths.pack(id, await this.#lastOf(id)));
+  }
+
   /** How many packs have followed the first one of this id. */
   async #lastOf(id: string): Promise<number> {
     const { files, paths } = this.#parts;

@@ -10,6 +10,8 @@ import type {
   AppendBatch,
   AppendResult,
   CaretakerRecord,
+  IndexAuthority,
+  IndexRebuild,
   IndexRow,
   KeyRecord,
   LeaseChange,
@@ -36,6 +38,7 @@ import { Names } from "./names.ts";
 import { Packs } from "./packs.ts";
 import { StorePaths } from "./paths.ts";
 import { queryRows } from "./query.ts";
+import { rebuildIndex } from "./rebuild.ts";
 import { reclaimPacks, removeMementos } from "./removal.ts";
 import { replacePack } from "./replacing.ts";
 import { Stamps } from "./stamps.ts";
@@ -284,6 +287,18 @@ export class FileStore implements MementoStore {
   async removeCaretaker(name: string, notice: Uint8Array): Promise<boolean> {
     await this.#demandStore();
     return await this.#caretakers.remove(name, notice);
+  }
+
+  async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
+    await this.#demandStore();
+    const parts = { ...this.#parts, catalogue: this.#catalogue, packs: this.#packs, names: this.#names };
+    return await rebuildIndex({ ...parts, leases: this.#leases }, authority, dryRun);
+  }
+
+  async salvage(id: string): Promise<Uint8Array | null> {
+    this.#checkOpen();
+    const found = await this.#mementos.find(id);
+    return found === null ? null : await this.#packs.salvage(found.append.pack);
   }
 
   async *check(): AsyncIterable<StoreDamage> {

@@ -1,9 +1,9 @@
 import { sha256 } from "../../core/digest.ts";
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
+import type { MementoEntry } from "../../core/memento.ts";
 import { admit, keyRetired } from "../admit.ts";
 import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
-import { damagedRow } from "./failure.ts";
 import { acceptedSlots, headerOf, readSlot } from "./log.ts";
 import { bytesOf, headOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
@@ -76,13 +76,25 @@ export function removeMementos(statements: Statements, ids: readonly string[], n
   const removedBy = logNotice(statements, notice, live.length);
   for (const { id, timeline, sequence, commit, slot } of live) {
     statements.markRemoved.run(removedBy, timeline, sequence);
-    const row = statements.commitById.get(commit);
-    if (row === undefined) throw damagedRow(`Commit ${commit}, which holds memento ${id}, is missing`);
-    const header = headerOf(row, commit);
-    const entry = header.type === "pack" ? header.entries[slot] : undefined;
-    if (entry?.name !== undefined) statements.freeName.run(entry.caretaker, entry.name, id);
+    const entry = entryAt(statements, commit, slot);
+    // Where nobody can read any more whether it has a name, each name is asked whether it is this memento's.
+    if (entry === null) statements.freeNamesOf.run(id);
+    else if (entry.name !== undefined) statements.freeName.run(entry.caretaker, entry.name, id);
   }
   return live.map(({ id }) => id);
+}
+
+/** A slot's entry; null when its commit is missing or damaged: what is damaged must be removable. */
+function entryAt(statements: Statements, commit: number, slot: number): MementoEntry | null {
+  const row = statements.commitById.get(commit);
+  if (row === undefined) return null;
+  try {
+    const header = headerOf(row, commit);
+    return header.type === "pack" ? (header.entries[slot] ?? null) : null;
+  } catch (error) {
+    if (isMementoError(error, "DAMAGED") || isMementoError(error, "FORMAT_UNKNOWN")) return null;
+    throw error;
+  }
 }
 
 /** Drops the bodies of those packs of `ids` in which nothing lives any more. */

@@ -129,6 +129,11 @@ export class Connection {
     });
   }
 
+  /** Makes SQLite's own indexes anew from their tables. */
+  async reindex(): Promise<void> {
+    await this.#wait(() => this.#database.exec("REINDEX"));
+  }
+
   /** What SQLite itself finds wrong with its pages, tables and indexes; empty when all is well. */
   async integrityProblems(): Promise<readonly string[]> {
     return await this.#wait(() => {

@@ -52,6 +52,14 @@ export function dropKey(statements: Statements, id: string): boolean {
   return true;
 }
 
+/** The bytes of a memento's commit, header first; null when nothing is there. */
+export function salvage(statements: Statements, id: string): Uint8Array | null {
+  const commit = commitOf(statements, [id]);
+  const row = commit === null ? undefined : statements.rawCommit.get(commit);
+  if (row === undefined) return null;
+  return Buffer.concat([bytesOf(row, "header"), nullable(row, "body", bytesOf) ?? new Uint8Array()]);
+}
+
 function commitOf(statements: Statements, ids: readonly string[]): number | null {
   for (const id of ids) {
     const place = parseMementoId(id);

@@ -50,6 +50,9 @@ const SQL = {
   commitsBefore: `${COMMIT} WHERE id < ? ORDER BY id DESC LIMIT ?`,
   body: "SELECT body FROM commit_log WHERE id = ?",
   dropBody: "UPDATE commit_log SET body = NULL, header_digest = ? WHERE id = ?",
+  lastCommit: "SELECT max(id) AS id FROM commit_log",
+  rawCommit: "SELECT header, body FROM commit_log WHERE id = ?",
+  putNotice: "INSERT OR REPLACE INTO commit_log (id, header, removals) VALUES (?, ?, ?)",
   replacePack: `INSERT INTO commit_log (id, header, body, header_digest) VALUES (?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET header = excluded.header, body = excluded.body, header_digest = excluded.header_digest`,
 
@@ -60,6 +63,8 @@ const SQL = {
   placesAfter: `${PLACES} WHERE m.timeline = ? AND m.sequence > ? ORDER BY m.sequence LIMIT ?`,
   placesBefore: `${PLACES} WHERE m.timeline = ? AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ?`,
   slot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",
+  putMemento: `INSERT OR REPLACE INTO memento (timeline, sequence, nonce, commit_id, slot, removed_by)
+    VALUES (?, ?, ?, ?, ?, ?)`,
   slotsOf: "SELECT timeline, sequence, nonce, slot, removed_by FROM memento WHERE commit_id = ? ORDER BY slot",
   markRemoved: "UPDATE memento SET removed_by = ? WHERE timeline = ? AND sequence = ?",
   hasLive: `SELECT EXISTS (SELECT 1 FROM timeline t JOIN memento m ON m.timeline = t.key
@@ -76,6 +81,7 @@ const SQL = {
   named: "SELECT memento FROM memento_name WHERE caretaker = ? AND name = ?",
   moveName: `INSERT INTO memento_name (caretaker, name, memento) VALUES (?, ?, ?)
     ON CONFLICT (caretaker, name) DO UPDATE SET memento = excluded.memento`,
+  freeNamesOf: "DELETE FROM memento_name WHERE memento = ?",
   freeName: "DELETE FROM memento_name WHERE caretaker = ? AND name = ? AND memento = ?",
   namesAfter: `SELECT caretaker, name, memento FROM memento_name
     WHERE (caretaker, name) > (?, ?) ORDER BY caretaker, name LIMIT 500`,

@@ -12,6 +12,8 @@ import type {
   AppendBatch,
   AppendResult,
   CaretakerRecord,
+  IndexAuthority,
+  IndexRebuild,
   IndexRow,
   KeyRecord,
   LeaseChange,
@@ -36,7 +38,8 @@ import { findDamage } from "./check.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { failureOf } from "./failure.ts";
 import { readMemento, SqliteLog } from "./log.ts";
-import { dropKey, replacePack } from "./mending.ts";
+import { dropKey, replacePack, salvage } from "./mending.ts";
+import { rebuildIndex } from "./rebuild.ts";
 import {
   caretakerOf,
   keyOf,
@@ -272,6 +275,18 @@ export class SqliteStore implements MementoStore {
 
   async removeCaretaker(name: string, notice: Uint8Array): Promise<boolean> {
     return await this.#write((statements) => removeCaretaker(statements, name, notice));
+  }
+
+  async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
+    const connection = await this.#found();
+    if (dryRun) return await connection.read((statements) => rebuildIndex(statements, authority, true));
+    // SQLite's own indexes first: what is compared is looked up by them.
+    if ((await connection.integrityProblems()).length > 0) await connection.reindex();
+    return await connection.write((statements) => rebuildIndex(statements, authority, false));
+  }
+
+  async salvage(id: string): Promise<Uint8Array | null> {
+    return await this.#read((statements) => salvage(statements, id));
   }
 
   async *check(): AsyncIterable<StoreDamage> {

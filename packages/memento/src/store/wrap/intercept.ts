@@ -4,6 +4,8 @@ import type {
   AppendBatch,
   AppendResult,
   CaretakerRecord,
+  IndexAuthority,
+  IndexRebuild,
   IndexRow,
   KeyRecord,
   LeaseChange,
@@ -187,6 +189,14 @@ class InterceptedStore implements MementoStore {
 
   async removeCaretaker(name: string, notice: Uint8Array): Promise<boolean> {
     return await this.#call("removeCaretaker", [name, notice], () => this.#store.removeCaretaker(name, notice));
+  }
+
+  async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
+    return await this.#call("rebuildIndex", [authority, dryRun], () => this.#store.rebuildIndex(authority, dryRun));
+  }
+
+  async salvage(id: string): Promise<Uint8Array | null> {
+    return await this.#call("salvage", [id], () => this.#store.salvage(id));
   }
 
   check(): AsyncIterable<StoreDamage> {

@@ -33,13 +33,14 @@ const NEVER_BLINDLY: ReadonlySet<string> = new Set<StoreMethod>([
   "reclaim",
   "removeCaretaker",
   "dropKey",
+  "rebuildIndex",
 ]);
 
 /**
  * Repeats calls that fail with a retryable error, a bounded number of times with growing pauses. Where the answer may
  * have been lost although the call was done (IO_FAILED), a repeated call that is refused is looked into: what is found
- * in the store counts as done by it. `remove`, `note`, `reclaim`, `removeCaretaker` and `dropKey` are then not repeated,
- * and throw. Results such as a conflict or a taken name are answers, and never repeated.
+ * in the store counts as done by it. `remove`, `note`, `reclaim`, `removeCaretaker`, `dropKey` and `rebuildIndex` are
+ * then not repeated, and throw. Results such as a conflict or a taken name are answers, and never repeated.
  */
 export function retryStore(store: MementoStore, options: RetryOptions): MementoStore {
   const { clock, attemptsMax = 5, firstPauseMs = 20, pauseMsMax = 1_000 } = options;

@@ -62,7 +62,10 @@ export const keysTests: readonly StoreTestGroup[] = [
           await expectCode("KEY_RETIRED", async () => {
             await each.append(make.batch([record], { dataKey: retired, suite: "A256GCM" }));
           });
-          assert.deepEqual((await each.keys()).find(({ id }) => id === retired.id), { ...retired, retired: true });
+          assert.deepEqual(
+            (await each.keys()).find(({ id }) => id === retired.id),
+            { ...retired, retired: true },
+          );
         }
         expectAppended(await store.append(make.batch([record], { dataKey: other, suite: "A256GCM" })));
         assert.equal(await store.rewrapKey({ ...retired, ring: "ring-2", wrapped: "anew" }, "ring-1"), true);

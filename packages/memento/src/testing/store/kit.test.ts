@@ -159,6 +159,14 @@ const FAULTS: readonly (readonly [string, string, (store: MementoStore) => Metho
   ["replaces nothing, and says so", "replacePack()", () => ({ replacePack: async () => true })],
   ["retires no key", "retireKey()", () => ({ retireKey: async () => true })],
   ["keeps dropped keys", "dropKey()", () => ({ dropKey: async () => true })],
+  [
+    "mends what is whole",
+    "rebuildIndex()",
+    () => ({
+      rebuildIndex: async () => ({ changes: [{ problem: "wolf", mementos: [], timeline: null }], problems: [] }),
+    }),
+  ],
+  ["salvages nothing", "salvage()", () => ({ salvage: async () => null })],
   ["cries wolf", "check()", () => ({ check: () => wolf() })],
 ];
 

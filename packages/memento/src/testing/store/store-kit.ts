@@ -13,6 +13,7 @@ import { queryOrderTests } from "./query-order.ts";
 import { queryTests } from "./query.ts";
 import { racesTests } from "./races.ts";
 import { readTests } from "./read.ts";
+import { rebuildTests } from "./rebuild.ts";
 import { removeTests } from "./remove.ts";
 import { replaceTests } from "./replace.ts";
 import { timelinesTests } from "./timelines.ts";
@@ -34,6 +35,7 @@ export function testStore(options: StoreKitOptions): void {
     ...queryOrderTests,
     ...removeTests,
     ...replaceTests,
+    ...rebuildTests,
     ...commitsTests,
     ...caretakersTests,
     ...closeTests,

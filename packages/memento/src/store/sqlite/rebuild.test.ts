@@ -1,0 +1,118 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { describe, expect, test } from "vitest";
+
+import type { Json } from "../../core/json.ts";
+import { allAnswers } from "../../testing/store/answers.ts";
+import { fixtureAuthority } from "../../testing/store/authority.ts";
+import { StoreFixture } from "../../testing/store/fixture.ts";
+import { collect } from "../../testing/store/kit.ts";
+import { fillStore } from "../../testing/store/sample.ts";
+import { SqliteStore } from "./store.ts";
+
+interface Closed {
+  readonly open: () => Promise<SqliteStore>;
+  readonly make: StoreFixture;
+  readonly tamper: (sql: string) => void;
+  readonly before: Json;
+}
+
+/** Lends a closed store that holds a row of every kind, with all that it answers. */
+async function withClosed(run: (closed: Closed) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "memento-rebuild-"));
+  const path = join(folder, "store.db");
+  const tamper = (sql: string): void => {
+    const sqlite = process.getBuiltinModule("node:sqlite");
+    const database = new sqlite.DatabaseSync(path);
+    database.exec(sql);
+    database.close();
+  };
+  try {
+    const open = async (): Promise<SqliteStore> => await SqliteStore.open({ path });
+    const make = new StoreFixture(1);
+    const store = await open();
+    await store.create(make.meta(), make.key("integrity"));
+    await fillStore(store, make);
+    const before = await allAnswers(store);
+    await store.close();
+    await run({ open, make, tamper, before });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const LAST = "(SELECT max(commit_id) FROM memento)";
+
+describe("rebuildIndex()", () => {
+  const mendable: readonly (readonly [string, string])[] = [
+    ["a memento's row is gone", "DELETE FROM memento WHERE sequence = 2"],
+    ["a last memento's row is gone", `DELETE FROM memento WHERE commit_id = ${LAST}`],
+    ["all rows are gone", "DELETE FROM memento"],
+    ["a row has another nonce", "UPDATE memento SET nonce = 'aaaaaa' WHERE sequence = 2"],
+    ["a row points to another slot", "UPDATE memento SET slot = slot + 1 WHERE sequence = 2"],
+    ["a row points to another commit", "UPDATE memento SET commit_id = 1 WHERE sequence = 2"],
+    ["a removal was undone", "UPDATE memento SET removed_by = 0"],
+    [
+      "a removal is by a commit that does not say so",
+      "UPDATE memento SET removed_by = 2 WHERE removed_by = 0 AND sequence = 2",
+    ],
+    ["a head went back", "UPDATE timeline SET head_sequence = head_sequence - 1 WHERE ordinal = 1"],
+    ["a head names another memento", "UPDATE timeline SET head_id = key || '-1-aaaaaa'"],
+    [
+      "a head was forgotten",
+      "UPDATE timeline SET head_sequence = 0, head_id = NULL, head_check = NULL WHERE ordinal = 1",
+    ],
+    ["names are gone", "DELETE FROM memento_name"],
+    ["a name points elsewhere", "UPDATE memento_name SET memento = 'aaaaaaaaaaaa-1-aaaaaa'"],
+    [
+      "a name is nobody's",
+      "INSERT INTO memento_name (caretaker, name, memento) VALUES ('etl', 'new', 'aaaaaaaaaaaa-1-aaaaaa')",
+    ],
+  ];
+
+  test.each(mendable)("puts everything back when %s", async (_, sql) => {
+    await withClosed(async ({ open, make, tamper, before }) => {
+      tamper(sql);
+      await using store = await open();
+      const authority = fixtureAuthority(make);
+      const dry = await store.rebuildIndex(authority, true);
+      expect(dry.changes.length).toBeGreaterThan(0);
+      expect(dry.problems).toEqual([]);
+      expect((await collect(store.check())).length).toBeGreaterThan(0);
+      expect(await store.rebuildIndex(authority, false)).toEqual(dry);
+      expect(await collect(store.check())).toEqual([]);
+      expect(await allAnswers(store)).toEqual(before);
+      expect(await store.rebuildIndex(authority, false)).toEqual({ changes: [], problems: [] });
+    });
+  });
+
+  test.each([
+    ["a notice is gone", "DELETE FROM commit_log WHERE id = 1"],
+    ["the last notice is gone", "DELETE FROM commit_log WHERE id >= (SELECT last_notice FROM store)"],
+    ["a notice does not read", "UPDATE commit_log SET header = x'00' WHERE id = 1"],
+  ])("says so in the log when %s", async (_, sql) => {
+    await withClosed(async ({ open, make, tamper }) => {
+      tamper(sql);
+      // What stood behind the notice went with it; its rows do too.
+      tamper("DELETE FROM memento WHERE commit_id NOT IN (SELECT id FROM commit_log)");
+      await using store = await open();
+      const { changes, problems } = await store.rebuildIndex(fixtureAuthority(make), false);
+      expect(problems).toEqual([]);
+      expect(changes.map(({ problem }) => problem).join()).toMatch(/takes its place/u);
+      expect(await collect(store.check())).toEqual([]);
+      const headers = (await collect(store.commits(null))).map(({ header }) => Buffer.from(header).toString());
+      expect(headers.some((header) => header.includes('"kind":"repaired"'))).toBe(true);
+    });
+  });
+
+  test("leaves a row whose commit cannot be read, and says which of two a place belongs to cannot be told", async () => {
+    await withClosed(async ({ open, make, tamper }) => {
+      tamper("UPDATE commit_log SET header = x'7b' WHERE id = 2");
+      await using store = await open();
+      const { changes } = await store.rebuildIndex(fixtureAuthority(make), true);
+      expect(changes.filter(({ problem }) => problem.startsWith("The row"))).toEqual([]);
+    });
+  });
+});
