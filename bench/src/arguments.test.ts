@@ -11,6 +11,15 @@ describe("readArguments()", () => {
     assert.deepEqual([args.suite, args.rounds, args.strict], ["stages", 5, false]);
   });
 
+  test("has engines, rounds and options of its own for each suite", () => {
+    const args = readArguments(["vault", "--sizes", "1MB,10KB", "--kinds", "heads", "--saves", "5"], "/home");
+    assert.ok(args !== "help");
+    assert.deepEqual([args.rounds, args.saves], [3, 5]);
+    assert.deepEqual([...args.sizes], ["10KB", "1MB"]);
+    assert.deepEqual([...args.kinds], ["heads"]);
+    assert.ok(args.engines.has("borg") && !args.engines.has("dbos"));
+  });
+
   test("takes the JSON file relative to where npm was called", () => {
     const args = readArguments(["stages", "--json", "a.json"], "/home");
     assert.ok(args !== "help");
@@ -24,6 +33,11 @@ describe("readArguments()", () => {
     "stages --only ours",
     "stages --only ours,bare,x",
     "stages --what",
+    "stages --sizes 1MB",
+    "vault --sizes 1GB",
+    "vault --saves 1",
+    "vault --only gzip",
+    "vault --only ours,dbos",
   ];
   for (const line of refused) {
     test(`refuses "${line}" with exit code 2`, () => {

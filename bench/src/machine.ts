@@ -5,9 +5,11 @@ import { join } from "node:path";
 
 import type { EngineName } from "./arguments.ts";
 import { peerFailed } from "./bench-error.ts";
+import { programVersion } from "./engines/debian.ts";
 import { postgresVersion } from "./engines/postgres.ts";
 import { median } from "./measure.ts";
 import { sqliteVersion } from "./peers/bare-sqlite.ts";
+import { BORG, RESTIC } from "./peers/snapshot-programs.ts";
 
 /** What a reader must know to judge the figures: the machine, the disk below `folder`, and every engine's version. */
 export async function machineFacts(folder: string, engines: ReadonlySet<EngineName>): Promise<string> {
@@ -17,17 +19,36 @@ export async function machineFacts(folder: string, engines: ReadonlySet<EngineNa
     `runtime   Node ${process.versions.node}, SQLite ${sqliteVersion()}, @mementojs/memento ${packageVersion("@mementojs/memento")}`,
   ];
   if (engines.has("dbos")) {
-    const postgres = await postgresVersion().catch((cause: unknown) => {
-      throw peerFailed("dbos", "start", cause);
-    });
-    facts.push(`dbos      @dbos-inc/dbos-sdk ${packageVersion("@dbos-inc/dbos-sdk")} on PostgreSQL ${postgres}`);
+    facts.push(
+      `dbos      @dbos-inc/dbos-sdk ${packageVersion("@dbos-inc/dbos-sdk")} on PostgreSQL ${await postgresFor("dbos")}`,
+    );
   }
   if (engines.has("restate")) {
     facts.push(
       `restate   @restatedev/restate-server ${packageVersion("@restatedev/restate-server")}, @restatedev/restate-sdk ${packageVersion("@restatedev/restate-sdk")}`,
     );
   }
+  if (engines.has("langgraph-sqlite")) {
+    const saver = packageVersion("@langchain/langgraph-checkpoint-sqlite");
+    facts.push(`langgraph checkpoint-sqlite ${saver} on better-sqlite3 ${packageVersion("better-sqlite3")}`);
+  }
+  if (engines.has("langgraph-postgres")) {
+    const saver = packageVersion("@langchain/langgraph-checkpoint-postgres");
+    facts.push(`langgraph checkpoint-postgres ${saver} on PostgreSQL ${await postgresFor("langgraph-postgres")}`);
+  }
+  for (const [name, program] of [
+    ["restic", RESTIC],
+    ["borg", BORG],
+  ] as const) {
+    if (engines.has(name)) facts.push(`${name.padEnd(9)} ${(await programVersion(program)) ?? "not installed yet"}`);
+  }
   return facts.join("\n");
+}
+
+async function postgresFor(peer: EngineName): Promise<string> {
+  return await postgresVersion().catch((cause: unknown) => {
+    throw peerFailed(peer, "start", cause);
+  });
 }
 
 /** How busy the machine is before anything is measured: interleaving evens out a drift, not a storm. */

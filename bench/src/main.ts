@@ -4,12 +4,21 @@ import { readArguments, USAGE, type BenchArguments, type SuiteName } from "./arg
 import { BenchError } from "./bench-error.ts";
 import { endAllChildren } from "./children.ts";
 import { machineFacts } from "./machine.ts";
-import { renderTable, toRow } from "./report.ts";
+import { renderTable, renderTargets, toRow, type Comparison } from "./report.ts";
 import { Scratch } from "./scratch.ts";
 import { stagesSuite } from "./suites/stages.ts";
 import type { Suite } from "./suites/suite.ts";
+import { vaultSuite } from "./suites/vault.ts";
 
-const suites: Readonly<Record<SuiteName, Suite>> = { stages: stagesSuite };
+interface Report {
+  readonly run: Suite;
+  readonly render: (comparisons: readonly Comparison[]) => string;
+}
+
+const suites: Readonly<Record<SuiteName, Report>> = {
+  stages: { run: stagesSuite, render: renderTable },
+  vault: { run: vaultSuite, render: renderTargets },
+};
 
 /** Runs one suite and reports; the exit code. */
 async function bench(args: BenchArguments): Promise<number> {
@@ -17,13 +26,15 @@ async function bench(args: BenchArguments): Promise<number> {
   process.stdout.write(
     `${await machineFacts(scratch.path, args.engines)}\nrounds    ${args.rounds}, interleaved, in alternating order\n\n`,
   );
-  const comparisons = await suites[args.suite]({
+  const { run, render } = suites[args.suite];
+  const comparisons = await run({
     ...args,
     scratch,
     say: (line) => process.stderr.write(`bench: ${line}\n`),
+    print: (text) => process.stdout.write(`${text}\n`),
   });
   const rows = comparisons.map(toRow);
-  process.stdout.write(`\n${renderTable(comparisons)}\n`);
+  process.stdout.write(`\n${render(comparisons)}\n`);
   if (args.jsonFile !== undefined) writeFileSync(args.jsonFile, `${JSON.stringify(rows, null, 2)}\n`);
   const missed = rows.filter(({ met }) => met === false);
   if (missed.length > 0)

@@ -1,7 +1,8 @@
-/** One thing that is measured: `measure` does the work once and returns its figure (a time, or a rate). */
-export interface Contender {
+/** One thing that is measured: `measure` does the work once and returns its figure (a time, a rate, or several of them). */
+export interface Contender<Figure = number> {
   readonly name: string;
-  measure(round: number): Promise<number>;
+  /** `undefined`: it sits this round out. */
+  measure(round: number): Promise<Figure | undefined>;
 }
 
 export interface Rounds {
@@ -12,23 +13,23 @@ export interface Rounds {
 }
 
 /** The figures of each contender, one a round, in the order of the rounds. */
-export type Samples = ReadonlyMap<string, readonly number[]>;
+export type Samples<Figure = number> = ReadonlyMap<string, readonly Figure[]>;
 
 /**
  * Measures all contenders once a round, one after the other and never at the same time, and turns the order around in
  * every other round: a machine that gets slower or faster meanwhile does so for all of them.
  */
-export async function interleave(
-  contenders: readonly Contender[],
+export async function interleave<Figure = number>(
+  contenders: readonly Contender<Figure>[],
   { warmUps, rounds, onRound }: Rounds,
-): Promise<Samples> {
-  const samples = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
+): Promise<Samples<Figure>> {
+  const samples = new Map<string, Figure[]>(contenders.map(({ name }) => [name, []]));
   const reversed = contenders.toReversed();
   for (let round = 0; round < warmUps + rounds; round++) {
     onRound?.(round + 1, warmUps + rounds);
     for (const contender of round % 2 === 0 ? contenders : reversed) {
       const figure = await contender.measure(round);
-      if (round >= warmUps) samples.get(contender.name)?.push(figure);
+      if (round >= warmUps && figure !== undefined) samples.get(contender.name)?.push(figure);
     }
   }
   return samples;

@@ -13,11 +13,12 @@ export interface Comparison {
   readonly ratioIs: string;
   /** The ratio from one median (or one round's figure) of ours and one of each peer. */
   readonly ratioOf: (ours: number, peers: readonly number[]) => number;
+  /** Empty when the figure is there for information only. */
   readonly target: string;
-  readonly isMet: (ratio: number, ours: number) => boolean;
+  readonly isMet: ((ratio: number, ours: number) => boolean) | null;
 }
 
-/** One line of the JSON report. Everything is a median; `null` where a peer was left out. */
+/** One line of the JSON report. Everything is a median; `null` where a peer was left out, or where there is no target. */
 export interface Row {
   readonly work: string;
   readonly unit: string;
@@ -43,7 +44,7 @@ export function toRow(comparison: Comparison): Row {
     peers: Object.fromEntries(peers.map(([name, value]) => [name, value === null ? null : round(value)])),
     ratio: ratio === null ? null : round(ratio),
     target: comparison.target,
-    met: ratio === null ? null : comparison.isMet(ratio, ours),
+    met: ratio === null || comparison.isMet === null ? null : comparison.isMet(ratio, ours),
   };
 }
 
@@ -60,8 +61,37 @@ export function ratioByRound({ ours, peers, ratioOf }: Comparison): readonly num
 
 /** The table for people: one line for each figure, the comparison's ratio and verdict on its first line. */
 export function renderTable(comparisons: readonly Comparison[]): string {
-  const lines = [["work", "measured", "median", "min - max", "ratio", "min - max", "target", "met"]];
-  for (const comparison of comparisons) lines.push(...linesOf(comparison));
+  return columns([
+    ["work", "measured", "median", "min - max", "ratio", "min - max", "target", "met"],
+    ...comparisons.flatMap(linesOf),
+  ]);
+}
+
+/** The table for many comparisons that have a target: one line for each, medians alone. */
+export function renderTargets(comparisons: readonly Comparison[]): string {
+  const lines = comparisons
+    .filter(({ isMet }) => isMet !== null)
+    .map((comparison) => {
+      const row = toRow(comparison);
+      const others = Object.entries(comparison.peers).map(([name, figures]) =>
+        figures === "not run" ? `${name}: not run` : `${name}: ${amount(median(figures), comparison.unit)}`,
+      );
+      return [
+        comparison.work,
+        amount(row.ours, comparison.unit),
+        others.join(", "),
+        ratioCell(row),
+        row.ratio === null ? "-" : range(ratioByRound(comparison)),
+        comparison.target,
+        verdict(comparison, row),
+      ];
+    });
+  if (lines.length === 0) return "No target is for these sizes and numbers.";
+  return columns([["work", "ours", "beside", "ratio", "min - max", "target", "met"], ...lines]);
+}
+
+/** Lines of cells as text, each column as wide as its widest cell, with a rule below the first line. */
+export function columns(lines: readonly (readonly string[])[]): string {
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
   const text = lines.map((line) =>
     line
@@ -80,10 +110,10 @@ function linesOf(comparison: Comparison): string[][] {
     comparison.work,
     "ours",
     ...cells(comparison.ours, comparison.unit),
-    row.ratio === null ? "-" : `${number(row.ratio)}x  (${comparison.ratioIs})`,
+    row.ratio === null ? "-" : `${ratioCell(row)}  (${comparison.ratioIs})`,
     row.ratio === null ? "-" : range(ratios),
     comparison.target,
-    row.met === null ? "not run" : row.met ? "yes" : "MISSED",
+    verdict(comparison, row),
   ];
   const others = Object.entries(comparison.peers).map(([name, figures]) => [
     "",
@@ -95,6 +125,23 @@ function linesOf(comparison: Comparison): string[][] {
 
 function cells(figures: Figures, unit: string): string[] {
   return figures === "not run" ? ["not run", ""] : [`${number(median(figures))} ${unit}`, range(figures)];
+}
+
+function ratioCell({ ratio }: Row): string {
+  return ratio === null ? "-" : `${number(ratio)}x`;
+}
+
+function verdict({ isMet }: Comparison, { ratio, met }: Row): string {
+  if (ratio === null) return "not run";
+  if (isMet === null) return "";
+  return met === true ? "yes" : "MISSED";
+}
+
+/** A figure with its unit; bytes in the unit that people read. */
+export function amount(value: number, unit: string): string {
+  if (unit !== "B") return `${number(value)} ${unit}`;
+  if (value >= 1e6) return `${number(value / 1e6)} MB`;
+  return value >= 1e3 ? `${number(value / 1e3)} KB` : `${number(value)} B`;
 }
 
 function range(values: readonly number[]): string {

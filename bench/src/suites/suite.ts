@@ -1,4 +1,4 @@
-import type { EngineName } from "../arguments.ts";
+import type { EngineName, VaultArguments } from "../arguments.ts";
 import type { Contender, Samples } from "../measure.ts";
 import type { BareSqlite } from "../peers/bare-sqlite.ts";
 import type { Dbos } from "../peers/dbos.ts";
@@ -7,12 +7,14 @@ import type { Comparison } from "../report.ts";
 import type { Scratch } from "../scratch.ts";
 
 /** What every suite is given. */
-export interface SuiteContext {
+export interface SuiteContext extends VaultArguments {
   readonly rounds: number;
   readonly engines: ReadonlySet<EngineName>;
   readonly scratch: Scratch;
   /** One line of progress. */
   readonly say: (line: string) => void;
+  /** Part of the report: figures beside the rows that the suite returns. */
+  readonly print: (text: string) => void;
 }
 
 /** Does all the work of one suite and returns what came out. Leaves no process and no file behind. */
