@@ -38,15 +38,15 @@ export function escapePlain(value: unknown, root: string): EscapedValue {
 }
 
 /** An object, or an array with objects among its items. */
-type Family = object | readonly unknown[];
+export type Family = object | readonly unknown[];
 
-function hasSymbolKeys(family: Family): boolean {
+/** True when one of them has a key that is a symbol, of which JSON would say nothing. */
+export function hasSymbolKeys(family: Family): boolean {
   if (!Array.isArray(family)) return hasSymbolKey(family);
   return family.some((item) => typeof item === "object" && item !== null && hasSymbolKey(item as object));
 }
 
-/** True for an object with a key that is a symbol, of which JSON would say nothing. */
-export function hasSymbolKey(object: object): boolean {
+function hasSymbolKey(object: object): boolean {
   return Object.getOwnPropertySymbols(object).length > 0;
 }
 

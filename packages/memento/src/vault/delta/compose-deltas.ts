@@ -18,9 +18,7 @@ export function composeDeltas(first: Uint8Array, second: Uint8Array): Uint8Array
     writer.copy(composed.runs[index] ?? 0, composed.runs[index + 1] ?? 0);
     writer.literal(composed.runs[index + 2] ?? 0);
   }
-  const { delta, literals } = writer.encode(composed.baseBytes);
-  literals.set(composed.literals);
-  return delta;
+  return writer.encodeWith(composed.baseBytes, composed.literals);
 }
 
 /** Applies a chain, oldest first, as one: what lies between is never built. DAMAGED as `applyDelta`. */

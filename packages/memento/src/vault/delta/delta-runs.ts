@@ -81,8 +81,29 @@ export class RunWriter {
     this.literalBytes += length;
   }
 
-  /** The delta without its literals: whoever knows them fills the rest of the buffer, which is the second value. */
-  encode(baseBytes: number): { delta: Buffer; literals: Buffer } {
+  /** The delta that gives `target`, in which the literals stand where the runs say; null when it would not be smaller than 3/4 of it. */
+  encode(baseBytes: number, target: Uint8Array): Uint8Array | null {
+    const head = this.#head(baseBytes);
+    if (head.length + this.literalBytes > target.length * DELTA_SHARE_MAX) return null;
+    const delta = Buffer.allocUnsafeSlow(head.length + this.literalBytes);
+    delta.set(head);
+    const from = Buffer.from(target.buffer, target.byteOffset, target.byteLength);
+    let [position, filled] = [0, head.length];
+    for (let index = 0; index < this.runs.length; index += 3) {
+      position += this.runs[index + 1] ?? 0;
+      const end = position + (this.runs[index + 2] ?? 0);
+      if (end > position) filled += from.copy(delta, filled, position, end);
+      position = end;
+    }
+    return delta;
+  }
+
+  /** The delta of which these are the literals. */
+  encodeWith(baseBytes: number, literals: Uint8Array): Uint8Array {
+    return Buffer.concat([this.#head(baseBytes), literals]);
+  }
+
+  #head(baseBytes: number): Uint8Array {
     const { runs } = this;
     const writer = new VarintWriter();
     writer.push(this.targetBytes);
@@ -97,12 +118,12 @@ export class RunWriter {
       writer.push(runs[index + 2] ?? 0);
       end = start + length;
     }
-    const head = writer.bytes();
-    const delta = Buffer.allocUnsafeSlow(head.length + this.literalBytes);
-    delta.set(head);
-    return { delta, literals: delta.subarray(head.length) };
+    return writer.bytes();
   }
 }
+
+/** A delta that is larger than this part of what it gives is not worth its way back. */
+export const DELTA_SHARE_MAX = 0.75;
 
 function checkedLength(length: number): number {
   if (length > DELTA_BYTES_MAX) throw new MementoError("DAMAGED", "A delta states a length past 2 GiB");

@@ -1,6 +1,6 @@
 import { BaseIndex, BLOCK_BYTES } from "./base-index.ts";
 import { BytePair } from "./byte-pair.ts";
-import { RunWriter } from "./delta-runs.ts";
+import { DELTA_SHARE_MAX, RunWriter } from "./delta-runs.ts";
 import { DELTA_BYTES_MAX } from "./varint.ts";
 
 /** A stretch that is shorter than this is not worth a run. */
@@ -63,7 +63,7 @@ export class DeltaEncoder {
 
   constructor(base: Uint8Array, next: Uint8Array) {
     this.#pair = new BytePair(base, next);
-    this.#literalBytesMax = Math.floor(next.length * 0.75);
+    this.#literalBytesMax = Math.floor(next.length * DELTA_SHARE_MAX);
     if (base.length > DELTA_BYTES_MAX || next.length > DELTA_BYTES_MAX) this.#state = "hopeless";
   }
 
@@ -77,17 +77,7 @@ export class DeltaEncoder {
   /** The delta; null when it does not pay. Only after `step` has given true. */
   finish(): Uint8Array | null {
     if (this.#state !== "done") return null;
-    const { runs } = this.#writer;
-    const { delta, literals } = this.#writer.encode(this.#pair.base.length);
-    if (delta.length > this.#literalBytesMax) return null;
-    let [position, filled] = [0, 0];
-    for (let index = 0; index < runs.length; index += 3) {
-      position += runs[index + 1] ?? 0;
-      const end = position + (runs[index + 2] ?? 0);
-      if (end > position) filled += this.#pair.next.copy(literals, filled, position, end);
-      position = end;
-    }
-    return delta;
+    return this.#writer.encode(this.#pair.base.length, this.#pair.next);
   }
 
   #advance(): void {
