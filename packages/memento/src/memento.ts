@@ -5,6 +5,7 @@ import { collectGarbage, type CollectOptions, type CollectReport } from "./caret
 import { selectMementos, type Selection } from "./caretaker/listing.ts";
 import { declaredPaths } from "./caretaker/queryable.ts";
 import { collectStatistics, type StatisticsOptions, type StatisticsReport } from "./caretaker/statistics.ts";
+import { secureDelete, type SecureDeleteOptions, type SecureDeleteReport } from "./caretaker/secure-delete.ts";
 import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
@@ -173,6 +174,11 @@ export class Memento implements AsyncDisposable {
    */
   async importFrom(input: ArchiveInput, options: ImportFromOptions = {}): Promise<ImportReport> {
     return await firstError(async () => await importFrom(this.vault, input, options));
+  }
+
+  /** Deletes mementos, by their ids, so that nobody can ever open them again; see `secureDelete`. */
+  async secureDelete(ids: readonly string[], options: SecureDeleteOptions): Promise<SecureDeleteReport> {
+    return await firstError(async () => await secureDelete(this.vault, ids, options));
   }
 
   /** Waits for saves under way and releases the store; may be called again. */
