@@ -1,7 +1,8 @@
+import { isMementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { isPart, mementoQuery } from "../store/query.ts";
 import { removeOrphanParts } from "../vault/chunk-parts.ts";
-import { RecordGraph } from "../vault/gc/record-graph.ts";
+import { RecordGraph, type PackFacts } from "../vault/gc/record-graph.ts";
 import { resealPack } from "../vault/gc/reseal.ts";
 import { listRoots, standingMementos } from "../vault/gc/root-listing.ts";
 import { planSweep, type SweepPlan } from "../vault/gc/sweep.ts";
@@ -185,10 +186,20 @@ async function free(
   for (const pack of plan.wasteful) {
     signal?.throwIfAborted();
     maintenance.demand();
-    const saved = await resealPack(vault, pack, plan.needed, { masks: null, always: false });
+    const saved = await repackOne(vault, pack, plan);
     if (saved === null) continue;
     repacked.packs += 1;
     repacked.bytes += saved;
   }
   return { packs, bytes, repacked };
+}
+
+async function repackOne(vault: Vault, pack: PackFacts, { needed }: SweepPlan): Promise<number | null> {
+  try {
+    return await resealPack(vault, pack, needed, { masks: null, fresh: false });
+  } catch (error) {
+    // A secure deletion stands unfinished; it will seal this pack anew, and leave out the same.
+    if (isMementoError(error, "KEY_RETIRED")) return null;
+    throw error;
+  }
 }

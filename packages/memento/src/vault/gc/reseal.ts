@@ -6,27 +6,37 @@ import type { NeededPieces } from "./needed-pieces.ts";
 import type { PieceMasks } from "./piece-masks.ts";
 import type { PackFacts } from "./record-graph.ts";
 
+/** How a pack is sealed anew. */
+export interface ResealOptions {
+  /** Also leaves out those bytes of a piece that no delta of others needs. */
+  readonly masks: PieceMasks | null;
+  /**
+   * True: under the data key with which this vault seals now, even if there is nothing to leave out. False: under its own,
+   * so that a later secure deletion finds every key that its mementos were ever sealed with.
+   */
+  readonly fresh: boolean;
+}
+
 /**
- * Seals a pack anew, under the data key with which this vault seals now, without the pieces and manifests that nobody
- * needs; with `masks` also without those bytes of a piece that no delta of others needs. The new pack takes the old
- * one's place in one commit. Returns by how many bytes it is smaller; null when the pack was left alone: it is another one by
- * now, or (unless `always`) there was nothing to leave out.
+ * Seals a pack anew without the pieces and manifests that nobody needs. The new pack takes the old one's place in one
+ * commit. Returns by how many bytes it is smaller; null when the pack was left alone: it is another one by now, or there
+ * was nothing to leave out.
  */
 export async function resealPack(
   vault: Vault,
   pack: PackFacts,
   needed: NeededPieces,
-  how: { readonly masks: PieceMasks | null; readonly always: boolean },
+  { masks, fresh }: ResealOptions,
 ): Promise<number | null> {
   const stored = await vault.store.read(pack.ids[0] ?? "");
   if (stored === null || stored.body === null || sha256(stored.header) !== pack.digest) return null;
   const { header, body } = stored;
   const dataKey = pack.dataKey === null ? null : ((await vault.dataKeys?.forOpening(pack.dataKey)) ?? null);
   const found = openPack({ header, body }, dataKey, `the pack of memento ${pack.ids[0]}`);
-  if (!how.always && !hasWaste(found, needed)) return null;
+  if (!fresh && !hasWaste(found, needed)) return null;
   const opened = { ...found, sections: found.sections.map((section) => Uint8Array.from(section)) };
-  if (how.masks !== null) await maskPieces(opened, needed, how.masks);
-  const sealing = pack.dataKey === null ? null : ((await vault.dataKeys?.forSealing(pack.caretaker)) ?? null);
+  if (masks !== null) await maskPieces(opened, needed, masks);
+  const freshKey = fresh && dataKey !== null ? ((await vault.dataKeys?.forSealing(pack.caretaker)) ?? null) : null;
   const codec = opened.header.sections.find((section) => section.codec !== "none")?.codec;
   const replacement = await repack(
     opened,
@@ -36,7 +46,7 @@ export async function resealPack(
       piece: (slot, key) => needed.of(idOf(opened, slot)).has(key),
     },
     {
-      dataKey: sealing?.key ?? null,
+      dataKey: freshKey?.key ?? dataKey,
       compression: codec === undefined ? DEFAULT_COMPRESSION : { codec },
       random: vault.random,
     },
@@ -45,10 +55,10 @@ export async function resealPack(
     ids: pack.ids,
     ...replacement,
     expectedHeaderDigest: pack.digest,
-    dataKey: sealing?.record ?? null,
+    dataKey: freshKey?.record ?? null,
   });
   if (!replaced) return null;
-  if (sealing !== null) vault.dataKeys?.stored(sealing.key.id);
+  if (freshKey !== null) vault.dataKeys?.stored(freshKey.key.id);
   return body.length - replacement.body.length;
 }
 
