@@ -5,8 +5,10 @@ import { Command, CommanderError, type Argument } from "commander";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
+import { registerExport } from "./commands/export.ts";
 import { registerFork } from "./commands/fork.ts";
 import { registerGet } from "./commands/get.ts";
+import { registerImport } from "./commands/import.ts";
 import { registerInit } from "./commands/init.ts";
 import { registerLog } from "./commands/log.ts";
 import { registerLs } from "./commands/ls.ts";
@@ -101,7 +103,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
   ["Run:", [registerRun, registerResume, registerPause]],
   ["Look:", [registerLog, registerLs, registerShow, registerDiff, registerStats]],
   ["Go back:", [registerPlan, registerRollback, registerFork]],
-  ["Keep:", [registerPut, registerGet, registerVerify, registerDoctor, registerRm]],
+  ["Keep:", [registerPut, registerGet, registerExport, registerImport, registerVerify, registerDoctor, registerRm]],
 ];
 
 const HELP_END = `

@@ -18,4 +18,7 @@ export {
 export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
 export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";
+export { verifyFile } from "./portable.ts";
+export type * from "./portable.ts";
+export type * from "./vault/archive/index.ts";
 export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";

@@ -1,11 +1,9 @@
-import type { Writable } from "node:stream";
-
 import { Caretaker } from "./caretaker/caretaker.ts";
 import { collectGarbage, type CollectOptions, type CollectReport } from "./caretaker/collect.ts";
 import { selectMementos, type Selection } from "./caretaker/listing.ts";
 import { declaredPaths } from "./caretaker/queryable.ts";
-import { collectStatistics, type StatisticsOptions, type StatisticsReport } from "./caretaker/statistics.ts";
 import { secureDelete, type SecureDeleteOptions, type SecureDeleteReport } from "./caretaker/secure-delete.ts";
+import { collectStatistics, type StatisticsOptions, type StatisticsReport } from "./caretaker/statistics.ts";
 import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
@@ -28,7 +26,13 @@ import {
   type RunOptions,
   type RunResult,
 } from "./orchestrator/runner.ts";
-import { exportTo, importFrom, type ExportToOptions, type ImportFromOptions } from "./portable.ts";
+import {
+  exportTo,
+  importFrom,
+  type ExportDestination,
+  type ExportToOptions,
+  type ImportFromOptions,
+} from "./portable.ts";
 import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
 import type { ArchiveInput, ExportReport, ExportSubject, ImportReport } from "./vault/archive/index.ts";
@@ -161,7 +165,7 @@ export class Memento implements AsyncDisposable {
    * unless `keys: false`. A path is there whole or not at all; a stream is left open. NOT_FOUND, EXISTS, DAMAGED, CONFLICT.
    */
   async exportTo(
-    destination: string | Writable,
+    destination: ExportDestination,
     subject: ExportSubject,
     options: ExportToOptions = {},
   ): Promise<ExportReport> {

@@ -40,16 +40,20 @@ export interface VerifyFileOptions extends Pick<ImportOptions, "trust" | "name">
   readonly keys?: KeySource;
 }
 
-/** Writes a portable file to a path, where it is there whole or not at all, or to a stream, which is left open. */
+/** Where a portable file goes: a path, a stream, which is left open, or a function that takes its bytes one after the other. */
+export type ExportDestination = string | Writable | ByteSink;
+
+/** Writes a portable file; at a path it is there whole or not at all. */
 export async function exportTo(
   vault: Vault,
-  destination: string | Writable,
+  destination: ExportDestination,
   subject: ExportSubject,
   { keys, replace = false, ...options }: ExportToOptions,
 ): Promise<ExportReport> {
   const ring = keys === undefined ? vault.ring : await ringOf(keys);
   const write = async (out: ByteSink): Promise<ExportReport> =>
     await exportArchive(vault, out, subject, { ...options, keys: ring });
+  if (typeof destination === "function") return await write(destination);
   if (typeof destination !== "string") return await write(sinkOf(destination));
   return await writeWholeFile(destination, { replace, random: vault.random }, write);
 }

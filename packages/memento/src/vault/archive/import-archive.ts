@@ -103,8 +103,9 @@ async function single({ vault, where, archive, facts, options, staysBehind }: Im
   const [line] = [...facts.lines.values()].map(({ item }) => item);
   const { memento } = facts;
   if (line === undefined || memento === null) throw new MementoError("DAMAGED", `${where} holds no memento`);
-  const known = await findImported(vault, header);
-  if (known !== null) {
+  const known = await findImported(vault, header, memento);
+  // Who asks for a fork by name wants one beside the very memento that it is of, but only one.
+  if (known !== null && (fork === null || known.id !== memento.entry.id)) {
     const { record } = await vault.timeline(known.timeline);
     const there = { key: record.key, name: describeAddress(record), head: known.id, isNew: false, missing: 0 };
     return { ...summary, imported: 0, alreadyThere: true, made: known.id, timelines: [there], dryRun };

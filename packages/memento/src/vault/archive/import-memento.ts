@@ -39,12 +39,19 @@ export interface MementoPlace {
 /** Chunks of bytes up to here are kept in the memento's own record; more of them are written while they come in. */
 const OWN_BYTES_MAX = 8_388_608;
 
-/** The live memento that an earlier import of the same one has made; null for none. */
-export async function findImported(vault: Vault, header: ArchiveHeader): Promise<MementoEntry | null> {
+/** The live memento that an earlier import of the same one has made, or the very same one; null for none. */
+export async function findImported(
+  vault: Vault,
+  header: ArchiveHeader,
+  { entry: { id }, digest }: ArchivedMemento,
+): Promise<MementoEntry | null> {
   const labels = { [ORIGIN_LABEL]: originOf(header) };
   for await (const { entry } of vault.store.query(mementoQuery({ caretaker: header.caretaker, labels, limit: 1 })))
     return entry;
-  return null;
+  const stored = await vault.store.read(id);
+  if (stored === null || stored.removed) return null;
+  const record = await vault.reader.openStored(id, stored);
+  return record.manifest.digest === digest ? record.entry : null;
 }
 
 /** Decides where the memento goes: to its own timeline where that is free, else to a fork. EXISTS when the fork's name is taken. */
