@@ -20,6 +20,12 @@ export function isStream({ labels }: Pick<MementoEntry, "labels">): boolean {
   return Object.hasOwn(labels, STREAM_LABEL);
 }
 
+/** The labels that somebody gave it: without those by which streams and their parts are told. */
+export function givenLabels({ labels }: Pick<MementoEntry, "labels">): Readonly<Record<string, string>> {
+  const { [PART_LABEL]: _part, [STREAM_LABEL]: _stream, ...given } = labels;
+  return given;
+}
+
 /** A query in full: null means "any". Faces fill the defaults with `mementoQuery`. */
 export interface MementoQuery {
   readonly caretaker: string | null;

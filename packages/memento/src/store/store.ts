@@ -153,6 +153,13 @@ export interface StoreDamage {
   readonly timeline: string | null;
 }
 
+/** What is left of a pack, and what the index says is in it. */
+export interface SalvagedPack {
+  /** The bytes as they lie there, in no certain form; empty when they are gone. */
+  readonly bytes: Uint8Array;
+  readonly mementos: readonly { readonly id: string; readonly slot: number; readonly removed: boolean }[];
+}
+
 /** What a store asks of whoever holds the integrity key while it makes its index anew. */
 export interface IndexAuthority {
   /** True when the notice's keyed check fits: only then is it believed. */
@@ -160,6 +167,8 @@ export interface IndexAuthority {
   headCheck(timeline: string, id: string, sequence: number): string;
   /** A lease of this epoch that nobody holds. */
   freeLease(timeline: string, epoch: number): Lease;
+  /** The state with checks (and a lease that nobody holds) made anew, where its own do not fit and that was agreed to; null: as it is. */
+  mendedTimeline(state: TimelineState): TimelineState | null;
   /** A notice's header bytes, to stand for a commit that is lost; these mementos are marked as removed by it. */
   lostCommit(commit: string, removed: readonly string[]): Uint8Array;
 }
@@ -274,8 +283,8 @@ export interface MementoStore extends AsyncDisposable {
    * a repeat finds nothing more to do. Nobody else writes meanwhile.
    */
   rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild>;
-  /** A memento's pack as it lies there, unjudged and in no certain form, to be set aside before it is given up; null when nothing is there. */
-  salvage(id: string): Promise<Uint8Array | null>;
+  /** A memento's pack as it lies there, unjudged, to be set aside before it is given up; null when no such memento has one. */
+  salvage(id: string): Promise<SalvagedPack | null>;
   /** What is structurally wrong, as far as the store can see without a key. Empty for a sound store. */
   check(): AsyncIterable<StoreDamage>;
   /** Releases what the store holds; may be called again. */

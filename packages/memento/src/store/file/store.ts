@@ -17,6 +17,7 @@ import type {
   LeaseChange,
   MementoStore,
   PackReplacement,
+  SalvagedPack,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -33,6 +34,7 @@ import { Facts } from "./facts.ts";
 import { nodeFiles, type FilePort } from "./file-port.ts";
 import { Keys } from "./keys.ts";
 import { Leases } from "./leases.ts";
+import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import { Mementos } from "./mementos.ts";
 import { Names } from "./names.ts";
 import { Packs } from "./packs.ts";
@@ -41,6 +43,7 @@ import { queryRows } from "./query.ts";
 import { rebuildIndex } from "./rebuild.ts";
 import { reclaimPacks, removeMementos } from "./removal.ts";
 import { replacePack } from "./replacing.ts";
+import { timelineRows } from "./rows.ts";
 import { Stamps } from "./stamps.ts";
 
 /** How to open a store in a folder. */
@@ -295,10 +298,21 @@ export class FileStore implements MementoStore {
     return await rebuildIndex({ ...parts, leases: this.#leases }, authority, dryRun);
   }
 
-  async salvage(id: string): Promise<Uint8Array | null> {
+  async salvage(id: string): Promise<SalvagedPack | null> {
     this.#checkOpen();
     const found = await this.#mementos.find(id);
-    return found === null ? null : await this.#packs.salvage(found.append.pack);
+    if (found === null) return null;
+    const { pack } = found.append;
+    const mementos: { id: string; slot: number; removed: boolean }[] = [];
+    // A batch across timelines is one pack; only their logs say so once its header does not read.
+    for await (const timeline of this.#catalogue.all(null)) {
+      await timeline.caretaker.refresh();
+      const wanted = { order: "ascending", after: null, heldBytes: STREAM_BYTES_MAX } as const;
+      for await (const row of timelineRows(timeline, wanted))
+        if (row.pack === pack) mementos.push({ id: row.entry.id, slot: row.slot, removed: row.removed });
+    }
+    mementos.sort((a, b) => a.slot - b.slot);
+    return { bytes: (await this.#packs.salvage(pack)) ?? new Uint8Array(), mementos };
   }
 
   async *check(): AsyncIterable<StoreDamage> {

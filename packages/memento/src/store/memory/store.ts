@@ -22,13 +22,14 @@ import type {
   LeaseChange,
   MementoStore,
   PackReplacement,
+  SalvagedPack,
   StoreDamage,
   StoredCommit,
   StoredMemento,
   StoreMeta,
   StoreSupports,
 } from "../store.ts";
-import { MemoryLog } from "./log.ts";
+import { MemoryLog, type MemoryCommit } from "./log.ts";
 
 interface MemoryTimeline {
   readonly record: TimelineRecord;
@@ -273,12 +274,8 @@ export class MemoryStore implements MementoStore {
     const found = replacement.ids.map((id) => this.#log.find(id)).find((place) => place !== null);
     if (found === undefined) return false;
     const { commit } = found;
-    const slots = commit.accepted.map((slot) => ({
-      slot,
-      id: commit.entries[slot]?.id ?? "",
-      removed: commit.removed.has(slot),
-    }));
-    if (!mayReplace(replacement, header, { header: commit.header, hasBody: commit.body !== null, slots })) return false;
+    const before = { header: commit.header, hasBody: commit.body !== null, slots: slotsOf(commit) };
+    if (!mayReplace(replacement, header, before)) return false;
     this.#demandSealingKey(header.dataKey);
     this.#addKey(replacement.dataKey);
     commit.header = copy(replacement.header);
@@ -335,10 +332,11 @@ export class MemoryStore implements MementoStore {
     return { changes: [], problems: [] };
   }
 
-  async salvage(id: string): Promise<Uint8Array | null> {
+  async salvage(id: string): Promise<SalvagedPack | null> {
     this.#checkOpen();
-    const found = this.#log.find(id);
-    return found === null ? null : Buffer.concat([found.commit.header, found.commit.body ?? new Uint8Array()]);
+    const commit = this.#log.find(id)?.commit;
+    if (commit === undefined) return null;
+    return { bytes: Buffer.concat([commit.header, commit.body ?? new Uint8Array()]), mementos: slotsOf(commit) };
   }
 
   /** Nothing outside this process can change what it holds, so there is never anything to find. */
@@ -382,6 +380,10 @@ export class MemoryStore implements MementoStore {
   #addNotice(notice: Uint8Array): void {
     this.#log.add({ header: copy(notice), body: null, accepted: [], entries: [], removed: new Set() });
   }
+}
+
+function slotsOf({ accepted, entries, removed }: MemoryCommit): SalvagedPack["mementos"] {
+  return accepted.map((slot) => ({ id: entries[slot]?.id ?? "", slot, removed: removed.has(slot) }));
 }
 
 const copy = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes);

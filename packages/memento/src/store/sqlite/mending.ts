@@ -3,7 +3,7 @@ import { MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { PackHeader } from "../header.ts";
 import { mayReplace } from "../replacement.ts";
-import type { PackReplacement } from "../store.ts";
+import type { PackReplacement, SalvagedPack } from "../store.ts";
 import { demandSealingKey } from "./changes.ts";
 import { readSlot } from "./log.ts";
 import { bytesOf, keyOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
@@ -14,11 +14,7 @@ export function replacePack(statements: Statements, replacement: PackReplacement
   const commit = commitOf(statements, replacement.ids);
   if (commit === null) return false;
   const row = statements.commitById.get(commit);
-  const slots = statements.slotsOf.all(commit).map((place) => ({
-    id: `${textOf(place, "timeline")}-${numberOf(place, "sequence")}-${textOf(place, "nonce")}`,
-    slot: numberOf(place, "slot"),
-    removed: numberOf(place, "removed_by") !== 0,
-  }));
+  const slots = slotsOf(statements, commit);
   const stored = {
     header: row === undefined ? null : bytesOf(row, "header"),
     hasBody: row !== undefined && nullable(row, "body_bytes", numberOf) !== null,
@@ -52,12 +48,24 @@ export function dropKey(statements: Statements, id: string): boolean {
   return true;
 }
 
-/** The bytes of a memento's commit, header first; null when nothing is there. */
-export function salvage(statements: Statements, id: string): Uint8Array | null {
+/** What is left of a memento's commit, header first; null when no row says where that is. */
+export function salvage(statements: Statements, id: string): SalvagedPack | null {
   const commit = commitOf(statements, [id]);
-  const row = commit === null ? undefined : statements.rawCommit.get(commit);
-  if (row === undefined) return null;
-  return Buffer.concat([bytesOf(row, "header"), nullable(row, "body", bytesOf) ?? new Uint8Array()]);
+  if (commit === null) return null;
+  const row = statements.rawCommit.get(commit);
+  const bytes =
+    row === undefined
+      ? Buffer.alloc(0)
+      : Buffer.concat([bytesOf(row, "header"), nullable(row, "body", bytesOf) ?? new Uint8Array()]);
+  return { bytes, mementos: slotsOf(statements, commit) };
+}
+
+function slotsOf(statements: Statements, commit: number): SalvagedPack["mementos"] {
+  return statements.slotsOf.all(commit).map((place) => ({
+    id: `${textOf(place, "timeline")}-${numberOf(place, "sequence")}-${textOf(place, "nonce")}`,
+    slot: numberOf(place, "slot"),
+    removed: numberOf(place, "removed_by") !== 0,
+  }));
 }
 
 function commitOf(statements: Statements, ids: readonly string[]): number | null {

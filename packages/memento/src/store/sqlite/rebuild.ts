@@ -1,6 +1,6 @@
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
 import { placeText, readLog, readPlaces, type Claim, type LogEvidence, type PlaceRow } from "./rebuild-evidence.ts";
-import { headOf, nullable, numberOf, textOf } from "./rows.ts";
+import { headOf, leaseValues, nullable, numberOf, textOf, timelineOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /**
@@ -36,6 +36,7 @@ class Rebuild {
     this.#compareRemovals();
     this.#compareMissing();
     this.#compareHeads();
+    this.#compareChecks();
     this.#compareNames();
   }
 
@@ -208,6 +209,23 @@ class Rebuild {
       if (known.has(key)) continue;
       const id = `${placeText(key, last.sequence)}-${last.nonce}`;
       this.#problem(`Mementos belong to timeline ${key}, which is missing`, [id], key);
+    }
+  }
+
+  /** Rows whose keyed checks do not fit are changed only where whoever holds the key agrees. */
+  #compareChecks(): void {
+    for (let ordinal = 0; ;) {
+      const page = this.#statements.timelinesAfter.all(ordinal);
+      for (const row of page) {
+        ordinal = numberOf(row, "ordinal");
+        const mended = this.#authority.mendedTimeline(timelineOf(row));
+        if (mended === null) continue;
+        const { key, check } = mended.record;
+        this.#change(`The checks of timeline ${key} are made anew`, [], key, () =>
+          this.#statements.mendTimeline.run(check, mended.head?.check ?? null, ...leaseValues(mended.lease), key),
+        );
+      }
+      if (page.length === 0) return;
     }
   }
 

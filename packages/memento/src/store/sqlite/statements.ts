@@ -37,6 +37,7 @@ const SQL = {
   timelineAt: `${TIMELINE} WHERE caretaker = ? AND originator = ? AND partition = ? AND fork = ?`,
   timelinesAfter: `${TIMELINE} WHERE ordinal > ? ORDER BY ordinal LIMIT 200`,
   standing: "SELECT lease_epoch, head_sequence, head_id, head_check FROM timeline WHERE key = ?",
+  mendTimeline: `UPDATE timeline SET record_check = ?, head_check = ?, ${LEASE} WHERE key = ?`,
   moveHead: "UPDATE timeline SET head_sequence = ?, head_id = ?, head_check = ? WHERE key = ?",
   acquireLease: `UPDATE timeline SET ${LEASE} WHERE key = ? AND lease_epoch = ?`,
   renewLease: `UPDATE timeline SET ${LEASE} WHERE key = ? AND lease_epoch = ? AND lease_owner = ?`,

@@ -19,6 +19,7 @@ import type {
   LeaseChange,
   MementoStore,
   PackReplacement,
+  SalvagedPack,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -285,7 +286,7 @@ export class SqliteStore implements MementoStore {
     return await connection.write((statements) => rebuildIndex(statements, authority, false));
   }
 
-  async salvage(id: string): Promise<Uint8Array | null> {
+  async salvage(id: string): Promise<SalvagedPack | null> {
     return await this.#read((statements) => salvage(statements, id));
   }
 

@@ -11,6 +11,7 @@ import type {
   LeaseChange,
   MementoStore,
   PackReplacement,
+  SalvagedPack,
   StoreDamage,
   StoredCommit,
   StoredMemento,
@@ -195,7 +196,7 @@ class InterceptedStore implements MementoStore {
     return await this.#call("rebuildIndex", [authority, dryRun], () => this.#store.rebuildIndex(authority, dryRun));
   }
 
-  async salvage(id: string): Promise<Uint8Array | null> {
+  async salvage(id: string): Promise<SalvagedPack | null> {
     return await this.#call("salvage", [id], () => this.#store.salvage(id));
   }
 

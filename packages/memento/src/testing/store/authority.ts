@@ -8,6 +8,7 @@ export function fixtureAuthority(make: StoreFixture): IndexAuthority {
     isGenuine: ({ notice, check }) => check === sha256(JSON.stringify(notice)),
     headCheck,
     freeLease: (_, epoch) => make.lease(epoch, null),
+    mendedTimeline: () => null,
     lostCommit: (commit, mementos) => make.notice("repaired", { mementos, details: { commit } }),
   };
 }

@@ -29,8 +29,10 @@ export const rebuildTests: readonly StoreTestGroup[] = [
         const record = timeline.next();
         const batch = make.batch([record]);
         await store.append(batch);
-        const bytes = Buffer.from((await store.salvage(record.entry.id)) ?? []);
+        const salvaged = await store.salvage(record.entry.id);
+        const bytes = Buffer.from(salvaged?.bytes ?? []);
         assert.ok(bytes.includes(batch.header) && bytes.includes(batch.body));
+        assert.deepEqual(salvaged?.mementos, [{ id: record.entry.id, slot: 0, removed: false }]);
         assert.equal(await store.salvage(`${timeline.key}-9-aaaaaa`), null);
       },
     },

@@ -15,9 +15,11 @@ export interface Verdict {
   readonly problem: string | null;
   /** Pieces that cannot be had any more, by their keys; null when the record does not open, so that all that it holds is lost. */
   readonly lost: readonly string[] | null;
+  /** Other records that it needs and that are missing or damaged. */
+  readonly broken: readonly string[];
 }
 
-const SOUND: Verdict = { problem: null, lost: [] };
+const SOUND: Verdict = { problem: null, lost: [], broken: [] };
 /** Records that are held open for the deltas that build on them. */
 const NEAR_RECORDS_MAX = 64;
 const NEAR_BYTES_MAX = 64 * 2 ** 20;
@@ -29,6 +31,10 @@ export class RecordJudge {
   readonly #vault: Vault;
   readonly #table: RecordTable;
   readonly #near: NearbyRecords = new Map();
+  /** What the records after them say of those that do not open: their digests, by id. */
+  readonly expected = new Map<string, string | null>();
+  /** Pieces that are needed of records that do not have them. */
+  readonly wanted: RecordNeed[] = [];
   /** Bytes of the packs that were read for single mementos; what they need of others is not counted. */
   bytes = 0;
 
@@ -78,6 +84,7 @@ export class RecordJudge {
     const { manifest } = record;
     const problems: string[] = [];
     const lost: string[] = [];
+    const broken = new Set<string>();
     if (!(await this.#followsParent(record.entry, manifest.parentDigest)))
       problems.push(`Memento ${id} does not follow the ${record.entry.parent} that is in the store`);
     this.#table.setOpened(id, manifest.digest);
@@ -86,8 +93,9 @@ export class RecordJudge {
       for (const key of manifest.held.keys()) {
         const problem = await this.#pieceProblem(record, key);
         if (problem === null) continue;
-        problems.push(problem);
+        problems.push(problem.message);
         lost.push(key);
+        broken.add(brokenIn(problem) ?? id);
       }
       for (const need of directNeeds(id, manifest)) {
         // What a delta is made of was read with it.
@@ -95,12 +103,14 @@ export class RecordJudge {
         const what = need.key === null ? "the directory" : `the piece ${need.key}`;
         problems.push(`Memento ${id} needs ${what} of ${need.holder}, which is missing or damaged`);
         if (need.key !== null) lost.push(need.key);
+        broken.add(need.holder);
+        this.wanted.push(need);
       }
       if (problems.length === 0) this.#table.addGood(id, null, "");
     }
     const [problem = null] = problems;
     const more = problems.length > 1 ? `; and ${problems.length - 1} more` : "";
-    return { problem: problem === null ? null : `${problem}${more}`, lost };
+    return { problem: problem === null ? null : `${problem}${more}`, lost, broken: [...broken] };
   }
 
   /** The parent's digest is part of each record: a record that was exchanged for another sealed one is found here. */
@@ -111,22 +121,24 @@ export class RecordJudge {
         return parentDigest !== null && this.#table.hasDigest(parent, parentDigest);
       case "broken":
         // It has been named already.
+        this.expected.set(parent, parentDigest);
         return true;
       case "unseen": {
         const record = await this.#opened(parent);
         // One whose body was reclaimed, or whose manifest was, can no longer be compared.
+        if (record === null) this.expected.set(parent, parentDigest);
         return record === null || record.manifest.digest === parentDigest;
       }
     }
   }
 
-  async #pieceProblem(record: OpenedRecord, key: string): Promise<string | null> {
+  async #pieceProblem(record: OpenedRecord, key: string): Promise<MementoError | null> {
     try {
       const { digest } = await this.#reader.content(record, key, this.#near);
       if (key !== FIELDS_PIECE) this.#table.addGood(record.entry.id, key, digest);
       return null;
     } catch (error) {
-      if (isMementoError(error, "DAMAGED")) return error.message;
+      if (isMementoError(error, "DAMAGED")) return error;
       throw error;
     }
   }
@@ -171,6 +183,12 @@ export class RecordJudge {
       this.#near.delete(id);
     }
   }
+}
+
+/** The other record that a piece could not be read for; null when it is the record's own. */
+function brokenIn({ details }: MementoError): string | null {
+  const { needs } = details;
+  return typeof needs === "string" ? needs : null;
 }
 
 /** A record of a pack whose sections are open; null where nothing but its entry was kept. */

@@ -39,6 +39,8 @@ export interface Finding {
   readonly mementos: readonly string[];
   /** By memento; those that are not in it have lost nothing, as far as this finding says. */
   readonly lost: Readonly<Record<string, readonly string[] | null>>;
+  /** Records, removed ones among them, that are damaged and lie behind it. */
+  readonly broken: readonly string[];
 }
 
 /** Turns findings into damages: live mementos only, each with its nearest good one. `isListed`: the table has all that live. */

@@ -48,7 +48,8 @@ export class VerifyWalk {
   readonly #findings: Finding[] = [];
   /** Mementos that a finding is about. */
   readonly #named = new Set<string>();
-  readonly #judge: RecordJudge;
+  /** Who judges the records; knows what others say of those that do not open. */
+  readonly judge: RecordJudge;
   readonly table: RecordTable;
   #cursor: string | null;
   isListed = true;
@@ -62,11 +63,12 @@ export class VerifyWalk {
     this.#vault = vault;
     this.#options = options;
     this.table = new RecordTable(resume?.judged);
-    this.#judge = new RecordJudge(vault, this.table);
+    this.judge = new RecordJudge(vault, this.table);
     this.#cursor = resume?.cursor ?? null;
     this.mementos = resume?.mementos ?? 0;
     this.bytes = resume?.bytes ?? 0;
-    for (const finding of resume?.findings ?? []) this.#find(finding.problem, finding.mementos, finding.lost);
+    for (const finding of resume?.findings ?? [])
+      this.#find(finding.problem, finding.mementos, finding.lost, finding.broken);
   }
 
   get findings(): readonly Finding[] {
@@ -92,7 +94,7 @@ export class VerifyWalk {
     if (this.#cursor === null) {
       for await (const { problem, mementos } of this.#vault.store.check()) {
         this.#options.signal?.throwIfAborted();
-        this.#find(problem, mementos, {});
+        this.#find(problem, mementos, {}, mementos);
       }
     }
     await this.listLive();
@@ -104,8 +106,8 @@ export class VerifyWalk {
   async some(ids: Iterable<string>): Promise<void> {
     for (const id of ids) {
       this.#options.signal?.throwIfAborted();
-      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.#judge.alone(id)));
-      this.bytes = this.#judge.bytes;
+      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.judge.alone(id)));
+      this.bytes = this.judge.bytes;
       this.#tell();
     }
   }
@@ -154,7 +156,7 @@ export class VerifyWalk {
       if (this.table.state(id) !== "unseen" || this.#named.has(id) || this.table.wasBefore(id)) continue;
       this.#options.signal?.throwIfAborted();
       if (whole)
-        this.#find(`Memento ${id} is in the index and its record was not found in the log`, [id], { [id]: null });
+        this.#find(`Memento ${id} is in the index and its record was not found in the log`, [id], { [id]: null }, [id]);
       // Damage ended the walk; what lies behind it is still judged, one by one.
       else if (this.#options.opens) await this.some([id]);
     }
@@ -207,14 +209,14 @@ export class VerifyWalk {
     const [first] = entries;
     if (first === undefined) return;
     const where = `memento ${first[1].id}`;
-    const pack = await this.#judge.open({ header: commit.header, body }, where).catch(onlyDamage);
+    const pack = await this.judge.open({ header: commit.header, body }, where).catch(onlyDamage);
     if (pack instanceof MementoError) {
       await this.#parts({ header: commit.header, body }, entries, pack);
       return;
     }
     for (const [slot, { id }] of entries) {
       const isLive = this.table.isLive(id);
-      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.#judge.slot(pack, slot, isLive)));
+      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.judge.slot(pack, slot, isLive)));
     }
   }
 
@@ -228,10 +230,15 @@ export class VerifyWalk {
     for (const [slot, { id }] of entries) {
       const isLive = this.table.isLive(id);
       const stored = { ...pack, slot, removed: !isLive };
-      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.#judge.part(id, stored, isLive)));
+      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.judge.part(id, stored, isLive)));
     }
     if (this.#findings.length === before)
-      this.#find(`${damage.message}; nothing that lives needs what is lost`, [], {});
+      this.#find(
+        `${damage.message}; nothing that lives needs what is lost`,
+        [],
+        {},
+        entries.map(([, { id }]) => id),
+      );
   }
 
   #lengths(header: PackHeader, body: Uint8Array, entries: readonly (readonly [number, MementoEntry])[]): void {
@@ -246,20 +253,20 @@ export class VerifyWalk {
     }
   }
 
-  #count(id: string, { problem, lost }: Verdict): void {
-    if (problem !== null) this.#find(problem, [id], { [id]: lost });
+  #count(id: string, { problem, lost, broken }: Verdict): void {
+    if (problem !== null) this.#find(problem, [id], { [id]: lost }, broken);
     else if (this.table.isLive(id)) this.mementos += 1;
   }
 
   #breaks(id: string, problem: string): void {
     this.table.setBroken(id);
-    this.#find(problem, [id], { [id]: null });
+    this.#find(problem, [id], { [id]: null }, [id]);
   }
 
-  #find(problem: string, mementos: readonly string[], lost: Finding["lost"]): void {
+  #find(problem: string, mementos: readonly string[], lost: Finding["lost"], broken: readonly string[]): void {
     for (const id of mementos) this.#named.add(id);
     if (!this.#findings.some((finding) => finding.problem === problem))
-      this.#findings.push({ problem, mementos, lost });
+      this.#findings.push({ problem, mementos, lost, broken });
   }
 
   #tell(): void {
@@ -274,7 +281,7 @@ export class VerifyWalk {
     } catch (error) {
       if (!isMementoError(error) || !DAMAGE.has(error.code)) throw error;
       for (const id of mementos) if (this.table.state(id) === "unseen") this.table.setBroken(id);
-      this.#find(`${what}: ${error.message}`, mementos, Object.fromEntries(mementos.map((id) => [id, null])));
+      this.#find(`${what}: ${error.message}`, mementos, Object.fromEntries(mementos.map((id) => [id, null])), mementos);
       return false;
     }
   }
