@@ -1,6 +1,6 @@
 import type { Memento, MementoEntry, MementoReason, MementoStatus } from "@mementojs/memento";
 import type { Json } from "@mementojs/memento/core";
-import type { MementoQuery, MementoSort } from "@mementojs/memento/store";
+import { givenLabels, type MementoQuery, type MementoSort } from "@mementojs/memento/store";
 import { InvalidArgumentError, Option, type Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -163,7 +163,7 @@ function table(invocation: Invocation, entries: readonly MementoEntry[], names: 
   const { style, io } = invocation;
   if (entries.length === 0) return "No memento fits.";
   const now = io.clock.now();
-  const named = entries.some(({ name, labels }) => name !== undefined || Object.keys(labels).length > 0);
+  const named = entries.some((entry) => labelsText(entry) !== "");
   const rows = entries.map((entry) => [
     entry.id,
     names.get(entry.timeline) ?? entry.originator,
@@ -188,9 +188,9 @@ function table(invocation: Invocation, entries: readonly MementoEntry[], names: 
   return io.out.isTerminal ? `${text}\n${style.dim(counted(entries.length, "memento"))}` : text;
 }
 
-function labelsText({ name, labels }: MementoEntry): string {
+function labelsText(entry: MementoEntry): string {
   return [
-    ...(name === undefined ? [] : [name]),
-    ...Object.entries(labels).map(([key, value]) => oneLine(`${key}=${value}`)),
+    ...(entry.name === undefined ? [] : [entry.name]),
+    ...Object.entries(givenLabels(entry)).map(([key, value]) => oneLine(`${key}=${value}`)),
   ].join(" ");
 }

@@ -142,7 +142,10 @@ async function readText(file: string): Promise<string> {
   } catch (cause) {
     const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     const what = isMissing ? `There is no file ${file}` : `The file ${file} cannot be read`;
-    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, { cause });
+    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, {
+      cause,
+      ...(isMissing ? { hint: "Check the path." } : {}),
+    });
   }
 }
 

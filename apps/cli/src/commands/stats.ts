@@ -75,7 +75,7 @@ function table({ style, io }: Invocation, { by, total, groups }: StatisticsRepor
     grouped(each.mementos),
     bytesText(each.logicalBytes),
     bytesText(each.heldBytes),
-    `${Math.round(100 * each.savedShare)}%`,
+    `${Math.max(0, Math.round(100 * each.savedShare))}%`,
     bytesText(each.storedBytes),
     ...(withRuns ? runCells(each) : []),
     ...(total.stepMs === null ? [] : [stepText(each)]),

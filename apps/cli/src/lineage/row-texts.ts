@@ -1,4 +1,5 @@
 import type { MementoEntry } from "@mementojs/memento";
+import { givenLabels } from "@mementojs/memento/store";
 
 import { timelineName } from "../pipelines/timelines.ts";
 import { oneLine } from "../terminal/printable.ts";
@@ -109,7 +110,7 @@ function marksOf(
   const head = lineage.timelines.find((timeline) => timeline.head.id === entry.id);
   const heads =
     head === undefined ? [] : [lineage.timelines.length > 1 ? `head of ${timelineName(head.record)}` : "head"];
-  const labels = Object.entries(entry.labels).map(([key, value]) => oneLine(`${key}=${value}`));
+  const labels = Object.entries(givenLabels(entry)).map(([key, value]) => oneLine(`${key}=${value}`));
   return {
     isHead: head !== undefined,
     marks: [...heads, ...(entry.name === undefined ? [] : [entry.name]), ...labels],

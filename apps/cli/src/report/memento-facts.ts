@@ -1,4 +1,5 @@
 import type { FlowSummary, MementoEntry } from "@mementojs/memento";
+import { givenLabels } from "@mementojs/memento/store";
 
 import { paintStatus, type Style } from "../terminal/style.ts";
 import { renderFacts } from "../terminal/table.ts";
@@ -25,7 +26,17 @@ export function viewText(view: MementoView, options: FactsOptions): string {
     ["", entryFacts(view, options)],
     ...snapshotSections(view, limits),
   ];
-  if (view.snapshot === null) sections.push(["value", [["", valueText(view.value, limits)]]]);
+  if (view.stream !== null) {
+    const { bytes, sha256, chunks } = view.stream;
+    sections.push([
+      "stream",
+      [
+        ["bytes", grouped(bytes)],
+        ["sha256", sha256],
+        ["chunks", grouped(chunks)],
+      ],
+    ]);
+  } else if (view.snapshot === null) sections.push(["value", [["", valueText(view.value, limits)]]]);
   const { error, evidence, provenance } = view.fields;
   if (provenance !== undefined) sections.push(["provenance", valueFacts(provenance, limits)]);
   if (error !== undefined) sections.push(["error", valueFacts(error, limits)]);
@@ -42,11 +53,11 @@ function entryFacts(
   { entry, removed, digest, contentDigest, fields }: MementoView,
   { style, now }: FactsOptions,
 ): Facts {
-  const { id, sequence, parent, generation, epoch, run, version, resumeCount, name, labels, sizes } = entry;
+  const { id, sequence, parent, generation, epoch, run, version, resumeCount, name, sizes } = entry;
   const { description, metadata } = fields;
   const optional: [string, string | undefined][] = [
     ["name", name],
-    ["labels", labelText(labels)],
+    ["labels", labelText(givenLabels(entry))],
     ["description", typeof description === "string" ? description : undefined],
     ["metadata", metadata === undefined ? undefined : valueText(metadata, { columns: 80, lines: 6 })],
     [

@@ -5,7 +5,9 @@ import {
   type Memento,
   type MementoEntry,
   type PipelineSnapshot,
+  type StreamFacts,
 } from "@mementojs/memento";
+import { isStream } from "@mementojs/memento/store";
 import type { OpenedMemento } from "@mementojs/memento/vault";
 
 /** A stage's output, as far as it is shown. */
@@ -32,10 +34,14 @@ export interface MementoView {
   /** Null for a memento that is of no pipeline. */
   readonly snapshot: PipelineSnapshot | null;
   readonly outputs: readonly OutputView[];
-  /** The saved value of a memento that is of no pipeline. */
+  /** The saved value of a memento that is of no pipeline, and holds no stream. */
   readonly value: unknown;
+  /** What is known of the stream of bytes that it holds; null when it holds none. */
+  readonly stream: StreamFacts | null;
 }
 
+/** The piece in which a stream's facts are. */
+const STREAM_PIECE = "stream";
 const OUTPUT_BYTES_SHOWN_MAX = 65_536;
 
 /** Opens a memento and reads all that is shown of it; `full` reads large outputs too. NOT_FOUND, DAMAGED. */
@@ -49,7 +55,12 @@ export async function viewMemento(memento: Memento, id: string, full: boolean): 
     parentDigest,
     contentDigest: opened.contentDigest(),
     fields: opened.fields(),
+    stream: null,
   };
+  if (isStream(entry)) {
+    const stream = (await opened.value(STREAM_PIECE)) as StreamFacts;
+    return { ...common, snapshot: null, outputs: [], value: undefined, stream };
+  }
   if (entry.kind !== "pipeline") {
     const value = removed ? undefined : await memento.caretaker(entry.caretaker).load(id);
     return { ...common, snapshot: null, outputs: [], value };
@@ -78,7 +89,7 @@ async function outputsOf(opened: OpenedMemento, full: boolean): Promise<readonly
 
 /** The view as JSON output has it. */
 export function viewJson({ entry, snapshot, outputs, value, ...facts }: MementoView): unknown {
-  if (snapshot === null) return { memento: entry, ...facts, value };
+  if (snapshot === null) return { memento: entry, ...facts, ...(facts.stream === null ? { value } : {}) };
   const { run, progress, restore, schema, state, credentials } = snapshot;
   return {
     memento: entry,

@@ -4,6 +4,7 @@ export type { MementoInfo } from "./memento-info.ts";
 export type { MementoStatistics, RunStatistics } from "./statistics.ts";
 export type { StatisticsGroup, StatisticsOptions, StatisticsReport } from "./statistics.ts";
 export type { StatisticsBy } from "./statistics-grouping.ts";
+export type { StreamFacts } from "./stream-pieces.ts";
 export type { StreamInput } from "./stream-input.ts";
 export type { MementoStream } from "./stream-reader.ts";
 export type { StreamOptions } from "./streams.ts";

@@ -30,7 +30,7 @@ export interface MementoStatistics {
   readonly heldBytes: number;
   /** Sealed bytes in the store; a pack of several mementos counts for each by its share. */
   readonly storedBytes: number;
-  /** What increments save: `1 - heldBytes / logicalBytes`; 0 for nothing at all. */
+  /** What increments save: `1 - heldBytes / logicalBytes`; 0 for nothing at all, and below 0 where states are smaller than what is said about them. */
   readonly savedShare: number;
   /** ISO 8601; null when there is none. */
   readonly oldest: string | null;

@@ -44,6 +44,9 @@ async function readNext(
   } catch (cause) {
     const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     const what = isMissing ? `There is no file ${path}` : `The file ${path} cannot be read`;
-    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, { cause });
+    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, {
+      cause,
+      ...(isMissing ? { hint: "Check the path." } : {}),
+    });
   }
 }
