@@ -19,6 +19,8 @@ export interface CollectOptions extends LeaseOptions {
   readonly caretaker?: string;
   /** True: nothing is changed, and the report says what would be. Default false. */
   readonly dryRun?: boolean;
+  /** True: freed space is given back to the file system, where the engine keeps it for itself; others wait meanwhile. Default false. */
+  readonly compact?: boolean;
   /** Stops between two steps; what was done stays done. */
   readonly signal?: AbortSignal;
 }
@@ -52,6 +54,8 @@ export interface CollectReport {
   readonly bytes: number;
   /** Packs that were sealed anew without what nobody needs of them, because that was most of them, and the bytes that were saved. */
   readonly repacked: { readonly packs: number; readonly bytes: number };
+  /** Bytes that were given back to the file system; null when that was not asked for. */
+  readonly compactedBytes: number | null;
 }
 
 const AT_ONCE = 500;
@@ -73,7 +77,8 @@ export async function collectGarbage(vault: Vault, options: CollectOptions = {})
   // Only now: as long as their pins were there, what dead restores were at has been spared in this round.
   const dead = new Set(await releaseDeadPins(vault, seen, options));
   const pins = seen.filter((pin) => !dead.has(pin));
-  return { dryRun: false, ...choice, pins, neededRemoved: plan.neededRemoved, ...freed };
+  const compactedBytes = options.compact === true ? await vault.store.compact() : null;
+  return { dryRun: false, ...choice, pins, neededRemoved: plan.neededRemoved, ...freed, compactedBytes };
 }
 
 async function previewCollection(vault: Vault, options: CollectOptions): Promise<CollectReport> {
@@ -83,7 +88,7 @@ async function previewCollection(vault: Vault, options: CollectOptions): Promise
   const plan = await planOf(vault, asIfRemoved, options.signal, (seen) => (pins = seen));
   const bytes = plan.free.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
   const repacked = { packs: plan.wasteful.length, bytes: 0 };
-  return { dryRun: true, ...choice, pins, neededRemoved: plan.neededRemoved, packs: plan.free.length, bytes, repacked };
+  return { dryRun: true, ...choice, pins, neededRemoved: plan.neededRemoved, packs: plan.free.length, bytes, repacked, compactedBytes: null };
 }
 
 async function planOf(

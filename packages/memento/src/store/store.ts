@@ -259,6 +259,8 @@ export interface MementoStore extends AsyncDisposable {
   note(notice: Uint8Array): Promise<void>;
   /** Drops the bodies of packs in which every accepted slot is removed. Returns how many packs and bytes were freed. */
   reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }>;
+  /** Gives space that was freed back to the file system, where the engine keeps it for itself; returns the bytes, 0 elsewhere. LOCKED while others keep it from that. */
+  compact(): Promise<number>;
   /**
    * Replaces a commit's header and body, in one commit, by a pack with the same mementos in the same slots; the index, the
    * log's order and every cursor stay as they are. False, and no change, when none of the mementos is there, when the

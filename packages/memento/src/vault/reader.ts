@@ -77,6 +77,8 @@ export class MementoReader {
     const manifestBytes = first.manifests[stored.slot];
     if (manifestBytes === undefined)
       throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
+    if (manifestBytes.length === 0)
+      throw new MementoError("NOT_FOUND", `Nothing is left of memento ${id} but its entry`, { details: { id } });
     const manifest = decodeManifest(manifestBytes, entry);
     return {
       entry,

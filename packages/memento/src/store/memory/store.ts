@@ -268,6 +268,11 @@ export class MemoryStore implements MementoStore {
     return { packs, bytes };
   }
 
+  async compact(): Promise<number> {
+    this.#facts();
+    return 0;
+  }
+
   async replacePack(replacement: PackReplacement): Promise<boolean> {
     const { sealed } = this.#facts();
     const header = checkReplacement(replacement, { sealed, bodyBytesMax: this.supports.bodyBytesMax });

@@ -129,6 +129,21 @@ export class Connection {
     });
   }
 
+  /** Writes the database anew without its free pages; gives by how many bytes it is shorter. LOCKED while others use it. */
+  async compact(): Promise<number> {
+    return await this.#wait(() => {
+      const before = this.#databaseBytes();
+      this.#database.exec("VACUUM");
+      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+      return before - this.#databaseBytes();
+    });
+  }
+
+  #databaseBytes(): number {
+    const number = (name: string): number => Number(this.#database.prepare(`PRAGMA ${name}`).get()?.[name] ?? 0);
+    return number("page_count") * number("page_size");
+  }
+
   /** Makes SQLite's own indexes anew from their tables. */
   async reindex(): Promise<void> {
     await this.#wait(() => this.#database.exec("REINDEX"));

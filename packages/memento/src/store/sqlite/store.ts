@@ -248,6 +248,10 @@ export class SqliteStore implements MementoStore {
     return { packs, bytes };
   }
 
+  async compact(): Promise<number> {
+    return await (await this.#found()).compact();
+  }
+
   async replacePack(replacement: PackReplacement): Promise<boolean> {
     const { sealed } = this.#meta ?? (await this.#facts());
     const header = checkReplacement(replacement, { sealed, bodyBytesMax: this.supports.bodyBytesMax });

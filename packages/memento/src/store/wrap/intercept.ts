@@ -168,6 +168,10 @@ class InterceptedStore implements MementoStore {
     return await this.#call("reclaim", [ids], () => this.#store.reclaim(ids));
   }
 
+  async compact(): Promise<number> {
+    return await this.#call("compact", [], () => this.#store.compact());
+  }
+
   async replacePack(replacement: PackReplacement): Promise<boolean> {
     return await this.#call("replacePack", [replacement], () => this.#store.replacePack(replacement));
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 
 import { expectAppended } from "./fixture.ts";
-import { expectCode, type StoreTestGroup } from "./kit.ts";
+import { collect, expectCode, type StoreTestGroup } from "./kit.ts";
 
 /** `keys`, `rewrapKey` and `retireKey`. */
 export const keysTests: readonly StoreTestGroup[] = [
@@ -44,6 +44,24 @@ export const keysTests: readonly StoreTestGroup[] = [
       "refuses a key that is not there": async ({ store, make }) => {
         assert.equal(await store.rewrapKey(make.key("data"), "ring-1"), false);
         assert.equal((await store.keys()).length, 1);
+      },
+    },
+  },
+
+  {
+    method: "compact()",
+    tests: {
+      "leaves everything as it was": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const [gone] = await timeline.save(store);
+        await timeline.save(store);
+        const ids = [gone?.entry.id ?? ""];
+        await store.remove(ids, make.notice("removed", { mementos: ids }));
+        await store.reclaim(ids);
+        const before = await collect(store.commits(null));
+        assert.ok((await store.compact()) >= 0);
+        assert.deepEqual(await collect(store.commits(null)), before);
+        assert.deepEqual(await collect(store.check()), []);
       },
     },
   },
