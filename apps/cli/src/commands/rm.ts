@@ -13,6 +13,9 @@ import { counted } from "../terminal/words.ts";
 interface RmOptions {
   readonly timeline?: string;
   readonly yes?: true;
+  readonly secure?: true;
+  readonly reason?: string;
+  readonly by?: string;
 }
 
 /** `memento rm ID...`: removes mementos. */
@@ -25,6 +28,9 @@ export function registerRm(program: Command, run: Runner): void {
     )
     .argument("<memento...>", "TARGETs")
     .option("--timeline <name>", "the timeline on which they are, where that is not clear")
+    .option("--secure", "so that nobody can open them again: their data keys are destroyed")
+    .option("--reason <text>", "with --secure: why; kept as evidence")
+    .option("--by <name>", "with --secure: who asks; kept as evidence")
     .option("-y, --yes", "without asking; needed where there is no terminal to ask on")
     .action(
       async (targets: readonly string[], options: RmOptions) =>
@@ -35,6 +41,7 @@ export function registerRm(program: Command, run: Runner): void {
     examples: [
       ["memento rm k2v9qm4x7c1d-17-x8f2k1", "one memento, after asking"],
       ["memento rm head~5 head~6 --yes", "two, without asking"],
+      ["memento rm invoice-7 --secure --reason 'request of 3 May'", "for good: not even the key opens a copy"],
     ],
     exitCodes: [EXIT.damaged, EXIT.refused],
   });
@@ -45,8 +52,10 @@ async function remove(invocation: Invocation, targets: readonly string[], option
   const ids = new Set<string>();
   for (const target of targets) ids.add(await findMemento(memento, target, options.timeline));
   const entries: MementoEntry[] = [];
-  for (const id of ids) entries.push(await removable(memento, id));
+  for (const id of ids) entries.push(await removable(memento, id, options));
+  for (const [caretaker, its] of Map.groupBy(entries, (entry) => entry.caretaker)) await demandNoPins(memento, caretaker, its);
   if (options.yes !== true) await demandYes(invocation, entries);
+  if (options.secure === true) return await eraseSecurely(memento, [...ids], options);
   const removed: string[] = [];
   // One notice names one timeline.
   for (const group of Map.groupBy(entries, ({ timeline }) => timeline).values())
@@ -55,9 +64,10 @@ async function remove(invocation: Invocation, targets: readonly string[], option
 }
 
 /** The memento, if it may go. A head and an unfinished rollback's target are needed by the next command on their timeline. */
-async function removable(memento: Memento, id: string): Promise<MementoEntry> {
+async function removable(memento: Memento, id: string, { secure }: RmOptions): Promise<MementoEntry> {
   const { entry, removed } = await memento.vault.load(id);
-  if (removed) throw new MementoError("NOT_FOUND", `Memento ${id} was removed before`);
+  // What was only removed can still be opened by whoever has the key.
+  if (removed && secure !== true) throw new MementoError("NOT_FOUND", `Memento ${id} was removed before`);
   const { record, head } = await memento.vault.timeline(entry.timeline);
   if (head === null || record.kind !== "pipeline") return entry;
   const name = timelineName(record);
@@ -78,6 +88,26 @@ async function removable(memento: Memento, id: string): Promise<MementoEntry> {
     hint,
     details: { id, timeline: record.key },
   });
+}
+
+async function demandNoPins(memento: Memento, caretaker: string, entries: readonly MementoEntry[]): Promise<void> {
+  const pins = await memento.caretaker(caretaker).pins();
+  const pin = pins.find((known) => entries.some(({ id }) => id === known.id));
+  if (pin === undefined) return;
+  throw new MementoError("CONFLICT", `Memento ${pin.id} is pinned${pin.reason === "" ? "" : `: ${pin.reason}`}`, {
+    hint: pin.lease === null ? `Take the pin away first: \`memento unpin ${pin.id}\`.` : "A restore needs it; wait until that is finished.",
+    details: { id: pin.id },
+  });
+}
+
+async function eraseSecurely(memento: Memento, ids: readonly string[], { reason = "", by }: RmOptions): Promise<Outcome> {
+  const report = await memento.secureDelete(ids, { reason, ...(by === undefined ? {} : { by }) });
+  const { mementos, dataKeys, resealed } = report;
+  return {
+    json: { removed: mementos, ...report },
+    text: () =>
+      `Removed ${counted(mementos.length, "memento")} for good: ${counted(dataKeys.length, "data key")} destroyed, ${counted(resealed, "pack")} sealed anew for what others need.`,
+  };
 }
 
 async function demandYes({ io, style }: Invocation, entries: readonly MementoEntry[]): Promise<void> {
