@@ -1,5 +1,5 @@
 import { runningSha256 } from "../core/digest.ts";
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import type { PieceRef } from "../vault/directory.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { NearbyRecords } from "../vault/reader.ts";
@@ -100,11 +100,24 @@ export async function readChunk(
   owner: string,
   near: NearbyRecords = new Map(),
 ): Promise<Uint8Array> {
-  const chunk = await vault.reader.piece(ref, key, owner, near);
+  const chunk = await pieceOf(vault, ref, key, owner, near);
   for (const id of near.keys()) {
     if (near.size <= NEARBY_MAX) break;
     near.delete(id);
   }
   if (chunk instanceof Uint8Array) return chunk;
   throw new MementoError("DAMAGED", `The piece ${key} of ${owner} is no bytes`, { details: { id: owner } });
+}
+
+async function pieceOf(vault: Vault, ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<unknown> {
+  try {
+    return await vault.reader.piece(ref, key, owner, near);
+  } catch (cause) {
+    if (!isMementoError(cause, "DAMAGED") || cause.details["id"] === owner) throw cause;
+    // A section that does not open knows only whose it is, not who needs it.
+    throw new MementoError("DAMAGED", `Memento ${owner} needs ${ref.holder}: ${cause.message}`, {
+      cause,
+      details: { id: owner, needs: ref.holder },
+    });
+  }
 }

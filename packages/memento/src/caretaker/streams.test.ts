@@ -8,7 +8,11 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 
 import { Memento } from "../memento.ts";
+import { openStore } from "../store/open-store.ts";
 import { mementoQuery } from "../store/query.ts";
+import type { StoredMemento } from "../store/store.ts";
+import { interceptStore } from "../store/wrap/index.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import { removeOrphanParts } from "../vault/chunk-parts.ts";
 import type { Caretaker } from "./caretaker.ts";
@@ -226,6 +230,61 @@ describe("streams at once", () => {
       expect(await files.latest()).toEqual({ in: "between" });
       expect((await memento.verify()).damages).toEqual([]);
     });
+  });
+});
+
+describe("a stream in a store that loses or changes bytes", () => {
+  test("gives true bytes up to the damage, then DAMAGED, and never the last chunk", async () => {
+    const { store } = await openStore("memory:");
+    let damaged: string | null = null;
+    const lying = interceptStore(store, async (call, proceed) => {
+      const answer = await proceed();
+      if (call.method !== "read" || call.args[0] !== damaged) return answer;
+      const stored = answer as StoredMemento;
+      const body = Uint8Array.from(stored.body ?? []);
+      const middle = body.length >> 1;
+      body[middle] = (body[middle] ?? 0) ^ 1;
+      return { ...stored, body } as typeof answer;
+    });
+    await using memento = await Memento.open(lying, { keys: { raw: [new Uint8Array(32).fill(7)] } });
+    const files = memento.caretaker("files");
+    const bytes = noise(9 * MB);
+    const { id } = await files.saveStream([bytes]);
+    const { directory } = await memento.vault.load(id);
+    const holders = [...new Set([...directory.entries()].map(([, { holder }]) => holder))];
+    expect(holders.length).toBeGreaterThan(3);
+    for (const holder of holders.filter((each) => each !== id)) {
+      damaged = holder;
+      const given: Uint8Array[] = [];
+      const reading = (async () => {
+        for await (const chunk of await files.openStream(id)) given.push(chunk);
+      })();
+      await expect(reading).rejects.toMatchObject({ code: "DAMAGED", details: { id } });
+      const length = given.reduce((sum, each) => sum + each.length, 0);
+      expect(length).toBeLessThan(bytes.length);
+      expect(Buffer.compare(Buffer.concat(given), bytes.subarray(0, length))).toBe(0);
+    }
+    damaged = id;
+    await expect(files.openStream(id)).rejects.toMatchObject({ code: "DAMAGED" });
+  });
+
+  test("a writer who was silent for too long is FENCED, and nothing of its stream is seen", async () => {
+    const clock = new ManualClock();
+    await using memento = await Memento.open("memory:", { clock });
+    const files = memento.caretaker("files");
+    const input = async function* (): AsyncGenerator<Uint8Array> {
+      yield noise(5 * MB, 4);
+      // Its lease runs out, and who comes next takes over and clears away; the process itself lives.
+      clock.setNow(clock.now() + 3_600_000);
+      expect((await removeOrphanParts(memento.vault)).length).toBeGreaterThan(0);
+      yield noise(5 * MB, 5);
+    };
+    await expect(files.saveStream(input())).rejects.toMatchObject({ code: "FENCED" });
+    expect(await Array.fromAsync(files.list())).toEqual([]);
+    expect(await liveParts(memento)).toBe(0);
+    const next = noise(5 * MB, 6);
+    const { id } = await files.saveStream([next]);
+    expect(Buffer.compare(await readAll(files, id), next)).toBe(0);
   });
 });
 
