@@ -81,6 +81,34 @@ function edited(text: Buffer, { kind, at, to, length, seed }: Edit): Buffer {
   }
 }
 
+const rowEdit = {
+  kind: fc.constantFrom("replace", "drop", "insert", "move", "number", "name"),
+  at: fc.double({ min: 0, max: 0.999, noNaN: true }),
+  to: fc.double({ min: 0, max: 0.999, noNaN: true }),
+  seed: fc.nat(1_000),
+} as const;
+
+interface RowEdit {
+  readonly kind: string;
+  readonly at: number;
+  readonly to: number;
+  readonly seed: number;
+  readonly count: number;
+}
+
+function editedRows(rows: readonly string[], { kind, at, to, seed, count }: RowEdit): readonly string[] {
+  const start = Math.floor(at * rows.length);
+  const fresh = Array.from({ length: count }, (_, id) => row(seed + 100, id));
+  const part = rows.slice(start, start + count);
+  const rest = rows.toSpliced(start, count);
+  if (kind === "replace") return rows.toSpliced(start, count, ...fresh);
+  if (kind === "drop") return rest;
+  if (kind === "insert") return rows.toSpliced(start, 0, ...fresh);
+  if (kind === "move") return rest.toSpliced(Math.floor(to * rest.length), 0, ...part);
+  if (kind === "number") return rows.map((old) => old.replace(/"n":\d+/u, `"n":${seed}`));
+  return rows.map((old, id) => (id % 7 === 0 ? old.replace(/name \w+/u, `name ${seed + id}`) : old));
+}
+
 const anyChain = fc
   .record({ text: anyText, steps: fc.array(fc.array(anyEdit, { maxLength: 4 }), { minLength: 1, maxLength: 6 }) })
   .map(({ text, steps }) => {
@@ -152,6 +180,28 @@ describe("encodeDelta()", () => {
     );
   });
 
+  test("gives back large texts of rows, in any steps", () => {
+    const texts = fc.record({
+      seed: fc.nat(20),
+      edits: fc.array(fc.record({ ...rowEdit, count: fc.oneof(fc.nat(3), fc.nat(900)) }), { maxLength: 12 }),
+      noise: fc.oneof(fc.constant(0), fc.nat(200_000)),
+      work: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.integer({ min: 1_000, max: 100_000 })),
+    });
+    fc.assert(
+      fc.property(texts, ({ seed, edits, noise, work }) => {
+        const old = Array.from({ length: 1_000 }, (_, id) => row(seed, id));
+        const list = edits.reduce(editedRows, old);
+        const base = Buffer.from(old.join("\n"));
+        const next = Buffer.concat([Buffer.from(list.join("\n")), bytesOf(seed, noise)]);
+        const encoder = new DeltaEncoder(base, next);
+        for (let steps = 0; !encoder.step(work); steps++) expect(steps).toBeLessThan(100_000);
+        const delta = encoder.finish();
+        if (delta !== null) expectEqual(applyDelta(base, delta, next.length), next);
+      }),
+      share(0.02),
+    );
+  });
+
   const rows = Array.from({ length: 2_000 }, (_, id) => row(1, id));
   const text = (list: readonly string[]): Buffer => Buffer.from(`[${list.join(",")}]`);
   test.each([
@@ -163,7 +213,10 @@ describe("encodeDelta()", () => {
     ["halves swapped", [...rows.slice(1_000), ...rows.slice(0, 1_000)], 60],
     ["nothing changed", rows, 13],
   ])("is small for %s", (_what, next, most) => {
-    expect(encodeDelta(text(rows), text(next))?.length).toBeLessThan(most);
+    const delta = encodeDelta(text(rows), text(next)) ?? Buffer.alloc(0);
+    expect(delta.length).toBeGreaterThan(0);
+    expect(delta.length).toBeLessThan(most);
+    expectEqual(applyDelta(text(rows), delta, text(next).length), text(next));
   });
 
   test.each([
