@@ -1,4 +1,5 @@
 import { MementoError, type Memento, type MementoEntry } from "@mementojs/memento";
+import { decodePackHeader } from "@mementojs/memento/store";
 import type { Command } from "commander";
 
 import { addHelp, TARGET_NOTE } from "../command-help.ts";
@@ -52,8 +53,9 @@ async function remove(invocation: Invocation, targets: readonly string[], option
   const ids = new Set<string>();
   for (const target of targets) ids.add(await findMemento(memento, target, options.timeline));
   const entries: MementoEntry[] = [];
-  for (const id of ids) entries.push(await removable(memento, id, options));
-  for (const [caretaker, its] of Map.groupBy(entries, (entry) => entry.caretaker)) await demandNoPins(memento, caretaker, its);
+  for (const id of ids) entries.push(await (options.secure === true ? entryOf(memento, id) : removable(memento, id)));
+  for (const [caretaker, its] of Map.groupBy(entries, (entry) => entry.caretaker))
+    await demandNoPins(memento, caretaker, its);
   if (options.yes !== true) await demandYes(invocation, entries);
   if (options.secure === true) return await eraseSecurely(memento, [...ids], options);
   const removed: string[] = [];
@@ -64,10 +66,9 @@ async function remove(invocation: Invocation, targets: readonly string[], option
 }
 
 /** The memento, if it may go. A head and an unfinished rollback's target are needed by the next command on their timeline. */
-async function removable(memento: Memento, id: string, { secure }: RmOptions): Promise<MementoEntry> {
+async function removable(memento: Memento, id: string): Promise<MementoEntry> {
   const { entry, removed } = await memento.vault.load(id);
-  // What was only removed can still be opened by whoever has the key.
-  if (removed && secure !== true) throw new MementoError("NOT_FOUND", `Memento ${id} was removed before`);
+  if (removed) throw new MementoError("NOT_FOUND", `Memento ${id} was removed before`);
   const { record, head } = await memento.vault.timeline(entry.timeline);
   if (head === null || record.kind !== "pipeline") return entry;
   const name = timelineName(record);
@@ -90,17 +91,32 @@ async function removable(memento: Memento, id: string, { secure }: RmOptions): P
   });
 }
 
+/** The entry of a memento, live or removed: what was only removed can still be opened by whoever has the key. */
+async function entryOf(memento: Memento, id: string): Promise<MementoEntry> {
+  const stored = await memento.vault.store.read(id);
+  const entry = stored && decodePackHeader(stored.header, `memento ${id}`).entries[stored.slot];
+  if (entry) return entry;
+  throw new MementoError("NOT_FOUND", `There is no memento ${id}`, { details: { id } });
+}
+
 async function demandNoPins(memento: Memento, caretaker: string, entries: readonly MementoEntry[]): Promise<void> {
   const pins = await memento.caretaker(caretaker).pins();
   const pin = pins.find((known) => entries.some(({ id }) => id === known.id));
   if (pin === undefined) return;
   throw new MementoError("CONFLICT", `Memento ${pin.id} is pinned${pin.reason === "" ? "" : `: ${pin.reason}`}`, {
-    hint: pin.lease === null ? `Take the pin away first: \`memento unpin ${pin.id}\`.` : "A restore needs it; wait until that is finished.",
+    hint:
+      pin.lease === null
+        ? `Take the pin away first: \`memento unpin ${pin.id}\`.`
+        : "A restore needs it; wait until that is finished.",
     details: { id: pin.id },
   });
 }
 
-async function eraseSecurely(memento: Memento, ids: readonly string[], { reason = "", by }: RmOptions): Promise<Outcome> {
+async function eraseSecurely(
+  memento: Memento,
+  ids: readonly string[],
+  { reason = "", by }: RmOptions,
+): Promise<Outcome> {
   const report = await memento.secureDelete(ids, { reason, ...(by === undefined ? {} : { by }) });
   const { mementos, dataKeys, resealed } = report;
   return {

@@ -88,7 +88,16 @@ async function previewCollection(vault: Vault, options: CollectOptions): Promise
   const plan = await planOf(vault, asIfRemoved, options.signal, (seen) => (pins = seen));
   const bytes = plan.free.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
   const repacked = { packs: plan.wasteful.length, bytes: 0 };
-  return { dryRun: true, ...choice, pins, neededRemoved: plan.neededRemoved, packs: plan.free.length, bytes, repacked, compactedBytes: null };
+  return {
+    dryRun: true,
+    ...choice,
+    pins,
+    neededRemoved: plan.neededRemoved,
+    packs: plan.free.length,
+    bytes,
+    repacked,
+    compactedBytes: null,
+  };
 }
 
 async function planOf(

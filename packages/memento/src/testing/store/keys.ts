@@ -53,9 +53,9 @@ export const keysTests: readonly StoreTestGroup[] = [
     tests: {
       "leaves everything as it was": async ({ store, make }) => {
         const timeline = await make.timeline(store);
-        const [gone] = await timeline.save(store);
+        const gone = await timeline.save(store);
         await timeline.save(store);
-        const ids = [gone?.entry.id ?? ""];
+        const ids = [gone.id];
         await store.remove(ids, make.notice("removed", { mementos: ids }));
         await store.reclaim(ids);
         const before = await collect(store.commits(null));
