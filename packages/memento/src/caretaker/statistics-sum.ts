@@ -7,11 +7,11 @@ export class StatisticsSum {
   readonly steps = new DurationHistogram();
   readonly #timelines = new Set<string>();
   readonly #statuses = new Map<MementoStatus, number>();
-  heldBytes = 0;
   storedBytes = 0;
   removed = 0;
   #mementos = 0;
   #logicalBytes = 0;
+  #heldBytes = 0;
   #oldest: string | null = null;
   #newest: string | null = null;
   #runs = 0;
@@ -23,7 +23,7 @@ export class StatisticsSum {
     this.#mementos += 1;
     this.#timelines.add(timeline);
     this.#logicalBytes += sizes.logicalBytes;
-    this.heldBytes += sizes.heldBytes;
+    this.#heldBytes += sizes.heldBytes;
     if (this.#oldest === null || created < this.#oldest) this.#oldest = created;
     if (this.#newest === null || created > this.#newest) this.#newest = created;
   }
@@ -42,9 +42,9 @@ export class StatisticsSum {
       mementos: this.#mementos,
       timelines: this.#timelines.size,
       logicalBytes: this.#logicalBytes,
-      heldBytes: this.heldBytes,
+      heldBytes: this.#heldBytes,
       storedBytes: Math.round(this.storedBytes),
-      savedShare: this.#logicalBytes === 0 ? 0 : 1 - this.heldBytes / this.#logicalBytes,
+      savedShare: this.#logicalBytes === 0 ? 0 : 1 - this.#heldBytes / this.#logicalBytes,
       oldest: this.#oldest,
       newest: this.#newest,
       removed: this.removed,

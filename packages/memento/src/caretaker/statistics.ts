@@ -78,8 +78,8 @@ export interface StatisticsReport {
  * Counts what a store's index lists: nothing is opened, so it needs about 10 microseconds a memento, and no more memory
  * than some 100 bytes for each run, timeline and live stream. It judges what was there when it came by.
  *
- * What gc has taken of removed mementos is not in any size. Chunks of a large stream count with the stream; those that
- * only a removed stream brought in count for nobody, though later ones may share them.
+ * What gc has taken of removed mementos is not in any size. What the chunks of a large stream take in the
+ * store counts with the stream; those that only a removed stream brought in count for nobody, though later ones may share them.
  */
 export async function collectStatistics(vault: Vault, options: StatisticsOptions = {}): Promise<StatisticsReport> {
   const { by = "caretaker", timeZone = "UTC", since, until } = options;
@@ -191,10 +191,7 @@ class StatisticsWalk {
       const key =
         part === undefined ? (removed ? null : this.#grouping.keyOf(entry)) : (this.#streams.get(part) ?? null);
       if (key === null || (part === undefined && !this.#isInRange(entry.created))) continue;
-      for (const sum of this.#sums(key)) {
-        sum.storedBytes += share;
-        if (part !== undefined) sum.heldBytes += entry.sizes.heldBytes;
-      }
+      for (const sum of this.#sums(key)) sum.storedBytes += share;
     }
     this.#pack = [];
   }

@@ -139,6 +139,7 @@ describe("saveStream()", () => {
       const bytes = noise(9 * MB);
       await files.saveStream([bytes]);
       const again = await files.saveStream([bytes], { full: true });
+      expect(again.sizes.heldBytes).toBeGreaterThan(9 * MB);
       expect(await newChunks(memento, again.id)).toBeGreaterThan(20);
       expect(Buffer.compare(await readAll(files, again.id), bytes)).toBe(0);
     });

@@ -90,6 +90,7 @@ class StreamSaver {
   /** Chunks that were not written yet. */
   #unwritten = new Map<string, Uint8Array>();
   #unwrittenBytes = 0;
+  #partsBytes = 0;
   #writer: TimelineWriter;
   #known: (key: string) => PieceRef | undefined = () => undefined;
   #partsWriter: PartsWriter | null = null;
@@ -171,6 +172,7 @@ class StreamSaver {
     const { originator = "default", kind = "file" } = this.#options;
     this.#partsWriter ??= this.#parts.use(await PartsWriter.open(vault, { caretaker, originator }, kind, this.#stream));
     for (const [held, ref] of await this.#partsWriter.write(this.#unwritten)) this.#refs.set(held, ref);
+    this.#partsBytes += this.#unwrittenBytes;
     this.#unwritten = new Map();
     this.#unwrittenBytes = 0;
   }
@@ -192,6 +194,7 @@ class StreamSaver {
           labels: { ...draft.labels, [STREAM_LABEL]: this.#stream },
           pieces,
           refs: this.#refs,
+          partsBytes: this.#partsBytes,
           drop: this.#writer.pieceKeys().filter((key) => !pieces.has(key) && !this.#refs.has(key)),
           full,
           ...(id === undefined ? {} : { name: id, replaceName: replace }),

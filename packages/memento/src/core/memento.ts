@@ -25,7 +25,7 @@ export type MementoStatus = "saved" | "running" | "paused" | "interrupted" | "fa
 export interface MementoSizes {
   /** Encoded pieces that belong to the memento, wherever they are held. */
   readonly logicalBytes: number;
-  /** Encoded pieces that this record itself holds. */
+  /** Encoded pieces that this record itself holds, and for a stream the chunks that its parts hold. */
   readonly heldBytes: number;
 }
 

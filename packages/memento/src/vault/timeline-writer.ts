@@ -36,6 +36,8 @@ export interface MementoDraft {
   readonly pieces?: ReadonlyMap<string, unknown>;
   /** Pieces whose bytes other records hold already; the caller answers for those records staying readable until this one is appended. */
   readonly refs?: ReadonlyMap<string, PieceRef>;
+  /** How many bytes of those were written for this very memento: they count as held by it. Default 0. */
+  readonly partsBytes?: number;
   /** Pieces to drop. */
   readonly drop?: Iterable<string>;
   /** Takes this memento's pieces as the ground instead of the head's: a rollback, or a fork's first memento. */
@@ -192,7 +194,7 @@ export class TimelineWriter {
       ...(resumeCount === undefined ? {} : { resumeCount }),
       labels: draft.labels ?? {},
       metadata: draft.metadata ?? {},
-      sizes: { logicalBytes, heldBytes: held.reduce((sum, piece) => sum + piece.bytes.length, 0) },
+      sizes: { logicalBytes, heldBytes: held.reduce((sum, { bytes }) => sum + bytes.length, draft.partsBytes ?? 0) },
     };
   }
 }
