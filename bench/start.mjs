@@ -1,7 +1,7 @@
 // Starts the bench from any state of the tree, by any Node that npm runs on: installs what is missing, compiles the
 // processes whose start is timed, and hands over to the bench's own Node. Everything it says goes to stderr.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -19,6 +19,13 @@ function dependenciesAreMissing() {
   return !existsSync(installed) || statSync(installed).mtimeMs < statSync(inHome("package-lock.json")).mtimeMs;
 }
 
+/** When a file below the folder was last written. */
+function newestBelow(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((newest, entry) => Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs), 0);
+}
+
 if (dependenciesAreMissing()) {
   process.stderr.write("bench: installing the peers (npm ci in bench/, about 500 MB)\n");
   const install = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: home, stdio: ["ignore", 2, 2] });
@@ -26,6 +33,10 @@ if (dependenciesAreMissing()) {
 }
 if (!existsSync(inHome("..", "packages", "memento", "dist", "index.js"))) {
   fail("the library is not built. In the repository's root: npm ci && npm run build");
+}
+const library = inHome("..", "packages", "memento");
+if (newestBelow(join(library, "src")) > newestBelow(join(library, "dist"))) {
+  process.stderr.write("bench: the library's sources are newer than its build; what is measured is the build\n");
 }
 const node = inHome("node_modules", ".bin", "node");
 if (!existsSync(node)) fail(`${node} is missing. In bench/: npm ci`);
