@@ -3,7 +3,7 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress } from "../../core/timeline.ts";
 import { decodePackHeader } from "../../store/header.ts";
 import { directNeeds } from "../needs.ts";
-import { FIELDS_PIECE, type MementoManifest } from "../record.ts";
+import type { MementoManifest } from "../record.ts";
 import { manifestOf, openPack, type OpenedPack } from "../repack.ts";
 import {
   readItems,
@@ -59,8 +59,8 @@ class FactsReading {
   readonly #where: string;
   readonly #lines = new Map<string, LineFacts>();
   readonly #names = new Map<string, string>();
-  /** The pieces of each record that came so far, of which the bytes are there. */
-  readonly #held = new Map<string, ReadonlySet<string>>();
+  /** The pieces of each record that came so far: true where the content is there, false where it may be in part. */
+  readonly #held = new Map<string, ReadonlyMap<string, boolean>>();
   #policy: string | null = null;
   #memento: ArchivedMemento | null = null;
   readonly #pieces = new Map<string, readonly [encoding: string, digest: string]>();
@@ -152,19 +152,21 @@ class FactsReading {
 
   /** Of a removed memento only what others need is there; of a live one everything. */
   #content(pack: OpenedPack, id: string, manifest: MementoManifest, removed: boolean): void {
-    const held = new Set<string>();
+    const held = new Map<string, boolean>();
     for (const [key, { section, offset, bytes, digest, base }] of manifest.held) {
       const piece = pack.sections[section]?.subarray(offset, offset + bytes);
       // What a delta makes cannot be told from the delta alone; it was checked before the file was signed.
       const isGood = piece?.length === bytes && (base !== null || sha256(piece) === digest);
-      if (isGood) held.add(key);
-      else if (!removed) throw this.#wrong(`the piece ${key} of memento ${id} does not fit its digest`);
+      held.set(key, isGood);
+      if (!isGood && !removed) throw this.#wrong(`the piece ${key} of memento ${id} does not fit its digest`);
     }
     this.#held.set(id, held);
     if (removed) return;
-    const missing = directNeeds(id, manifest).find(({ holder, key }) => {
+    const missing = directNeeds(id, manifest).find(({ holder, key, digest }) => {
       const there = this.#held.get(holder);
-      return there === undefined || (key !== null && key !== FIELDS_PIECE && !there.has(key));
+      if (there === undefined || key === null) return there === undefined;
+      // Of what a delta is built on only those bytes need be there that it takes over.
+      return digest === null ? !there.has(key) : there.get(key) !== true;
     });
     if (missing !== undefined) throw this.#wrong(`memento ${id} needs ${missing.holder}, which it does not bring`);
   }

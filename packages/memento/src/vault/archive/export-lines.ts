@@ -135,13 +135,13 @@ class LinesExport {
     await this.item({ t: "pack", removed, isSpent: false }, header, body);
   }
 
-  /** Every piece that travels must be what was saved. */
+  /** Every piece that is read of what travels must be what was saved. */
   async #check(stored: StoredMemento, id: string): Promise<void> {
     const { vault, plan } = this.#ports;
     try {
       const record = await vault.reader.openStored(id, stored);
       for (const key of record.manifest.held.keys())
-        if (plan.brings(id, key)) await vault.reader.content(record, key, this.#near);
+        if (plan.reads(id, key)) await vault.reader.content(record, key, this.#near);
     } finally {
       // The ones that deltas build on are near each other; those of long ago are let go.
       for (const old of this.#near.keys()) {

@@ -36,7 +36,8 @@ export class ExportPlan {
   wholeMementos = 0;
   readonly #vault: Vault;
   readonly #facts = new Map<string, RecordFacts | null>();
-  readonly #wanted = new Map<string, Set<string>>();
+  /** Pieces that others need of a record: true where somebody reads the content, false where only deltas are built on it. */
+  readonly #wanted = new Map<string, Map<string, boolean>>();
   /** The live mementos of each timeline that was read, by sequence number. */
   readonly #live = new Map<string, Map<number, string>>();
   readonly #roots = new Set<string>();
@@ -62,6 +63,11 @@ export class ExportPlan {
   /** True when this piece of a memento travels. */
   brings(id: string, key: string): boolean {
     return this.#roots.has(id) || this.#wanted.get(id)?.has(key) === true;
+  }
+
+  /** True when the content of a piece that travels is read by somebody; bytes of others may have been cleared away where no delta needs them. */
+  reads(id: string, key: string): boolean {
+    return this.#roots.has(id) || this.#wanted.get(id)?.get(key) === true;
   }
 
   async #include(state: TimelineState, upTo: number): Promise<void> {
@@ -116,15 +122,17 @@ export class ExportPlan {
       }
       id = facts.base;
     }
-    if ((await this.#need(root, root)).hasFields) this.#wanted.get(root)?.add(FIELDS_PIECE);
+    if ((await this.#need(root, root)).hasFields) this.#wanted.get(root)?.set(FIELDS_PIECE, true);
   }
 
   async #addPiece(holder: string, key: string, root: string): Promise<void> {
     for (let id: string | undefined = holder; id !== undefined;) {
       const facts: RecordFacts = await this.#need(id, root);
       const keys = this.#wanted.get(id);
-      if (keys === undefined || keys.has(key)) return;
-      keys.add(key);
+      const known = keys?.get(key);
+      const isRead = id === holder;
+      if (isRead || known === undefined) keys?.set(key, isRead);
+      if (known !== undefined) return;
       id = facts.deltas.get(key);
     }
   }
@@ -142,7 +150,7 @@ export class ExportPlan {
         details: { id: root, needs: id },
       });
     }
-    if (!this.#wanted.has(id)) this.#wanted.set(id, new Set());
+    if (!this.#wanted.has(id)) this.#wanted.set(id, new Map());
     return facts;
   }
 }
