@@ -3,7 +3,7 @@ import { hasSymbolKeys, isJsonLeaf, isJsonTree, type Family } from "../escape-va
 import { BytePair } from "./byte-pair.ts";
 import { isDeepFrozen } from "./deep-frozen.ts";
 import { RunWriter } from "./delta-runs.ts";
-import { FrozenMatch, type ItemRun } from "./frozen-match.ts";
+import { CHANGING, FrozenMatch, type ItemRun } from "./frozen-match.ts";
 import { GrowingText } from "./growing-text.ts";
 import { DELTA_BYTES_MAX } from "./varint.ts";
 
@@ -19,8 +19,8 @@ export interface ArrayEncoding {
 
 /** What is remembered of an array. */
 interface KnownArray {
+  /** Its items, `CHANGING` in the place of those that are not frozen all the way down. */
   readonly items: readonly unknown[];
-  readonly frozen: Uint8Array;
   readonly bytes: Uint8Array;
   /** Where each item starts; one more, where the next one would. Each is followed by one byte, a comma or the bracket. */
   readonly starts: Uint32Array;
@@ -35,7 +35,7 @@ const [BRACKET, COMMA, END] = [0x5b, 0x2c, 0x5d];
  * version before, and only the others are looked at. An item that is not frozen all the way down is encoded anew each time.
  * Everything happens before `encode` returns.
  *
- * Between calls it holds on to the last version: its items, its bytes, and five bytes for each item.
+ * Between calls it holds on to the last version: its frozen items, its bytes, and 12 bytes for each item.
  */
 export class FrozenArrayEncoder {
   #known: KnownArray | null = null;
@@ -68,23 +68,23 @@ export class FrozenArrayEncoder {
   }
 }
 
-/** Null when an item is not JSON as it is, or there are too many bytes. */
+/** Null when an item is not JSON as it is, or there are too many bytes. Takes `items` over. */
 function encodeItems(
   before: KnownArray | null,
-  items: readonly unknown[],
+  items: unknown[],
 ): { known: KnownArray; runs: readonly ItemRun[] } | null {
-  const runs = before === null ? [{ at: 0, count: items.length, from: -1 }] : new FrozenMatch(before, items).runs;
-  const frozen = new Uint8Array(items.length);
+  const runs = before === null ? [{ at: 0, count: items.length, from: -1 }] : new FrozenMatch(before.items, items).runs;
+  const [first] = runs;
+  if (before !== null && first?.from === 0 && first.count === items.length && first.count === before.items.length) {
+    return { known: before, runs };
+  }
   const starts = new Uint32Array(items.length + 1);
   const fresh = new GrowingText();
   const families: Family[] = [];
   let position = 1;
   for (const { at, count, from } of runs) {
     if (from >= 0 && before !== null) {
-      const shift = position - (before.starts[from] ?? 0);
-      for (let index = 0; index < count; index++) starts[at + index] = (before.starts[from + index] ?? 0) + shift;
-      frozen.fill(1, at, at + count);
-      position = (before.starts[from + count] ?? 0) + shift;
+      position = moveStarts(before.starts, from, starts, at, count, position);
       continue;
     }
     for (let index = at; index < at + count; index++) {
@@ -94,15 +94,30 @@ function encodeItems(
       starts[index] = position;
       position += fresh.push(JSON.stringify(item)) + 1;
       fresh.pushByte(COMMA);
-      frozen[index] = isObject && isDeepFrozen(item) ? 1 : 0;
+      if (!isObject || !isDeepFrozen(item)) items[index] = CHANGING;
     }
     if (position > DELTA_BYTES_MAX) return null;
   }
   if (families.some(hasSymbolKeys)) return null;
   starts[items.length] = position;
-  const known = { items, frozen, starts, bytes: new Uint8Array(position) };
+  const known = { items, starts, bytes: new Uint8Array(position) };
   fill(known, before, runs, fresh.bytes());
   return { known, runs };
+}
+
+/** Puts down where items start that are copied as a run, the first of them at `position`; gives where the next one does. */
+function moveStarts(
+  old: Uint32Array,
+  from: number,
+  starts: Uint32Array,
+  at: number,
+  count: number,
+  position: number,
+): number {
+  const shift = position - (old[from] ?? 0);
+  if (shift === 0) starts.set(old.subarray(from, from + count), at);
+  else for (let index = 0; index < count; index++) starts[at + index] = (old[from + index] ?? 0) + shift;
+  return (old[from + count] ?? 0) + shift;
 }
 
 /** Copies the bytes together: old ones by run, new ones from `fresh`. */

@@ -5,12 +5,8 @@ export interface ItemRun {
   readonly from: number;
 }
 
-/** What is known of the items of the old array. */
-export interface KnownItems {
-  readonly items: readonly unknown[];
-  /** 1 for an item that can never change. */
-  readonly frozen: Uint8Array;
-}
+/** Stands among known items in the place of one that may change. */
+export const CHANGING: object = Object.freeze({});
 
 /** How far around a change its end is looked for, in items; */
 const NEAR_ITEMS = 8;
@@ -24,14 +20,13 @@ const SCANS_MAX = 16;
 export class FrozenMatch {
   readonly runs: ItemRun[] = [];
   readonly #old: readonly unknown[];
-  readonly #frozen: Uint8Array;
   readonly #next: readonly unknown[];
   #table: Map<unknown, number> | null = null;
   #scans = 0;
 
-  constructor(old: KnownItems, next: readonly unknown[]) {
-    this.#old = old.items;
-    this.#frozen = old.frozen;
+  /** `old` has `CHANGING` in the place of every item that is not a deeply frozen object. */
+  constructor(old: readonly unknown[], next: readonly unknown[]) {
+    this.#old = old;
     this.#next = next;
     let [at, from, others] = [0, 0, 0];
     while (at < next.length) {
@@ -56,16 +51,15 @@ export class FrozenMatch {
   }
 
   #same(at: number, from: number): boolean {
-    return this.#frozen[from] === 1 && at < this.#next.length && this.#next[at] === this.#old[from];
+    return at < this.#next.length && from < this.#old.length && this.#next[at] === this.#old[from];
   }
 
   #alike(at: number, from: number): number {
     const old = this.#old;
-    const frozen = this.#frozen;
     const next = this.#next;
     const most = Math.min(next.length - at, old.length - from);
     let count = 0;
-    while (count < most && next[at + count] === old[from + count] && frozen[from + count] === 1) count++;
+    while (count < most && next[at + count] === old[from + count]) count++;
     return count;
   }
 
@@ -84,16 +78,9 @@ export class FrozenMatch {
     if (from >= this.#old.length || typeof item !== "object" || item === null || !Object.isFrozen(item)) return -1;
     if (this.#scans < SCANS_MAX) {
       this.#scans += 1;
-      const found = this.#old.indexOf(item, from);
-      return found >= 0 && this.#frozen[found] === 1 ? found : -1;
+      return this.#old.indexOf(item, from);
     }
-    this.#table ??= tableOf(this.#old, this.#frozen);
+    this.#table ??= new Map(this.#old.map((known, index) => [known, index]));
     return this.#table.get(item) ?? -1;
   }
-}
-
-function tableOf(items: readonly unknown[], frozen: Uint8Array): Map<unknown, number> {
-  const table = new Map<unknown, number>();
-  for (const [index, item] of items.entries()) if (frozen[index] === 1) table.set(item, index);
-  return table;
 }
