@@ -21,4 +21,5 @@ export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from ".
 export { verifyFile } from "./portable.ts";
 export type * from "./portable.ts";
 export type * from "./vault/archive/index.ts";
+export type * from "./vault/repair.ts";
 export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";

@@ -40,6 +40,15 @@ import { holdsParts } from "./vault/chunk-parts.ts";
 import { rawKeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
 import { isMaintenance } from "./vault/maintenance.ts";
+import {
+  applyRepair,
+  planRepair,
+  shownPlan,
+  type ApplyRepairOptions,
+  type RepairOptions,
+  type RepairPlan,
+  type RepairResult,
+} from "./vault/repair.ts";
 import { Vault } from "./vault/vault.ts";
 import { verifyVault, type VerifyOptions, type VerifyReport } from "./vault/verify.ts";
 
@@ -153,6 +162,16 @@ export class Memento implements AsyncDisposable {
   /** Reads every byte of the store and says what is damaged, what depends on it, and the nearest good memento; see `verifyVault`. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     return await verifyVault(this.vault, options);
+  }
+
+  /** Says what could be mended in a damaged store, from what, and what would be given up; changes nothing. */
+  async planRepair(options: RepairOptions = {}): Promise<RepairPlan> {
+    return await firstError(async () => shownPlan(await planRepair(this.vault, options)));
+  }
+
+  /** Mends a store by a plan that was looked at; see `applyRepair`. */
+  async repair(options: ApplyRepairOptions): Promise<RepairResult> {
+    return await firstError(async () => await applyRepair(this.vault, options));
   }
 
   /** Removes what the policies of caretakers no longer keep, and frees the space of what nobody needs; see `collectGarbage`. */

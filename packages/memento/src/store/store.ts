@@ -157,6 +157,9 @@ export interface StoreDamage {
 export interface SalvagedPack {
   /** The bytes as they lie there, in no certain form; empty when they are gone. */
   readonly bytes: Uint8Array;
+  /** What seem to be its header and body: nothing has been checked. null where they are gone, or cannot be told apart. */
+  readonly header: Uint8Array | null;
+  readonly body: Uint8Array | null;
   readonly mementos: readonly { readonly id: string; readonly slot: number; readonly removed: boolean }[];
 }
 

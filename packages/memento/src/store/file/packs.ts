@@ -1,6 +1,7 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import { decodePackHeader, type PackHeader } from "../header.ts";
+import type { SalvagedPack } from "../store.ts";
 import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frame, missingFile, openFrame } from "./frame.ts";
 
@@ -106,9 +107,17 @@ export class Packs {
     }
   }
 
-  /** The last pack's file as it is, first line included; null when it is missing. */
-  async salvage(id: string): Promise<Uint8Array | null> {
-    return await this.#parts.files.read(this.#parts.paths.pack(id, await this.#lastOf(id)));
+  /** What is left of the last pack of this id, unchecked. */
+  async salvage(id: string): Promise<Pick<SalvagedPack, "bytes" | "header" | "body">> {
+    const { files, paths } = this.#parts;
+    const bytes = (await files.read(paths.pack(id, await this.#lastOf(id)))) ?? new Uint8Array();
+    const payload = bytes.subarray(bytes.indexOf(10) + 1);
+    const headerBytes =
+      payload.byteLength < LENGTH_BYTES ? 0 : new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+    const end = LENGTH_BYTES + headerBytes;
+    if (headerBytes === 0 || end > payload.byteLength) return { bytes, header: null, body: null };
+    const body = payload.subarray(end);
+    return { bytes, header: payload.subarray(LENGTH_BYTES, end), body: body.byteLength === 0 ? null : body };
   }
 
   /** How many packs have followed the first one of this id. */

@@ -317,7 +317,7 @@ export class FileStore implements MementoStore {
         if (row.pack === pack) mementos.push({ id: row.entry.id, slot: row.slot, removed: row.removed });
     }
     mementos.sort((a, b) => a.slot - b.slot);
-    return { bytes: (await this.#packs.salvage(pack)) ?? new Uint8Array(), mementos };
+    return { ...(await this.#packs.salvage(pack)), mementos };
   }
 
   async *check(): AsyncIterable<StoreDamage> {

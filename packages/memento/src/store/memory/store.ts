@@ -341,7 +341,8 @@ export class MemoryStore implements MementoStore {
     this.#checkOpen();
     const commit = this.#log.find(id)?.commit;
     if (commit === undefined) return null;
-    return { bytes: Buffer.concat([commit.header, commit.body ?? new Uint8Array()]), mementos: slotsOf(commit) };
+    const [header, body] = [copy(commit.header), commit.body && copy(commit.body)];
+    return { bytes: Buffer.concat([header, body ?? new Uint8Array()]), header, body, mementos: slotsOf(commit) };
   }
 
   /** Nothing outside this process can change what it holds, so there is never anything to find. */

@@ -50,10 +50,11 @@ export class SqliteLog implements LogRows {
         statements.commitsAfter.all(last, size).map((row) => ({
           id: numberOf(row, "id"),
           header: bytesOf(row, "header"),
-          accepted: rowsOfCommit(statements, row, () => true).map(({ slot }) => slot),
+          slots: attempt(() => rowsOfCommit(statements, row, () => true).map(({ slot }) => slot)),
         })),
       );
-      for (const { id, header, accepted } of page) {
+      for (const { id, header, slots } of page) {
+        const accepted = outcome(slots);
         // Bodies are read one at a time: a page of them could be larger than memory.
         const body = await this.#connection().read((statements) => statements.body.get(id));
         yield {
@@ -77,9 +78,10 @@ export class SqliteLog implements LogRows {
       const page = await this.#connection().read((statements) =>
         (ascending ? statements.commitsAfter : statements.commitsBefore)
           .all(last, size)
-          .map((row) => ({ id: numberOf(row, "id"), rows: rowsOfCommit(statements, row, wanted) })),
+          .map((row) => ({ id: numberOf(row, "id"), rows: attempt(() => rowsOfCommit(statements, row, wanted)) })),
       );
-      for (const { id, rows } of page) {
+      for (const { id, rows: found } of page) {
+        const rows = outcome(found);
         for (const row of ascending ? rows : rows.toReversed()) if (isBehind(row, after, ascending)) yield row;
         last = id;
       }
@@ -113,6 +115,22 @@ export class SqliteLog implements LogRows {
       `The cursor is of another query: commit ${commit} is not of timeline ${timeline}`,
     );
   }
+}
+
+/** What a row of a page comes to: an error is kept until what stands before it was given. */
+type Attempt<T> = { readonly value: T } | { readonly error: unknown };
+
+function attempt<T>(read: () => T): Attempt<T> {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+function outcome<T>(attempted: Attempt<T>): T {
+  if ("error" in attempted) throw attempted.error;
+  return attempted.value;
 }
 
 /** Finds a memento's pack by its id; null when there is no such memento, DAMAGED when there should be one. */

@@ -53,11 +53,10 @@ export function salvage(statements: Statements, id: string): SalvagedPack | null
   const commit = commitOf(statements, [id]);
   if (commit === null) return null;
   const row = statements.rawCommit.get(commit);
-  const bytes =
-    row === undefined
-      ? Buffer.alloc(0)
-      : Buffer.concat([bytesOf(row, "header"), nullable(row, "body", bytesOf) ?? new Uint8Array()]);
-  return { bytes, mementos: slotsOf(statements, commit) };
+  const header = row === undefined ? null : bytesOf(row, "header");
+  const body = row === undefined ? null : nullable(row, "body", bytesOf);
+  const bytes = Buffer.concat([header ?? new Uint8Array(), body ?? new Uint8Array()]);
+  return { bytes, header, body, mementos: slotsOf(statements, commit) };
 }
 
 function slotsOf(statements: Statements, commit: number): SalvagedPack["mementos"] {

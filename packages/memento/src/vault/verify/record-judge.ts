@@ -99,11 +99,13 @@ export class RecordJudge {
       }
       for (const need of directNeeds(id, manifest)) {
         // What a delta is made of was read with it.
-        if ((need.key !== null && need.digest === null) || (await this.#isGood(need))) continue;
+        if (need.key !== null && need.digest === null) continue;
+        const behind = await this.#brokenFor(need);
+        if (behind === null) continue;
         const what = need.key === null ? "the directory" : `the piece ${need.key}`;
         problems.push(`Memento ${id} needs ${what} of ${need.holder}, which is missing or damaged`);
         if (need.key !== null) lost.push(need.key);
-        broken.add(need.holder);
+        for (const one of behind) broken.add(one);
         this.wanted.push(need);
       }
       if (problems.length === 0) this.#table.addGood(id, null, "");
@@ -143,20 +145,22 @@ export class RecordJudge {
     }
   }
 
-  /** True when what is needed was read and found whole; it is read now unless it was before. */
-  async #isGood({ holder, key, digest }: RecordNeed): Promise<boolean> {
-    if (this.#table.isGood(holder, key, digest ?? "")) return true;
-    if (this.#table.state(holder) === "broken") return false;
+  /** The records for which what is needed cannot be had; null when it was read and found whole. It is read now unless it was before. */
+  async #brokenFor({ holder, key, digest }: RecordNeed): Promise<readonly string[] | null> {
+    if (this.#table.isGood(holder, key, digest ?? "")) return null;
+    if (this.#table.state(holder) === "broken") return [holder];
     const record = await this.#opened(holder);
-    if (record === null) return false;
+    if (record === null) return [holder];
     if (key !== null) {
-      if (record.manifest.held.get(key)?.digest !== digest) return false;
-      return (await this.#pieceProblem(record, key)) === null;
+      if (record.manifest.held.get(key)?.digest !== digest) return [holder];
+      const problem = await this.#pieceProblem(record, key);
+      return problem === null ? null : [holder, ...(brokenIn(problem) === null ? [] : [brokenIn(problem) ?? ""])];
     }
     const { base } = record.manifest;
-    if (base !== null && !(await this.#isGood({ holder: base, key: null, digest: null }))) return false;
+    const below = base === null ? null : await this.#brokenFor({ holder: base, key: null, digest: null });
+    if (below !== null) return below;
     this.#table.addGood(holder, null, "");
-    return true;
+    return null;
   }
 
   /** A record, opened; null when it is gone or does not open, which is told where it is judged itself. */

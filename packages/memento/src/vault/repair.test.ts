@@ -1,0 +1,302 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { Memento } from "../memento.ts";
+import { decodeHeader } from "../store/header.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
+import { SeededRandom } from "../testing/seeded-random.ts";
+import { applyRepair, planRepair, type RepairOptions, type RepairPlan, type Replica } from "./repair.ts";
+
+type Driver = "sqlite" | "file";
+
+interface Bench {
+  readonly driver: Driver;
+  readonly folder: string;
+  /** Six mementos: the third to fifth share what the third one holds; the sixth stands alone. A seventh, elsewhere, has a name. */
+  readonly ids: readonly string[];
+  readonly open: (name?: string) => Promise<Memento>;
+  /** Another store, made as this one is now. */
+  readonly copyTo: (name: string) => void;
+}
+
+const KEYS = { raw: [new Uint8Array(32).fill(5)] };
+
+async function bench(driver: Driver): Promise<Bench> {
+  const folder = await mkdtemp(join(tmpdir(), "memento-repair-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const place = (name: string): string => `${driver}:${join(folder, name)}`;
+  const open = async (name = "store"): Promise<Memento> => {
+    const memento = await Memento.open(place(name), { keys: KEYS });
+    onTestFinished(async () => await memento.close());
+    return memento;
+  };
+  const memento = await open();
+  const etl = memento.caretaker("etl");
+  const ids: string[] = [];
+  for (let n = 1; n <= 6; n++) {
+    const table = n < 3 || n === 6 ? `own ${n} ${"x".repeat(50)}` : "shared".repeat(100);
+    ids.push((await etl.save({ n, table })).id);
+  }
+  const address = { caretaker: "etl", originator: "named", partition: "", fork: "" };
+  const writer = await memento.vault.writer(await memento.vault.ensureTimeline(address, "value"));
+  const pieces = new Map([["value", "of a name"]]);
+  await writer.append({ reason: "save", status: "saved", generation: 0, name: "gold", pieces });
+  await memento.close();
+  return {
+    driver,
+    folder,
+    ids,
+    open,
+    copyTo: (name) => cpSync(join(folder, "store"), join(folder, name), { recursive: true }),
+  };
+}
+
+function sql(file: string, text: string): void {
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  const database = new sqlite.DatabaseSync(file);
+  database.exec(text);
+  database.close();
+}
+
+/** The file of a pack that holds a memento, found by what its header says. */
+function packFile(folder: string, id: string): string {
+  const packs = join(folder, "packs");
+  const name = readdirSync(packs).find((each) => readFileSync(join(packs, each)).includes(`"entries":[["${id}"`));
+  return join(packs, name ?? "none");
+}
+
+type Harm = "body" | "header" | "missing";
+
+/** Does harm to the pack of a memento in a store that is closed. */
+function harm({ driver, folder }: Bench, id: string, how: Harm, name = "store"): void {
+  const place = join(folder, name);
+  if (driver === "file") {
+    const file = packFile(place, id);
+    if (how === "missing") return rmSync(file);
+    const content = readFileSync(file);
+    const at = how === "body" ? content.length - 3 : content.indexOf('"suite"') + 3;
+    content[at] = (content[at] ?? 0) ^ 1;
+    return writeFileSync(file, content);
+  }
+  const [timeline, sequence] = id.split("-");
+  const row = `id = (SELECT commit_id FROM memento WHERE timeline = '${timeline}' AND sequence = ${sequence})`;
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  const database = new sqlite.DatabaseSync(place);
+  const column = how === "header" ? "header" : "body";
+  if (how === "missing") database.exec(`DELETE FROM commit_log WHERE ${row}`);
+  else {
+    const bytes = Uint8Array.from(
+      database.prepare(`SELECT ${column} AS bytes FROM commit_log WHERE ${row}`).get()?.["bytes"] as Uint8Array,
+    );
+    bytes[how === "body" ? bytes.length - 3 : 3] = (bytes[how === "body" ? bytes.length - 3 : 3] ?? 0) ^ 1;
+    database.prepare(`UPDATE commit_log SET ${column} = ? WHERE ${row}`).run(bytes);
+  }
+  database.close();
+}
+
+async function repaired(
+  memento: Memento,
+  options: RepairOptions = {},
+): Promise<Awaited<ReturnType<typeof applyRepair>> & { plan: RepairPlan; aside: string[] }> {
+  const plan = await planRepair(memento.vault, options);
+  const aside: string[] = [];
+  const result = await applyRepair(memento.vault, {
+    ...options,
+    plan: plan.hash,
+    by: "tester",
+    setAside: async (name, bytes) => {
+      aside.push(name);
+      expect(bytes).toBeInstanceOf(Uint8Array);
+    },
+  });
+  return { ...result, plan, aside };
+}
+
+const replicaOf = async ({ open }: Bench, name: string): Promise<Replica> => ({
+  name,
+  vault: (await open(name)).vault,
+});
+
+async function contents(memento: Memento, ids: readonly string[]): Promise<unknown[]> {
+  const etl = memento.caretaker("etl");
+  return await Promise.all(ids.map(async (id) => await etl.load(id)));
+}
+
+describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) => {
+  test("does nothing to a sound one", async () => {
+    const made = await bench(driver);
+    const memento = await made.open();
+    const { plan, done, after } = await repaired(memento);
+    expect(plan).toMatchObject({ sound: true, items: [] });
+    expect({ done, sound: after.sound }).toEqual({ done: [], sound: true });
+    expect((await notices(memento)).filter(({ kind }) => kind === "repaired")).toEqual([]);
+  });
+
+  test.each(["body", "header", "missing"] as const)("takes a pack from a replica: %s", async (how) => {
+    const made = await bench(driver);
+    const whole = await contents(await made.open(), made.ids);
+    await (await made.open()).close();
+    made.copyTo("replica");
+    harm(made, made.ids[2] ?? "", how);
+    const memento = await made.open();
+    expect((await memento.verify()).sound).toBe(false);
+    const { plan, done, quarantined, after } = await repaired(memento, {
+      replicas: [await replicaOf(made, "replica")],
+    });
+    expect(plan.items.filter(({ action }) => action === "restore")).toMatchObject([{ from: "replica" }]);
+    expect(done).toContain(`pack:${made.ids[2]}`);
+    expect(quarantined).toEqual([]);
+    expect(after).toMatchObject({ sound: true, mementos: 7 });
+    expect(await contents(memento, made.ids)).toEqual(whole);
+    expect((await notices(memento)).at(-1)).toMatchObject({
+      kind: "repaired",
+      details: { by: "tester", from: ["replica"] },
+    });
+    expect((await planRepair(memento.vault, {})).sound).toBe(true);
+  });
+
+  test.each(["body", "header", "missing"] as const)(
+    "without a replica gives up exactly what is lost, and keeps its bytes: %s",
+    async (how) => {
+      const made = await bench(driver);
+      const kept = [made.ids[0], made.ids[1], made.ids[5]].map((id) => id ?? "");
+      const whole = await contents(await made.open(), kept);
+      await (await made.open()).close();
+      harm(made, made.ids[2] ?? "", how);
+      const memento = await made.open();
+      const { plan, quarantined, after, aside } = await repaired(memento);
+      expect(quarantined.toSorted()).toEqual(made.ids.slice(2, 5).toSorted());
+      expect(aside).toEqual([made.ids[2]]);
+      expect(plan.items.find(({ name }) => name === `quarantine:${made.ids[3]}`)?.nearestGood).toEqual({
+        [made.ids[3] ?? ""]: made.ids[1],
+      });
+      expect(after.damages).toEqual([]);
+      expect(after).toMatchObject({ sound: true, mementos: 4 });
+      expect(await contents(memento, kept)).toEqual(whole);
+      expect((await repaired(memento)).plan.items).toEqual([]);
+    },
+  );
+
+  test("asks the next replica when one is damaged at the same place, and says why", async () => {
+    const made = await bench(driver);
+    made.copyTo("first");
+    made.copyTo("second");
+    harm(made, made.ids[2] ?? "", "body");
+    harm(made, made.ids[2] ?? "", "body", "first");
+    const memento = await made.open();
+    const replicas = [await replicaOf(made, "first"), await replicaOf(made, "second")];
+    const { plan, after } = await repaired(memento, { replicas });
+    expect(plan.items.find(({ action }) => action === "restore")).toMatchObject({
+      from: "second",
+      refused: [{ from: "first" }],
+    });
+    expect(after.sound).toBe(true);
+  });
+
+  test("refuses a replica whose memento has the same id and another digest", async () => {
+    const made = await bench(driver);
+    made.copyTo("other");
+    // The same clock and the same randomness make the same ids, so that only what is saved tells the two apart.
+    const branch = async (name: string, table: string): Promise<string> => {
+      const random = new SeededRandom(7);
+      const memento = await Memento.open(`${driver}:${join(made.folder, name)}`, {
+        keys: KEYS,
+        clock: new ManualClock(),
+        random,
+      });
+      const { id } = await memento.caretaker("etl").save({ n: 7, table });
+      await memento.caretaker("etl").save({ n: 8, table: "later" });
+      await memento.close();
+      return id;
+    };
+    const id = await branch("store", "what was here");
+    expect(await branch("other", "what is there")).toBe(id);
+    harm(made, id, "body");
+    const memento = await made.open();
+    const { plan, quarantined, after } = await repaired(memento, { replicas: [await replicaOf(made, "other")] });
+    const pack = plan.items.find(({ name }) => name === `pack:${id}`);
+    expect(pack).toMatchObject({ action: "quarantine", refused: [{ from: "other" }] });
+    expect(pack?.refused[0]?.why).toMatch(/another digest/u);
+    expect(quarantined).toContain(id);
+    expect(after.sound).toBe(true);
+  });
+
+  test("refuses to go by a plan that moved, and by consent to nothing", async () => {
+    const made = await bench(driver);
+    harm(made, made.ids[5] ?? "", "body");
+    const memento = await made.open();
+    await expect(applyRepair(memento.vault, { plan: "0000000000000000" })).rejects.toMatchObject({
+      code: "PLAN_MOVED",
+    });
+    const { hash } = await planRepair(memento.vault, { accept: ["head:nothing"] });
+    await expect(applyRepair(memento.vault, { plan: hash, accept: ["head:nothing"] })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+    const { left, quarantined } = await applyRepair(memento.vault, {
+      plan: (await planRepair(memento.vault, {})).hash,
+    });
+    expect({ left: left.length, quarantined }).toEqual({ left: 1, quarantined: [] });
+  });
+});
+
+describe("P3: repair of an SQLite store's rows", () => {
+  test.each([
+    ["an index row", "DELETE FROM memento WHERE sequence = 4"],
+    ["a name", "UPDATE memento_name SET memento = 'aaaaaaaaaaaa-1-aaaaaa'"],
+    ["a head", "UPDATE timeline SET head_sequence = 2 WHERE head_sequence = 6"],
+  ])("makes %s anew", async (_, text) => {
+    const made = await bench("sqlite");
+    const whole = await contents(await made.open(), made.ids);
+    await (await made.open()).close();
+    sql(join(made.folder, "store"), text);
+    const memento = await made.open();
+    const { done, after, quarantined } = await repaired(memento);
+    expect(done).toContain("index");
+    expect(quarantined).toEqual([]);
+    expect(after).toMatchObject({ sound: true, mementos: 7 });
+    expect(await contents(memento, made.ids)).toEqual(whole);
+    expect(await memento.vault.store.findByName("etl", "gold")).not.toBeNull();
+  });
+
+  test.each([
+    ["head", "UPDATE timeline SET head_check = 'x' WHERE head_sequence = 6"],
+    ["lease", "UPDATE timeline SET lease_check = 'x' WHERE head_sequence = 6"],
+    ["timeline", "UPDATE timeline SET record_check = 'x' WHERE head_sequence = 6"],
+  ])("makes the check of a %s anew only with consent", async (what, text) => {
+    const made = await bench("sqlite");
+    sql(join(made.folder, "store"), text);
+    const memento = await made.open();
+    const name = `${what}:${made.ids[0]?.split("-")[0]}`;
+    const first = await repaired(memento);
+    expect(first.plan.items).toMatchObject([{ name, action: "accept", needsConsent: true }]);
+    expect(first.after.sound).toBe(false);
+    const { done, after } = await repaired(memento, { accept: [name] });
+    expect(done).toContain(name);
+    expect(after.sound).toBe(true);
+  });
+
+  test("makes a lost timeline anew only with consent, and says what is lost of it", async () => {
+    const made = await bench("sqlite");
+    sql(join(made.folder, "store"), "DELETE FROM timeline WHERE head_sequence = 6");
+    const memento = await made.open();
+    const name = `timeline:${made.ids[0]?.split("-")[0]}`;
+    const plan = await planRepair(memento.vault, {});
+    expect(plan.items.find((item) => item.name === name)).toMatchObject({ action: "accept", needsConsent: true });
+    const { after } = await repaired(memento, { accept: [name] });
+    expect(after).toMatchObject({ sound: true, mementos: 7 });
+    expect((await memento.caretaker("etl").save({ n: 7 })).id).toContain("-7-");
+  });
+});
+
+async function notices(memento: Memento): Promise<readonly { readonly kind: string; readonly details: unknown }[]> {
+  const found: { kind: string; details: unknown }[] = [];
+  for await (const { header } of memento.vault.store.commits(null)) {
+    const decoded = decodeHeader(header, "a commit");
+    if (decoded.type === "notice") found.push(decoded.notice);
+  }
+  return found;
+}
