@@ -77,10 +77,6 @@ export const ERROR_CATALOGUE = {
     meaning: "The data key that a pack is sealed with was retired by a secure deletion.",
     hint: "Save again: the next pack is sealed with a fresh key.",
   },
-  KEY_RETIRED: {
-    meaning: "The data key that a pack is sealed with was retired by a secure deletion.",
-    hint: "Save again: the next pack is sealed with a fresh key.",
-  },
   KEY_WRONG: {
     meaning: "None of the given keys opens this store.",
     hint: "Give the key that the store was made with.",
