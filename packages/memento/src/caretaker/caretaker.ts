@@ -10,7 +10,7 @@ import type { Vault } from "../vault/vault.ts";
 import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
 import { selectMementos, type Selection } from "./listing.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
-import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
+import { demandUnpinned, isInTime, pinMemento, readWhileLive, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
@@ -217,7 +217,7 @@ export class Caretaker {
     const { clock, timings } = this.#vault;
     const began = clock.monotonic();
     const memento = demandState(await open());
-    const state = await stateFromPieces(memento);
+    const state = await readWhileLive(this.#vault, memento.entry.id, async () => await stateFromPieces(memento));
     timings.add("load", memento.entry, clock.monotonic() - began);
     return state;
   }
