@@ -92,7 +92,10 @@ export async function demandUnpinned(vault: Vault, caretaker: string, ids: reado
   if (pin === undefined) return;
   const why = pin.reason === "" ? "" : `: ${pin.reason}`;
   throw new MementoError("CONFLICT", `Memento ${pin.id} is pinned${why}`, {
-    hint: pin.lease === null ? "Take the pin away first: `memento unpin`." : "Wait until the restore is finished; `memento gc` clears the pins of dead ones.",
+    hint:
+      pin.lease === null
+        ? "Take the pin away first: `memento unpin`."
+        : "Wait until the restore is finished; `memento gc` clears the pins of dead ones.",
     details: { id: pin.id },
   });
 }
@@ -103,7 +106,10 @@ export async function readWhileLive<T>(vault: Vault, id: string, work: () => Pro
     return await work();
   } catch (error) {
     if (!isMementoError(error, "DAMAGED") || (await vault.store.read(id))?.removed !== true) throw error;
-    throw new MementoError("NOT_FOUND", `Memento ${id} was removed while it was read`, { cause: error, details: { id } });
+    throw new MementoError("NOT_FOUND", `Memento ${id} was removed while it was read`, {
+      cause: error,
+      details: { id },
+    });
   }
 }
 
