@@ -7,17 +7,18 @@ import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerExport } from "./commands/export.ts";
 import { registerFork } from "./commands/fork.ts";
+import { registerGc } from "./commands/gc.ts";
 import { registerGet } from "./commands/get.ts";
 import { registerImport } from "./commands/import.ts";
-import { registerGc } from "./commands/gc.ts";
 import { registerInit } from "./commands/init.ts";
 import { registerLog } from "./commands/log.ts";
 import { registerLs } from "./commands/ls.ts";
 import { registerPause } from "./commands/pause.ts";
 import { registerPin } from "./commands/pin.ts";
 import { registerPlan } from "./commands/plan.ts";
-import { registerPut } from "./commands/put.ts";
 import { registerPolicy } from "./commands/policy.ts";
+import { registerPut } from "./commands/put.ts";
+import { registerRepair } from "./commands/repair.ts";
 import { registerResume } from "./commands/resume.ts";
 import { registerRm } from "./commands/rm.ts";
 import { registerRollback } from "./commands/rollback.ts";
@@ -107,7 +108,23 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
   ["Run:", [registerRun, registerResume, registerPause]],
   ["Look:", [registerLog, registerLs, registerShow, registerDiff, registerStats]],
   ["Go back:", [registerPlan, registerRollback, registerFork]],
-  ["Keep:", [registerPut, registerGet, registerExport, registerImport, registerVerify, registerDoctor, registerPolicy, registerPin, registerUnpin, registerGc, registerRm]],
+  [
+    "Keep:",
+    [
+      registerPut,
+      registerGet,
+      registerExport,
+      registerImport,
+      registerVerify,
+      registerRepair,
+      registerDoctor,
+      registerPolicy,
+      registerPin,
+      registerUnpin,
+      registerGc,
+      registerRm,
+    ],
+  ],
 ];
 
 const HELP_END = `

@@ -1,0 +1,68 @@
+import type { RepairItem, RepairPlan, RepairResult } from "@mementojs/memento";
+
+import type { Style } from "../terminal/style.ts";
+import { counted } from "../terminal/words.ts";
+
+/** What a repair is shown with. */
+export interface RepairTextOptions {
+  readonly style: Style;
+  readonly url: string;
+  /** The command line that applies the plan, without its hash. */
+  readonly apply: string;
+}
+
+/** A plan for people: what each item would do, and how to apply it. */
+export function repairPlanText(plan: RepairPlan, { style, url, apply }: RepairTextOptions): string {
+  const { sound, items, before, hash } = plan;
+  if (sound)
+    return `${style.green("Sound:")} every byte of ${url} was read (${counted(before.mementos, "memento")}); there is nothing to repair.`;
+  const head = `${style.red("Damaged:")} ${url}, ${counted(before.damages.length, "damage")} found; ${counted(before.mementos, "memento")} whole.`;
+  const helpless = items.every(({ action }) => action === "none");
+  const end = helpless
+    ? [style.red("Nothing here can be repaired.")]
+    : [`To repair it: ${style.bold(`${apply} --apply --plan ${hash}`)}`];
+  return [head, ...items.map((item) => itemText(item, style)), ...end].join("\n\n");
+}
+
+const ACTIONS: Readonly<Record<RepairItem["action"], string>> = {
+  "rebuild-index": "make the index anew from the commits",
+  restore: "take the pack from a replica",
+  quarantine: "set aside what is lost, and mark it as removed",
+  accept: "make the check anew",
+  none: "nothing can be done",
+};
+
+function itemText(
+  { name, action, problem, mementos, from, refused, nearestGood, needsConsent }: RepairItem,
+  style: Style,
+): string {
+  const what = from === null ? ACTIONS[action] : `take the pack from ${from}`;
+  const colour = action === "quarantine" || action === "none" ? style.yellow : style.green;
+  const consent = needsConsent ? [`  only with ${style.bold(`--accept ${name}`)}`] : [];
+  const given = action === "quarantine" ? mementos.map((id) => `  given up: ${id}${nearestText(nearestGood[id])}`) : [];
+  const asked = refused.map(({ from: place, why }) => style.dim(`  ${place}: ${why}`));
+  return [`${style.bold(name)}  ${colour(what)}`, `  ${problem}`, ...consent, ...given, ...asked].join("\n");
+}
+
+function nearestText(good: string | null | undefined): string {
+  return good === null || good === undefined ? "; no good memento is left on its timeline" : `; nearest good: ${good}`;
+}
+
+/** What a repair came to, for people. */
+export function repairResultText(
+  { done, left, quarantined, after }: RepairResult,
+  { style, url }: Pick<RepairTextOptions, "style" | "url">,
+  aside: string | null,
+): string {
+  const head = after.sound
+    ? `${style.green("Sound:")} ${url} was repaired and verified (${counted(after.mementos, "memento")}).`
+    : `${style.red("Still damaged:")} ${url}, ${counted(after.damages.length, "damage")} left.`;
+  const kept = aside === null || quarantined.length === 0 ? [] : [`Damaged bytes were set aside in ${aside}`];
+  return [
+    head,
+    ...done.map((name) => `  done: ${name}`),
+    ...left.map(({ name, why }) => style.yellow(`  left: ${name}: ${why}`)),
+    ...quarantined.map((id) => style.yellow(`  given up: ${id}`)),
+    ...kept,
+  ].join("\n");
+}
