@@ -19,7 +19,6 @@ export function applyRuns(base: Uint8Array, { targetBytes, baseBytes, runs, lite
     throw new MementoError("DAMAGED", `A delta is for a base of ${baseBytes} bytes in place of ${base.length}`);
   }
   const from = Buffer.from(base.buffer, base.byteOffset, base.byteLength);
-  const added = Buffer.from(literals.buffer, literals.byteOffset, literals.byteLength);
   const target = Buffer.allocUnsafeSlow(targetBytes);
   let [position, literal] = [0, 0];
   for (let index = 0; index < runs.length; index += 3) {
@@ -27,7 +26,8 @@ export function applyRuns(base: Uint8Array, { targetBytes, baseBytes, runs, lite
     const copied = runs[index + 1] ?? 0;
     const length = runs[index + 2] ?? 0;
     if (copied > 0) position += from.copy(target, position, start, start + copied);
-    if (length > 0) position += added.copy(target, position, literal, (literal += length));
+    if (length > 0) position += literals.copy(target, position, literal, literal + length);
+    literal += length;
   }
   return target;
 }

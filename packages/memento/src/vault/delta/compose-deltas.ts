@@ -1,6 +1,7 @@
 import { MementoError } from "../../core/errors.ts";
 import { applyRuns } from "./apply-delta.ts";
 import { parseDelta, RunWriter, type DeltaRuns } from "./delta-runs.ts";
+import { GrowingBytes } from "./growing-bytes.ts";
 
 /** A composition of more runs than this is no longer worth having: the deltas are applied one by one. */
 const RUNS_MAX = 4_194_304;
@@ -50,12 +51,13 @@ function compose(first: DeltaRuns, second: DeltaRuns): DeltaRuns | null {
   }
   const source = new RunCursor(first);
   const writer = new RunWriter();
-  const parts: Uint8Array[] = [];
+  const literals = new GrowingBytes(first.literals.length + second.literals.length);
   let literal = 0;
   for (let index = 0; index < second.runs.length; index += 3) {
-    source.copyRange(second.runs[index] ?? 0, second.runs[index + 1] ?? 0, writer, parts);
+    source.copyRange(second.runs[index] ?? 0, second.runs[index + 1] ?? 0, writer, literals);
     const added = second.runs[index + 2] ?? 0;
-    if (added > 0) parts.push(second.literals.subarray(literal, (literal += added)));
+    if (added > 0) literals.pushRange(second.literals, literal, literal + added);
+    literal += added;
     writer.literal(added);
     if (writer.runs.length > RUNS_MAX * 3) return null;
   }
@@ -63,7 +65,7 @@ function compose(first: DeltaRuns, second: DeltaRuns): DeltaRuns | null {
     targetBytes: second.targetBytes,
     baseBytes: first.baseBytes,
     runs: writer.runs,
-    literals: Buffer.concat(parts, writer.literalBytes),
+    literals: literals.bytes(),
   };
 }
 
@@ -91,7 +93,7 @@ class RunCursor {
   }
 
   /** Writes what gives `length` bytes of the target from `start` on. */
-  copyRange(start: number, length: number, writer: RunWriter, parts: Uint8Array[]): void {
+  copyRange(start: number, length: number, writer: RunWriter, added: GrowingBytes): void {
     if (length === 0) return;
     this.#seek(start);
     const { runs, literals } = this.#delta;
@@ -109,7 +111,7 @@ class RunCursor {
       const taken = Math.min((runs[run * 3 + 2] ?? 0) - past, end - position);
       if (taken > 0) {
         const from = (this.#literalStarts[run] ?? 0) + past;
-        parts.push(literals.subarray(from, from + taken));
+        added.pushRange(literals, from, from + taken);
         writer.literal(taken);
         position += taken;
       }

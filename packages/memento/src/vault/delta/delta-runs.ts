@@ -20,7 +20,7 @@ export interface DeltaRuns {
   readonly baseBytes: number;
   /** Three numbers for each run: start in the base, length there, number of new bytes. */
   readonly runs: readonly number[];
-  readonly literals: Uint8Array;
+  readonly literals: Buffer;
 }
 
 /** Takes a delta apart; DAMAGED unless it is whole and agrees with itself. */
@@ -46,7 +46,7 @@ export function parseDelta(delta: Uint8Array): DeltaRuns {
     runs.push(start, copied, added);
   }
   if (target !== targetBytes) throw new MementoError("DAMAGED", "A delta's runs do not add up to its target");
-  const literals = delta.subarray(reader.position);
+  const literals = Buffer.from(delta.buffer, delta.byteOffset, delta.byteLength).subarray(reader.position);
   if (literals.length !== literal) throw new MementoError("DAMAGED", "A delta's new bytes are cut or too many");
   return { targetBytes, baseBytes, runs, literals };
 }

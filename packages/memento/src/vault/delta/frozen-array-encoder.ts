@@ -4,7 +4,7 @@ import { BytePair } from "./byte-pair.ts";
 import { isDeepFrozen } from "./deep-frozen.ts";
 import { RunWriter } from "./delta-runs.ts";
 import { CHANGING, FrozenMatch, type ItemRun } from "./frozen-match.ts";
-import { GrowingText } from "./growing-text.ts";
+import { GrowingBytes } from "./growing-bytes.ts";
 import { DELTA_BYTES_MAX } from "./varint.ts";
 
 /** An encoded array, and what it is as a change of the one before. */
@@ -27,6 +27,7 @@ interface KnownArray {
 }
 
 const ITEMS_MIN = 64;
+const FRESH_BYTES = 65_536;
 const SAMPLES = 16;
 const [BRACKET, COMMA, END] = [0x5b, 0x2c, 0x5d];
 
@@ -79,7 +80,7 @@ function encodeItems(
     return { known: before, runs };
   }
   const starts = new Uint32Array(items.length + 1);
-  const fresh = new GrowingText();
+  const fresh = new GrowingBytes(FRESH_BYTES);
   const families: Family[] = [];
   let position = 1;
   for (const { at, count, from } of runs) {
@@ -92,7 +93,7 @@ function encodeItems(
       const isObject = typeof item === "object" && item !== null;
       if (isObject ? !isJsonTree(item, 1, families) : !isJsonLeaf(item)) return null;
       starts[index] = position;
-      position += fresh.push(JSON.stringify(item)) + 1;
+      position += fresh.pushText(JSON.stringify(item)) + 1;
       fresh.pushByte(COMMA);
       if (!isObject || !isDeepFrozen(item)) items[index] = CHANGING;
     }
