@@ -14,11 +14,14 @@ export const GOOD_RUN_BYTES = 64;
 
 /** After a change, the text is taken up again within this many bytes at the same distance, */
 const SAME_SHIFT_BYTES = 64;
+const SMALL_CHANGE_BYTES = 16;
 /** or, so many bytes further on, at about the same distance, */
 const AHEAD = [24, 72, 168];
 const SHIFT_BYTES_MAX = 24;
 /** or after something short was dropped or inserted, */
 const SHORT_BYTES = 512;
+/** (a place that begins alike is looked at, but only so often: texts of few words would begin alike everywhere) */
+const TRIES_MAX = 16;
 /** or within a window that is searched by native code. */
 const WINDOW_AHEAD = [0, 560, 1_800];
 const WINDOW_BACK = 256;
@@ -42,7 +45,7 @@ export class NearMatch {
   /** Where both go on alike after `base` and `next`, which differ; null when that is not found nearby. */
   find(base: number, next: number): Match | null {
     let best = this.#atSameShift(base, next);
-    if (isGood(best)) return best;
+    if (isGood(best) || (best !== null && best.next - next <= SMALL_CHANGE_BYTES)) return best;
     for (const ahead of AHEAD) {
       best = longer(best, this.#atShiftNear(base, next, ahead));
       if (isGood(best)) return best;
@@ -90,11 +93,16 @@ export class NearMatch {
     const word = nextView.getInt32(at, true);
     const place = base + ahead;
     const last = baseView.byteLength - 4;
-    for (let shift = 0; shift <= SHIFT_BYTES_MAX; shift++) {
-      for (const from of [place + shift, place - shift]) {
-        if (from < base || from > last || baseView.getInt32(from, true) !== word) continue;
-        if (this.#isRun(from, at)) return this.extend(from, at, RUN_BYTES_MIN, next);
-      }
+    // 0, 1, -1, 2, -2 ...
+    for (
+      let shift = 0, tries = 0;
+      shift <= SHIFT_BYTES_MAX && tries < TRIES_MAX;
+      shift = shift > 0 ? -shift : 1 - shift
+    ) {
+      const from = place + shift;
+      if (from < base || from > last || baseView.getInt32(from, true) !== word) continue;
+      if (this.#isRun(from, at)) return this.extend(from, at, RUN_BYTES_MIN, next);
+      tries += 1;
     }
     return null;
   }
@@ -104,9 +112,10 @@ export class NearMatch {
     if (next + 4 > nextView.byteLength) return null;
     const word = nextView.getInt32(next, true);
     const last = Math.min(base + SHORT_BYTES, baseView.byteLength - 4);
-    for (let from = base + 1; from <= last; from++) {
-      if (baseView.getInt32(from, true) === word && this.#isRun(from, next))
-        return this.extend(from, next, RUN_BYTES_MIN, next);
+    for (let from = base + 1, tries = 0; from <= last && tries < TRIES_MAX; from++) {
+      if (baseView.getInt32(from, true) !== word) continue;
+      if (this.#isRun(from, next)) return this.extend(from, next, RUN_BYTES_MIN, next);
+      tries += 1;
     }
     return null;
   }
@@ -116,9 +125,10 @@ export class NearMatch {
     if (base + 4 > baseView.byteLength) return null;
     const word = baseView.getInt32(base, true);
     const last = Math.min(next + SHORT_BYTES, nextView.byteLength - 4);
-    for (let at = next + 1; at <= last; at++) {
-      if (nextView.getInt32(at, true) === word && this.#isRun(base, at))
-        return this.extend(base, at, RUN_BYTES_MIN, next);
+    for (let at = next + 1, tries = 0; at <= last && tries < TRIES_MAX; at++) {
+      if (nextView.getInt32(at, true) !== word) continue;
+      if (this.#isRun(base, at)) return this.extend(base, at, RUN_BYTES_MIN, next);
+      tries += 1;
     }
     return null;
   }
