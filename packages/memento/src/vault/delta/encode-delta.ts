@@ -18,7 +18,8 @@ const SAMPLE_AFTER_BYTES = 32_768;
 const SAMPLES = 64;
 const SAMPLE_BYTES = 160;
 const HOPELESS_SHARE = 0.65;
-/** Work is counted in bytes looked at one by one: */
+/** Work is counted in units of about four nanoseconds: */
+const WORK_OF_BYTE_SOUGHT = 4;
 const WORK_OF_RUN = 256;
 const WORK_OF_BLOCK = 8;
 const BLOCKS_MIN = 1_024;
@@ -145,7 +146,7 @@ export class DeltaEncoder {
     while (this.#searched <= last) {
       const to = Math.min(last, this.#searched + SAMPLE_AFTER_BYTES);
       const found = this.#search(this.#searched, to, this.#next);
-      this.#work -= (found?.next ?? to) - this.#searched;
+      this.#work -= ((found?.next ?? to) - this.#searched) * WORK_OF_BYTE_SOUGHT;
       if (found !== null) return found;
       this.#searched = to + 1;
       const literal = this.#writer.literalBytes + this.#searched - this.#next;

@@ -1,4 +1,4 @@
 export { applyDelta } from "./apply-delta.ts";
 export { applyDeltas, composeDeltas } from "./compose-deltas.ts";
 export { DeltaEncoder, encodeDelta } from "./encode-delta.ts";
-export { FrozenArrayEncoder, type ArrayEncoding } from "./frozen-array-encoder.ts";
+export { FrozenArrayEncoder } from "./frozen-array-encoder.ts";
