@@ -1,7 +1,7 @@
 export * from "./caretaker/index.ts";
 export { ERROR_CATALOGUE, isMementoError, MementoError, type ErrorCode } from "./core/errors.ts";
 export type { MementoEntry, MementoReason, MementoStatus } from "./core/memento.ts";
-export { Memento, type MementoOptions } from "./memento.ts";
+export { Memento, type CaretakerPlace, type MementoOptions } from "./memento.ts";
 export { fromEnvironment, fromFunction } from "./orchestrator/credentials/environment.ts";
 export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
 export { systemProcessProbe, type ProcessProbe } from "./vault/process-identity.ts";

@@ -4,6 +4,7 @@ import { selectMementos, type Selection } from "./caretaker/listing.ts";
 import { declaredPaths } from "./caretaker/queryable.ts";
 import { secureDelete, type SecureDeleteOptions, type SecureDeleteReport } from "./caretaker/secure-delete.ts";
 import { collectStatistics, type StatisticsOptions, type StatisticsReport } from "./caretaker/statistics.ts";
+import { MementoError } from "./core/errors.ts";
 import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
@@ -37,7 +38,8 @@ import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
 import type { ArchiveInput, ExportReport, ExportSubject, ImportReport } from "./vault/archive/index.ts";
 import { holdsParts } from "./vault/chunk-parts.ts";
-import { rawKeyRing } from "./vault/keys/key-ring.ts";
+import { addKeyToFile } from "./vault/keys/key-file.ts";
+import { rawKeyRing, type KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
 import { isMaintenance } from "./vault/maintenance.ts";
 import {
@@ -49,13 +51,17 @@ import {
   type RepairPlan,
   type RepairResult,
 } from "./vault/repair.ts";
+import { revokeKey, type RevokeOptions } from "./vault/rotation-revoke.ts";
+import { surveyKeys, type KeySurvey } from "./vault/rotation-survey.ts";
+import { rotateKeys, type RotateOptions, type RotateReport } from "./vault/rotation.ts";
 import { Vault } from "./vault/vault.ts";
 import { verifyVault, type VerifyOptions, type VerifyReport } from "./vault/verify.ts";
 
 /** How to open a store of mementos. */
 export interface MementoOptions {
   /**
-   * Where the key is. By default `MEMENTO_KEY`, then `MEMENTO_KEY_FILE`, then for embedded stores the file `<store>.key`,
+   * Where the keys are; docs/keys.md shows all that can be named. By default those that the environment names (`MEMENTO_KEY`,
+   * `MEMENTO_KEY_FILE`, `MEMENTO_KEY_URL`, `MEMENTO_PASSPHRASE`; the first wraps), else for embedded stores the file `<store>.key`,
    * which is made together with a new store (mode 0600). `false` makes a new store without sealing.
    */
   readonly keys?: KeySource;
@@ -66,13 +72,22 @@ export interface MementoOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
+/** A store and keys that a caretaker has for itself, so that security levels live apart. */
+export interface CaretakerPlace extends Pick<MementoOptions, "keys" | "create"> {
+  /** The store's URL, or a store of one's own. */
+  readonly store: string | MementoStore;
+}
+
 /** A store of mementos, open: the face of the whole library. */
 export class Memento implements AsyncDisposable {
   readonly vault: Vault;
   readonly #caretakers = new Map<string, Caretaker>();
+  readonly #apart = new Map<string, { readonly place: CaretakerPlace; readonly memento: Promise<Memento> }>();
+  readonly #options: MementoOptions;
 
-  private constructor(vault: Vault) {
+  private constructor(vault: Vault, options: MementoOptions) {
     this.vault = vault;
+    this.#options = options;
   }
 
   /** Opens the store that a URL names, or a store of one's own (which then belongs to this object); makes it where there is none. PORT_UNKNOWN, KEY_MISSING, KEY_WRONG, NOT_A_STORE, DAMAGED, FORMAT_UNKNOWN, IO_FAILED. */
@@ -92,7 +107,7 @@ export class Memento implements AsyncDisposable {
                 besideStore: keyFile,
                 mayCreate: create && meta === null,
               });
-      return new Memento(await Vault.open(store, { keys, clock, random, create }));
+      return new Memento(await Vault.open(store, { keys, clock, random, create }), options);
     } catch (error) {
       await store.close();
       throw error;
@@ -100,10 +115,40 @@ export class Memento implements AsyncDisposable {
   }
 
   /** A named collection of mementos; made when it first saves. NAME_INVALID. */
-  caretaker(name: string): Caretaker {
+  caretaker(name: string): Caretaker;
+  /**
+   * The same in a store of its own, with keys of its own: opened here the first time, and closed together with this one. It may
+   * be asked for again with the same place; with another one it is refused with INVALID_ARGUMENT. What `open` raises.
+   */
+  caretaker(name: string, place: CaretakerPlace): Promise<Caretaker>;
+  caretaker(name: string, place?: CaretakerPlace): Caretaker | Promise<Caretaker> {
+    if (place !== undefined) return this.#caretakerApart(name, place);
+    if (this.#apart.has(name)) throw otherPlace(name);
     const caretaker = this.#caretakers.get(name) ?? new Caretaker(this.vault, name);
     this.#caretakers.set(name, caretaker);
     return caretaker;
+  }
+
+  async #caretakerApart(name: string, place: CaretakerPlace): Promise<Caretaker> {
+    const known = this.#apart.get(name);
+    const same = known === undefined || (known.place.store === place.store && known.place.keys === place.keys);
+    if (!same || this.#caretakers.has(name)) throw otherPlace(name);
+    const { store, ...own } = place;
+    const { clock, random, environment } = this.#options;
+    const shared = {
+      ...(clock === undefined ? {} : { clock }),
+      ...(random === undefined ? {} : { random }),
+      ...(environment === undefined ? {} : { environment }),
+    };
+    const memento = known?.memento ?? Memento.open(store, { ...shared, ...own });
+    this.#apart.set(name, { place, memento });
+    try {
+      return (await memento).caretaker(name);
+    } catch (error) {
+      // It may be asked for again once the cause is mended.
+      this.#apart.delete(name);
+      throw error;
+    }
   }
 
   /** Runs a pipeline from where it stands; see `runPipeline`. */
@@ -204,12 +249,50 @@ export class Memento implements AsyncDisposable {
     return await firstError(async () => await secureDelete(this.vault, ids, options));
   }
 
-  /** Waits for saves under way and releases the store; may be called again. */
+  /** Which keys wrap the store's own, where they come from, and what no key here opens; see `surveyKeys`. INVALID_ARGUMENT for a store that is not sealed. */
+  async keys(): Promise<KeySurvey> {
+    return await surveyKeys(this.vault.store, this.#ring());
+  }
+
+  /** Adds a fresh key to the key file as its current one and returns its id; what is there stays wrapped as it is. INVALID_ARGUMENT when the keys are in no file. */
+  async newKey(): Promise<string> {
+    const file = this.#ring().keys?.()[0]?.file;
+    if (file !== undefined) return await addKeyToFile(file, this.vault.random, this.vault.clock);
+    throw new MementoError("INVALID_ARGUMENT", "The current key is in no key file, so none can be added to it", {
+      hint: "Make the new key where the old one is kept, name both, and rotate; docs/keys.md shows how.",
+    });
+  }
+
+  /** Wraps all keys of the store by the current ring key; no body is touched; see `rotateKeys`. */
+  async rotateKeys(options: RotateOptions = {}): Promise<RotateReport> {
+    return await rotateKeys(this.vault.store, this.#ring(), options);
+  }
+
+  /** Wraps by another key all that a ring key wraps, and takes it out of its key file; see `revokeKey`. */
+  async revokeKey(id: string, options: RevokeOptions = {}): Promise<RotateReport> {
+    return await revokeKey(this.vault.store, this.#ring(), id, options);
+  }
+
+  #ring(): KeyRing {
+    if (this.vault.ring !== null) return this.vault.ring;
+    throw new MementoError("INVALID_ARGUMENT", `The store at ${this.vault.store.url} is not sealed: it has no keys`);
+  }
+
+  /** Waits for saves under way and releases the store, and those of caretakers that have their own; may be called again. */
   async close(): Promise<void> {
-    await this.vault.close();
+    const stack = new AsyncDisposableStack();
+    stack.defer(async () => await this.vault.close());
+    for (const { memento } of this.#apart.values()) stack.defer(async () => await (await memento).close());
+    await firstError(async () => await stack.disposeAsync());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 }
+
+const otherPlace = (name: string): MementoError =>
+  new MementoError(
+    "INVALID_ARGUMENT",
+    `The caretaker ${JSON.stringify(name)} is open already, in another place or with other keys`,
+  );

@@ -72,10 +72,19 @@ export const ERROR_CATALOGUE = {
     hint: "The message names the path and the reason.",
     retryable: true,
   },
+  KEY_IN_USE: {
+    meaning: "A key that is to be revoked still wraps keys of the store.",
+    hint: "Look at `memento keys list`; stop processes that still wrap by it, or bring what opens those keys, and try again.",
+  },
   KEY_MISSING: { meaning: "The store is sealed and no key was given.", hint: "Give the key file, or set MEMENTO_KEY." },
   KEY_RETIRED: {
     meaning: "The data key that a pack is sealed with was retired by a secure deletion.",
     hint: "Save again: the next pack is sealed with a fresh key.",
+  },
+  KEY_SERVICE_FAILED: {
+    meaning: "A key-management service did not answer, or refused to use a key.",
+    hint: "Check its address, the credentials and their permissions; the message says what it answered.",
+    retryable: true,
   },
   KEY_WRONG: {
     meaning: "None of the given keys opens this store.",
@@ -107,6 +116,10 @@ export const ERROR_CATALOGUE = {
   PARAMS_INVALID: {
     meaning: "The run's parameters do not fit the pipeline's schema.",
     hint: "The message names each parameter and what it takes.",
+  },
+  PEER_MISSING: {
+    meaning: "A package that only this feature needs is not installed.",
+    hint: "Install it; the message names the package and the range of versions.",
   },
   PIPELINE_MISSING: {
     meaning: "The file exports no pipeline.",

@@ -1,8 +1,8 @@
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import { randomText } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { KeyRecord, MementoStore } from "../store/store.ts";
-import { KEY_BYTES, type KeyRing } from "./keys/key-ring.ts";
+import { KEY_BYTES, type KeyRing, type WrappedKey } from "./keys/key-ring.ts";
 import type { DataKey } from "./seal.ts";
 
 /** What a wrapping authenticates besides the key. */
@@ -24,9 +24,25 @@ export async function newKeyRecord(
   return { key, record: { id, purpose, group, ...wrapped, created: new Date(clock.now()).toISOString() } };
 }
 
-/** Opens a wrapped key. */
+/** Opens a wrapped key. KEY_WRONG and DAMAGED name it. */
 export async function unwrapKey(ring: KeyRing, record: KeyRecord): Promise<Uint8Array> {
-  return await ring.unwrap({ ring: record.ring, wrapped: record.wrapped }, boundText(record));
+  try {
+    return await ring.unwrap({ ring: record.ring, wrapped: record.wrapped }, boundText(record));
+  } catch (error) {
+    if (!isMementoError(error) || (error.code !== "KEY_WRONG" && error.code !== "DAMAGED")) throw error;
+    const { code, message, hint } = error;
+    const details = { key: record.id, ring: record.ring };
+    throw new MementoError(code, `The store's key ${record.id} cannot be opened: ${message}`, {
+      cause: error,
+      hint,
+      details,
+    });
+  }
+}
+
+/** Wraps the key of a record by the ring's current key. */
+export async function wrapKey(ring: KeyRing, record: KeyRecord, key: Uint8Array): Promise<WrappedKey> {
+  return await ring.wrap(key, boundText(record));
 }
 
 /** The data key that seals for a group now, and its record as long as the store may not have it. */
@@ -70,9 +86,20 @@ export class DataKeys {
     return { key: current.key, record: current.stored ? null : current.record };
   }
 
-  /** Says that the store has a data key now. */
-  stored(id: string): void {
-    for (const current of this.#sealing.values()) if (current.key.id === id) current.stored = true;
+  /**
+   * Says that the store has a data key now; called once for each, before its first save is acknowledged. When the ring key
+   * that wrapped it has been revoked in between, it is wrapped anew: otherwise nobody could ever open it again.
+   */
+  async stored(id: string): Promise<void> {
+    for (const current of this.#sealing.values()) {
+      if (current.key.id !== id || current.stored) continue;
+      const { record, key } = current;
+      if ((await this.#ring.holds?.(record.ring)) === false) {
+        const wrapped = await wrapKey(this.#ring, record, key.key);
+        await this.#store.rewrapKey({ ...record, ...wrapped }, record.ring);
+      }
+      current.stored = true;
+    }
   }
 
   /** Seals nothing more with this key; the next pack of its group gets a fresh one. */

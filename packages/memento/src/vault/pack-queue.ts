@@ -115,8 +115,8 @@ export class PackQueue {
           records: pack.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
           dataKey: sealing?.record ?? null,
         });
-        if (sealing !== null && results.some(({ outcome }) => outcome === "appended"))
-          this.#keys?.stored(sealing.key.id);
+        const isNewKey = sealing !== null && sealing.record !== null;
+        if (isNewKey && results.some(({ outcome }) => outcome === "appended")) await this.#keys?.stored(sealing.key.id);
         return [attempt === 1 ? results : await this.#recognised(pack, results), built.digests];
       } catch (error) {
         if (!isMementoError(error, "KEY_RETIRED") || sealing === null || attempt >= FRESH_KEYS_MAX) throw error;

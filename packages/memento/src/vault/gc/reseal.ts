@@ -58,7 +58,7 @@ export async function resealPack(
     dataKey: freshKey?.record ?? null,
   });
   if (!replaced) return null;
-  if (freshKey !== null) vault.dataKeys?.stored(freshKey.key.id);
+  if (freshKey !== null) await vault.dataKeys?.stored(freshKey.key.id);
   return body.length - replacement.body.length;
 }
 

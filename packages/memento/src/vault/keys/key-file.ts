@@ -1,39 +1,191 @@
-import { open, readFile } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
+import path from "node:path";
 
-import { MementoError } from "../../core/errors.ts";
-import { systemRandom, type Random } from "../../core/ports.ts";
-import { KEY_BYTES, rawKeyRing, type KeyRing } from "./key-ring.ts";
-import { formatKey, parseKeys } from "./key-text.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
+import { KEY_BYTES, rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
+import { formatKey, keyLineId, parseKeys } from "./key-text.ts";
 
-/** Reads a key file. KEY_MISSING when there is none, KEY_WRONG when it holds something else. */
-export async function keyRingFromFile(path: string): Promise<KeyRing> {
-  let text: string;
+/**
+ * The ring of a key file. Whenever it wraps, and when it meets a key that it does not have, the file is read again: a process
+ * that goes on follows a rotation made by another. KEY_MISSING when there is none, KEY_WRONG when it holds something else.
+ */
+export async function keyRingFromFile(file: string): Promise<KeyRing> {
+  let held = await readRing(file);
+  const refresh = async (): Promise<void> => {
+    try {
+      held = await readRing(file);
+    } catch (error) {
+      // A process may have given up the right to read the file since: what it holds is not revoked by that.
+      if (!isMementoError(error, "KEY_MISSING")) throw error;
+    }
+  };
+  return followFile(() => held, refresh, null);
+}
+
+function followFile(held: () => KeyRing, refresh: () => Promise<void>, chosen: string | null): KeyRing {
+  const ring = (): KeyRing => (chosen === null ? null : held().withCurrent?.(chosen)) ?? held();
+  return {
+    keys: () => ring().keys?.() ?? [],
+    withCurrent: (id) => ((held().withCurrent?.(id) ?? null) === null ? null : followFile(held, refresh, id)),
+    holds: async (id) => {
+      await refresh();
+      return (await held().holds?.(id)) ?? false;
+    },
+    wrap: async (key, bound) => {
+      await refresh();
+      return await ring().wrap(key, bound);
+    },
+    unwrap: async (key, bound) => {
+      if ((await held().holds?.(key.ring)) !== true) await refresh();
+      return await held().unwrap(key, bound);
+    },
+  };
+}
+
+async function readRing(file: string): Promise<KeyRing> {
+  return rawKeyRing(parseKeys(await readKeyText(file), file), systemRandom, { origin: file, file });
+}
+
+async function readKeyText(file: string): Promise<string> {
   try {
-    text = await readFile(path, "utf8");
+    return await readFile(file, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
-    throw new MementoError("KEY_MISSING", `The key file ${path} cannot be read (${reason})`, { cause });
+    throw new MementoError("KEY_MISSING", `The key file ${file} cannot be read (${reasonOf(cause)})`, { cause });
   }
-  return rawKeyRing(parseKeys(text, path));
 }
 
 /** Makes a key file that only its owner may read (mode 0600), durable before it returns. Returns false and changes nothing where one exists. */
-export async function createKeyFile(path: string, random: Random = systemRandom): Promise<boolean> {
-  let file;
+export async function createKeyFile(file: string, random: Random = systemRandom): Promise<boolean> {
   try {
-    file = await open(path, "wx", 0o600);
+    const text = `# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`;
+    await writeNew(file, text);
+    return true;
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "EEXIST") return false;
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
-    throw new MementoError("IO_FAILED", `The key file ${path} cannot be made (${reason})`, { cause });
+    if (reasonOf(cause) === "EEXIST") return false;
+    throw new MementoError("IO_FAILED", `The key file ${file} cannot be made (${reasonOf(cause)})`, { cause });
   }
-  try {
-    await file.writeFile(
-      `# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`,
-    );
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  return true;
 }
+
+/** Adds a fresh key to a key file as its current one; the others stay, so that all opens. Returns its id. LOCKED, IO_FAILED, KEY_MISSING, KEY_WRONG. */
+export async function addKeyToFile(
+  file: string,
+  random: Random = systemRandom,
+  clock: Clock = systemClock,
+): Promise<string> {
+  const key = random.bytes(KEY_BYTES);
+  await changeKeyFile(file, clock, (lines) => {
+    const first = lines.findIndex((line) => keyLineId(line) !== null);
+    return lines.toSpliced(Math.max(0, first), 0, formatKey(key));
+  });
+  return ringKeyId(key);
+}
+
+/** Makes a key of the file its current one. NOT_FOUND when the file does not hold it. */
+export async function makeKeyCurrent(file: string, id: string, clock: Clock = systemClock): Promise<void> {
+  await changeKeyFile(file, clock, (lines) => {
+    const line = lines.find((candidate) => keyLineId(candidate) === id);
+    if (line === undefined) throw new MementoError("NOT_FOUND", `${file} does not hold the key ${id}`);
+    const others = lines.filter((candidate) => keyLineId(candidate) !== id);
+    const first = others.findIndex((candidate) => keyLineId(candidate) !== null);
+    return first < 0 ? lines : others.toSpliced(first, 0, line);
+  });
+}
+
+/** Takes a key out of a key file. INVALID_ARGUMENT for the only one, NOT_FOUND when the file does not hold it. */
+export async function removeKeyFromFile(file: string, id: string, clock: Clock = systemClock): Promise<void> {
+  await changeKeyFile(file, clock, (lines) => {
+    const others = lines.filter((line) => keyLineId(line) !== id);
+    if (others.length === lines.length) throw new MementoError("NOT_FOUND", `${file} does not hold the key ${id}`);
+    if (others.every((line) => keyLineId(line) === null))
+      throw new MementoError("INVALID_ARGUMENT", `${id} is the only key in ${file}`, {
+        hint: "Make another one first.",
+      });
+    return others;
+  });
+}
+
+const LOCK_ATTEMPTS = 50;
+const LOCK_WAIT_MS = 100;
+
+/** Replaces a key file by a rename: a crash leaves the old one or the new one, whole. A lock file keeps two changes apart. */
+async function changeKeyFile(
+  file: string,
+  clock: Clock,
+  edit: (lines: readonly string[]) => readonly string[],
+): Promise<void> {
+  const lock = `${file}.lock`;
+  const next = `${file}.next`;
+  await takeLock(lock, clock);
+  try {
+    const text = await readKeyText(file);
+    parseKeys(text, file);
+    const lines = edit(text.replace(/\n$/, "").split("\n"));
+    // Left by a change that was cut off; the lock is ours.
+    await rm(next, { force: true });
+    await writeNew(next, `${lines.join("\n")}\n`);
+    await rename(next, file);
+    await syncFolder(path.dirname(file));
+  } catch (cause) {
+    if (isMementoError(cause)) throw cause;
+    throw new MementoError("IO_FAILED", `The key file ${file} cannot be changed (${reasonOf(cause)})`, { cause });
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+async function takeLock(lock: string, clock: Clock): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await writeNew(lock, `${process.pid}\n`);
+      return;
+    } catch (cause) {
+      if (reasonOf(cause) !== "EEXIST")
+        throw new MementoError("IO_FAILED", `The lock ${lock} cannot be made (${reasonOf(cause)})`, { cause });
+    }
+    if (await isAbandoned(lock)) await rm(lock, { force: true });
+    else if (attempt >= LOCK_ATTEMPTS)
+      throw new MementoError("LOCKED", `Another process is changing the key file, as ${lock} says`, {
+        hint: "Wait until it ends. If it ended long ago, on another machine, remove the lock file.",
+      });
+    else await clock.sleep(LOCK_WAIT_MS);
+  }
+}
+
+/** True when the lock names a process of this machine that is gone. A lock that says nothing yet is being made. */
+async function isAbandoned(lock: string): Promise<boolean> {
+  try {
+    const pid = Number(await readFile(lock, "utf8"));
+    if (!Number.isInteger(pid) || pid <= 0) return false;
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    // Gone: the lock by now, or the process.
+    if (reasonOf(error) === "ENOENT") return false;
+    if (reasonOf(error) === "ESRCH") return true;
+    if (reasonOf(error) === "EPERM") return false;
+    throw error;
+  }
+}
+
+async function writeNew(file: string, text: string): Promise<void> {
+  const handle = await open(file, "wx", 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error && "code" in error ? String(error.code) : "unknown reason";

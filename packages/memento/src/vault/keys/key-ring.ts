@@ -18,8 +18,23 @@ export interface WrappedKey {
 export interface KeyRing {
   /** Wraps with the ring's current key; `bound` is authenticated with it. */
   wrap(key: Uint8Array, bound: string): Promise<WrappedKey>;
-  /** Unwraps; KEY_WRONG when the ring has no such key or the wrapping does not open. */
+  /** Unwraps; KEY_WRONG when the ring has no such key, DAMAGED when it has and the wrapping does not open. */
   unwrap(key: WrappedKey, bound: string): Promise<Uint8Array>;
+  /** The keys that it holds, the current one first, as far as they are known before one was used. */
+  keys?(): readonly RingKey[];
+  /** The same keys with another one as the current one; null when it holds no such key. */
+  withCurrent?(id: string): KeyRing | null;
+  /** True while it holds the key, looked up afresh: a key may have been revoked since. A ring without this is taken to hold what it wrapped with. */
+  holds?(id: string): Promise<boolean>;
+}
+
+/** A key of a ring, for people. */
+export interface RingKey {
+  readonly id: string;
+  /** Where it comes from: a file, a variable, a service. Never a secret. */
+  readonly origin: string;
+  /** The key file that holds it, where it is in one. */
+  readonly file?: string;
 }
 
 /** The length of every key, in bytes. */
@@ -31,11 +46,21 @@ export function ringKeyId(key: Uint8Array): string {
 }
 
 /** A ring of raw 256-bit keys; the first one wraps, all of them unwrap. AES-256-GCM with a random nonce. */
-export function rawKeyRing(keys: readonly Uint8Array[], random: Random = systemRandom): KeyRing {
+export function rawKeyRing(
+  keys: readonly Uint8Array[],
+  random: Random = systemRandom,
+  from: Omit<RingKey, "id"> = { origin: "raw key" },
+): KeyRing {
   const byId = new Map(keys.map((key) => [ringKeyId(checkedKey(key)), key]));
   const [current] = keys;
   if (current === undefined) throw new MementoError("KEY_MISSING", "The key ring is empty");
   return {
+    keys: () => [...byId.keys()].map((id) => ({ id, ...from })),
+    holds: async (id) => byId.has(id),
+    withCurrent: (id) => {
+      const chosen = byId.get(id);
+      return chosen === undefined ? null : rawKeyRing([chosen, ...keys.filter((key) => key !== chosen)], random, from);
+    },
     wrap: async (key, bound) => {
       const nonce = random.bytes(12);
       const cipher = createCipheriv("aes-256-gcm", current, nonce).setAAD(Buffer.from(bound, "utf8"));
@@ -51,8 +76,8 @@ export function rawKeyRing(keys: readonly Uint8Array[], random: Random = systemR
         );
       }
       const bytes = Buffer.from(wrapped, "base64url");
-      if (bytes.length !== 12 + KEY_BYTES + 16)
-        throw new MementoError("DAMAGED", `A key wrapped by ${ring} has the wrong length`);
+      if (bytes.length !== 12 + KEY_BYTES + 16 || bytes.toString("base64url") !== wrapped)
+        throw new MementoError("DAMAGED", `A key wrapped by ${ring} is not what was written`);
       const opener = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, 12)).setAAD(Buffer.from(bound, "utf8"));
       opener.setAuthTag(bytes.subarray(-16));
       try {

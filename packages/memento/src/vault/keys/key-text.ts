@@ -30,3 +30,9 @@ function parseKey(line: string, origin: string): Uint8Array {
     throw new MementoError("KEY_WRONG", `${origin} does not fit its own id; it was changed`);
   return key;
 }
+
+/** The id of the key on a line of a key file; null for comments and empty lines. */
+export function keyLineId(line: string): string | null {
+  const text = line.trim();
+  return text === "" || text.startsWith("#") ? null : ringKeyId(parseKey(text, "The key"));
+}

@@ -1,14 +1,34 @@
+import { MementoError } from "../../core/errors.ts";
+import { awsKms, type AwsKmsOptions } from "./aws-kms.ts";
+import { azureKeyVault, type AzureKeyVaultOptions } from "./azure-key-vault.ts";
+import { combinedKeyRing } from "./combined-ring.ts";
+import { googleKms, type GoogleKmsOptions } from "./google-kms.ts";
 import { createKeyFile, keyRingFromFile } from "./key-file.ts";
 import { rawKeyRing, type KeyRing } from "./key-ring.ts";
 import { parseKeys } from "./key-text.ts";
+import { kmsFromUrl } from "./key-url.ts";
+import { kmsKeyRing } from "./kms-ring.ts";
+import { passphraseKeyRing, type PassphraseOptions } from "./passphrase-ring.ts";
+import { vaultTransit, type VaultTransitOptions } from "./vault-transit.ts";
 
-/** Where keys come from: a file, raw keys, a ring of one's own, a function that gives any of these; `false` leaves a new store unsealed. */
+/**
+ * Where keys come from: a file, raw keys, a passphrase, a key-management service, a ring of one's own, a function that gives any
+ * of these, or several of them (the first wraps, all of them open). `false` leaves a new store unsealed.
+ */
 export type KeySource =
   | false
   | { readonly file: string }
   | { readonly raw: readonly Uint8Array[] }
+  | ({ readonly passphrase: string } & PassphraseOptions)
+  | { readonly aws: AwsKmsOptions }
+  | { readonly azure: AzureKeyVaultOptions }
+  | { readonly google: GoogleKmsOptions }
+  | { readonly transit: VaultTransitOptions }
+  /** The URL of a key of a key-management service; see docs/keys.md. */
+  | { readonly url: string }
   | KeyRing
-  | (() => Promise<KeySource> | KeySource);
+  | (() => Promise<KeySource> | KeySource)
+  | readonly KeySource[];
 
 /** What the environment and the store's place say when no key was named. */
 export interface KeyDefaults {
@@ -20,24 +40,55 @@ export interface KeyDefaults {
 }
 
 /**
- * Finds the key ring: the named source, else `MEMENTO_KEY` (the key itself), else `MEMENTO_KEY_FILE`, else the file beside
- * an embedded store (made, with mode 0600, where the store is new). Null where there is none, or sealing was switched off.
+ * Finds the key ring: the named source, else all that the environment names (`MEMENTO_KEY`, the key itself; `MEMENTO_KEY_FILE`;
+ * `MEMENTO_KEY_URL`; `MEMENTO_PASSPHRASE`; the first of them wraps), else the file beside an embedded store (made, with
+ * mode 0600, where the store is new). Null where there is none, or sealing was switched off.
  */
 export async function resolveKeys(source: KeySource | undefined, defaults: KeyDefaults): Promise<KeyRing | null> {
   if (source === undefined) return await fromDefaults(defaults);
   if (source === false) return null;
   if (typeof source === "function") return await resolveKeys(await source(), defaults);
+  if (isList(source)) return combinedKeyRing(await ringsOf(source, defaults));
   if ("file" in source) return await keyRingFromFile(source.file);
   if ("raw" in source) return rawKeyRing(source.raw);
+  if ("passphrase" in source) return passphraseKeyRing(source.passphrase, source);
+  if ("aws" in source) return kmsKeyRing(awsKms(source.aws));
+  if ("azure" in source) return kmsKeyRing(azureKeyVault(source.azure));
+  if ("google" in source) return kmsKeyRing(googleKms(source.google));
+  if ("transit" in source) return kmsKeyRing(vaultTransit({ environment: defaults.environment, ...source.transit }));
+  if ("url" in source) return kmsKeyRing(kmsFromUrl(source.url, defaults.environment));
   return source;
 }
 
+const isList = (source: KeySource): source is readonly KeySource[] => Array.isArray(source);
+
+async function ringsOf(sources: readonly KeySource[], defaults: KeyDefaults): Promise<readonly KeyRing[]> {
+  const rings: KeyRing[] = [];
+  for (const source of sources) {
+    const ring = await resolveKeys(source, defaults);
+    if (ring === null)
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        "Among several keys `false` says nothing: a store is sealed or it is not",
+      );
+    rings.push(ring);
+  }
+  return rings;
+}
+
 async function fromDefaults({ environment, besideStore, mayCreate }: KeyDefaults): Promise<KeyRing | null> {
-  const text = environment["MEMENTO_KEY"];
-  if (text !== undefined && text !== "") return rawKeyRing(parseKeys(text, "MEMENTO_KEY"));
-  const file = environment["MEMENTO_KEY_FILE"];
-  if (file !== undefined && file !== "") return await keyRingFromFile(file);
+  const [key, file, url, passphrase] = KEY_VARIABLES.map((name) => environment[name] ?? "");
+  const rings: KeyRing[] = [];
+  if (key !== undefined && key !== "")
+    rings.push(rawKeyRing(parseKeys(key, "MEMENTO_KEY"), undefined, { origin: "MEMENTO_KEY" }));
+  if (file !== undefined && file !== "") rings.push(await keyRingFromFile(file));
+  if (url !== undefined && url !== "") rings.push(kmsKeyRing(kmsFromUrl(url, environment)));
+  if (passphrase !== undefined && passphrase !== "") rings.push(passphraseKeyRing(passphrase));
+  if (rings.length > 0) return combinedKeyRing(rings);
   if (besideStore === null) return null;
   if (mayCreate) await createKeyFile(besideStore);
   return await keyRingFromFile(besideStore);
 }
+
+/** The variables that name keys, the one that wraps first. */
+const KEY_VARIABLES = ["MEMENTO_KEY", "MEMENTO_KEY_FILE", "MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"] as const;

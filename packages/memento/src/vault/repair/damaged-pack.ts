@@ -84,7 +84,7 @@ export async function putPack(vault: Vault, ids: readonly string[], opened: Open
   const dataKey = sealing?.record ?? null;
   const replaced = await vault.store.replacePack({ ids, ...pack, expectedHeaderDigest: null, dataKey });
   if (!replaced) throw new MementoError("PLAN_MOVED", `The pack of memento ${ids[0]} is no longer where it was`);
-  if (sealing !== null) vault.dataKeys?.stored(sealing.key.id);
+  if (sealing !== null) await vault.dataKeys?.stored(sealing.key.id);
 }
 
 /** Leaves nothing of a pack but a header, which names its mementos as far as the index knows them. All of them are removed. */

@@ -1,0 +1,72 @@
+import { unopened, unusable, type KmsClient } from "./kms-ring.ts";
+import { loadPeer } from "./optional-peer.ts";
+
+/** The part of `KMS` of `@aws-sdk/client-kms` that is used. */
+export interface AwsKmsCalls {
+  encrypt(input: {
+    KeyId: string;
+    Plaintext: Uint8Array;
+    EncryptionContext: Record<string, string>;
+  }): Promise<{ readonly CiphertextBlob?: Uint8Array | undefined }>;
+  decrypt(input: {
+    KeyId: string;
+    CiphertextBlob: Uint8Array;
+    EncryptionContext: Record<string, string>;
+  }): Promise<{ readonly Plaintext?: Uint8Array | undefined }>;
+}
+
+/** A symmetric key of AWS KMS. */
+export interface AwsKmsOptions {
+  /** The key's ARN or id. An alias works as long as it is not moved to another key. */
+  readonly keyId: string;
+  readonly region?: string;
+  /** Another address than AWS's own. */
+  readonly endpoint?: string;
+  /** A `KMS` object of `@aws-sdk/client-kms`; by default one is made, with the SDK's own chain of credentials. */
+  readonly client?: AwsKmsCalls;
+}
+
+/** A key of AWS KMS, by the official client. `bound` is the encryption context, which KMS authenticates. PEER_MISSING. */
+export function awsKms({ keyId, region, endpoint, client }: AwsKmsOptions): KmsClient {
+  const id = `aws-kms:${keyId}`;
+  let calls: Promise<AwsKmsCalls> | null = client === undefined ? null : Promise.resolve(client);
+  const kms = async (): Promise<AwsKmsCalls> => await (calls ??= connect(region, endpoint));
+  return {
+    id,
+    service: "AWS KMS",
+    wrap: async (key, bound) => {
+      const context = { EncryptionContext: { memento: bound } };
+      const { CiphertextBlob } = await (await kms()).encrypt({ KeyId: keyId, Plaintext: key, ...context });
+      return CiphertextBlob ?? new Uint8Array();
+    },
+    unwrap: async (wrapped, bound) => {
+      try {
+        const context = { EncryptionContext: { memento: bound } };
+        const { Plaintext } = await (await kms()).decrypt({ KeyId: keyId, CiphertextBlob: wrapped, ...context });
+        return Plaintext ?? new Uint8Array();
+      } catch (error) {
+        const name = error instanceof Error ? error.name : "";
+        if (name === "InvalidCiphertextException") throw unopened(id);
+        if (UNUSABLE.has(name)) throw unusable(id, name);
+        throw error;
+      }
+    },
+  };
+}
+
+const UNUSABLE = new Set([
+  "IncorrectKeyException",
+  "NotFoundException",
+  "DisabledException",
+  "KMSInvalidStateException",
+]);
+
+async function connect(region: string | undefined, endpoint: string | undefined): Promise<AwsKmsCalls> {
+  type Options = { region?: string; endpoint?: string };
+  const { KMS } = await loadPeer<{ KMS: new (options: Options) => AwsKmsCalls }>(
+    "@aws-sdk/client-kms",
+    "^3.0.0",
+    "AWS KMS",
+  );
+  return new KMS({ ...(region === undefined ? {} : { region }), ...(endpoint === undefined ? {} : { endpoint }) });
+}
