@@ -12,8 +12,8 @@ import { SqliteStore } from "../../packages/memento/src/store/sqlite/store.ts";
 import type { RepairResult } from "../../packages/memento/src/vault/repair.ts";
 import { CallCounter, type KillPoint } from "./killing.ts";
 
-/** The keys of the store and of its replica. */
-export const REPAIR_KEYS = { raw: [new Uint8Array(32).fill(5)] };
+// The keys of the store and of its replica.
+const REPAIR_KEYS = { raw: [new Uint8Array(32).fill(5)] };
 
 /** Opens one of the two stores; its calls go through the counter where there is one. */
 export async function openForRepair(driver: string, place: string, counter: CallCounter | null): Promise<Memento> {

@@ -292,6 +292,37 @@ describe("P3: repair of an SQLite store's rows", () => {
   });
 });
 
+describe("P3: repair of a file store's index", () => {
+  test("makes every file of it anew, or says what it cannot", { timeout: 120_000 }, async () => {
+    const made = await bench("file");
+    const whole = await contents(await made.open(), made.ids);
+    await (await made.open()).close();
+    const files = readdirSync(join(made.folder, "store"), { recursive: true, withFileTypes: true })
+      .filter((each) => each.isFile() && /(?:caretakers|timelines|names)/u.test(each.parentPath))
+      .map(({ parentPath, name }) => join(parentPath, name).slice(join(made.folder, "store").length + 1));
+    expect(files.length).toBeGreaterThan(10);
+    for (const [at, file] of files.entries()) {
+      const name = `copy-${at}`;
+      made.copyTo(name);
+      const path = join(made.folder, name, file);
+      const content = readFileSync(path);
+      content[content.length >>> 1] = (content[content.length >>> 1] ?? 0) ^ 1;
+      writeFileSync(path, content);
+      const memento = await made.open(name);
+      const { plan, after, quarantined } = await repaired(memento);
+      expect({ file, items: plan.items.map(({ action }) => action), left: after.damages, quarantined }).toEqual({
+        file,
+        items: ["rebuild-index"],
+        left: [],
+        quarantined: [],
+      });
+      expect(await contents(memento, made.ids)).toEqual(whole);
+      expect((await memento.caretaker("etl").save({ n: 7 })).id).toContain("-7-");
+      await memento.close();
+    }
+  });
+});
+
 async function notices(memento: Memento): Promise<readonly { readonly kind: string; readonly details: unknown }[]> {
   const found: { kind: string; details: unknown }[] = [];
   for await (const { header } of memento.vault.store.commits(null)) {

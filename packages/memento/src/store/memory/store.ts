@@ -29,7 +29,8 @@ import type {
   StoreMeta,
   StoreSupports,
 } from "../store.ts";
-import { MemoryLog, type MemoryCommit } from "./log.ts";
+import { addressText, copy, deepFreeze, holds, nameText, slotsOf } from "./copies.ts";
+import { MemoryLog } from "./log.ts";
 
 interface MemoryTimeline {
   readonly record: TimelineRecord;
@@ -386,23 +387,4 @@ export class MemoryStore implements MementoStore {
   #addNotice(notice: Uint8Array): void {
     this.#log.add({ header: copy(notice), body: null, accepted: [], entries: [], removed: new Set() });
   }
-}
-
-function slotsOf({ accepted, entries, removed }: MemoryCommit): SalvagedPack["mementos"] {
-  return accepted.map((slot) => ({ id: entries[slot]?.id ?? "", slot, removed: removed.has(slot) }));
-}
-
-const copy = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes);
-const addressText = ({ caretaker, originator, partition, fork }: TimelineAddress): string =>
-  JSON.stringify([caretaker, originator, partition, fork]);
-const nameText = (caretaker: string, name: string): string => JSON.stringify([caretaker, name]);
-const holds = (lease: Lease, epoch: number, owner: string | null): boolean =>
-  lease.epoch === epoch && lease.owner !== null && lease.owner === owner;
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    for (const member of Object.values(value)) deepFreeze(member);
-    Object.freeze(value);
-  }
-  return value;
 }

@@ -214,7 +214,7 @@ function unexplained(walk: VerifyWalk, items: readonly RepairItem[], { sound }: 
 }
 
 /** The report of a walk through everything. */
-export function reportOf(walk: VerifyWalk): VerifyReport {
+function reportOf(walk: VerifyWalk): VerifyReport {
   const damages = damagesOf(walk.findings, walk.table, walk.isListed);
   return {
     sound: damages.length === 0,
