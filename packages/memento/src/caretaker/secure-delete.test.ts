@@ -73,6 +73,29 @@ async function opensWithAnyKey(store: MementoStore, commits: readonly StoredComm
 }
 
 describe("secureDelete()", () => {
+  test("leaves nothing either of what it shares with mementos that were removed before, under keys of other sessions", async () => {
+    await withStore(async (memento, store) => {
+      const caretaker = memento.caretaker("c");
+      const stream = Buffer.from(`${"x".repeat(3_000_000)}${SECRET}${"y".repeat(3_000_000)}`);
+      const state = { rows: rows(1, 77), card: SECRET };
+      const first = await caretaker.save(state, { originator: "state", id: "first" });
+      await caretaker.saveStream([stream], { originator: "stream", id: "stream" });
+      await caretaker.save({ rows: rows(1, null) }, { originator: "other", id: "kept" });
+      // Each opening seals by a key of its own.
+      await using later = await Memento.open(store, options);
+      const second = await later.caretaker("c").save({ ...state, note: 2 }, { originator: "state" });
+      const longer = await later.caretaker("c").saveStream([stream, Buffer.from("z")], { originator: "stream" });
+      for (const id of [first.id, "stream"]) await later.caretaker("c").delete(id);
+      expect(await plaintext(store)).toContain(SECRET);
+      const { dataKeys } = await later.secureDelete([second.id, longer.id], { reason: "asked for" });
+      expect(dataKeys).toHaveLength(2);
+      expect(await plaintext(store)).not.toContain(SECRET);
+      await using fresh = await Memento.open(store, options);
+      expect(await fresh.caretaker("c").load("kept")).toEqual({ rows: rows(1, null) });
+      expect(await fresh.verify()).toMatchObject({ sound: true, mementos: 1 });
+    });
+  });
+
   test("leaves nothing that any key opens, of the store as it is and of a copy from before, and the others exact", async () => {
     await withStore(async (memento, store) => {
       const caretaker = memento.caretaker("c");

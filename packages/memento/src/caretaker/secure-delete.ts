@@ -3,6 +3,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { describeAddress } from "../core/timeline.ts";
 import { decodePackHeader } from "../store/header.ts";
+import { keysBehind } from "../vault/gc/keys-behind.ts";
 import { PieceMasks } from "../vault/gc/piece-masks.ts";
 import { RecordGraph } from "../vault/gc/record-graph.ts";
 import { resealPack } from "../vault/gc/reseal.ts";
@@ -46,7 +47,7 @@ const DROP_PAUSE_MS = 100;
 
 /**
  * Deletes mementos so that nobody can open them again, with the ring's keys and every byte of the store: all packs under
- * the data keys that sealed them are sealed anew under a fresh one, without what nobody else needs, then those keys are
+ * the data keys that sealed them, and what only they still needed, are sealed anew under a fresh one, without what nobody else needs, then those keys are
  * destroyed. What other mementos share with them stays, for it is theirs as well; of a piece that only deltas build on, only the bytes stay
  * that end up in what is kept. Evidence (who, why, when, which ids and keys; no content) is logged.
  *
@@ -67,7 +68,16 @@ export async function secureDelete(
   await using maintenance = await beginMaintenance(vault, options);
   const doomed = await demandDoomed(vault, ids);
   const known = await vault.store.keys();
-  const wanted = new Set(doomed.map(({ dataKey }) => dataKey));
+  const pins = async (): Promise<string[]> => (await readPins(vault)).map(({ id }) => id);
+  const wanted = new Set([
+    ...doomed.map(({ dataKey }) => dataKey),
+    ...(await keysBehind(
+      vault,
+      doomed.map(({ entry }) => entry.id),
+      pins,
+      options.signal,
+    )),
+  ]);
   const keys = known.filter(({ id, retired }) => wanted.has(id) || retired === true).map(({ id }) => id);
   await removeDoomed(vault, doomed, evidence("begun", keys, options));
   for (const key of keys) {

@@ -103,7 +103,7 @@ describe.each(["sqlite", "file"] as const)("a long stream on a %s store", (engin
       const parts = await partsOf(memento, false);
       expect(parts).toBe(last - 1);
       await collectGarbage(memento.vault);
-      expect([await partsOf(memento, false), await partsOf(memento, true)]).toEqual([0, parts]);
+      expect([await partsOf(memento, false), await partsOf(memento, true)]).toEqual([0, parts + 1]);
       expect(digestOf(await Array.fromAsync(await files.openStream("long")))).toBe(digestOf(longStream(12)));
       await files.delete("long");
       await files.save("something else");
@@ -119,5 +119,6 @@ describe.each(["sqlite", "file"] as const)("a long stream on a %s store", (engin
 async function appendsFor12MB(): Promise<number> {
   await using memento = await Memento.open("memory:");
   await memento.caretaker("files").saveStream(longStream(12));
-  return (await partsOf(memento, true)) + 1;
+  // The last part is an empty one, and comes after the stream.
+  return await partsOf(memento, true);
 }

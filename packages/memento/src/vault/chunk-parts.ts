@@ -9,6 +9,8 @@ import type { Vault } from "./vault.ts";
 
 const PARTS_FORK = "@parts-";
 const REMOVALS_MAX = 1_000;
+/** Stands for the stream in the part that closes what a crash has left. */
+const ABANDONED = "abandoned";
 
 /** True for a timeline of parts. */
 export function holdsParts({ fork }: Pick<TimelineAddress, "fork">): boolean {
@@ -35,7 +37,9 @@ export async function removeOrphanParts(
     const lease = await freeLease(vault, record.key, options);
     if (lease === null) continue;
     await using held = lease;
-    removed.push(...(await removeParts(vault, held.state, await liveParts(vault, record.key, null))));
+    const parts = await liveParts(vault, record.key, null);
+    parts.push(await closeParts(await vault.writer(held.state), ABANDONED));
+    removed.push(...(await removeParts(vault, held.state, parts)));
   }
   return removed;
 }
@@ -123,11 +127,35 @@ export class PartsWriter implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await removeParts(this.#vault, this.#lease.state, [...this.#ids]);
+      const closing = this.#ids.size === 0 ? [] : await this.#close();
+      await removeParts(this.#vault, this.#lease.state, [...this.#ids, ...closing]);
     } finally {
       await this.#lease.release();
     }
   }
+
+  async #close(): Promise<readonly string[]> {
+    try {
+      return [await closeParts(this.#writer, this.#stream)];
+    } catch (error) {
+      // Whoever took the lease over clears away.
+      if (isMementoError(error, "FENCED") || isMementoError(error, "CONFLICT")) return [];
+      throw error;
+    }
+  }
+}
+
+/** Puts an empty part in front: the head of a timeline is kept for whoever saves next, and it would be a part with chunks. */
+async function closeParts(writer: TimelineWriter, stream: string): Promise<string> {
+  const { entry } = await writer.append({
+    reason: "save",
+    status: "saved",
+    generation: 0,
+    labels: { [PART_LABEL]: stream },
+    drop: writer.pieceKeys(),
+    full: true,
+  });
+  return entry.id;
 }
 
 async function freeLease(vault: Vault, timeline: string, options: LeaseOptions): Promise<LeaseKeeper | null> {
