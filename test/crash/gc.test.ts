@@ -58,7 +58,7 @@ async function make(kind: "sqlite" | "file", folder: string): Promise<void> {
   await createKeyFile(path.join(folder, "key"));
   await using memento = await open(kind, folder);
   await memento.caretaker("states").setPolicy({ keep: { last: 3 }, keepLabels: ["keep"] });
-  await memento.caretaker("default").setPolicy({ keep: { last: 4 } });
+  await memento.caretaker("pipelines").setPolicy({ keep: { last: 4 } });
 }
 
 async function bodyBytes(memento: Memento): Promise<number> {
@@ -98,7 +98,7 @@ describe.each(["sqlite", "file"] as const)("P8 safe removal, %s store", (kind) =
       if (head !== null) expect(await (await memento.vault.load(head.id)).values("")).toBeDefined();
     expect(await memento.verify()).toMatchObject({ sound: true, damages: [] });
     // No pin of a restore outlives it.
-    for (const name of ["states", "default"]) expect(await memento.caretaker(name).pins()).toEqual([]);
+    for (const name of ["states", "pipelines"]) expect(await memento.caretaker(name).pins()).toEqual([]);
 
     const freed = sumOf(reports, "bytes") + last.bytes + last.repacked.bytes;
     const said = Object.fromEntries(

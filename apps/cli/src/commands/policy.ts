@@ -36,7 +36,7 @@ export function registerPolicy(program: Command, run: Runner): void {
     .description(
       "Shows a caretaker's policy, or changes the rules that are given and leaves the others. It takes effect with `memento gc`. Heads, pinned mementos and protected labels are never removed.",
     )
-    .argument("<caretaker>", "its name; pipelines have the caretaker `default` unless they name another one")
+    .argument("<caretaker>", "its name; pipelines have the caretaker `pipelines` unless they name another one")
     .option("--keep-last <n>", "keep the newest so many, whatever else is said", wholeNumber)
     .option("--keep-hourly <n>", "keep the newest of each of the last so many hours", wholeNumber)
     .option("--keep-daily <n>", "of days", wholeNumber)
@@ -61,9 +61,9 @@ export function registerPolicy(program: Command, run: Runner): void {
     );
   addHelp(command, {
     examples: [
-      ["memento policy default", "what is kept of pipelines"],
-      ["memento policy default --keep-last 20 --keep-daily 14 --keep-monthly 12", "rules that add up"],
-      ["memento policy default --clear", "keep everything again"],
+      ["memento policy pipelines", "what is kept of pipelines"],
+      ["memento policy pipelines --keep-last 20 --keep-daily 14 --keep-monthly 12", "rules that add up"],
+      ["memento policy pipelines --clear", "keep everything again"],
     ],
     exitCodes: [EXIT.refused],
   });
@@ -99,7 +99,7 @@ function changed(before: CaretakerPolicy, rules: PolicyOptions): CaretakerPolicy
   for (const [rule, value] of Object.entries(named)) if (value !== undefined) keep[rule] = value;
   return {
     ...before,
-    ...(Object.keys(keep).length > 0 ? { keep: keep as KeepRules } : {}),
+    ...(Object.keys(keep).length > 0 ? { keep } : {}),
     ...given("olderThan", rules.olderThan),
     ...given("ttl", rules.ttl),
     ...given("maxCount", rules.maxCount),
