@@ -65,6 +65,31 @@ describe("collect()", () => {
     });
   });
 
+  test("a save after a full one builds on nothing that the full one made free, though its writer remembers it", async () => {
+    await withMemento(async (memento) => {
+      const caretaker = memento.caretaker("c");
+      const [first, second] = [await caretaker.save({ x: rows(300, 1) }), await caretaker.save({ x: rows(300, 2) })];
+      await caretaker.save({ x: rows(300, 2) }, { full: true });
+      await caretaker.delete(first.id);
+      await caretaker.delete(second.id);
+      expect(await memento.collect()).toMatchObject({ packs: 2 });
+      await caretaker.save({ x: rows(300, 3) });
+      expect(await caretaker.latest()).toEqual({ x: rows(300, 3) });
+    });
+  });
+
+  test("a store that is not sealed has its garbage collected too", async () => {
+    await using memento = await Memento.open(await MemoryStore.open(), { keys: false });
+    const caretaker = memento.caretaker("c");
+    const noise = Buffer.from(new SeededRandom(1).bytes(60_000)).toString("base64");
+    const first = await caretaker.save({ noise, small: "shared ".repeat(10) });
+    await caretaker.save({ noise: "none", small: "shared ".repeat(10) });
+    await caretaker.delete(first.id);
+    expect(await memento.collect()).toMatchObject({ packs: 0, repacked: { packs: 1 } });
+    expect(await caretaker.latest()).toEqual({ noise: "none", small: "shared ".repeat(10) });
+    expect(await memento.verify()).toMatchObject({ sound: true });
+  });
+
   test("seals a pack anew when most of it is needed by nobody, and once only", async () => {
     await withMemento(async (memento) => {
       const caretaker = memento.caretaker("c");
