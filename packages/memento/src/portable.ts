@@ -75,7 +75,7 @@ export async function verifyFile(input: ArchiveInput, options: VerifyFileOptions
 }
 
 async function ringOf(keys: KeySource): Promise<KeyRing | null> {
-  return await resolveKeys(keys, { environment: {}, besideStore: null, mayCreate: false });
+  return await resolveKeys(keys, { environment: process.env, besideStore: null, mayCreate: false });
 }
 
 /** A stream that does not take more at once is waited for, so that memory stays flat. */

@@ -35,6 +35,7 @@ export function registerExport(program: Command, run: Runner): void {
     .option("--timeline <name>", "the timeline: whole, or that of the target")
     .option("--caretaker <name>", "a whole caretaker: all its timelines, and its policy")
     .option("--key-file <file>", "seal it by the key in this file instead of the store's")
+    .option("--passphrase-env <name>", "seal it by the passphrase in this variable")
     .option("--plain", "do not seal it: everybody can read it")
     .requiredOption("--out <file>", "the file to write, wholly or not at all; - for standard output")
     .option("--force", "overwrite the file")

@@ -71,6 +71,16 @@ describe("memento import", () => {
     expect(await ids(there)).toEqual(await ids(here));
   });
 
+  test("opens a file by the passphrase that sealed it, and by no other", async () => {
+    const args = ["export", "head", "--passphrase-env", "PASS", "--out", "head.memento"];
+    expect((await memento(here, args, { PASS: "correct horse" })).stdout).toContain("It is sealed.");
+    const file = path.join(here, "head.memento");
+    const open = ["import", file, "--passphrase-env", "PASS"];
+    const wrong = await memento(there, open, { PASS: "another" });
+    expect([wrong.exitCode, wrong.stderr]).toEqual([1, expect.stringContaining("KEY_WRONG")]);
+    expect((await memento(there, open, { PASS: "correct horse" })).stdout).toMatch(/^Imported 1 memento\.\n/u);
+  });
+
   test("takes a file from a pipe, and a dry run changes nothing", async () => {
     await memento(here, ["export", "head", "--plain", "--out", "head.memento"]);
     await memento(there, ["init"]);

@@ -19,6 +19,7 @@ import { bytesText, counted } from "../terminal/words.ts";
 interface ImportCommandOptions {
   readonly fork?: string;
   readonly keyFile?: string;
+  readonly passphraseEnv?: string;
   readonly trust?: readonly string[];
   readonly dryRun?: true;
   readonly verifyOnly?: true;
@@ -35,6 +36,7 @@ export function registerImport(program: Command, run: Runner): void {
     .argument("<file>", "the file; - for standard input")
     .option("--fork <name>", "import the memento, or the timeline's head, as a fork of this name")
     .option("--key-file <file>", "the file is sealed by the key in this one, not by the store's")
+    .option("--passphrase-env <name>", "the file is sealed by the passphrase in this variable")
     .option("--trust <fingerprint>", "refuse other signers; a fingerprint or a file of them; repeat for more", collect)
     .option("--dry-run", "say what would be done, and change nothing")
     .option("--verify-only", "check the file, without any store")

@@ -11,17 +11,23 @@ export interface PortableKeyOptions {
   /** A file without any seal. */
   readonly plain?: true;
   readonly keyFile?: string;
+  /** The variable that holds a passphrase. */
+  readonly passphraseEnv?: string;
 }
 
-/** The keys of a portable file, as `{ keys }` for the library; nothing where the store's own are meant. INVALID_ARGUMENT for two at once. */
+/** The keys of a portable file, as `{ keys }` for the library; nothing where the store's own are meant. INVALID_ARGUMENT for two at once, KEY_MISSING for an empty variable. */
 export function portableKeys(
-  { plain, keyFile }: PortableKeyOptions,
-  { cwd }: Pick<Io, "cwd">,
+  { plain, keyFile, passphraseEnv }: PortableKeyOptions,
+  { cwd, env }: Pick<Io, "cwd" | "env">,
 ): { readonly keys?: KeySource } {
-  if (plain === true && keyFile !== undefined)
-    throw new MementoError("INVALID_ARGUMENT", "--plain and --key-file contradict each other");
+  if ([plain, keyFile, passphraseEnv].filter((option) => option !== undefined).length > 1)
+    throw new MementoError("INVALID_ARGUMENT", "--plain, --key-file and --passphrase-env contradict each other");
   if (plain === true) return { keys: false };
-  return keyFile === undefined ? {} : { keys: { file: path.resolve(cwd, keyFile) } };
+  if (keyFile !== undefined) return { keys: { file: path.resolve(cwd, keyFile) } };
+  if (passphraseEnv === undefined) return {};
+  const passphrase = env[passphraseEnv] ?? "";
+  if (passphrase !== "") return { keys: { passphrase } };
+  throw new MementoError("KEY_MISSING", `The variable ${passphraseEnv} holds no passphrase`);
 }
 
 const FINGERPRINT = /^ed25519:[\w-]{43}$/u;

@@ -22,6 +22,7 @@ export interface RecordFact {
   /** null: nothing but its entry is left. */
   readonly digest: string | null;
   readonly removed: boolean;
+  readonly name: string | null;
 }
 
 /** A timeline of a file. */
@@ -35,8 +36,6 @@ export interface LineFacts {
 export interface ArchiveFacts {
   readonly header: ArchiveHeader;
   readonly lines: ReadonlyMap<string, LineFacts>;
-  /** Who has each name in the end. */
-  readonly names: ReadonlyMap<string, string>;
   readonly policy: string | null;
   /** The memento of a file that holds one, without its pieces. */
   readonly memento: ArchivedMemento | null;
@@ -58,7 +57,6 @@ class FactsReading {
   readonly #header: ArchiveHeader;
   readonly #where: string;
   readonly #lines = new Map<string, LineFacts>();
-  readonly #names = new Map<string, string>();
   /** The pieces of each record that came so far: true where the content is there, false where it may be in part. */
   readonly #held = new Map<string, ReadonlyMap<string, boolean>>();
   #policy: string | null = null;
@@ -106,7 +104,6 @@ class FactsReading {
     return {
       header: this.#header,
       lines: this.#lines,
-      names: this.#names,
       policy: this.#policy,
       memento: this.#memento,
       stateBytes: this.#stateBytes,
@@ -145,9 +142,8 @@ class FactsReading {
     const manifest = manifestOf(pack, slot);
     if ((manifest === null) !== isSpent || (isSpent && !removed))
       throw this.#wrong(`memento ${entry.id} has no manifest`);
-    line.records.push({ id: entry.id, digest: manifest?.digest ?? null, removed });
+    line.records.push({ id: entry.id, digest: manifest?.digest ?? null, removed, name: entry.name ?? null });
     if (manifest !== null) this.#content(pack, entry.id, manifest, removed);
-    if (entry.name !== undefined && !removed) this.#names.set(entry.name, entry.id);
   }
 
   /** Of a removed memento only what others need is there; of a live one everything. */

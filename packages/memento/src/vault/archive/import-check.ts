@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { parseMementoId } from "../../core/ids.ts";
 import { describeAddress, type TimelineState } from "../../core/timeline.ts";
 import type { Vault } from "../vault.ts";
 import type { ArchiveFacts, LineFacts } from "./archive-facts.ts";
@@ -19,7 +20,10 @@ export interface LineStanding {
 export async function checkLines(vault: Vault, facts: ArchiveFacts): Promise<readonly LineStanding[]> {
   const standings: LineStanding[] = [];
   for (const line of facts.lines.values()) standings.push(await standingOf(vault, line));
-  for (const [name, id] of facts.names) await checkNameIsFree(vault, facts, name, id);
+  for (const { line, missing } of standings) {
+    for (const { name } of missing === 0 ? [] : line.records.slice(-missing))
+      if (name !== null) await checkNameIsFree(vault, facts, name);
+  }
   return standings;
 }
 
@@ -55,13 +59,13 @@ async function demandSame(
   });
 }
 
-async function checkNameIsFree(vault: Vault, { header, lines }: ArchiveFacts, name: string, id: string): Promise<void> {
+/** A removed memento, too, would take its name away from who has it now. */
+async function checkNameIsFree(vault: Vault, { header, lines }: ArchiveFacts, name: string): Promise<void> {
   const holder = await vault.store.findByName(header.caretaker, name);
-  if (holder === null || holder === id) return;
-  // The names of the timelines themselves move as they did where they come from.
-  if (lines.has(holder.split("-")[0] ?? "")) return;
+  // Among the file's own timelines names move as they did where they come from.
+  if (holder === null || lines.has(parseMementoId(holder)?.timeline ?? "")) return;
   throw new MementoError("EXISTS", `The name ${JSON.stringify(name)} belongs to memento ${holder} here`, {
-    hint: "Remove that memento or its name first, or import into another store.",
+    hint: "Remove that memento first, or import into another store.",
     details: { id: holder },
   });
 }

@@ -1,13 +1,15 @@
 import { MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress, type TimelineState } from "../../core/timeline.ts";
-import { DEFAULT_COMPRESSION } from "../compression.ts";
-import { openPack, repack, wholeSlots, type OpenedPack } from "../repack.ts";
+import { openPack, type OpenedPack } from "../repack.ts";
 import type { Vault } from "../vault.ts";
 import type { ArchiveFacts } from "./archive-facts.ts";
 import type { LineStanding } from "./import-check.ts";
 import { ImportLeases } from "./import-leases.ts";
 import { readItems, type PackItem } from "./items.ts";
+import { refill, removedOn } from "./refill.ts";
+import { resealHere } from "./reseal-here.ts";
+import { fillSpent, isFilledSpent } from "./spent-records.ts";
 
 /** What an import of timelines works with. */
 export interface LinesImportPorts {
@@ -43,6 +45,12 @@ class LinesImport {
   readonly #states = new Map<string, TimelineState>();
   /** The sequence number that each timeline has in the store by now. */
   readonly #sequences = new Map<string, number>();
+  /** The digest of each timeline's last memento so far. */
+  readonly #digests = new Map<string, string | null>();
+  /** Mementos of which only entries are left; they are removed once a later one of their timeline is there. */
+  readonly #spent = new Map<string, MementoEntry[]>();
+  /** What was removed in the store of timelines that are to grow. */
+  readonly #removed = new Set<string>();
 
   constructor(ports: LinesImportPorts, leases: ImportLeases) {
     this.#ports = ports;
@@ -51,6 +59,7 @@ class LinesImport {
 
   async begin(): Promise<void> {
     const { vault, standings } = this.#ports;
+    const isWhole = standings.every(({ missing }) => missing === 0);
     for (const { line, state } of standings) {
       const { t: _t, epoch: _epoch, head: _head, ...record } = line.item;
       const fixed = { ...record, check: vault.checks.timeline(record) };
@@ -59,6 +68,8 @@ class LinesImport {
       if (made.record.key !== record.key) throw overtaken(made, "another one was made at its address");
       this.#states.set(record.key, made);
       this.#sequences.set(record.key, made.head?.sequence ?? 0);
+      if (state === null || isWhole) continue;
+      for (const id of await removedOn(vault, record.key)) this.#removed.add(id);
     }
   }
 
@@ -69,33 +80,55 @@ class LinesImport {
     const missing: number[] = [];
     for (const [slot, entry] of pack.header.entries.entries()) {
       if (entry.sequence > (this.#sequences.get(entry.timeline) ?? 0)) missing.push(slot);
+      else if (!item.isSpent && this.#removed.has(entry.id)) await refill(this.#ports.vault, pack, entry.id);
       else if (removed.has(slot)) await this.#removeAgain(entry, item.isSpent);
     }
-    if (missing.length > 0) await this.#append(pack, missing);
-    const gone = missing.filter((slot) => removed.has(slot));
-    this.appended += missing.length - gone.length;
-    await this.#remove(
-      gone.map((slot) => entryAt(pack, slot)),
-      item.isSpent,
-    );
+    if (item.isSpent) await this.#appendSpent(pack, missing);
+    else {
+      await this.#append(pack, missing);
+      const gone = missing.filter((slot) => removed.has(slot)).map((slot) => entryAt(pack, slot));
+      this.appended += missing.length - gone.length;
+      await this.#remove(gone);
+      await this.#removeSpent(new Set(missing.map((slot) => entryAt(pack, slot).timeline)));
+    }
     this.#ports.onMementos(pack.header.entries.length - removed.size);
   }
 
   async finish(): Promise<void> {
+    await this.#removeSpent(new Set(this.#spent.keys()));
     const epochs = this.#ports.standings.map(({ line: { item } }) => [item.key, item.epoch] as const);
     await this.#leases.finish(new Map(epochs.map(([key, epoch]) => [key, { state: this.#state(key), epoch }])));
   }
 
+  async #appendSpent(pack: OpenedPack, slots: readonly number[]): Promise<void> {
+    for (const slot of slots) {
+      const { timeline, sequence } = entryAt(pack, slot);
+      if (this.#digests.has(timeline)) continue;
+      this.#digests.set(timeline, this.#ports.facts.lines.get(timeline)?.records[sequence - 2]?.digest ?? null);
+    }
+    await this.#append(fillSpent(pack, slots, this.#digests), slots);
+    for (const slot of slots) {
+      const entry = entryAt(pack, slot);
+      this.#spent.set(entry.timeline, [...(this.#spent.get(entry.timeline) ?? []), entry]);
+    }
+  }
+
+  async #removeSpent(timelines: ReadonlySet<string>): Promise<void> {
+    const entries = [...timelines].flatMap((timeline) => this.#spent.get(timeline) ?? []);
+    if (entries.length === 0) return;
+    for (const timeline of timelines) {
+      this.#spent.delete(timeline);
+      this.#digests.delete(timeline);
+    }
+    await this.#remove(entries);
+    await this.#ports.vault.store.reclaim(entries.map(({ id }) => id));
+  }
+
   async #append(pack: OpenedPack, slots: readonly number[]): Promise<void> {
-    const { vault, facts } = this.#ports;
+    if (slots.length === 0) return;
+    const { vault } = this.#ports;
     const entries = slots.map((slot) => entryAt(pack, slot));
     for (const { timeline, epoch } of entries) await this.#leases.hold(this.#state(timeline), epoch);
-    const sealing = (await vault.dataKeys?.forSealing(facts.header.caretaker)) ?? null;
-    const { header, body } = await repack(pack, wholeSlots(slots), {
-      dataKey: sealing?.key ?? null,
-      compression: DEFAULT_COMPRESSION,
-      random: vault.random,
-    });
     const records = entries.map((entry) => ({
       entry,
       expectedSequence: entry.sequence - 1,
@@ -103,9 +136,12 @@ class LinesImport {
       // Names move within the file as they once did; to whom else they belong was looked at before.
       replaceName: true,
     }));
-    const results = await vault.store.append({ header, body, records, dataKey: sealing?.record ?? null });
-    if (sealing !== null && results.some(({ outcome }) => outcome === "appended"))
-      vault.dataKeys?.stored(sealing.key.id);
+    const results = await resealHere(
+      vault,
+      pack,
+      slots,
+      async (sealed) => await vault.store.append({ ...sealed, records }),
+    );
     for (const [index, entry] of entries.entries()) {
       if (results[index]?.outcome !== "appended")
         throw overtaken(this.#state(entry.timeline), `${entry.id} is not its next one any more`);
@@ -113,14 +149,13 @@ class LinesImport {
     }
   }
 
-  async #remove(entries: readonly MementoEntry[], isSpent: boolean): Promise<void> {
+  async #remove(entries: readonly MementoEntry[]): Promise<void> {
     const { vault, facts } = this.#ports;
     for (const [timeline, group] of Map.groupBy(entries, (entry) => entry.timeline)) {
       const mementos = group.map(({ id }) => id);
       const about = { caretaker: facts.header.caretaker, timeline, mementos };
       await vault.store.remove(mementos, vault.notice("removed", about, { import: facts.header.id }));
     }
-    if (isSpent && entries.length > 0) await vault.store.reclaim(entries.map(({ id }) => id));
   }
 
   /** An import that was cut short may have appended it and no more. What the store has whole is left alone: its own life is its own. */
@@ -130,9 +165,11 @@ class LinesImport {
     const stored = await vault.store.read(id);
     if (stored === null || stored.body === null) return;
     const manifest = (await vault.reader.manifests(stored))[stored.slot] ?? null;
-    if (stored.removed && (manifest !== null || !isSpent)) return;
-    if (manifest !== null && (await this.#isWhole(id))) return;
-    await this.#remove([entry], manifest === null);
+    if (isSpent) {
+      if (manifest === null || !isFilledSpent(manifest)) return;
+      // An import that was cut short has left it; it goes as those that come now, once a later one is there.
+      this.#spent.set(entry.timeline, [...(this.#spent.get(entry.timeline) ?? []), entry]);
+    } else if (!stored.removed && !(await this.#isWhole(id))) await this.#remove([entry]);
   }
 
   async #isWhole(id: string): Promise<boolean> {
