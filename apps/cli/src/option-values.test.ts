@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { collect, collectPairs, wholeNumber } from "./option-values.ts";
+import { collect, collectPairs, collectValues, wholeNumber } from "./option-values.ts";
 
 describe("collectPairs()", () => {
   test("splits at the first equals sign, and keeps what was collected", () => {
@@ -33,4 +33,16 @@ describe("wholeNumber()", () => {
 test("collect() adds to what was there", () => {
   expect(collect("b", ["a"])).toEqual(["a", "b"]);
   expect(collect("a")).toEqual(["a"]);
+});
+
+describe("collectValues()", () => {
+  test("takes JSON as what it is, and anything else as text", () => {
+    const values = ["n=7", "t=7x", 'q="7"', "l=[1]", "empty=", "e=a=b"].reduce(
+      (before: ReturnType<typeof collectValues>, value) => collectValues(value, before),
+      {},
+    );
+    expect(values).toEqual({ n: 7, t: "7x", q: "7", l: [1], empty: "", e: "a=b" });
+    expect(() => collectValues("n=8", values)).toThrow("n is given twice");
+    expect(() => collectValues("n")).toThrow("NAME=VALUE");
+  });
 });
