@@ -181,6 +181,26 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
     },
   );
 
+  test("lets a timeline go on from the nearest good memento when its head is given up", async () => {
+    const made = await bench(driver);
+    harm(made, made.ids[5] ?? "", "header");
+    const memento = await made.open();
+    const { plan, quarantined, after, done } = await repaired(memento);
+    const key = made.ids[0]?.split("-")[0] ?? "";
+    expect(plan.items.find(({ action }) => action === "go-on")?.nearestGood).toEqual({
+      [made.ids[5] ?? ""]: made.ids[4],
+    });
+    expect(quarantined).toEqual([made.ids[5]]);
+    expect(done).toContain(`line:${key}`);
+    expect(after).toMatchObject({ sound: true, mementos: 7 });
+    const etl = memento.caretaker("etl");
+    const head = (await memento.vault.timeline(key)).head;
+    expect(await etl.load(head?.id ?? "")).toEqual(await etl.load(made.ids[4] ?? ""));
+    expect((await etl.save({ n: 9 })).id).toContain("-8-");
+    expect((await memento.verify()).sound).toBe(true);
+    expect((await planRepair(memento.vault, {})).items).toEqual([]);
+  });
+
   test("asks the next replica when one is damaged at the same place, and says why", async () => {
     const made = await bench(driver);
     made.copyTo("first");

@@ -62,6 +62,9 @@ interface WriterHead {
   readonly digest: string;
 }
 
+/** What a writer begins behind. */
+export type WriterGround = Pick<OpenedMemento, "entry" | "digest" | "directory">;
+
 /** What a writer works with. */
 export interface WriterPorts {
   readonly queue: PackQueue;
@@ -88,7 +91,7 @@ export class TimelineWriter {
   readonly #chains = new PieceChains();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(timeline: TimelineRecord, epoch: number, head: OpenedMemento | null, ports: WriterPorts) {
+  constructor(timeline: TimelineRecord, epoch: number, head: WriterGround | null, ports: WriterPorts) {
     this.timeline = timeline;
     this.epoch = epoch;
     this.#ports = ports;

@@ -16,7 +16,7 @@ import type { KeyRing } from "./keys/key-ring.ts";
 import { OpenedMemento } from "./opened-memento.ts";
 import { PackQueue } from "./pack-queue.ts";
 import { MementoReader } from "./reader.ts";
-import { TimelineWriter } from "./timeline-writer.ts";
+import { TimelineWriter, type WriterGround } from "./timeline-writer.ts";
 import { Timings } from "./timings.ts";
 
 /** How to open a vault. */
@@ -154,7 +154,7 @@ export class Vault implements AsyncDisposable {
   }
 
   /** A writer for a timeline under its present epoch, standing on a head that was loaded already; a save is refused with CONFLICT when it is another one by now. */
-  writerAt(state: TimelineState, head: OpenedMemento | null): TimelineWriter {
+  writerAt(state: TimelineState, head: WriterGround | null): TimelineWriter {
     return new TimelineWriter(state.record, state.lease.epoch, head, {
       queue: this.#queue,
       reader: this.reader,

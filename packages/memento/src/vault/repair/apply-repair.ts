@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { JsonObject } from "../../core/json.ts";
 import { mementoQuery } from "../../store/query.ts";
@@ -6,6 +6,7 @@ import { beginMaintenance } from "../maintenance.ts";
 import type { Vault } from "../vault.ts";
 import { verifyVault, type VerifyReport } from "../verify.ts";
 import { emptyPack, examinePack, putPack, type DamagedPack } from "./damaged-pack.ts";
+import { goOn } from "./go-on.ts";
 import { checkConsent, lostWhole, planRepair, type RepairOptions, type WorkingPlan } from "./plan-repair.ts";
 import { repairAuthority } from "./repair-authority.ts";
 import type { RepairItem } from "./repair-plan.ts";
@@ -78,6 +79,7 @@ class Repair {
       if (replica !== null) await this.#restore(item, damaged, replica);
     await this.#consented();
     await this.#giveUp();
+    await this.#goOn();
     await this.#evidence();
     const { signal } = this.#options;
     const after = await verifyVault(this.#vault, signal === undefined ? {} : { signal });
@@ -193,6 +195,18 @@ class Repair {
     for (const { item, damaged } of packs) {
       await this.#clear(damaged);
       this.#done.push(item.name);
+    }
+  }
+
+  async #goOn(): Promise<void> {
+    for (const { name, action } of this.#plan.items) {
+      if (action !== "go-on") continue;
+      try {
+        if (await goOn(this.#vault, name.slice("line:".length), this.#facts())) this.#done.push(name);
+      } catch (error) {
+        if (!isMementoError(error, "LOCKED")) throw error;
+        this.#left.push({ name, why: error.message });
+      }
     }
   }
 

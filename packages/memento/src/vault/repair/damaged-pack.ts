@@ -25,15 +25,14 @@ export interface DamagedPack {
 
 /** Looks at the pack of a memento; null when it is whole, or when the index has none. */
 export async function examinePack(vault: Vault, id: string): Promise<DamagedPack | null> {
-  const salvaged = await salvageOr(vault, id);
-  if (salvaged === null) return null;
+  // The store's own reading checks what it has around the pack besides.
+  const problem = await problemOf(vault, id);
+  const salvaged = problem === null ? null : await salvageOr(vault, id);
+  if (problem === null || salvaged === null) return null;
   const { mementos: slots, header: headerBytes, body } = salvaged;
   const first = slots[0]?.id ?? id;
   const header = headerBytes === null ? null : readable(headerBytes);
   const found = { id: first, slots, header, headerBytes: header === null ? null : headerBytes };
-  // The store's own reading checks what it has around the pack besides.
-  const problem = await problemOf(vault, id, first);
-  if (problem === null) return null;
   const rest =
     header === null || headerBytes === null || body === null
       ? null
@@ -41,15 +40,14 @@ export async function examinePack(vault: Vault, id: string): Promise<DamagedPack
   return { ...found, rest, problem };
 }
 
-async function problemOf(vault: Vault, id: string, first: string): Promise<string | null> {
+async function problemOf(vault: Vault, id: string): Promise<string | null> {
   try {
     const stored = await vault.store.read(id);
     if (stored === null) return `Memento ${id} cannot be read`;
-    const header = decodePackHeader(stored.header, `the pack of memento ${first}`);
+    const header = decodePackHeader(stored.header, `the pack of memento ${id}`);
     if (stored.body !== null) await openWhole(vault, { header: stored.header, body: stored.body }, header);
-    const salvaged = stored.body === null ? await salvageOr(vault, id) : null;
-    const isLive = salvaged?.mementos.some(({ removed }) => !removed) === true;
-    return isLive ? `The body of the pack of memento ${first} is gone` : null;
+    if (stored.body !== null || stored.removed) return null;
+    return `The body of the pack of memento ${id} is gone`;
   } catch (error) {
     if (isDamage(error)) return error.message;
     throw error;

@@ -5,6 +5,7 @@ import type { Vault } from "../vault.ts";
 import { damagesOf, type VerifyReport } from "../verify/verify-report.ts";
 import { VerifyWalk } from "../verify/verify-walk.ts";
 import { examinePack, isDamage, type DamagedPack } from "./damaged-pack.ts";
+import { lostHeads } from "./go-on.ts";
 import { badChecks, repairAuthority } from "./repair-authority.ts";
 import { planHash, type RepairItem, type RepairPlan } from "./repair-plan.ts";
 import { askReplica, type Replica } from "./replica.ts";
@@ -43,11 +44,15 @@ export async function planRepair(vault: Vault, options: RepairOptions): Promise<
     packs.push(await packItem(vault, walk, damaged, replicas));
   }
   const given = new Set(accept);
+  const givenUp = quarantines(walk, packs);
+  const helpless = new Set(givenUp.flatMap(({ mementos }) => mementos));
+  const restored = new Set(packs.flatMap(({ item }) => (item.action === "restore" ? item.mementos : [])));
   const items = [
     ...indexItems(index),
     ...(await checkItems(vault, given)),
     ...packs.map(({ item }) => item),
-    ...quarantines(walk, packs),
+    ...givenUp,
+    ...(await lostHeads(vault, walk.table, { helpless, restored })),
   ];
   const before = reportOf(walk);
   const named = [...items, ...unexplained(walk, items, before)];
@@ -127,8 +132,14 @@ async function checkItems(vault: Vault, given: ReadonlySet<string>): Promise<Rep
 }
 
 /** The packs behind what was found, each once. */
-async function damagedPacks(vault: Vault, { findings }: VerifyWalk): Promise<DamagedPack[]> {
-  const suspects = new Set(findings.flatMap(({ broken, mementos }) => [...broken, ...mementos]));
+async function damagedPacks(vault: Vault, { findings, judge }: VerifyWalk): Promise<DamagedPack[]> {
+  if (findings.length === 0) return [];
+  // Records that others follow and heads are looked at too: a store may be unable to list what it cannot read.
+  const suspects = new Set([
+    ...findings.flatMap(({ broken, mementos }) => [...broken, ...mementos]),
+    ...judge.expected.keys(),
+    ...(await heads(vault)),
+  ]);
   const seen = new Set<string>();
   const packs: DamagedPack[] = [];
   for (const id of suspects) {
@@ -138,6 +149,16 @@ async function damagedPacks(vault: Vault, { findings }: VerifyWalk): Promise<Dam
     if (damaged !== null) packs.push(damaged);
   }
   return packs;
+}
+
+async function heads({ store }: Vault): Promise<readonly string[]> {
+  const ids: string[] = [];
+  try {
+    for await (const { head } of store.timelines(null)) if (head !== null) ids.push(head.id);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  }
+  return ids;
 }
 
 async function packItem(
