@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Killed, SimulatedDisk } from "../../../../../test/disk/simulated-disk.ts";
+import { isMementoError } from "../../core/errors.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
 import { expectSoundPack } from "../../testing/store/answers.ts";
 import { expectAppended, StoreFixture, TestTimeline } from "../../testing/store/fixture.ts";
@@ -170,6 +171,37 @@ describe("a process that is stopped before any of its calls, while another one w
         expect(await store.findByName("etl", "gold")).toBe(winner.id);
       },
     );
+  });
+
+  test("an append under a data key that is retired meanwhile is there by then, or never", async () => {
+    const dataKey = new StoreFixture(9).key("data");
+    const sealed = { dataKey, suite: "A256GCM" } as const;
+    const seen = { appended: 0, refused: 0 };
+    await stopEverywhere(
+      async (store, { make, lines }) => expectAppended(await store.append(make.batch([lines[0].next()], sealed))),
+      async (store, { make, lines }) => {
+        const record = lines[0].next();
+        try {
+          expectAppended(await store.append(make.batch([record], sealed)));
+          return { id: record.entry.id, outcome: "appended" as const };
+        } catch (error) {
+          if (!isMementoError(error, "KEY_RETIRED")) throw error;
+          return { id: record.entry.id, outcome: "refused" as const };
+        }
+      },
+      async (store) => {
+        expect(await store.retireKey(dataKey.id)).toBe(true);
+        return (await collect(store.query(mementoQuery()))).map(({ entry }) => entry.id);
+      },
+      async ({ first, second }, store) => {
+        const later = (await collect(store.query(mementoQuery()))).map(({ entry }) => entry.id);
+        expect(later).toEqual(second);
+        expect(first.outcome).toBe(later.includes(first.id) ? "appended" : "refused");
+        seen[first.outcome] += 1;
+      },
+    );
+    expect(seen.appended).toBeGreaterThan(0);
+    expect(seen.refused).toBeGreaterThan(0);
   });
 
   test("of two that move a name both are appended, and one of them has it", async () => {
