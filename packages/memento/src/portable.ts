@@ -1,6 +1,6 @@
-import { once } from "node:events";
 import type { Writable } from "node:stream";
 
+import { MementoError } from "./core/errors.ts";
 import { staysBehindFork } from "./orchestrator/fork.ts";
 import {
   exportArchive,
@@ -78,9 +78,13 @@ async function ringOf(keys: KeySource): Promise<KeyRing | null> {
   return await resolveKeys(keys, { environment: process.env, besideStore: null, mayCreate: false });
 }
 
-/** A stream that does not take more at once is waited for, so that memory stays flat. */
+/** Each piece is waited for, so that memory stays flat. */
 function sinkOf(stream: Writable): ByteSink {
-  return async (bytes) => {
-    if (!stream.write(bytes)) await once(stream, "drain");
-  };
+  return async (bytes) =>
+    await new Promise((resolve, reject) => {
+      stream.write(bytes, (cause) => {
+        if (cause === null || cause === undefined) resolve();
+        else reject(new MementoError("IO_FAILED", "The stream does not take the portable file", { cause }));
+      });
+    });
 }

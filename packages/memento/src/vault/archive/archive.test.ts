@@ -5,7 +5,9 @@ import { Readable } from "node:stream";
 
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
+import { bench, load, type Row } from "../../../../../test/harness/number-runs.ts";
 import { Memento } from "../../memento.ts";
+import { memorySink, MemoryTable } from "../../orchestrator/sinks/index.ts";
 import { verifyFile } from "../../portable.ts";
 import { openStore } from "../../store/open-store.ts";
 import { mementoQuery } from "../../store/query.ts";
@@ -167,6 +169,34 @@ describe("importFrom() of a timeline", () => {
   });
 });
 
+describe("a fork's timeline", () => {
+  test("brings the line that it was forked from, up to what it needs, and both go on", async () => {
+    const { memento: source, data } = await bench();
+    const pipeline = load(() => memorySink({ table: data }));
+    await source.run(pipeline);
+    const entries = await Array.fromAsync(source.history(pipeline));
+    const middle = entries.find(({ sequence }) => sequence === 3)?.id ?? "";
+    const { timeline } = await source.fork(middle, { name: "try" });
+    const report = await source.exportTo(at("fork.memento"), { timeline });
+    expect(report).toMatchObject({ timelines: 2, mementos: 4 });
+    const target = await open("memory:", raw(3));
+    await target.importFrom(at("fork.memento"), { keys: raw(7) });
+    expect((await target.verify()).damages).toEqual([]);
+    expect((await Array.fromAsync(target.history(pipeline))).map(({ id }) => id)).toEqual(
+      entries.filter(({ sequence }) => sequence <= 3).map(({ id }) => id),
+    );
+    const elsewhere = new MemoryTable<Row>();
+    const forked = load(() => memorySink({ table: elsewhere }));
+    expect(await target.run(forked, { fork: "try" })).toMatchObject({ status: "completed", resumed: true });
+    await source.exportTo(at("main.memento"), { caretaker: "pipelines" });
+    const whole = await open("memory:", raw(4));
+    await whole.importFrom(at("fork.memento"), { keys: raw(7) });
+    await whole.importFrom(at("main.memento"), { keys: raw(7) });
+    expect(await Array.fromAsync(whole.history(pipeline))).toHaveLength(entries.length);
+    expect((await whole.verify()).damages).toEqual([]);
+  });
+});
+
 describe("importFrom() of one memento", () => {
   test("makes a new memento with the same content, names its origin, and finds it the second time", async () => {
     const source = await open("memory:", raw(1));
@@ -313,6 +343,7 @@ describe("a file", () => {
       expect(await Array.fromAsync(target.timelines())).toEqual([]);
       expect(await target.importFrom(Readable.from([good]))).toMatchObject({ imported: 2 });
     },
+    240_000,
   );
 
   test("of an unknown version is refused by name", async () => {
