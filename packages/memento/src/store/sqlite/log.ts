@@ -1,5 +1,5 @@
 import { sha256 } from "../../core/digest.ts";
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { decodeHeader, type CommitHeader } from "../header.ts";
@@ -117,13 +117,15 @@ export class SqliteLog implements LogRows {
   }
 }
 
-/** What a row of a page comes to: an error is kept until what stands before it was given. */
-type Attempt<T> = { readonly value: T } | { readonly error: unknown };
+/** What a row of a page comes to: damage is kept until what stands before it was given. */
+type Attempt<T> = { readonly value: T } | { readonly error: MementoError };
 
 function attempt<T>(read: () => T): Attempt<T> {
   try {
     return { value: read() };
   } catch (error) {
+    // What SQLite itself throws is put into our words by the connection.
+    if (!isMementoError(error)) throw error;
     return { error };
   }
 }
