@@ -11,6 +11,7 @@ import { registerGc } from "./commands/gc.ts";
 import { registerGet } from "./commands/get.ts";
 import { registerImport } from "./commands/import.ts";
 import { registerInit } from "./commands/init.ts";
+import { registerKeys } from "./commands/keys.ts";
 import { registerLog } from "./commands/log.ts";
 import { registerLs } from "./commands/ls.ts";
 import { registerPause } from "./commands/pause.ts";
@@ -118,6 +119,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
       registerVerify,
       registerRepair,
       registerDoctor,
+      registerKeys,
       registerPolicy,
       registerPin,
       registerUnpin,
@@ -129,7 +131,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
 
 const HELP_END = `
 The store is --store, else MEMENTO_STORE, else .memento/store.db in this folder or the nearest one above it.
-A sealed store's key is MEMENTO_KEY, else the file MEMENTO_KEY_FILE, else the file beside the store.
+A sealed store's keys are those of MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL and MEMENTO_PASSPHRASE, else the file beside the store.
 
 Exit codes:
   0    done

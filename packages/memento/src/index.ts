@@ -23,3 +23,4 @@ export type * from "./portable.ts";
 export type * from "./vault/archive/index.ts";
 export type * from "./vault/repair.ts";
 export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";
+export type { KeySurvey, RevokeOptions, RotateOptions, RotateReport } from "./vault/index.ts";

@@ -37,12 +37,14 @@ export async function makeStore(place: StorePlace, io: Pick<Io, "env">): Promise
   }
 }
 
-/** Where the key of the store at a place is looked for: MEMENTO_KEY, then MEMENTO_KEY_FILE, then beside the store. */
+/** Where the key that wraps is looked for: MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL, MEMENTO_PASSPHRASE, then beside the store. */
 export function keyPlaceOf(place: StorePlace, env: Io["env"], sealed: boolean | null): KeyPlace {
   if (sealed === false) return { kind: "none", where: null, exists: false };
   if ((env["MEMENTO_KEY"] ?? "") !== "") return { kind: "environment", where: "MEMENTO_KEY", exists: true };
   const named = env["MEMENTO_KEY_FILE"] ?? "";
   if (named !== "") return { kind: "file", where: path.resolve(named), exists: existsSync(named) };
+  const variable = ["MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"].find((name) => (env[name] ?? "") !== "");
+  if (variable !== undefined) return { kind: "environment", where: variable, exists: true };
   if (place.path === null) return { kind: "none", where: null, exists: false };
   const beside = `${place.path}.key`;
   return { kind: "file", where: beside, exists: existsSync(beside) };
