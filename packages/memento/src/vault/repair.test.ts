@@ -25,12 +25,12 @@ interface Bench {
 
 const KEYS = { raw: [new Uint8Array(32).fill(5)] };
 
-async function bench(driver: Driver): Promise<Bench> {
+async function bench(driver: Driver, { keys = KEYS }: { readonly keys?: typeof KEYS | false } = {}): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), "memento-repair-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const place = (name: string): string => `${driver}:${join(folder, name)}`;
   const open = async (name = "store"): Promise<Memento> => {
-    const memento = await Memento.open(place(name), { keys: KEYS });
+    const memento = await Memento.open(place(name), { keys });
     onTestFinished(async () => await memento.close());
     return memento;
   };
@@ -180,6 +180,42 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
       expect((await repaired(memento)).plan.items).toEqual([]);
     },
   );
+
+  test("finds a damaged memento that nothing else needs, even where the store can no longer list it", async () => {
+    const made = await bench(driver);
+    made.copyTo("replica");
+    harm(made, made.ids[1] ?? "", "header");
+    const memento = await made.open();
+    const alone = await planRepair(memento.vault, {});
+    expect(alone.items.filter(({ action }) => action === "quarantine").flatMap(({ mementos }) => mementos)).toEqual([
+      made.ids[1],
+    ]);
+    const { done, after } = await repaired(memento, { replicas: [await replicaOf(made, "replica")] });
+    expect(done).toEqual([`pack:${made.ids[1]}`]);
+    expect(after).toMatchObject({ sound: true, mementos: 7 });
+  });
+
+  test("takes a pack from a replica that has keys of its own, and of a store that is not sealed from a copy", async () => {
+    const made = await bench(driver);
+    const file = join(made.folder, "all.memento");
+    const memento = await made.open();
+    await memento.exportTo(file, { caretaker: "etl" });
+    const other = await Memento.open("memory:", { keys: { raw: [new Uint8Array(32).fill(8)] } });
+    onTestFinished(async () => await other.close());
+    await other.importFrom(file, { keys: KEYS });
+    await memento.close();
+    harm(made, made.ids[2] ?? "", "body");
+    const damaged = await made.open();
+    const { done, after } = await repaired(damaged, { replicas: [{ name: "other", vault: other.vault }] });
+    expect(done).toEqual([`pack:${made.ids[2]}`]);
+    expect(after).toMatchObject({ sound: true, mementos: 7 });
+
+    const plain = await bench(driver, { keys: false });
+    plain.copyTo("replica");
+    harm(plain, plain.ids[2] ?? "", "body");
+    const open = await plain.open();
+    expect((await repaired(open, { replicas: [await replicaOf(plain, "replica")] })).after.sound).toBe(true);
+  });
 
   test("lets a timeline go on from the nearest good memento when its head is given up", async () => {
     const made = await bench(driver);
