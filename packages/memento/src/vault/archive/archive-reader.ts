@@ -26,19 +26,35 @@ export class ArchiveReader {
   readonly #where: string;
   readonly #input: ByteReader;
   readonly #whole: Hash;
-  readonly #headerDigest: Uint8Array;
-  #digest: Buffer | null = null;
+  readonly #headerDigest: Buffer;
+  readonly #frameDigests: Buffer[] = [];
+  readonly #expected: readonly Buffer[] | null;
 
-  private constructor(where: string, input: ByteReader, start: Uint8Array, header: ArchiveHeader) {
+  private constructor(
+    where: string,
+    input: ByteReader,
+    start: Uint8Array,
+    header: ArchiveHeader,
+    before: ArchiveReader | null,
+  ) {
     this.header = header;
     this.#where = where;
     this.#input = input;
     this.#whole = createHash("sha256").update(start);
     this.#headerDigest = createHash("sha256").update(start).digest();
+    this.#expected = before === null ? null : [before.#headerDigest, ...before.#frameDigests];
+    this.#demandSame(0, this.#headerDigest);
   }
 
-  /** Reads the header. DAMAGED for a file that does not begin as one of ours, FORMAT_UNKNOWN for another version; both name `where`. */
-  static async open(bytes: AsyncIterable<Uint8Array>, where: string): Promise<ArchiveReader> {
+  /**
+   * Reads the header. DAMAGED for a file that does not begin as one of ours, FORMAT_UNKNOWN for another version; both name
+   * `where`. With a reader of before that came to the end: every frame must be the one that it has read.
+   */
+  static async open(
+    bytes: AsyncIterable<Uint8Array>,
+    where: string,
+    before: ArchiveReader | null = null,
+  ): Promise<ArchiveReader> {
     const input = new ByteReader(bytes);
     const start = Buffer.from(await input.take(MAGIC.length + 8));
     if (!start.subarray(0, MAGIC.length).equals(MAGIC)) throw damaged(where, "it does not begin as a .memento file");
@@ -55,12 +71,7 @@ export class ArchiveReader {
     if (length > HEADER_BYTES_MAX) throw damaged(where, "its header is too long");
     const text = await input.take(length);
     if (text.length < length) throw damaged(where, "it is cut in its header");
-    return new ArchiveReader(where, input, Buffer.concat([start, text]), decodeArchiveHeader(text, where));
-  }
-
-  /** SHA-256 of all bytes that are signed; null before the end was read. */
-  get digest(): Uint8Array | null {
-    return this.#digest;
+    return new ArchiveReader(where, input, Buffer.concat([start, text]), decodeArchiveHeader(text, where), before);
   }
 
   /** Bytes of the whole file, once its end was read. */
@@ -83,11 +94,6 @@ export class ArchiveReader {
     await this.#end();
   }
 
-  /** Lets the file go before its end. */
-  async stop(): Promise<void> {
-    await this.#input.stop();
-  }
-
   async *#frames(
     bytesMin: number,
   ): AsyncGenerator<{ readonly sealed: Uint8Array; readonly index: number; readonly word: Uint8Array }> {
@@ -98,7 +104,11 @@ export class ArchiveReader {
       const length = isLast ? value - LAST_FRAME : value;
       if (length < bytesMin || length > FRAME_BYTES_MAX)
         throw damaged(this.#where, `frame ${index + 1} has no possible length`);
-      yield { sealed: await this.#exactly(length), index, word };
+      const sealed = await this.#exactly(length);
+      const digest = createHash("sha256").update(word).update(sealed).digest();
+      this.#frameDigests.push(digest);
+      this.#demandSame(index + 1, digest);
+      yield { sealed, index, word };
       if (isLast) return;
     }
   }
@@ -112,7 +122,11 @@ export class ArchiveReader {
     if (!isSignedBy(publicKey, digest, trailer.subarray(DIGEST_BYTES)))
       throw damaged(this.#where, "its signature is not by the key that it names");
     if ((await this.#input.take(1)).length > 0) throw damaged(this.#where, "it goes on behind its signature");
-    this.#digest = digest;
+  }
+
+  #demandSame(index: number, digest: Uint8Array): void {
+    if (this.#expected === null || this.#expected[index]?.equals(digest) === true) return;
+    throw damaged(this.#where, "it was changed while it was read");
   }
 
   async #exactly(count: number): Promise<Uint8Array> {

@@ -346,6 +346,25 @@ describe("a file", () => {
     240_000,
   );
 
+  test("that is exchanged between the check and the import is refused before anything of it is used", async () => {
+    const source = await open("memory:", false);
+    const { id } = await source.caretaker("etl").save({ n: 1 });
+    await source.exportTo(at("one.memento"), { memento: id });
+    await source.exportTo(at("other.memento"), { memento: id });
+    const target = await open("memory:", false);
+    const { acquireLease } = target.vault.store;
+    // The lease is taken after the check: now the file has other bytes.
+    target.vault.store.acquireLease = async (change) => {
+      writeFileSync(at("one.memento"), readFileSync(at("other.memento")));
+      return await acquireLease.call(target.vault.store, change);
+    };
+    await expect(target.importFrom(at("one.memento"))).rejects.toMatchObject({
+      code: "DAMAGED",
+      message: expect.stringContaining("changed while it was read"),
+    });
+    expect(await tell(target, "etl")).toEqual({});
+  });
+
   test("of an unknown version is refused by name", async () => {
     const source = await open("memory:", raw(1));
     const { id } = await source.caretaker("etl").save({ n: 1 });

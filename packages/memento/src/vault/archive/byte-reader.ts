@@ -32,9 +32,4 @@ export class ByteReader {
     this.#taken += count - missing;
     return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
   }
-
-  /** Lets the input go before its end. */
-  async stop(): Promise<void> {
-    await this.#input.return?.();
-  }
 }

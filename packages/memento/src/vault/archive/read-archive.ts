@@ -4,7 +4,7 @@ import { readFacts, type ArchiveFacts } from "./archive-facts.ts";
 import { openContentKey } from "./archive-key.ts";
 import { ArchiveReader } from "./archive-reader.ts";
 import type { ArchiveSource } from "./import-source.ts";
-import { damaged, type ArchiveContent, type ArchiveHeader } from "./layout.ts";
+import type { ArchiveContent, ArchiveHeader } from "./layout.ts";
 import { signerFingerprint } from "./signing.ts";
 
 /** What is known of a portable file. */
@@ -34,7 +34,7 @@ export interface ReadArchive {
   readonly header: ArchiveHeader;
   /** null where it is sealed and no key was given. */
   readonly facts: ArchiveFacts | null;
-  /** The content once more, for a reader that now acts on it. DAMAGED when the file is another one by now. */
+  /** The content once more, for a reader that now acts on it. DAMAGED, before any of it is given, for a frame that is another one by now. */
   readonly content: () => AsyncGenerator<Uint8Array>;
 }
 
@@ -60,15 +60,12 @@ export async function readArchive(
   const facts = isShut ? null : await naming(where, async () => await readFacts(header, reader.content(key), where));
   if (isShut) await reader.skip();
   demandTrust(header, trust, where);
-  const digest = Buffer.from(reader.digest ?? []);
   return {
     summary: summaryOf(header, reader.bytes, facts),
     header,
     facts,
     content: async function* content() {
-      const again = await ArchiveReader.open(source.bytes(), where);
-      yield* again.content(key);
-      if (!digest.equals(again.digest ?? new Uint8Array())) throw damaged(where, "it was changed while it was read");
+      yield* (await ArchiveReader.open(source.bytes(), where, reader)).content(key);
     },
   };
 }
