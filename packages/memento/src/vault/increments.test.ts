@@ -29,8 +29,10 @@ const edit: fc.Arbitrary<Edit> = fc.tuple(
 class Rows {
   rows: object[] = [];
   #made = 0;
+  readonly #frozen: boolean;
 
-  constructor(count: number) {
+  constructor(count: number, frozen = false) {
+    this.#frozen = frozen;
     this.rows = this.#fresh(count);
   }
 
@@ -50,7 +52,8 @@ class Rows {
 
   #row(): object {
     const n = (this.#made += 1);
-    return { n, key: sha256(`row ${n}`), open: n % 3 === 0, place: ["Żółć", "Ørsted", "日本"][n % 3] };
+    const row = { n, key: sha256(`row ${n}`), open: n % 3 === 0, place: ["Żółć", "Ørsted", "日本"][n % 3] };
+    return this.#frozen ? Object.freeze(row) : row;
   }
 }
 
@@ -123,52 +126,60 @@ describe("append() of changed pieces", () => {
       remove: fc.boolean(),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 16 }), fc.nat(), async (steps, seed) => {
-        const store = await MemoryStore.open();
-        const random = new SeededRandom(seed);
-        const open = async (n: number): Promise<Vault> =>
-          await Vault.open(store, { keys: keys[n % 2] ?? keys[0], random });
-        let vault = await open(0);
-        const address = { caretaker: "c", originator: "o", partition: "", fork: "" };
-        let writer = await vault.writer(await vault.ensureTimeline(address, "value"));
-        const rows = new Rows(60);
-        const kept = new Map<string, { rows: object[]; other: unknown }>();
-        for (const [n, { edits, other, compression: wanted, reopen, full, remove }] of steps.entries()) {
-          for (const next of edits) rows.apply(next);
-          if (reopen) {
-            vault = await open(n);
-            writer = await vault.writer(await vault.timeline(writer.timeline.key));
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 16 }),
+        fc.nat(),
+        fc.boolean(),
+        async (steps, seed, frozen) => {
+          const store = await MemoryStore.open();
+          const random = new SeededRandom(seed);
+          const open = async (n: number): Promise<Vault> =>
+            await Vault.open(store, { keys: keys[n % 2] ?? keys[0], random });
+          let vault = await open(0);
+          const address = { caretaker: "c", originator: "o", partition: "", fork: "" };
+          let writer = await vault.writer(await vault.ensureTimeline(address, "value"));
+          const rows = new Rows(80, frozen);
+          const kept = new Map<string, { rows: object[]; other: unknown }>();
+          for (const [n, { edits, other, compression: wanted, reopen, full, remove }] of steps.entries()) {
+            for (const next of edits) rows.apply(next);
+            if (reopen) {
+              vault = await open(n);
+              writer = await vault.writer(await vault.timeline(writer.timeline.key));
+            }
+            if (wanted !== null) vault.compress("c", wanted);
+            const pieces = new Map<string, unknown>([
+              ["rows", rows.rows],
+              ["other", other],
+              ["opaque", new Uint8Array(encoded(rows))],
+            ]);
+            const { entry } = await writer.append({
+              reason: "save",
+              status: "saved",
+              generation: 0,
+              pieces,
+              full,
+            });
+            kept.set(entry.id, { rows: rows.rows, other });
+            if (remove) {
+              const [first = ""] = kept.keys();
+              kept.delete(first);
+              await store.remove(
+                [first],
+                vault.notice("removed", { caretaker: "c", timeline: null, mementos: [first] }),
+              );
+            }
           }
-          if (wanted !== null) vault.compress("c", wanted);
-          const pieces = new Map<string, unknown>([
-            ["rows", rows.rows],
-            ["other", other],
-            ["opaque", new Uint8Array(encoded(rows))],
-          ]);
-          const { entry } = await writer.append({
-            reason: "save",
-            status: "saved",
-            generation: 0,
-            pieces,
-            full,
-          });
-          kept.set(entry.id, { rows: rows.rows, other });
-          if (remove) {
-            const [first = ""] = kept.keys();
-            kept.delete(first);
-            await store.remove([first], vault.notice("removed", { caretaker: "c", timeline: null, mementos: [first] }));
+          for (const [id, value] of kept) {
+            const memento = await vault.load(id);
+            expect(await memento.value("rows")).toEqual(value.rows);
+            expect(await memento.value("other")).toEqual(value.other);
+            expect(Buffer.from((await memento.value("opaque")) as Uint8Array).toString()).toBe(
+              JSON.stringify(value.rows),
+            );
           }
-        }
-        for (const [id, value] of kept) {
-          const memento = await vault.load(id);
-          expect(await memento.value("rows")).toEqual(value.rows);
-          expect(await memento.value("other")).toEqual(value.other);
-          expect(Buffer.from((await memento.value("opaque")) as Uint8Array).toString()).toBe(
-            JSON.stringify(value.rows),
-          );
-        }
-        await store.close();
-      }),
+          await store.close();
+        },
+      ),
       { numRuns: CASES / 4 },
     );
   }, 120_000);

@@ -2,8 +2,8 @@ import { webcrypto } from "node:crypto";
 
 import { sha256 } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
-import { encodeSnapshot, encodeValue, snapshotValue, type EncodedValue, type Snapshot } from "./codec.ts";
-import { DeltaEncoder } from "./delta/index.ts";
+import { encodeSnapshot, encodeValue, snapshotValue, type EncodedValue } from "./codec.ts";
+import { DeltaEncoder, FrozenArrayEncoder } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, type PieceChain } from "./increments.ts";
 import type { MementoReader } from "./reader.ts";
@@ -15,12 +15,59 @@ const TURNS_BYTES_MIN = 1_048_576;
 const WORK_A_TURN = 1_000_000;
 /** Contents that a writer keeps at hand for the next delta; those that changed longest ago are read again when needed. */
 const CHAINS_BYTES_MAX = 67_108_864;
+/** Arrays of frozen items that a writer remembers. */
+const ARRAYS_MAX = 8;
 
-/** Captures values as they are now. UNSUPPORTED_VALUE. */
-export function capturePieces(pieces: ReadonlyMap<string, unknown> | undefined): ReadonlyMap<string, Snapshot> {
-  const captured = new Map<string, Snapshot>();
-  for (const [key, value] of pieces ?? []) captured.set(key, snapshotValue(value, key));
-  return captured;
+/** A piece's value as it was when it was captured. */
+export interface CapturedPiece {
+  /** About the bytes that it has. */
+  readonly size: number;
+  /** Its bytes; the same ones each time. UNSUPPORTED_VALUE as `encodeSnapshot`. */
+  encode(): EncodedValue;
+  /** Known without a comparison: `delta` makes those bytes out of `base`. */
+  readonly change: { readonly base: Uint8Array; readonly delta: Uint8Array } | null;
+}
+
+/**
+ * Captures the values of pieces as they are now. An array of frozen items that is saved again and again is encoded as a
+ * change of what it was the last time.
+ */
+export class PieceCapture {
+  readonly #arrays = new Map<string, FrozenArrayEncoder>();
+
+  /** UNSUPPORTED_VALUE. `isKnown` says of a key whether the timeline has such a piece already. */
+  capture(
+    pieces: ReadonlyMap<string, unknown> | undefined,
+    isKnown: (key: string) => boolean,
+  ): ReadonlyMap<string, CapturedPiece> {
+    const captured = new Map<string, CapturedPiece>();
+    for (const [key, value] of pieces ?? []) captured.set(key, this.#capture(key, value, isKnown));
+    return captured;
+  }
+
+  #capture(key: string, value: unknown, isKnown: (key: string) => boolean): CapturedPiece {
+    // Remembering costs memory and, once, time: only for what has changed before.
+    if (FrozenArrayEncoder.suits(value) && isKnown(key)) {
+      const encoder = this.#encoder(key);
+      const { encoded, base, delta } = encoder.encode(value, key);
+      const change = base === null || delta === null ? null : { base, delta };
+      return { size: encoded.bytes.length, encode: () => encoded, change };
+    }
+    const snapshot = snapshotValue(value, key);
+    return { size: snapshot.size, encode: () => encodeSnapshot(snapshot), change: null };
+  }
+
+  #encoder(key: string): FrozenArrayEncoder {
+    const encoder = this.#arrays.get(key) ?? new FrozenArrayEncoder();
+    // The one that was used longest ago goes first.
+    this.#arrays.delete(key);
+    this.#arrays.set(key, encoder);
+    for (const old of this.#arrays.keys()) {
+      if (this.#arrays.size <= ARRAYS_MAX) break;
+      this.#arrays.delete(old);
+    }
+    return encoder;
+  }
 }
 
 /** How the pieces of a timeline that changed lately are held. */
@@ -85,14 +132,13 @@ export class PieceChange {
 
   /** Takes over pieces that other records hold. */
   refer(refs: ReadonlyMap<string, PieceRef>, full: boolean): void {
-    for (const [key, ref] of refs)
-      if (full || this.#ground.get(key)?.digest !== ref.digest) this.changes.set(key, ref);
+    for (const [key, ref] of refs) if (full || this.#ground.get(key)?.digest !== ref.digest) this.changes.set(key, ref);
   }
 
   /** Sets a piece, unless the ground has the same. Small ones are done at once, and null is returned. */
-  set(key: string, snapshot: Snapshot, full: boolean): Promise<void> | null {
-    if (snapshot.size >= DELTA_CONTENT_BYTES_MIN) return this.#setLarge(key, snapshot, full);
-    const content = encodeSnapshot(snapshot);
+  set(key: string, piece: CapturedPiece, full: boolean): Promise<void> | null {
+    if (piece.size >= DELTA_CONTENT_BYTES_MIN) return this.#setLarge(key, piece, full);
+    const content = piece.encode();
     const digest = sha256(content.bytes);
     if (full || !this.#isSame(key, content, digest)) this.#hold(key, content, digest);
     return null;
@@ -112,20 +158,28 @@ export class PieceChange {
     });
   }
 
-  async #setLarge(key: string, snapshot: Snapshot, full: boolean): Promise<void> {
-    if (snapshot.size >= TURNS_BYTES_MIN) await nextTurn();
-    const content = encodeSnapshot(snapshot);
-    const digest = await digestOf(content.bytes);
+  async #setLarge(key: string, piece: CapturedPiece, full: boolean): Promise<void> {
+    if (piece.size >= TURNS_BYTES_MIN) await nextTurn();
+    const content = piece.encode();
+    const digest = this.#knownDigest(key, content) ?? (await digestOf(content.bytes));
     if (!full && this.#isSame(key, content, digest)) return;
     const chain = full ? null : await this.#chain(key);
     if (chain === null) {
       this.#hold(key, content, digest);
       return;
     }
-    const delta = await deltaOf(chain.content, content.bytes);
+    const { change } = piece;
+    const delta = change?.base === chain.content ? change.delta : await deltaOf(chain.content, content.bytes);
     const { bytes, base, chain: next } = holdNext(chain, this.#id, digest, content, delta);
     this.chains.set(key, next);
     this.#hold(key, content, digest, { bytes, base });
+  }
+
+  /** The digest of bytes that are the very ones that the ground's piece was saved from. */
+  #knownDigest(key: string, { bytes }: EncodedValue): string | null {
+    const ref = this.#ground.get(key);
+    const known = ref === undefined ? undefined : this.#known.get(key, ref);
+    return known?.content === bytes ? known.digest : null;
   }
 
   /** True, and nothing is to be held, when the ground has the piece with this very content. */

@@ -6,11 +6,10 @@ import type { Clock, Random } from "../core/ports.ts";
 import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
 import type { AppendResult } from "../store/store.ts";
 import type { RowChecks } from "./checks.ts";
-import type { Snapshot } from "./codec.ts";
 import { PieceDirectory, type PieceRef } from "./directory.ts";
 import type { OpenedMemento } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
-import { capturePieces, PieceChains, PieceChange } from "./piece-change.ts";
+import { PieceCapture, PieceChains, PieceChange, type CapturedPiece } from "./piece-change.ts";
 import type { MementoReader } from "./reader.ts";
 import type { HeldPiece } from "./record.ts";
 
@@ -89,6 +88,7 @@ export class TimelineWriter {
   #directory: PieceDirectory;
   /** How the pieces that changed so far are held, so that the next change of one is a delta. */
   readonly #chains = new PieceChains();
+  readonly #capture = new PieceCapture();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(timeline: TimelineRecord, epoch: number, head: WriterGround | null, ports: WriterPorts) {
@@ -122,14 +122,14 @@ export class TimelineWriter {
    * returns: whoever changes them later does not change what is saved.
    */
   async append(draft: MementoDraft): Promise<SavedMemento> {
-    const captured = capturePieces(draft.pieces);
+    const captured = this.#capture.capture(draft.pieces, (key) => this.#directory.get(key) !== undefined);
     const saved = this.#last.then(() => this.#append(draft, captured));
     // The next save waits for this one, and is judged on its own.
     this.#last = saved.catch(() => undefined);
     return await saved;
   }
 
-  async #append(draft: MementoDraft, captured: ReadonlyMap<string, Snapshot>): Promise<SavedMemento> {
+  async #append(draft: MementoDraft, captured: ReadonlyMap<string, CapturedPiece>): Promise<SavedMemento> {
     const { queue, checks, clock, onSaved } = this.#ports;
     const began = clock.monotonic();
     const ground = draft.ground?.directory.copy() ?? this.#directory;
