@@ -2,7 +2,14 @@ import type { JsonObject } from "./json.ts";
 import type { MementoEntry } from "./memento.ts";
 
 /** What happened besides a save; every one is a commit of its own in the store's log. */
-export type NoticeKind = "removed" | "restored" | "cleaned" | "erased" | "caretaker-saved" | "caretaker-removed" | "repaired";
+export type NoticeKind =
+  | "removed"
+  | "restored"
+  | "cleaned"
+  | "erased"
+  | "caretaker-saved"
+  | "caretaker-removed"
+  | "repaired";
 
 /** An event that is not a save. Clear text: ids and counts only. */
 export interface Notice {

@@ -1,7 +1,7 @@
 import { MementoError, isMementoError } from "../core/errors.ts";
 import { mementoQuery } from "../store/query.ts";
-import type { Vault } from "../vault/vault.ts";
 import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
+import type { Vault } from "../vault/vault.ts";
 
 /** Which run is meant, where a fork has the same one. */
 export interface PauseOptions extends LeaseOptions {

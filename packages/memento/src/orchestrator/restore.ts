@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 
 import { MementoError } from "../core/errors.ts";
 import type { MementoStatus } from "../core/memento.ts";
+import type { LeaseKeeper } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
-import type { LeaseKeeper } from "../vault/lease-keeper.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { RollbackPlan } from "./plan.ts";
 import { openResources, type Resources } from "./resources.ts";

@@ -1,9 +1,9 @@
 import { demandLive, pinForRestore } from "../caretaker/pins.ts";
 import { MementoError } from "../core/errors.ts";
 import { describeAddress, type TimelineState } from "../core/timeline.ts";
+import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
-import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { demandPlan, planRollback, type RollbackPlan } from "./plan.ts";
 import { openResources } from "./resources.ts";

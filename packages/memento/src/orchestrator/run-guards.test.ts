@@ -3,9 +3,9 @@ import { describe, expect, test } from "vitest";
 import { bench, numbers, rowsOf, upTo, type Row } from "../../../../test/harness/number-runs.ts";
 import type { MementoError } from "../core/errors.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
+import type { ProcessProbe } from "../vault/process-identity.ts";
 import { fromFunction } from "./credentials/environment.ts";
 import { definePipeline } from "./pipeline.ts";
-import type { ProcessProbe } from "../vault/process-identity.ts";
 import { memorySink } from "./sinks/index.ts";
 
 describe("P4 secret: credentials", () => {

@@ -282,7 +282,7 @@ export class MemoryStore implements MementoStore {
     const { commit } = found;
     const before = { header: commit.header, hasBody: commit.body !== null, slots: slotsOf(commit) };
     if (!mayReplace(replacement, header, before)) return false;
-    this.#demandSealingKey(header.dataKey);
+    if (replacement.body !== null) this.#demandSealingKey(header.dataKey);
     this.#addKey(replacement.dataKey);
     commit.header = copy(replacement.header);
     commit.body = replacement.body && copy(replacement.body);

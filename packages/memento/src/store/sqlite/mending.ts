@@ -21,7 +21,8 @@ export function replacePack(statements: Statements, replacement: PackReplacement
     slots,
   };
   if (!mayReplace(replacement, header, stored)) return false;
-  demandSealingKey(statements, header.dataKey);
+  // Where nothing but the header stays, nothing is sealed.
+  if (replacement.body !== null) demandSealingKey(statements, header.dataKey);
   if (replacement.dataKey !== null) statements.insertKey.run(...keyValues(replacement.dataKey));
   const digest = replacement.body === null ? sha256(replacement.header) : null;
   statements.replacePack.run(commit, replacement.header, replacement.body, digest);

@@ -98,6 +98,22 @@ export const replaceTests: readonly StoreTestGroup[] = [
         assert.equal(await store.replacePack(replacementOf(make, records, batch, { dataKey, suite: "A256GCM" })), true);
       },
 
+      "takes no pack under a retired key, with KEY_RETIRED, but a header alone": async ({ store, make }) => {
+        const timeline = await make.timeline(store);
+        const records = [timeline.next()];
+        const [old, retired] = [make.key("data"), make.key("data")];
+        const batch = make.batch(records, { dataKey: old, suite: "A256GCM" });
+        expectAppended(await store.append(batch));
+        const other = replacementOf(make, records, batch, { dataKey: retired, suite: "A256GCM" });
+        expectAppended(await store.append(make.batch([timeline.next()], { dataKey: retired, suite: "A256GCM" })));
+        assert.equal(await store.retireKey(retired.id), true);
+        await expectCode("KEY_RETIRED", async () => await store.replacePack(other));
+        await store.retireKey(old.id);
+        await store.remove(other.ids, make.notice("removed", { mementos: other.ids }));
+        const bare = { ...other, header: batch.header, body: null, dataKey: null, expectedHeaderDigest: null };
+        assert.equal(await store.replacePack(bare), true);
+      },
+
       "gives false for what is not there, and for what was reclaimed": async ({ store, make }) => {
         const timeline = await make.timeline(store);
         const absent = [timeline.record()];
