@@ -268,7 +268,7 @@ export interface MementoStore extends AsyncDisposable {
    * Replaces a commit's header and body, in one commit, by a pack with the same mementos in the same slots; the index, the
    * log's order and every cursor stay as they are. False, and no change, when none of the mementos is there, when the
    * stored header has another digest than the expected one, or when a digest is expected and the body was reclaimed.
-   * INVALID_ARGUMENT for other mementos or other entries; PLAINTEXT_REFUSED as for `append`.
+   * INVALID_ARGUMENT for other mementos or other entries; PLAINTEXT_REFUSED and KEY_RETIRED as for `append`.
    */
   replacePack(replacement: PackReplacement): Promise<boolean>;
   /** The log after a cursor (null: from the start), in an order in which no reader later meets an event from before its cursor. */
