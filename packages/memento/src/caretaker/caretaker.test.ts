@@ -86,6 +86,21 @@ describe("save() and load()", () => {
     );
   });
 
+  test("a state is saved as it was when save() was called, whatever is done to it before it resolves", async () => {
+    const { etl } = await opened();
+    const state = { rows: Array.from({ length: 2_000 }, (_, n) => ({ n })), step: 1 };
+    const saves = [1, 2, 3].map((step) => {
+      state.step = step;
+      state.rows.push({ n: -step });
+      return etl.save(state);
+    });
+    state.rows.length = 0;
+    for (const [index, save] of saves.entries()) {
+      const { step, rows } = (await etl.load((await save).id)) as typeof state;
+      expect([step, rows.length, rows.at(-1)]).toEqual([index + 1, 2_001 + index, { n: -index - 1 }]);
+    }
+  });
+
   test("many saves at once are all there, each once", async () => {
     const { etl } = await opened();
     await Promise.all(Array.from({ length: 50 }, async (_, n) => await etl.save({ n }, { originator: `o${n % 7}` })));

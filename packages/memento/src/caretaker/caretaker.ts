@@ -5,6 +5,7 @@ import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress } from "../core/timeline.ts";
 import { isStream, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
+import { PieceCapture, type CapturedPiece } from "../vault/piece-change.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
@@ -49,6 +50,7 @@ export class Caretaker {
   readonly name: string;
   readonly #vault: Vault;
   readonly #writers = new Map<string, Promise<TimelineWriter>>();
+  readonly #captures = new Map<string, PieceCapture>();
 
   constructor(vault: Vault, name: string) {
     this.#vault = vault;
@@ -59,7 +61,7 @@ export class Caretaker {
   async save(state: unknown, options: SaveOptions = {}): Promise<MementoInfo> {
     const { id, labels = {}, replace = false, originator = "default", kind = "value" } = options;
     checkSaved(id, labels);
-    const pieces = stateToPieces(state);
+    const pieces = this.#capture(originator).capture(stateToPieces(state));
     const known = id === undefined || replace ? null : await this.#sameByName(id, pieces);
     if (known !== null) return infoOf(known);
     const fields = sealedFields(options);
@@ -74,7 +76,7 @@ export class Caretaker {
           labels,
           metadata,
           fields,
-          pieces,
+          captured: pieces,
           drop: writer.pieceKeys().filter((key) => !pieces.has(key)),
           full: options.full ?? false,
           digestContent: true,
@@ -193,7 +195,13 @@ export class Caretaker {
     throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
   }
 
-  async #sameByName(name: string, pieces: ReadonlyMap<string, unknown>): Promise<OpenedMemento | null> {
+  #capture(originator: string): PieceCapture {
+    const capture = this.#captures.get(originator) ?? new PieceCapture();
+    this.#captures.set(originator, capture);
+    return capture;
+  }
+
+  async #sameByName(name: string, pieces: ReadonlyMap<string, CapturedPiece>): Promise<OpenedMemento | null> {
     const found = await this.#vault.store.findByName(this.name, name);
     if (found === null) return null;
     const memento = await this.#vault.load(found);

@@ -1,6 +1,6 @@
 import { sha256 } from "../core/digest.ts";
-import { encodeValue } from "../vault/codec.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
+import type { CapturedPiece } from "../vault/piece-change.ts";
 
 // A plain object is cut into one piece for each of its keys, so that what did not change is not written again;
 // `keys` holds their order. Any other value is one piece.
@@ -34,10 +34,10 @@ export async function stateFromPieces(memento: OpenedMemento): Promise<unknown> 
 }
 
 /** True when a memento holds exactly these pieces. */
-export function holdsPieces(memento: OpenedMemento, pieces: ReadonlyMap<string, unknown>): boolean {
+export function holdsPieces(memento: OpenedMemento, pieces: ReadonlyMap<string, CapturedPiece>): boolean {
   if (memento.keys().length !== pieces.size) return false;
-  return [...pieces].every(([key, value]) => {
-    const { encoding, bytes } = encodeValue(value, key);
+  return [...pieces].every(([key, piece]) => {
+    const { encoding, bytes } = piece.encode();
     const known = memento.directory.get(key);
     return known?.encoding === encoding && known.digest === sha256(bytes);
   });

@@ -33,28 +33,30 @@ export interface CapturedPiece {
  * change of what it was the last time.
  */
 export class PieceCapture {
+  readonly #seen = new Set<string>();
   readonly #arrays = new Map<string, FrozenArrayEncoder>();
 
-  /** UNSUPPORTED_VALUE. `isKnown` says of a key whether the timeline has such a piece already. */
-  capture(
-    pieces: ReadonlyMap<string, unknown> | undefined,
-    isKnown: (key: string) => boolean,
-  ): ReadonlyMap<string, CapturedPiece> {
+  /** UNSUPPORTED_VALUE. */
+  capture(pieces: ReadonlyMap<string, unknown> | undefined): ReadonlyMap<string, CapturedPiece> {
     const captured = new Map<string, CapturedPiece>();
-    for (const [key, value] of pieces ?? []) captured.set(key, this.#capture(key, value, isKnown));
+    for (const [key, value] of pieces ?? []) captured.set(key, this.#capture(key, value));
     return captured;
   }
 
-  #capture(key: string, value: unknown, isKnown: (key: string) => boolean): CapturedPiece {
-    // Remembering costs memory and, once, time: only for what has changed before.
-    if (FrozenArrayEncoder.suits(value) && isKnown(key)) {
-      const encoder = this.#encoder(key);
-      const { encoded, base, delta } = encoder.encode(value, key);
-      const change = base === null || delta === null ? null : { base, delta };
-      return { size: encoded.bytes.length, encode: () => encoded, change };
+  #capture(key: string, value: unknown): CapturedPiece {
+    if (FrozenArrayEncoder.suits(value)) {
+      // Remembering costs memory and, once, time: only for what comes again.
+      if (this.#seen.has(key)) return this.#captureArray(key, value);
+      this.#seen.add(key);
     }
     const snapshot = snapshotValue(value, key);
     return { size: snapshot.size, encode: () => encodeSnapshot(snapshot), change: null };
+  }
+
+  #captureArray(key: string, array: readonly unknown[]): CapturedPiece {
+    const { encoded, base, delta } = this.#encoder(key).encode(array, key);
+    const change = base === null || delta === null ? null : { base, delta };
+    return { size: encoded.bytes.length, encode: () => encoded, change };
   }
 
   #encoder(key: string): FrozenArrayEncoder {

@@ -33,6 +33,8 @@ export interface MementoDraft {
   readonly fields?: Readonly<Record<string, unknown>>;
   /** Pieces to set; one that is equal to what the line already has is not written again. */
   readonly pieces?: ReadonlyMap<string, unknown>;
+  /** Pieces to set that were captured earlier; then `pieces` is not looked at. */
+  readonly captured?: ReadonlyMap<string, CapturedPiece>;
   /** Pieces whose bytes other records hold already; the caller answers for those records staying readable until this one is appended. */
   readonly refs?: ReadonlyMap<string, PieceRef>;
   /** How many bytes of those were written for this very memento: they count as held by it. Default 0. */
@@ -122,7 +124,7 @@ export class TimelineWriter {
    * returns: whoever changes them later does not change what is saved.
    */
   async append(draft: MementoDraft): Promise<SavedMemento> {
-    const captured = this.#capture.capture(draft.pieces, (key) => this.#directory.get(key) !== undefined);
+    const captured = draft.captured ?? this.#capture.capture(draft.pieces);
     const saved = this.#last.then(() => this.#append(draft, captured));
     // The next save waits for this one, and is judged on its own.
     this.#last = saved.catch(() => undefined);
