@@ -81,6 +81,11 @@ describe("keyPlaceOf()", () => {
       exists: false,
     });
     expect(keyPlaceOf(place, {}, true)).toEqual({ kind: "file", where: `${place.path ?? ""}.key`, exists: false });
+    expect(keyPlaceOf(place, { MEMENTO_PASSPHRASE: "x" }, true)).toEqual({
+      kind: "environment",
+      where: "MEMENTO_PASSPHRASE",
+      exists: true,
+    });
     expect(keyPlaceOf(place, {}, false).kind).toBe("none");
   });
 });

@@ -52,6 +52,9 @@ export function keyPlaceOf(place: StorePlace, env: Io["env"], sealed: boolean | 
 
 /** What everybody who makes a store must be told of its key. */
 export function keyAdvice(key: KeyPlace): string {
+  if (key.where === "MEMENTO_PASSPHRASE")
+    return "It is sealed by the passphrase in MEMENTO_PASSPHRASE.\nKeep it elsewhere too: without it nobody can read the store.";
+  if (key.where === "MEMENTO_KEY_URL") return "It is sealed by the key that MEMENTO_KEY_URL names.";
   if (key.kind === "environment") return `It is sealed by the key in ${key.where ?? ""}.`;
   if (key.kind === "none") return "It is not sealed.";
   return `It is sealed by the key in ${key.where ?? ""}\nKeep a copy of that file elsewhere: without it nobody can read the store.`;
