@@ -67,7 +67,7 @@ async function needsNewKey(memento: Memento): Promise<boolean> {
 }
 
 /** What could not be opened is either damage, or wants a key that is not held. */
-export function exitCodeOf({ unopened }: RotateReport): number {
+function exitCodeOf({ unopened }: RotateReport): number {
   if (unopened.length === 0) return EXIT.done;
   return unopened.some(({ code }) => code === "DAMAGED") ? EXIT.damaged : EXIT.failed;
 }
