@@ -21,10 +21,10 @@ describe("compareSequences()", () => {
       .filter(({ peers }) => "gzip-6 files" in peers)
       .map(({ work, ratio, target, met }) => [work, ratio, target, met]);
     assert.deepEqual(verdicts, [
-      ["vault/1MB/scattered: time", 4, ">= 4x", true],
-      ["vault/1MB/scattered: first save", 4, "", null],
-      ["vault/1MB/scattered: bytes", 11, ">= 12x", false],
-      ["vault/1MB/scattered: load", 0.5, "", null],
+      ["vault/1MB/scattered: time vs gzip", 4, ">= 4x", true],
+      ["vault/1MB/scattered: first save vs gzip", 4, "", null],
+      ["vault/1MB/scattered: bytes vs gzip", 11, ">= 12x", false],
+      ["vault/1MB/scattered: load vs gzip", 0.5, "", null],
     ]);
     assert.ok(rows.some(({ peers, met }) => peers["borg"] === null && met === null));
   });

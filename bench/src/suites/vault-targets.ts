@@ -98,7 +98,7 @@ function compare({ size, kind, figures }: SequenceResult, rival: Rival, measure:
   const { unit, of } = MEASURES[measure];
   const atLeast = saves === SAVES ? targetOf(rival, measure, kind, size) : undefined;
   return {
-    work: `vault/${size}/${kind}: ${measure}`,
+    work: `vault/${size}/${kind}: ${measure} vs ${rival}`,
     unit,
     ours: figures.get("ours")?.map((one) => one[of]) ?? [],
     peers: { [TITLES[rival]]: figures.get(rival)?.map((one) => one[of]) ?? "not run" },
