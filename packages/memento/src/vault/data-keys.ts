@@ -87,14 +87,15 @@ export class DataKeys {
   }
 
   /**
-   * Says that the store has a data key now; called once for each, before its first save is acknowledged. When the ring key
-   * that wrapped it has been revoked in between, it is wrapped anew: otherwise nobody could ever open it again.
+   * Says that the store has a data key now; called once for each, before its first save is acknowledged. When another
+   * ring key has become the current one in between, it is wrapped anew: a revocation may have looked just before it was there,
+   * and then nobody could ever open it again.
    */
   async stored(id: string): Promise<void> {
     for (const current of this.#sealing.values()) {
       if (current.key.id !== id || current.stored) continue;
       const { record, key } = current;
-      if ((await this.#ring.holds?.(record.ring)) === false) {
+      if ((await this.#ring.isCurrent?.(record.ring)) === false) {
         const wrapped = await wrapKey(this.#ring, record, key.key);
         await this.#store.rewrapKey({ ...record, ...wrapped }, record.ring);
       }

@@ -9,6 +9,7 @@ import { isMementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import type { KeyRecord, MementoStore } from "../store/store.ts";
+import { makeKeyCurrent } from "./keys/key-file.ts";
 import { rawKeyRing, ringKeyId } from "./keys/key-ring.ts";
 import { parseKeys } from "./keys/key-text.ts";
 import { revokeKey } from "./rotation-revoke.ts";
@@ -161,6 +162,41 @@ describe("P4 secret: keys", () => {
       return await held(batch);
     };
     const { id } = await memento.caretaker("a").save({ SECRET });
+    await using again = await Memento.open(url);
+    expect(await again.caretaker("a").load(id)).toEqual({ SECRET });
+    expect(await ringsOf(again.vault.store)).not.toContain(old);
+  });
+
+  test("a save that commits after a revocation has looked for the last time is opened by the new key", async () => {
+    const url = `file:${folder}/store`;
+    await using other = await Memento.open(url);
+    const old = (await other.keys()).keys[0]?.id ?? "";
+    await other.newKey();
+    // The saver wraps by the old key, as long as that is the file's current one.
+    await makeKeyCurrent(path.join(folder, "store.key"), old);
+    await using memento = await Memento.open(url);
+    const [begun, release] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    const append = memento.vault.store.append.bind(memento.vault.store);
+    memento.vault.store.append = async (batch) => {
+      begun.resolve(undefined);
+      await release.promise;
+      return await append(batch);
+    };
+    const saving = memento.caretaker("a").save({ SECRET });
+    await begun.promise;
+    const keys = other.vault.store.keys.bind(other.vault.store);
+    let commits = 0;
+    other.vault.store.keys = async () => {
+      const records = await keys();
+      // Nothing is wrapped by the old one any more, it says; and then something is, until its save is acknowledged.
+      if (records.every(({ ring }) => ring !== old) && commits++ >= 1) {
+        release.resolve(undefined);
+        await saving;
+      }
+      return records;
+    };
+    await other.revokeKey(old);
+    const { id } = await saving;
     await using again = await Memento.open(url);
     expect(await again.caretaker("a").load(id)).toEqual({ SECRET });
     expect(await ringsOf(again.vault.store)).not.toContain(old);

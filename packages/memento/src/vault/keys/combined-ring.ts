@@ -19,6 +19,7 @@ export function combinedKeyRing(rings: readonly KeyRing[]): KeyRing {
       for (const ring of rings) if ((await ring.holds?.(id)) ?? true) return true;
       return false;
     },
+    isCurrent: async (id) => (await first.isCurrent?.(id)) ?? true,
     wrap: async (key, bound) => await first.wrap(key, bound),
     unwrap: async (key, bound) => {
       const said: string[] = [];

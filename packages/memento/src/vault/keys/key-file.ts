@@ -32,6 +32,10 @@ function followFile(held: () => KeyRing, refresh: () => Promise<void>, chosen: s
       await refresh();
       return (await held().holds?.(id)) ?? false;
     },
+    isCurrent: async (id) => {
+      await refresh();
+      return ring().keys?.()[0]?.id === id;
+    },
     wrap: async (key, bound) => {
       await refresh();
       return await ring().wrap(key, bound);

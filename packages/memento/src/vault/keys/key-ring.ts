@@ -24,8 +24,10 @@ export interface KeyRing {
   keys?(): readonly RingKey[];
   /** The same keys with another one as the current one; null when it holds no such key. */
   withCurrent?(id: string): KeyRing | null;
-  /** True while it holds the key, looked up afresh: a key may have been revoked since. A ring without this is taken to hold what it wrapped with. */
+  /** True while it holds the key, looked up afresh. */
   holds?(id: string): Promise<boolean>;
+  /** True while the key is the current one, looked up afresh. A ring whose keys do not change while it is open needs no such method. */
+  isCurrent?(id: string): Promise<boolean>;
 }
 
 /** A key of a ring, for people. */
