@@ -58,7 +58,9 @@ export function buildPack(
     ...sealPack(entries, ready, dataKey, random, versionOf(items, ready)),
     digests,
   });
-  return allReady(compressed) ? seal(compressed) : Promise.all(compressed).then(seal);
+  return allReady(compressed)
+    ? seal(compressed)
+    : Promise.all(compressed.map(async (section) => await section)).then(seal);
 }
 
 const allReady = (
