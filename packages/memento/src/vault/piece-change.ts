@@ -9,8 +9,10 @@ import { DELTA_CONTENT_BYTES_MIN, holdNext, type PieceChain } from "./increments
 import type { MementoReader } from "./reader.ts";
 import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
 
-/** From here on the work on a piece is cut into turns of the event loop, and hashed by another thread. */
+/** From here on the work on a piece is cut into turns of the event loop. */
 const TURNS_BYTES_MIN = 1_048_576;
+/** From here on a piece is hashed by another thread. */
+const HASHED_ELSEWHERE_BYTES_MIN = 262_144;
 /** How much is compared in one turn of the event loop: some milliseconds. */
 const WORK_A_TURN = 1_000_000;
 /** Contents that a writer keeps at hand for the next delta; those that changed longest ago are read again when needed. */
@@ -163,25 +165,21 @@ export class PieceChange {
   async #setLarge(key: string, piece: CapturedPiece, full: boolean): Promise<void> {
     if (piece.size >= TURNS_BYTES_MIN) await nextTurn();
     const content = piece.encode();
-    const digest = this.#knownDigest(key, content) ?? (await digestOf(content.bytes));
+    const known = full ? null : this.#knownChain(key);
+    // While another thread hashes, this one compares. Bytes that are the very ones of the last time have its digest.
+    const hashing = known?.content === content.bytes ? known.digest : digestOf(content.bytes);
+    const compared = known === null ? null : await deltaOf(known, piece, content);
+    const digest = await hashing;
     if (!full && this.#isSame(key, content, digest)) return;
-    const chain = full ? null : await this.#chain(key);
+    const chain = full ? null : (known ?? (await this.#readChain(key)));
     if (chain === null) {
       this.#hold(key, content, digest);
       return;
     }
-    const { change } = piece;
-    const delta = change?.base === chain.content ? change.delta : await deltaOf(chain.content, content.bytes);
+    const delta = known === null ? await deltaOf(chain, piece, content) : compared;
     const { bytes, base, chain: next } = holdNext(chain, this.#id, digest, content, delta);
     this.chains.set(key, next);
     this.#hold(key, content, digest, { bytes, base });
-  }
-
-  /** The digest of bytes that are the very ones that the ground's piece was saved from. */
-  #knownDigest(key: string, { bytes }: EncodedValue): string | null {
-    const ref = this.#ground.get(key);
-    const known = ref === undefined ? undefined : this.#known.get(key, ref);
-    return known?.content === bytes ? known.digest : null;
   }
 
   /** True, and nothing is to be held, when the ground has the piece with this very content. */
@@ -203,12 +201,16 @@ export class PieceChange {
     this.changes.set(key, { holder: this.#id, digest, bytes: bytes.length, encoding });
   }
 
+  /** How the ground holds the piece, as far as the writer remembers it. */
+  #knownChain(key: string): PieceChain | null {
+    const ref = this.#ground.get(key);
+    return (ref === undefined ? undefined : this.#known.get(key, ref)) ?? null;
+  }
+
   /** How the ground holds the piece; null where there is none, or it cannot be read: then the next one is held whole and needs it no more. */
-  async #chain(key: string): Promise<PieceChain | null> {
+  async #readChain(key: string): Promise<PieceChain | null> {
     const ref = this.#ground.get(key);
     if (ref === undefined || ref.bytes < DELTA_CONTENT_BYTES_MIN) return null;
-    const known = this.#known.get(key, ref);
-    if (known !== undefined) return known;
     try {
       return await this.#reader.chain(ref, key, this.#id, new Map());
     } catch (error) {
@@ -218,13 +220,22 @@ export class PieceChange {
   }
 }
 
-async function digestOf(bytes: Uint8Array): Promise<string> {
-  if (bytes.length < TURNS_BYTES_MIN) return sha256(bytes);
+function digestOf(bytes: Uint8Array): string | Promise<string> {
+  return bytes.length < HASHED_ELSEWHERE_BYTES_MIN ? sha256(bytes) : digestElsewhere(bytes);
+}
+
+async function digestElsewhere(bytes: Uint8Array): Promise<string> {
   return Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toString("base64url");
 }
 
-async function deltaOf(base: Uint8Array, next: Uint8Array): Promise<Uint8Array | null> {
-  const encoder = new DeltaEncoder(base, next);
+/** What makes the content out of the chain's. */
+async function deltaOf(
+  chain: PieceChain,
+  { change }: CapturedPiece,
+  { bytes }: EncodedValue,
+): Promise<Uint8Array | null> {
+  if (change?.base === chain.content) return change.delta;
+  const encoder = new DeltaEncoder(chain.content, bytes);
   while (!encoder.step(WORK_A_TURN)) await nextTurn();
   return encoder.finish();
 }
