@@ -15,7 +15,8 @@ import { demandUnpinned, isInTime, pinMemento, readWhileLive, unpinMemento, type
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
-import { collectStatistics, type MementoStatistics } from "./statistics.ts";
+import type { MementoStatistics } from "./statistics-sum.ts";
+import { collectStatistics } from "./statistics.ts";
 import type { StreamInput } from "./stream-input.ts";
 import { demandState } from "./stream-pieces.ts";
 import { MementoStream } from "./stream-reader.ts";

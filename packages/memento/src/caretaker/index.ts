@@ -6,7 +6,7 @@ export type { CaretakerPin, PinOptions } from "./pins.ts";
 export type { CaretakerPolicy, CodecChoice, KeepRules } from "./policy.ts";
 export type { SecureDeleteOptions, SecureDeleteReport } from "./secure-delete.ts";
 export type { MementoInfo } from "./memento-info.ts";
-export type { MementoStatistics, RunStatistics } from "./statistics.ts";
+export type { MementoStatistics, RunStatistics } from "./statistics-sum.ts";
 export type { StatisticsGroup, StatisticsOptions, StatisticsReport } from "./statistics.ts";
 export type { StatisticsBy } from "./statistics-grouping.ts";
 export type { StreamFacts } from "./stream-pieces.ts";

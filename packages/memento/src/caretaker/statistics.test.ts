@@ -5,7 +5,7 @@ import { definePipeline } from "../orchestrator/pipeline.ts";
 import { mementoQuery } from "../store/query.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { DurationHistogram } from "../vault/duration-histogram.ts";
-import type { MementoStatistics } from "./statistics.ts";
+import type { MementoStatistics } from "./statistics-sum.ts";
 
 const DAY_MS = 86_400_000;
 
