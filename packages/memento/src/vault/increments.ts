@@ -34,11 +34,15 @@ export interface HeldChange {
 export const DELTA_CONTENT_BYTES_MIN = 4_096;
 
 /**
- * One more record on the way back costs a load about 80 us, and 1 MB of content 6 ms. So the way may be as long as the
- * content is large, and a load stays below 1.5 times that of a whole piece.
+ * One more record on the way back costs a load up to 200 us, and 1 MB of content 6 ms. So the way may be as long as the
+ * content is large, and a load stays near 1.4 times that of a whole piece.
  */
-const CONTENT_BYTES_PER_LINK = 81_920;
+const CONTENT_BYTES_PER_LINK = 170_000;
 const LINKS_MAX = 24;
+/** A piece is held whole again when a load would read so much more than its content, */
+const WAY_MAX = 0.75;
+/** or so many times its content was written since it was whole. */
+const SPENT_MAX = 3;
 
 /** A chain of nothing but a whole piece. */
 export function wholePiece(holder: string, digest: string, { encoding, bytes }: EncodedValue): PieceChain {
@@ -47,11 +51,11 @@ export function wholePiece(holder: string, digest: string, { encoding, bytes }: 
 
 /**
  * Decides how a piece's next content is held: by the delta, folded with earlier ones so that the way back stays short,
- * or whole once the deltas written since the last whole one add up to its size. `delta` leads from the chain's content
+ * or whole once the deltas add up to about its size. `delta` leads from the chain's content
  * to the next; null when there is no good one.
  *
  * The links are digits of the step in a number system: at each multiple of the radix the links since the multiple before
- * are folded into one, at each multiple of its square those, and so on. So a delta is written two or three times, whatever the
+ * are folded into one, at each multiple of its square those, and so on. So a delta is written once for each digit of the
  * number of steps, and the way back is the sum of the digits.
  */
 export function holdNext(
@@ -67,8 +71,9 @@ export function holdNext(
   const kept = keptLinks(chain.links, step, content.bytes.length);
   const folded = chain.links.slice(kept.length).reduceRight((later, link) => composeDeltas(link.delta, later), delta);
   const spentBytes = chain.spentBytes + folded.length;
-  if (spentBytes >= content.bytes.length) return whole();
   const links = [...kept, { holder, step, delta: folded }];
+  const wayBytes = links.reduce((sum, link) => sum + link.delta.length, 0);
+  if (spentBytes >= content.bytes.length * SPENT_MAX || wayBytes >= content.bytes.length * WAY_MAX) return whole();
   const { encoding, bytes } = content;
   return {
     bytes: folded,

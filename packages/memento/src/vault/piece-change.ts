@@ -5,7 +5,7 @@ import { isMementoError } from "../core/errors.ts";
 import { encodeSnapshot, encodeValue, snapshotValue, type EncodedValue } from "./codec.ts";
 import { DeltaEncoder, FrozenArrayEncoder } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
-import { DELTA_CONTENT_BYTES_MIN, holdNext, type PieceChain } from "./increments.ts";
+import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
 import type { MementoReader } from "./reader.ts";
 import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
 
@@ -77,6 +77,8 @@ export class PieceCapture {
 /** How the pieces of a timeline that changed lately are held. */
 export class PieceChains {
   readonly #chains = new Map<string, PieceChain>();
+  /** Large pieces that were new in the last memento: the next one may well change them. */
+  #latest: ReadonlyMap<string, PieceChain> = new Map();
   #bytes = 0;
 
   /**
@@ -84,13 +86,14 @@ export class PieceChains {
    * may outlive those on this way, and what is built on them would be lost with them.
    */
   get(key: string, { holder, digest, encoding }: PieceRef): PieceChain | undefined {
-    const chain = this.#chains.get(key);
+    const chain = this.#chains.get(key) ?? this.#latest.get(key);
     const tip = chain?.links.at(-1)?.holder ?? chain?.keyframe;
     return tip === holder && chain?.digest === digest && chain.encoding === encoding ? chain : undefined;
   }
 
-  /** Keeps the chains of an acknowledged memento. */
-  take(chains: ReadonlyMap<string, PieceChain>): void {
+  /** Keeps the chains of an acknowledged memento: of pieces that it changed, and of those that were new in it. */
+  take(chains: ReadonlyMap<string, PieceChain>, latest: ReadonlyMap<string, PieceChain>): void {
+    this.#latest = latest;
     for (const [key, chain] of chains) {
       this.#drop(key);
       this.#chains.set(key, chain);
@@ -118,6 +121,8 @@ export class PieceChange {
   readonly changes = new Map<string, PieceRef | null>();
   /** The chains of the pieces that it overwrites, for the writer to keep once the memento is acknowledged. */
   readonly chains = new Map<string, PieceChain>();
+  /** The same of large pieces that are new. */
+  readonly latest = new Map<string, PieceChain>();
   readonly #id: string;
   readonly #ground: PieceDirectory;
   readonly #known: PieceChains;
@@ -173,6 +178,7 @@ export class PieceChange {
     if (!full && this.#isSame(key, content, digest)) return;
     const chain = full ? null : (known ?? (await this.#readChain(key)));
     if (chain === null) {
+      this.latest.set(key, wholePiece(this.#id, digest, content));
       this.#hold(key, content, digest);
       return;
     }

@@ -162,7 +162,7 @@ export class TimelineWriter {
       },
     });
     if (result.outcome !== "appended") throw refusal(result, this.timeline, entry);
-    this.#chains.take(change.chains);
+    this.#chains.take(change.chains, change.latest);
     this.#directory = ground.next(layer, base, changes);
     this.#head = { id, sequence, digest };
     onSaved?.(this.timeline, clock.monotonic() - began);
