@@ -74,6 +74,26 @@ describe("memento verify", () => {
     expect(stderr).toContain("does not say how far a verification is");
     expect(exitCode).toBe(2);
   });
+
+  test("refuses a state file that is none, of another store, or in no folder, before it says anything else", async () => {
+    const foreign = { version: 1, store: "another", cursor: "1", mementos: 3, bytes: 9, judged: {}, findings: [] };
+    for (const [state, why] of [
+      ["{}", "does not say how far a verification is"],
+      ["null", "does not say how far a verification is"],
+      [JSON.stringify(foreign), "is of the verification of another store"],
+    ] as const) {
+      writeFileSync(path.join(folder, "where.json"), state);
+      const { stderr, exitCode } = await memento(folder, ["verify", "--state", "where.json"]);
+      expect(stderr).toContain(why);
+      expect(stderr).not.toContain("Goes on");
+      expect(exitCode).toBe(2);
+      expect(existsSync(path.join(folder, "where.json"))).toBe(true);
+    }
+    const nowhere = await memento(folder, ["verify", "--state", "nodir/v.json", "--json"]);
+    expect(nowhere.exitCode).toBe(1);
+    expect(`${nowhere.stdout}${nowhere.stderr}`).toContain('"code":"IO_FAILED"');
+    expect(`${nowhere.stdout}${nowhere.stderr}`).toContain(path.join(folder, "nodir", "v.json"));
+  });
 });
 
 /** Changes one bit of the newest memento's sealed body, as a bad disk would. */

@@ -1,7 +1,7 @@
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 
-import { isMementoError, MementoError, type VerifyOptions, type VerifyState } from "@mementojs/memento";
+import { MementoError, type VerifyOptions } from "@mementojs/memento";
 import { InvalidArgumentError, type Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -9,6 +9,7 @@ import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { openMemento } from "../place/store-place.ts";
+import { readVerifyState, writeVerifyState } from "../place/verify-state.ts";
 import { verifyText } from "../report/verify-text.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { shellWord } from "../terminal/shell-word.ts";
@@ -55,7 +56,7 @@ async function verify(invocation: Invocation, id: string | undefined, options: V
   const scope = scopeOf(id, options);
   const stateFile = options.state === undefined ? null : path.resolve(io.cwd, options.state);
   await using memento = await openMemento(invocation);
-  const resume = stateFile === null ? null : await readState(stateFile);
+  const resume = stateFile === null ? null : await readVerifyState(stateFile, memento.vault.meta.id);
   using line = new ProgressLine(io);
   if (resume !== null) line.note(`Goes on behind ${resume.mementos} mementos that were read before`);
   const goOn =
@@ -69,7 +70,7 @@ async function verify(invocation: Invocation, id: string | undefined, options: V
     signal: stop.signal,
     onProgress: ({ mementos, total }) => line.update({ label: "verify", done: mementos, total, unit: "mementos" }),
     ...(resume === null ? {} : { resume }),
-    ...(stateFile === null ? {} : { onState: async (state) => await writeState(stateFile, state) }),
+    ...(stateFile === null ? {} : { onState: async (state) => await writeVerifyState(stateFile, state) }),
   });
   if (stateFile !== null) await rm(stateFile, { force: true });
   const durationMs = io.clock.monotonic() - startedMs;
@@ -101,21 +102,4 @@ function sampleSize(value: string): { readonly count: number } | { readonly shar
   if (share !== undefined && Number(share) > 0 && Number(share) <= 100) return { share: Number(share) / 100 };
   if (/^[1-9]\d{0,8}$/u.test(value)) return { count: Number(value) };
   throw new InvalidArgumentError("It must be a whole number from 1 on, or a share such as 5%.");
-}
-
-async function readState(file: string): Promise<VerifyState | null> {
-  try {
-    return JSON.parse(await readFile(file, "utf8")) as VerifyState;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    if (isMementoError(error)) throw error;
-    const message = `${file} does not say how far a verification is`;
-    throw new MementoError("INVALID_ARGUMENT", message, { cause: error, hint: "Remove the file to begin anew." });
-  }
-}
-
-async function writeState(file: string, state: VerifyState): Promise<void> {
-  // Moved into place whole, so that a crash leaves the one or the other.
-  await writeFile(`${file}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
 }

@@ -28,10 +28,10 @@ export type NearbyRecords = Map<string, OpenedRecord>;
 
 /** Opens records and follows them to the pieces that earlier ones hold. */
 export class MementoReader {
-  readonly #store: MementoStore;
+  readonly #store: Pick<MementoStore, "read">;
   readonly #keys: DataKeys | null;
 
-  constructor(store: MementoStore, keys: DataKeys | null) {
+  constructor(store: Pick<MementoStore, "read">, keys: DataKeys | null) {
     this.#store = store;
     this.#keys = keys;
   }

@@ -4,10 +4,12 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { MementoError } from "../core/errors.ts";
+import { systemClock } from "../core/ports.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import type { StoredCommit } from "../store/store.ts";
 import { StoreFixture, TestTimeline } from "../testing/store/fixture.ts";
+import { RecordGraph } from "./gc/record-graph.ts";
 import type { VerifyState } from "./verify.ts";
 import { RecordTable } from "./verify/record-table.ts";
 
@@ -173,6 +175,20 @@ describe("verifyVault() in part", () => {
     await expect(memento.verify(scope("000000000000-1-aaaaaa"))).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
+  test("by one memento counts every pack that it needs, each once", async () => {
+    const { memento, ids } = await bench();
+    const { store } = memento.vault;
+    const bytesOf = async (id = ""): Promise<number> => {
+      const stored = await store.read(id);
+      return (stored?.header.length ?? 0) + (stored?.body?.length ?? 0);
+    };
+    const { bytes } = await memento.verify({ scope: { kind: "memento", id: ids[4] ?? "" } });
+    // Its own, its parent's, and that of the one which holds the large piece.
+    expect(bytes).toBeGreaterThanOrEqual((await bytesOf(ids[4])) + (await bytesOf(ids[3])) + (await bytesOf(ids[2])));
+    const all = await memento.verify({ scope: { kind: "sample", share: 1 } });
+    expect(all.bytes).toBe((await memento.verify()).bytes);
+  });
+
   test("goes on where it was stopped, with all that was found before", async () => {
     const { memento, ids, damage } = await bench();
     damage(1, (commit) => ({ ...commit, body: flipped(commit.body ?? new Uint8Array(), 30) }));
@@ -202,6 +218,66 @@ describe("verifyVault() in part", () => {
     expect(resumed.damages.flatMap(({ mementos }) => mementos)).toEqual([ids[1]]);
     const foreign = { ...state, store: "another" } as VerifyState;
     await expect(memento.verify({ resume: foreign })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+});
+
+describe("verifyVault() over a store that never waits", () => {
+  /** Many mementos in memory, and a clock by which each look at it takes five milliseconds. */
+  async function many(count: number): Promise<Memento> {
+    let nowMs = 0;
+    const clock = { ...systemClock, monotonic: () => (nowMs += 5) };
+    const memento = await Memento.open(await MemoryStore.open(), { clock });
+    onTestFinished(async () => await memento.close());
+    const etl = memento.caretaker("etl");
+    for (let n = 1; n <= count; n++) await etl.save({ n });
+    return memento;
+  }
+
+  /** A signal that comes in by the event loop, as Ctrl-C does. */
+  function soon(): AbortSignal {
+    const controller = new AbortController();
+    setImmediate(() => controller.abort(new MementoError("CANCELLED", "enough")));
+    return controller.signal;
+  }
+
+  test("is stopped by what the event loop brings, in every scope, and so are repair and gc", async () => {
+    const memento = await many(40);
+    const cancelled = { code: "CANCELLED" };
+    await expect(memento.verify({ signal: soon() })).rejects.toMatchObject(cancelled);
+    await expect(memento.verify({ signal: soon(), scope: { kind: "index" } })).rejects.toMatchObject(cancelled);
+    const sample = { kind: "sample", share: 1 } as const;
+    await expect(memento.verify({ signal: soon(), scope: sample })).rejects.toMatchObject(cancelled);
+    await expect(memento.planRepair({ signal: soon() })).rejects.toMatchObject(cancelled);
+    await expect(RecordGraph.read(memento.vault, soon())).rejects.toMatchObject(cancelled);
+  });
+
+  test("leaves where it stands when it is stopped, and goes on from there to the same end", async () => {
+    const memento = await many(40);
+    const controller = new AbortController();
+    const states: VerifyState[] = [];
+    const work = memento.verify({
+      signal: controller.signal,
+      onProgress: ({ mementos }) => {
+        if (mementos === 3) setImmediate(() => controller.abort(new MementoError("CANCELLED", "enough")));
+      },
+      onState: (state) => void states.push(structuredClone(state)),
+    });
+    await expect(work).rejects.toMatchObject({ code: "CANCELLED" });
+    const [resume] = states;
+    expect(resume?.mementos).toBeGreaterThanOrEqual(3);
+    expect(resume?.mementos).toBeLessThan(40);
+    expect(await memento.verify(resume === undefined ? {} : { resume })).toEqual(await memento.verify());
+  });
+
+  test("ends with the failure to keep where it stands, and not with an unhandled one", async () => {
+    const memento = await many(2_000);
+    let told = 0;
+    const work = memento.verify({
+      onProgress: () => void told++,
+      onState: async () => await Promise.reject(new MementoError("IO_FAILED", "no folder")),
+    });
+    await expect(work).rejects.toMatchObject({ code: "IO_FAILED" });
+    expect(told).toBeLessThan(2_000);
   });
 });
 

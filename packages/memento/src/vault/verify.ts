@@ -56,22 +56,27 @@ async function verifyWhole(vault: Vault, options: VerifyOptions, depth: "everyth
   const opens = depth === "everything";
   let toldMs = vault.clock.monotonic();
   let pending = Promise.resolve();
+  const failures: unknown[] = [];
   const walk = new VerifyWalk(vault, {
     signal,
     opens,
     resume: opens ? resume : undefined,
     onProgress: (done) => {
       onProgress?.(done);
+      if (failures.length > 0) throw failures[0];
       const nowMs = vault.clock.monotonic();
       if (!opens || onState === undefined || nowMs - toldMs < STATE_EVERY_MS) return;
       toldMs = nowMs;
       const state = walk.state();
-      if (state !== null) pending = pending.then(async () => await onState(state));
+      if (state === null) return;
+      // Thrown by the walk at its next step: nobody waits for it yet.
+      pending = pending.then(async () => await onState(state)).catch((error: unknown) => void failures.push(error));
     },
   });
   try {
     await walk.whole();
     await pending;
+    if (failures.length > 0) throw failures[0];
   } catch (error) {
     const state = opens ? walk.state() : null;
     await pending;

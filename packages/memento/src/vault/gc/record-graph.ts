@@ -4,6 +4,7 @@ import { decodeHeader, type PackHeader } from "../../store/header.ts";
 import type { StoredCommit } from "../../store/store.ts";
 import { directNeeds } from "../needs.ts";
 import type { MementoManifest } from "../record.ts";
+import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 
 /** What a record says of others and holds itself, as far as garbage collection needs it. */
@@ -40,8 +41,9 @@ export class RecordGraph {
   /** Reads the log, each pack once. What cannot be opened is left out: whoever turns out to need it is told so. */
   static async read(vault: Vault, signal?: AbortSignal): Promise<RecordGraph> {
     const graph = new RecordGraph();
+    const turns = new Turns(vault.clock);
     for await (const commit of vault.store.commits(null)) {
-      signal?.throwIfAborted();
+      await turns.take(signal);
       const header = decodeHeader(commit.header, `commit ${commit.cursor}`);
       if (header.type !== "pack" || commit.body === null || commit.accepted.length === 0) continue;
       await graph.#add(vault, commit, header);

@@ -3,6 +3,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import type { JsonObject } from "../../core/json.ts";
 import { mementoQuery } from "../../store/query.ts";
 import { beginMaintenance } from "../maintenance.ts";
+import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { verifyVault, type VerifyReport } from "../verify.ts";
 import { emptyPack, examinePack, putPack, type DamagedPack } from "./damaged-pack.ts";
@@ -75,13 +76,16 @@ class Repair {
     await using keeper = await beginMaintenance(this.#vault);
     keeper.signal.throwIfAborted();
     await this.#timelines();
-    for (const { item, damaged, replica } of this.#plan.packs)
+    const { signal } = this.#options;
+    const turns = new Turns(this.#vault.clock);
+    for (const { item, damaged, replica } of this.#plan.packs) {
+      await turns.take(signal);
       if (replica !== null) await this.#restore(item, damaged, replica);
+    }
     await this.#consented();
     await this.#giveUp();
     await this.#goOn();
     await this.#evidence();
-    const { signal } = this.#options;
     const after = await verifyVault(this.#vault, signal === undefined ? {} : { signal });
     const left = [...this.#left, ...leftOf(this.#plan.items)];
     return { hash: this.#plan.hash, done: this.#done, left, quarantined: this.#quarantined, after };
@@ -176,14 +180,14 @@ class Repair {
     );
     const packs = this.#plan.packs.filter(({ replica }) => replica === null);
     if (planned.size === 0 && packs.length === 0) return;
-    const { setAside } = this.#options;
+    const { setAside, signal } = this.#options;
     if (setAside === undefined) {
       for (const { item } of packs)
         this.#left.push({ name: item.name, why: "nobody said where the damaged bytes are to be set aside" });
       return;
     }
     for (const { damaged } of packs) await setAside(damaged.id, await this.#bytesOf(damaged.id));
-    const still = await verifyVault(this.#vault);
+    const still = await verifyVault(this.#vault, signal === undefined ? {} : { signal });
     const affected = new Set([
       ...packs.flatMap(({ damaged }) => lostWhole(damaged)),
       ...still.damages.flatMap(({ mementos }) => mementos),

@@ -1,6 +1,7 @@
 import { MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { IndexRebuild } from "../../store/store.ts";
+import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { damagesOf, type VerifyReport } from "../verify/verify-report.ts";
 import { VerifyWalk } from "../verify/verify-walk.ts";
@@ -39,8 +40,9 @@ export async function planRepair(vault: Vault, options: RepairOptions): Promise<
   const walk = new VerifyWalk(vault, { opens: true, signal, onProgress });
   await walk.whole();
   const packs: { item: RepairItem; damaged: DamagedPack; replica: Replica | null }[] = [];
-  for (const damaged of await damagedPacks(vault, walk)) {
-    signal?.throwIfAborted();
+  const turns = new Turns(vault.clock);
+  for (const damaged of await damagedPacks(vault, walk, signal)) {
+    await turns.take(signal);
     packs.push(await packItem(vault, walk, damaged, replicas));
   }
   const given = new Set(accept);
@@ -132,7 +134,11 @@ async function checkItems(vault: Vault, given: ReadonlySet<string>): Promise<Rep
 }
 
 /** The packs behind what was found, each once. */
-async function damagedPacks(vault: Vault, { findings, judge }: VerifyWalk): Promise<DamagedPack[]> {
+async function damagedPacks(
+  vault: Vault,
+  { findings, judge }: VerifyWalk,
+  signal?: AbortSignal,
+): Promise<DamagedPack[]> {
   if (findings.length === 0) return [];
   // Records that others follow and heads are looked at too: a store may be unable to list what it cannot read.
   const suspects = new Set([
@@ -142,7 +148,9 @@ async function damagedPacks(vault: Vault, { findings, judge }: VerifyWalk): Prom
   ]);
   const seen = new Set<string>();
   const packs: DamagedPack[] = [];
+  const turns = new Turns(vault.clock);
   for (const id of suspects) {
+    await turns.take(signal);
     if (seen.has(id)) continue;
     const damaged = await examinePack(vault, id);
     for (const slot of damaged?.slots ?? []) seen.add(slot.id);

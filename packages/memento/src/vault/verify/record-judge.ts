@@ -1,12 +1,15 @@
+import { sha256 } from "../../core/digest.ts";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { decodePackHeader } from "../../store/header.ts";
 import type { MementoStore, StoredMemento } from "../../store/store.ts";
 import { directNeeds, type RecordNeed } from "../needs.ts";
-import type { MementoReader, NearbyRecords, OpenedRecord } from "../reader.ts";
+import { MementoReader, type NearbyRecords, type OpenedRecord } from "../reader.ts";
 import { FIELDS_PIECE, type HeldPlace } from "../record.ts";
 import { manifestOf, openPack, type OpenedPack } from "../repack.ts";
+import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
+import { DigestSet } from "./digest-set.ts";
 import type { RecordTable } from "./record-table.ts";
 
 /** What is wrong with one memento. */
@@ -26,8 +29,11 @@ const NEAR_BYTES_MAX = 64 * 2 ** 20;
 
 /** Judges records one by one: seal, digests, the chain to the parent, and every piece that a live one needs, wherever it is held. */
 export class RecordJudge {
-  readonly #store: MementoStore;
+  readonly #store: Pick<MementoStore, "read">;
   readonly #reader: MementoReader;
+  readonly #turns: Turns;
+  /** Headers of the packs that were read by way of single mementos. */
+  readonly #counted = new DigestSet();
   readonly #vault: Vault;
   readonly #table: RecordTable;
   readonly #near: NearbyRecords = new Map();
@@ -35,13 +41,14 @@ export class RecordJudge {
   readonly expected = new Map<string, string | null>();
   /** Pieces that are needed of records that do not have them. */
   readonly wanted: RecordNeed[] = [];
-  /** Bytes of the packs that were read for single mementos; what they need of others is not counted. */
+  /** Bytes of the packs that were read by way of single mementos, what these need of others included; each pack once. */
   bytes = 0;
 
   constructor(vault: Vault, table: RecordTable) {
     this.#vault = vault;
-    this.#store = vault.store;
-    this.#reader = vault.reader;
+    this.#store = { read: async (id) => this.#counts(await vault.store.read(id)) };
+    this.#reader = new MementoReader(this.#store, vault.dataKeys);
+    this.#turns = new Turns(vault.clock);
     this.#table = table;
   }
 
@@ -70,16 +77,24 @@ export class RecordJudge {
     return await this.#judge(await this.#reader.openStored(id, stored), isLive);
   }
 
-  /** Reads and judges one live memento, and all that it needs. */
-  async alone(id: string): Promise<Verdict> {
+  /** Reads and judges one live memento, and all that it needs. The signal's reason is thrown when it is stopped midway. */
+  async alone(id: string, signal?: AbortSignal): Promise<Verdict> {
     const stored = await this.#store.read(id);
     if (stored === null) throw new MementoError("DAMAGED", `Memento ${id} is in the index and cannot be read`);
     if (stored.body === null) throw new MementoError("DAMAGED", `Memento ${id} is live and its body is gone`);
-    this.bytes += stored.header.length + stored.body.length;
-    return await this.part(id, stored, true);
+    return await this.#judge(await this.#reader.openStored(id, stored), true, signal);
   }
 
-  async #judge(record: OpenedRecord, isLive: boolean): Promise<Verdict> {
+  #counts(stored: StoredMemento | null): StoredMemento | null {
+    if (stored === null || stored.body === null) return stored;
+    const digest = sha256(stored.header);
+    if (this.#counted.has(digest)) return stored;
+    this.#counted.add(digest);
+    this.bytes += stored.header.length + stored.body.length;
+    return stored;
+  }
+
+  async #judge(record: OpenedRecord, isLive: boolean, signal?: AbortSignal): Promise<Verdict> {
     const { id } = record.entry;
     const { manifest } = record;
     const problems: string[] = [];
@@ -91,6 +106,7 @@ export class RecordJudge {
     this.#remember(record);
     if (isLive) {
       for (const key of manifest.held.keys()) {
+        await this.#turns.take(signal);
         const problem = await this.#pieceProblem(record, key);
         if (problem === null) continue;
         problems.push(problem.message);
@@ -98,6 +114,7 @@ export class RecordJudge {
         broken.add(brokenIn(problem) ?? id);
       }
       for (const need of directNeeds(id, manifest)) {
+        await this.#turns.take(signal);
         // What a delta is made of was read with it.
         if (need.key !== null && need.digest === null) continue;
         const behind = await this.#brokenFor(need);

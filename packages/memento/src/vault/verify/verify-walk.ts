@@ -4,6 +4,7 @@ import { entryText } from "../../store/entry-text.ts";
 import { decodeHeader, type NoticeHeader, type PackHeader } from "../../store/header.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { StoredCommit, StoredMemento } from "../../store/store.ts";
+import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { RecordJudge, type Verdict } from "./record-judge.ts";
 import { RecordTable, type SequenceRanges } from "./record-table.ts";
@@ -51,6 +52,7 @@ export class VerifyWalk {
   /** Who judges the records; knows what others say of those that do not open. */
   readonly judge: RecordJudge;
   readonly table: RecordTable;
+  readonly #turns: Turns;
   #cursor: string | null;
   isListed = true;
   mementos: number;
@@ -63,6 +65,7 @@ export class VerifyWalk {
     this.#vault = vault;
     this.#options = options;
     this.table = new RecordTable(resume?.judged);
+    this.#turns = new Turns(vault.clock);
     this.judge = new RecordJudge(vault, this.table);
     this.#cursor = resume?.cursor ?? null;
     this.mementos = resume?.mementos ?? 0;
@@ -93,7 +96,7 @@ export class VerifyWalk {
   async whole(): Promise<void> {
     if (this.#cursor === null) {
       for await (const { problem, mementos } of this.#vault.store.check()) {
-        this.#options.signal?.throwIfAborted();
+        await this.#turns.take(this.#options.signal);
         this.#find(problem, mementos, {}, mementos);
       }
     }
@@ -104,11 +107,10 @@ export class VerifyWalk {
 
   /** Judges these mementos and all that they need, and nothing else. */
   async some(ids: Iterable<string>): Promise<void> {
+    const { signal } = this.#options;
     for (const id of ids) {
-      this.#options.signal?.throwIfAborted();
-      await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.judge.alone(id)));
-      this.bytes = this.judge.bytes;
-      this.#tell();
+      await this.#turns.take(signal);
+      await this.#alone(id, signal);
     }
   }
 
@@ -116,8 +118,10 @@ export class VerifyWalk {
   async listLive(timeline: string | null = null): Promise<void> {
     for (const order of ["ascending", "descending"] as const) {
       const whole = await this.#guard("The rows of the store", [], async () => {
-        for await (const { entry } of this.#vault.store.query(mementoQuery({ order, timeline })))
+        for await (const { entry } of this.#vault.store.query(mementoQuery({ order, timeline }))) {
+          await this.#turns.take(this.#options.signal);
           this.table.addLive(entry);
+        }
       });
       if (whole) return;
       this.isListed = false;
@@ -129,6 +133,7 @@ export class VerifyWalk {
     const { store, checks } = this.#vault;
     await this.#guard("The timelines of the store", [], async () => {
       for await (const state of store.timelines(null)) {
+        await this.#turns.take(this.#options.signal);
         const head = state.head === null ? [] : [state.head.id];
         await this.#guard(`Timeline ${state.record.key}`, head, async () => void this.#vault.verified(state));
       }
@@ -146,7 +151,7 @@ export class VerifyWalk {
   async #commits(): Promise<void> {
     const whole = await this.#guard("The log of the store", [], async () => {
       for await (const commit of this.#vault.store.commits(this.#cursor)) {
-        this.#options.signal?.throwIfAborted();
+        await this.#turns.take(this.#options.signal);
         await this.#guard(`Commit ${commit.cursor.slice(0, 40)}`, [], async () => await this.#commit(commit));
         this.#cursor = commit.cursor;
         this.#tell();
@@ -154,12 +159,19 @@ export class VerifyWalk {
     });
     for (const id of this.table.live()) {
       if (this.table.state(id) !== "unseen" || this.#named.has(id) || this.table.wasBefore(id)) continue;
-      this.#options.signal?.throwIfAborted();
+      await this.#turns.take(this.#options.signal);
       if (whole)
         this.#find(`Memento ${id} is in the index and its record was not found in the log`, [id], { [id]: null }, [id]);
-      // Damage ended the walk; what lies behind it is still judged, one by one.
-      else if (this.#options.opens) await this.some([id]);
+      // Damage ended the walk; what lies behind it is still judged, one by one, each to its end: the state counts whole ones.
+      else if (this.#options.opens) await this.#alone(id);
     }
+  }
+
+  async #alone(id: string, signal?: AbortSignal): Promise<void> {
+    const before = this.judge.bytes;
+    await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.judge.alone(id, signal)));
+    this.bytes += this.judge.bytes - before;
+    this.#tell();
   }
 
   async #commit(commit: StoredCommit): Promise<void> {
@@ -215,6 +227,8 @@ export class VerifyWalk {
       return;
     }
     for (const [slot, { id }] of entries) {
+      // Stopped between commits alone: what is kept of where it stands counts whole ones.
+      await this.#turns.take();
       const isLive = this.table.isLive(id);
       await this.#guard(`Memento ${id}`, [id], async () => this.#count(id, await this.judge.slot(pack, slot, isLive)));
     }
