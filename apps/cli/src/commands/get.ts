@@ -7,6 +7,7 @@ import type { Command } from "commander";
 
 import { addHelp, TARGET_NOTE } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
+import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { toJsonText } from "../json-text.ts";
 import { findMemento } from "../pipelines/find-memento.ts";
@@ -45,7 +46,7 @@ exit code. A file appears only when all of it is right.`,
       ["memento get head --timeline backups/dump.tar --out dump.tar", "the newest of a file"],
       ["memento get config | jq .source", "a state by its name"],
     ],
-    exitCodes: [EXIT.damaged],
+    exitCodes: [EXIT.damaged, 130, 143],
   });
 }
 
@@ -65,7 +66,7 @@ async function get(invocation: Invocation, target: string, options: GetOptions):
 }
 
 async function getState(
-  { style }: Invocation,
+  invocation: Invocation,
   memento: Memento,
   entry: MementoEntry,
   file: string | null,
@@ -74,8 +75,16 @@ async function getState(
   const state = await memento.caretaker(entry.caretaker).load(entry.id);
   const text = toJsonText(state);
   if (file === null) return { json: state, text: () => text };
-  const bytes = await writeOutputFile(file, [Buffer.from(text, "utf8")], force);
-  return { json: { memento: entry, file, bytes }, text: () => `Wrote ${style.bold(file)} (${bytesText(bytes)}).` };
+  using stop = catchInterrupts(invocation, "no file is written");
+  const content = function* (): Generator<Uint8Array> {
+    yield Buffer.from(text, "utf8");
+    stop.signal.throwIfAborted();
+  };
+  const bytes = await writeOutputFile(file, content(), force);
+  return {
+    json: { memento: entry, file, bytes },
+    text: () => `Wrote ${invocation.style.bold(file)} (${bytesText(bytes)}).`,
+  };
 }
 
 async function getStream(
@@ -96,14 +105,17 @@ async function getStream(
     return { json: null, text: () => "" };
   }
   using line = new ProgressLine(io);
+  using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "no file is written");
   const total = stream.bytes;
   const content = async function* (): AsyncGenerator<Uint8Array> {
     let done = 0;
     for await (const bytes of stream) {
+      stop.signal.throwIfAborted();
       yield bytes;
       done += bytes.length;
       line.update({ label: "get", done, total, unit: "bytes" });
     }
+    stop.signal.throwIfAborted();
   };
   const bytes = await writeOutputFile(file, content(), force);
   return {

@@ -1,10 +1,12 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { memento, pipelineFile } from "../../../../test/harness/command-line.ts";
+import { memento, mementoCommand, pipelineFile } from "../../../../test/harness/command-line.ts";
+import { shellEnvironment } from "../../../../test/harness/process.ts";
 
 let folder: string;
 let here: string;
@@ -21,6 +23,12 @@ beforeEach(async () => {
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** Runs the command line with these bytes on its standard input; the exit code. */
+const withPipe = (place: string, args: readonly string[], input: Uint8Array): number | null => {
+  const [file, all] = mementoCommand(args);
+  return spawnSync(file, all, { cwd: place, env: shellEnvironment(), input, timeout: 120_000 }).status;
+};
 
 const json = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
 
@@ -88,6 +96,33 @@ describe("memento import", () => {
     const dry = await memento(there, [...args, "--dry-run"]);
     expect(dry.stdout).toMatch(/^Nothing was changed\. It would be imported:\n/u);
     expect(json((await memento(there, [...args, "--json"])).stdout)).toMatchObject({ imported: 1, dryRun: false });
+  });
+
+  test("makes no store for a file that cannot be imported, nor for a dry run", async () => {
+    for (const name of ["sealed", "plain"])
+      await memento(here, [
+        "export",
+        "head",
+        "--out",
+        path.join(there, name),
+        ...(name === "plain" ? ["--plain"] : []),
+      ]);
+    writeFileSync(path.join(there, "empty"), "");
+    writeFileSync(path.join(there, "garbage"), "no portable file at all");
+    for (const name of ["missing", "empty", "garbage", "sealed"]) {
+      expect((await memento(there, ["import", name])).exitCode).not.toBe(0);
+      expect(existsSync(path.join(there, ".memento"))).toBe(false);
+    }
+    const dry = await memento(there, ["import", "plain", "--dry-run"]);
+    expect([dry.exitCode, dry.stdout]).toEqual([
+      0,
+      expect.stringMatching(/^Nothing was changed\. It would be imported:/u),
+    ]);
+    expect(existsSync(path.join(there, ".memento"))).toBe(false);
+    expect((await memento(there, ["import", "sealed", "--dry-run"], { MEMENTO_KEY_FILE: key })).exitCode).toBe(0);
+    const piped = withPipe(there, ["import", "-"], readFileSync(path.join(there, "plain")));
+    expect(piped).toBe(0);
+    expect(json((await memento(there, ["verify", "--json"])).stdout)).toMatchObject({ sound: true });
   });
 
   test("verifies a file without a store: 3 for one changed byte", async () => {

@@ -1,6 +1,16 @@
+import { existsSync } from "node:fs";
 import path from "node:path";
 
-import { MementoError, verifyFile, type ArchiveSummary, type ImportReport } from "@mementojs/memento";
+import {
+  Memento,
+  MementoError,
+  verifyFile,
+  type ArchiveInput,
+  type ArchiveSummary,
+  type ImportFromOptions,
+  type ImportReport,
+} from "@mementojs/memento";
+import { resolveKeys, type KeySource } from "@mementojs/memento/vault";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -11,7 +21,8 @@ import type { Io } from "../io.ts";
 import { collect } from "../option-values.ts";
 import { makeStore } from "../place/make-store.ts";
 import { portableKeys, trustedSigners } from "../place/portable-keys.ts";
-import { findStore, openMemento } from "../place/store-place.ts";
+import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import { UnnamedFile } from "../place/unnamed-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { bytesText, counted } from "../terminal/words.ts";
@@ -68,18 +79,42 @@ async function importFile(invocation: Invocation, file: string, options: ImportC
     return { json: summary, text: () => verifiedText(summary, name, style) };
   }
   const { fork, dryRun = false } = options;
-  const isMade = !dryRun && !findStore(invocation).exists;
-  await using memento = isMade ? (await makeStore(findStore(invocation), io)).memento : await openMemento(invocation);
+  const place = findStore(invocation);
   using line = new ProgressLine(io);
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "import again to go on");
-  const report = await memento.importFrom(input, {
-    ...reading,
-    ...(fork === undefined ? {} : { fork }),
+  const importing = { ...reading, ...(fork === undefined ? {} : { fork }), signal: stop.signal };
+  // What standard input gives is read twice where the store is still to be made.
+  await using kept = place.exists || typeof input === "string" ? null : await UnnamedFile.of(input, stop.signal);
+  const rehearsed = place.exists ? null : await rehearse(kept ?? input, place, io, importing);
+  stop.signal.throwIfAborted();
+  if (rehearsed !== null && dryRun)
+    return { json: { ...rehearsed, storeUrl: place.url }, text: () => reportText(rehearsed, style) };
+  await using memento = place.exists ? await openMemento(invocation, place) : (await makeStore(place, io)).memento;
+  const report = await memento.importFrom(kept ?? input, {
+    ...importing,
     dryRun,
-    signal: stop.signal,
     onProgress: ({ mementos, total }) => line.update({ label: "import", done: mementos, total, unit: "mementos" }),
   });
   return { json: { ...report, storeUrl: memento.vault.store.url }, text: () => reportText(report, style) };
+}
+
+/** Reads and checks a whole file for a store that is not there yet, and makes nothing: only a file that can be imported is worth a store. */
+async function rehearse(
+  input: ArchiveInput,
+  place: StorePlace,
+  { env }: Pick<Io, "env">,
+  importing: ImportFromOptions,
+): Promise<ImportReport> {
+  await using nowhere = await Memento.open("memory:");
+  return await nowhere.importFrom(input, { ...(await keysToCome(place, env)), ...importing, dryRun: true });
+}
+
+/** The keys that a store will have once it is made; nothing where they will be made together with it. */
+async function keysToCome(place: StorePlace, environment: Io["env"]): Promise<{ readonly keys?: KeySource }> {
+  const beside = `${place.path ?? ""}.key`;
+  const besideStore = existsSync(beside) ? beside : null;
+  const keys = await resolveKeys(undefined, { environment, besideStore, mayCreate: false });
+  return keys === null ? {} : { keys };
 }
 
 function standardInput({ input }: Io): AsyncIterable<Uint8Array> {

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import process from "node:process";
 
 import { Memento } from "@mementojs/memento";
 import { systemClock, systemRandom } from "@mementojs/memento/core";
@@ -8,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { memento } from "../../../../test/harness/command-line.ts";
 import { runCli } from "../cli.ts";
-import type { Io } from "../io.ts";
+import type { Io, StopSignal } from "../io.ts";
 
 let folder: string;
 const BYTES = Buffer.concat(Array.from({ length: 60 }, () => systemRandom.bytes(65_536)));
@@ -29,6 +30,7 @@ const at = (name: string): string => path.join(folder, name);
 async function withInput(
   args: readonly string[],
   input: readonly Uint8Array[],
+  stopBy: StopSignal | null = null,
 ): Promise<{ code: number; out: Buffer; err: string }> {
   const [out, err]: [Uint8Array[], string[]] = [[], []];
   const output = { isTerminal: false, columns: 80, colours: false };
@@ -50,7 +52,10 @@ async function withInput(
       await Promise.resolve();
     })(),
     ask: null,
-    onStop: () => () => undefined,
+    onStop: (listener) => {
+      if (stopBy !== null) process.nextTick(listener, stopBy);
+      return () => undefined;
+    },
     exit: () => undefined,
   };
   return { code: await runCli(args, io), out: Buffer.concat(out), err: err.join("") };
@@ -113,9 +118,62 @@ describe("memento put and get", () => {
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
   });
 
+  test.each(["dump", "config"])("get ends by Ctrl-C with 130, and leaves nothing of %s behind", async (name) => {
+    const { code, err } = await withInput(["get", name, "--out", "cut"], [], "SIGINT");
+    expect(code).toBe(130);
+    expect(err).toContain("SIGINT: no file is written");
+    expect(readdirSync(folder).filter((file) => file.includes("cut"))).toEqual([]);
+  });
+
+  test("put says when a name has the content already, and never drops what was given besides", async () => {
+    const put = ["put", "config.json", "--state", "--caretaker", "named", "--id", "settings", "--label", "day=1"];
+    const first = await memento(folder, [...put, "--meta", "n=7", "--json"]);
+    const { memento: made, alreadyThere } = JSON.parse(first.stdout) as {
+      memento: { id: string };
+      alreadyThere: boolean;
+    };
+    expect(alreadyThere).toBe(false);
+    const again = await memento(folder, put);
+    expect([again.exitCode, again.stdout]).toEqual([
+      0,
+      `Nothing to save: it is there already, ${made.id} as settings.\n`,
+    ]);
+    expect(JSON.parse((await memento(folder, [...put, "--json"])).stdout)).toMatchObject({
+      memento: { id: made.id },
+      alreadyThere: true,
+    });
+    for (const other of [
+      ["--label", "x=2"],
+      ["--meta", "n=8"],
+      ["--originator", "o"],
+      ["--description", "d"],
+    ]) {
+      const refused = await memento(folder, [...put, ...other]);
+      expect([refused.exitCode, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/already, with other .*--replace/su),
+      ]);
+      expect(refused.stderr).toContain("code: EXISTS");
+    }
+    expect((await memento(folder, [...put, "--description", "d", "--replace"])).stdout).toMatch(/^Saved /u);
+    const stream = ["put", "dump.bin", "--caretaker", "named", "--id", "bytes"];
+    expect((await memento(folder, stream)).stdout).toMatch(/^Saved /u);
+    expect((await memento(folder, stream)).stdout).toMatch(/^Nothing to save: /u);
+    expect((await memento(folder, [...stream, "--label", "x=2"])).stderr).toContain("code: EXISTS");
+  });
+
+  test.each([
+    [Buffer.from([0x22, 0xff, 0x22]), "UTF-8"],
+    [Buffer.from("[12345678901234567890]"), 'Quote it as a string: "12345678901234567890"'],
+  ])("put --state refuses what it cannot keep as it stands: %s", async (bytes, message) => {
+    const { code, err } = await withInput(["put", "-", "--state", "--caretaker", "etl"], [bytes]);
+    expect([code, err]).toEqual([2, expect.stringContaining(message)]);
+  });
+
   test.each([
     [["get", "dump", "--json"], "--out FILE", 2],
     [["get", "nope"], "NOT_FOUND", 1],
+    [["pin", "dump", "--until", "2020-01-01"], "INVALID_ARGUMENT", 2],
     [["put", "none", "--caretaker", "x"], "INPUT_MISSING", 1],
     [["put", "none", "--state", "--caretaker", "x"], "INPUT_MISSING", 1],
     [["put", "dump.bin"], "--caretaker", 2],

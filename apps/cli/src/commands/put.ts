@@ -1,7 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 
-import { MementoError, type Caretaker, type MementoInfo } from "@mementojs/memento";
+import { isMementoError, MementoError, type Caretaker, type MementoInfo } from "@mementojs/memento";
 import type { Json } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
@@ -12,6 +13,7 @@ import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import type { Io } from "../io.ts";
 import { collectPairs, collectValues } from "../option-values.ts";
 import { openMemento } from "../place/store-place.ts";
+import { parseState } from "../state-json.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { bytesText } from "../terminal/words.ts";
 
@@ -60,18 +62,53 @@ export function registerPut(program: Command, run: Runner): void {
 async function put(invocation: Invocation, file: string, options: PutOptions): Promise<Outcome> {
   await using memento = await openMemento(invocation);
   const caretaker = memento.caretaker(options.caretaker);
+  const before = await holderOf(caretaker, options);
   const info =
     options.state === true
       ? await putState(invocation, caretaker, file, options)
       : await putStream(invocation, caretaker, file, options);
+  demandAsGiven(info, options);
   const { style } = invocation;
+  const alreadyThere = before === info.id;
   return {
-    json: { memento: info },
+    json: { memento: info, alreadyThere },
     text: () => {
-      const { logicalBytes } = info.sizes;
-      return `Saved ${style.bold(info.id)}${info.name === undefined ? "" : ` as ${info.name}`} (${bytesText(logicalBytes)}).`;
+      const named = `${style.bold(info.id)}${info.name === undefined ? "" : ` as ${info.name}`}`;
+      if (alreadyThere) return `Nothing to save: it is there already, ${named}.`;
+      return `Saved ${named} (${bytesText(info.sizes.logicalBytes)}).`;
     },
   };
+}
+
+/** The id of the memento that has the wanted name; null where it is free, or is to move. */
+async function holderOf(caretaker: Caretaker, { id, replace }: PutOptions): Promise<string | null> {
+  if (id === undefined || replace === true) return null;
+  try {
+    return (await caretaker.info(id)).id;
+  } catch (error) {
+    if (isMementoError(error, "NOT_FOUND")) return null;
+    throw error;
+  }
+}
+
+/** The same content under its name is not saved again, and then nothing else that was given is kept either. EXISTS. */
+function demandAsGiven(info: MementoInfo, { label, meta, description, originator }: PutOptions): void {
+  const facts: readonly (readonly [name: string, given: unknown, kept: unknown])[] = [
+    ["labels", label, info.labels],
+    ["metadata", meta, info.metadata],
+    ["description", description, info.description],
+    ["originator", originator, info.originator],
+  ];
+  const others = facts.filter(
+    ([, given, kept]) => given !== undefined && !isDeepStrictEqual(structuredClone(given), structuredClone(kept)),
+  );
+  if (others.length === 0) return;
+  const names = others.map(([name]) => name).join(", ");
+  const message = `Memento ${info.id}, named ${info.name ?? ""}, has this content already, with other ${names}`;
+  throw new MementoError("EXISTS", message, {
+    hint: "Say --replace to save it anew and move the name there, or choose another --id.",
+    details: { id: info.id },
+  });
 }
 
 async function putStream(
@@ -97,19 +134,11 @@ async function putState(
   file: string,
   options: PutOptions,
 ): Promise<MementoInfo> {
-  const text =
+  const bytes =
     file === "-"
-      ? Buffer.concat(await Array.fromAsync(standardInput(io))).toString("utf8")
-      : await readText(path.resolve(io.cwd, file));
-  let state: unknown;
-  try {
-    state = JSON.parse(text);
-  } catch (cause) {
-    throw new MementoError("INVALID_ARGUMENT", `${file} is not JSON`, {
-      cause,
-      hint: "Without --state its bytes are saved.",
-    });
-  }
+      ? Buffer.concat(await Array.fromAsync(standardInput(io)))
+      : await readBytes(path.resolve(io.cwd, file));
+  const state = parseState(bytes, file === "-" ? "Standard input" : file);
   return await caretaker.save(state, savedAs(options, file));
 }
 
@@ -136,9 +165,9 @@ async function sizeOf(file: string): Promise<number | null> {
   }
 }
 
-async function readText(file: string): Promise<string> {
+async function readBytes(file: string): Promise<Uint8Array> {
   try {
-    return await readFile(file, "utf8");
+    return await readFile(file);
   } catch (cause) {
     const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     const what = isMissing ? `There is no file ${file}` : `The file ${file} cannot be read`;

@@ -13,7 +13,7 @@ export interface PinOptions {
   readonly until?: string;
 }
 
-/** Pins a memento: neither retention nor garbage collection touches it, and removing it is refused. A second pin by hand takes the place of the first. NOT_FOUND when it was removed. */
+/** Pins a memento: neither retention nor garbage collection touches it, and removing it is refused. A second pin by hand takes the place of the first. NOT_FOUND when it was removed, INVALID_ARGUMENT for an end that is past. */
 export async function pinMemento(vault: Vault, caretaker: string, id: string, options: PinOptions = {}): Promise<Pin> {
   const { reason = "", until = null } = options;
   if (until !== null && Number.isNaN(Date.parse(until)))
@@ -21,7 +21,12 @@ export async function pinMemento(vault: Vault, caretaker: string, id: string, op
       "INVALID_ARGUMENT",
       `${JSON.stringify(until)} is not a moment, such as 2027-01-31T12:00:00Z`,
     );
-  const since = new Date(vault.clock.now()).toISOString();
+  const now = vault.clock.now();
+  if (until !== null && Date.parse(until) <= now)
+    throw new MementoError("INVALID_ARGUMENT", `The pin would end at ${until}, which is past: it would keep nothing`, {
+      hint: "Name a moment to come, or none: then it counts until it is taken away.",
+    });
+  const since = new Date(now).toISOString();
   const pin: Pin = { id, reason, since, until: until === null ? null : new Date(until).toISOString(), lease: null };
   await changeSettings(vault, caretaker, { pinned: id }, (present) => ({
     ...present,
