@@ -91,8 +91,8 @@ describe("memento verify", () => {
     }
     const nowhere = await memento(folder, ["verify", "--state", "nodir/v.json", "--json"]);
     expect(nowhere.exitCode).toBe(1);
-    expect(`${nowhere.stdout}${nowhere.stderr}`).toContain('"code":"IO_FAILED"');
-    expect(`${nowhere.stdout}${nowhere.stderr}`).toContain(path.join(folder, "nodir", "v.json"));
+    const details = { path: path.join(folder, "nodir", "v.json") };
+    expect(JSON.parse(nowhere.stdout)).toMatchObject({ error: { code: "IO_FAILED", details } });
   });
 });
 
