@@ -59,10 +59,8 @@ async function verify(invocation: Invocation, id: string | undefined, options: V
   const resume = stateFile === null ? null : await readVerifyState(stateFile, memento.vault.meta.id);
   using line = new ProgressLine(io);
   if (resume !== null) line.note(`Goes on behind ${resume.mementos} mementos that were read before`);
-  const goOn =
-    stateFile === null
-      ? "--state FILE makes it go on later"
-      : `memento verify --state ${shellWord(options.state ?? "")} goes on`;
+  const later = scope.kind === "everything" ? "--state FILE makes it go on later" : "nothing was changed";
+  const goOn = stateFile === null ? later : `memento verify --state ${shellWord(options.state ?? "")} goes on`;
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, `the verification ends here; ${goOn}`);
   const startedMs = io.clock.monotonic();
   const report = await memento.verify({
