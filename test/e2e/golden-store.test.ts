@@ -49,6 +49,7 @@ describe("P9 readable for ever: a store of format version 1", () => {
     const { memento, told } = await openGolden("format-1", name, scheme);
     await using opened = memento;
     await checkGolden(opened, told);
+    expect(opened.vault.meta.format).toBe(1);
   });
 });
 

@@ -15,7 +15,7 @@ interface ErrorRow {
 export const ERROR_CATALOGUE = {
   CANCELLED: {
     meaning: "The work was stopped by its signal.",
-    hint: "Start it again; it resumes at its last checkpoint.",
+    hint: "Start it again: a run resumes at its last checkpoint, and nothing else is left half done.",
   },
   CAPABILITY_MISSING: {
     meaning: "The store, sink or source cannot do what was asked.",
