@@ -1,9 +1,9 @@
 import { Caretaker } from "./caretaker/caretaker.ts";
-import { collectGarbage, type CollectOptions, type CollectReport } from "./caretaker/collect.ts";
+import type { CollectOptions, CollectReport } from "./caretaker/collect.ts";
 import { selectMementos, type Selection } from "./caretaker/listing.ts";
 import { declaredPaths } from "./caretaker/queryable.ts";
-import { secureDelete, type SecureDeleteOptions, type SecureDeleteReport } from "./caretaker/secure-delete.ts";
-import { collectStatistics, type StatisticsOptions, type StatisticsReport } from "./caretaker/statistics.ts";
+import type { SecureDeleteOptions, SecureDeleteReport } from "./caretaker/secure-delete.ts";
+import type { StatisticsOptions, StatisticsReport } from "./caretaker/statistics.ts";
 import { MementoError } from "./core/errors.ts";
 import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
@@ -42,20 +42,12 @@ import { addKeyToFile } from "./vault/keys/key-file.ts";
 import { rawKeyRing, type KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
 import { isMaintenance } from "./vault/maintenance.ts";
-import {
-  applyRepair,
-  planRepair,
-  shownPlan,
-  type ApplyRepairOptions,
-  type RepairOptions,
-  type RepairPlan,
-  type RepairResult,
-} from "./vault/repair.ts";
-import { revokeKey, type RevokeOptions } from "./vault/rotation-revoke.ts";
-import { surveyKeys, type KeySurvey } from "./vault/rotation-survey.ts";
-import { rotateKeys, type RotateOptions, type RotateReport } from "./vault/rotation.ts";
+import type { ApplyRepairOptions, RepairOptions, RepairPlan, RepairResult } from "./vault/repair.ts";
+import type { RevokeOptions } from "./vault/rotation-revoke.ts";
+import type { KeySurvey } from "./vault/rotation-survey.ts";
+import type { RotateOptions, RotateReport } from "./vault/rotation.ts";
 import { Vault } from "./vault/vault.ts";
-import { verifyVault, type VerifyOptions, type VerifyReport } from "./vault/verify.ts";
+import type { VerifyOptions, VerifyReport } from "./vault/verify.ts";
 
 /** How to open a store of mementos. */
 export interface MementoOptions {
@@ -78,7 +70,10 @@ export interface CaretakerPlace extends Pick<MementoOptions, "keys" | "create"> 
   readonly store: string | MementoStore;
 }
 
-/** A store of mementos, open: the face of the whole library. */
+/**
+ * A store of mementos, open: the face of the whole library. What looks after a store, and is not needed to run or save, is
+ * loaded when it is called for: a run that starts again after a crash waits for what it needs alone.
+ */
 export class Memento implements AsyncDisposable {
   readonly vault: Vault;
   readonly #caretakers = new Map<string, Caretaker>();
@@ -194,6 +189,7 @@ export class Memento implements AsyncDisposable {
 
   /** Counts, sizes and times by caretaker, pipeline, stage or day; see `collectStatistics`. INVALID_ARGUMENT. */
   async statistics(options: StatisticsOptions = {}): Promise<StatisticsReport> {
+    const { collectStatistics } = await import("./caretaker/statistics.ts");
     return await collectStatistics(this.vault, options);
   }
 
@@ -206,21 +202,25 @@ export class Memento implements AsyncDisposable {
 
   /** Reads every byte of the store and says what is damaged, what depends on it, and the nearest good memento; see `verifyVault`. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    const { verifyVault } = await import("./vault/verify.ts");
     return await verifyVault(this.vault, options);
   }
 
   /** Says what could be mended in a damaged store, from what, and what would be given up; changes nothing. */
   async planRepair(options: RepairOptions = {}): Promise<RepairPlan> {
+    const { planRepair, shownPlan } = await import("./vault/repair.ts");
     return await firstError(async () => shownPlan(await planRepair(this.vault, options)));
   }
 
   /** Mends a store by a plan that was looked at; see `applyRepair`. */
   async repair(options: ApplyRepairOptions): Promise<RepairResult> {
+    const { applyRepair } = await import("./vault/repair.ts");
     return await firstError(async () => await applyRepair(this.vault, options));
   }
 
   /** Removes what the policies of caretakers no longer keep, and frees the space of what nobody needs; see `collectGarbage`. */
   async collect(options: CollectOptions = {}): Promise<CollectReport> {
+    const { collectGarbage } = await import("./caretaker/collect.ts");
     return await firstError(async () => await collectGarbage(this.vault, options));
   }
 
@@ -246,11 +246,13 @@ export class Memento implements AsyncDisposable {
 
   /** Deletes mementos, by their ids, so that nobody can ever open them again; see `secureDelete`. */
   async secureDelete(ids: readonly string[], options: SecureDeleteOptions): Promise<SecureDeleteReport> {
+    const { secureDelete } = await import("./caretaker/secure-delete.ts");
     return await firstError(async () => await secureDelete(this.vault, ids, options));
   }
 
   /** Which keys wrap the store's own, where they come from, and what no key here opens; see `surveyKeys`. INVALID_ARGUMENT for a store that is not sealed. */
   async keys(): Promise<KeySurvey> {
+    const { surveyKeys } = await import("./vault/rotation-survey.ts");
     return await surveyKeys(this.vault.store, this.#ring());
   }
 
@@ -265,11 +267,13 @@ export class Memento implements AsyncDisposable {
 
   /** Wraps all keys of the store by the current ring key; no body is touched; see `rotateKeys`. */
   async rotateKeys(options: RotateOptions = {}): Promise<RotateReport> {
+    const { rotateKeys } = await import("./vault/rotation.ts");
     return await rotateKeys(this.vault.store, this.#ring(), options);
   }
 
   /** Wraps by another key all that a ring key wraps, and takes it out of its key file; see `revokeKey`. */
   async revokeKey(id: string, options: RevokeOptions = {}): Promise<RotateReport> {
+    const { revokeKey } = await import("./vault/rotation-revoke.ts");
     return await revokeKey(this.vault.store, this.#ring(), id, options);
   }
 

@@ -2,19 +2,15 @@ import type { Writable } from "node:stream";
 
 import { MementoError } from "./core/errors.ts";
 import { staysBehindFork } from "./orchestrator/fork.ts";
-import {
-  exportArchive,
-  importArchive,
-  verifyArchive,
-  writeWholeFile,
-  type ArchiveInput,
-  type ArchiveSummary,
-  type ByteSink,
-  type ExportOptions,
-  type ExportReport,
-  type ExportSubject,
-  type ImportOptions,
-  type ImportReport,
+import type {
+  ArchiveInput,
+  ArchiveSummary,
+  ByteSink,
+  ExportOptions,
+  ExportReport,
+  ExportSubject,
+  ImportOptions,
+  ImportReport,
 } from "./vault/archive/index.ts";
 import type { KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
@@ -50,6 +46,7 @@ export async function exportTo(
   subject: ExportSubject,
   { keys, replace = false, ...options }: ExportToOptions,
 ): Promise<ExportReport> {
+  const { exportArchive, writeWholeFile } = await import("./vault/archive/index.ts");
   const ring = keys === undefined ? vault.ring : await ringOf(keys);
   const write = async (out: ByteSink): Promise<ExportReport> =>
     await exportArchive(vault, out, subject, { ...options, keys: ring });
@@ -64,12 +61,14 @@ export async function importFrom(
   input: ArchiveInput,
   { keys, ...options }: ImportFromOptions,
 ): Promise<ImportReport> {
+  const { importArchive } = await import("./vault/archive/index.ts");
   const ring = keys === undefined ? vault.ring : await ringOf(keys);
   return await importArchive(vault, input, { ...options, keys: ring }, staysBehindFork);
 }
 
 /** Reads a portable file to its end and checks all of it, without any store. DAMAGED, FORMAT_UNKNOWN, KEY_WRONG, SIGNER_UNTRUSTED, INPUT_MISSING. */
 export async function verifyFile(input: ArchiveInput, options: VerifyFileOptions = {}): Promise<ArchiveSummary> {
+  const { verifyArchive } = await import("./vault/archive/index.ts");
   const { keys, ...others } = options;
   return await verifyArchive(input, { ...others, keys: keys === undefined ? null : await ringOf(keys) });
 }
