@@ -14,6 +14,7 @@ import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { demandUnpinned, isInTime, pinMemento, readWhileLive, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
+import type { SaveOptions } from "./save-options.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { MementoStatistics } from "./statistics-sum.ts";
 import { collectStatistics } from "./statistics.ts";
@@ -21,25 +22,6 @@ import type { StreamInput } from "./stream-input.ts";
 import { demandState } from "./stream-pieces.ts";
 import { MementoStream } from "./stream-reader.ts";
 import { saveStream, type StreamOptions } from "./streams.ts";
-
-/** How to save a state. */
-export interface SaveOptions {
-  /** A name of your own, by which it can be loaded. Same name and same content is the same memento; other content is refused with EXISTS. */
-  readonly id?: string;
-  /** True: the name moves here; the memento that had it stays. Default false. */
-  readonly replace?: boolean;
-  /** Clear text, for finding it again. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Sealed, except for the paths that the caretaker's policy declares as queryable: those are kept in the clear as well. */
-  readonly metadata?: Readonly<Record<string, unknown>>;
-  /** Sealed. */
-  readonly description?: string;
-  /** True: everything is written, nothing is shared with earlier mementos. Default false. */
-  readonly full?: boolean;
-  /** What the state is of; each originator has a timeline of its own. Default `default`. */
-  readonly originator?: string;
-  readonly kind?: OriginatorKind;
-}
 
 /** Which mementos to list, and how: any filter and sort of a query, by labels and metadata paths too. */
 export type ListOptions = Omit<Selection, "caretaker" | "timeline">;
@@ -51,7 +33,7 @@ export class Caretaker {
   readonly name: string;
   readonly #vault: Vault;
   readonly #writers = new Map<string, Promise<TimelineWriter>>();
-  readonly #captures = new Map<string, PieceCapture>();
+  readonly #capture = new PieceCapture();
 
   constructor(vault: Vault, name: string) {
     this.#vault = vault;
@@ -62,7 +44,7 @@ export class Caretaker {
   async save(state: unknown, options: SaveOptions = {}): Promise<MementoInfo> {
     const { id, labels = {}, replace = false, originator = "default", kind = "value" } = options;
     checkSaved(id, labels);
-    const pieces = this.#capture(originator).capture(stateToPieces(state));
+    const pieces = this.#capture.capture(stateToPieces(state), originator);
     const known = id === undefined || replace ? null : await this.#sameByName(id, pieces);
     if (known !== null) return infoOf(known);
     const fields = sealedFields(options);
@@ -194,12 +176,6 @@ export class Caretaker {
     const memento = await this.#vault.load(named);
     if (memento.entry.caretaker === this.name && !memento.removed) return memento;
     throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
-  }
-
-  #capture(originator: string): PieceCapture {
-    const capture = this.#captures.get(originator) ?? new PieceCapture();
-    this.#captures.set(originator, capture);
-    return capture;
   }
 
   async #sameByName(name: string, pieces: ReadonlyMap<string, CapturedPiece>): Promise<OpenedMemento | null> {

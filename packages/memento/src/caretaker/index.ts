@@ -1,10 +1,11 @@
-export { Caretaker, type ListOptions, type SaveOptions } from "./caretaker.ts";
+export { Caretaker, type ListOptions } from "./caretaker.ts";
 export type { Pin } from "./caretaker-record.ts";
 export type { CollectOptions, CollectReport, KeptMementos, RemovedMemento } from "./collect.ts";
 export type { Selection } from "./listing.ts";
 export type { CaretakerPin, PinOptions } from "./pins.ts";
 export type { CaretakerPolicy, CodecChoice, KeepRules } from "./policy.ts";
 export type { SecureDeleteOptions, SecureDeleteReport } from "./secure-delete.ts";
+export type { SaveOptions } from "./save-options.ts";
 export type { MementoInfo } from "./memento-info.ts";
 export type { MementoStatistics, RunStatistics } from "./statistics-sum.ts";
 export type { StatisticsGroup, StatisticsOptions, StatisticsReport } from "./statistics.ts";

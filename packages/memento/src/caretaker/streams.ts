@@ -2,7 +2,6 @@ import { runningSha256, sha256, type RunningDigest } from "../core/digest.ts";
 import { isMementoError, MementoError } from "../core/errors.ts";
 import { newTimelineKey } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
-import type { OriginatorKind } from "../core/memento.ts";
 import { STREAM_LABEL } from "../store/query.ts";
 import { ChunkCutter } from "../vault/chunk-cutter.ts";
 import { PartsWriter } from "../vault/chunk-parts.ts";
@@ -10,6 +9,7 @@ import type { PieceRef } from "../vault/directory.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { SavedMemento, TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
+import type { SaveOptions } from "./save-options.ts";
 import { bytesOfInput, type StreamInput } from "./stream-input.ts";
 import {
   CHUNK,
@@ -22,24 +22,8 @@ import {
 } from "./stream-pieces.ts";
 import { readChunk } from "./stream-reader.ts";
 
-/** How to save a stream. */
-export interface StreamOptions {
-  /** A name of your own, by which it can be opened. Same name and same bytes is the same memento; other bytes are refused with EXISTS. */
-  readonly id?: string;
-  /** True: the name moves here; the memento that had it stays. Default false. */
-  readonly replace?: boolean;
-  /** Clear text, for finding it again. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Sealed, except for the paths that the caretaker's policy declares as queryable: those are kept in the clear as well. */
-  readonly metadata?: Readonly<Record<string, unknown>>;
-  /** Sealed. */
-  readonly description?: string;
-  /** True: everything is written, nothing is shared with earlier mementos. Default false. */
-  readonly full?: boolean;
-  /** What the bytes are of; unchanged chunks are shared with the memento before it on the same originator. Default `default`. */
-  readonly originator?: string;
-  /** Default `file`. */
-  readonly kind?: OriginatorKind;
+/** How to save a stream: as a state, but for its kind, which is `file` by default, and chunks in place of parts. */
+export interface StreamOptions extends SaveOptions {
   /** Stops the save with CANCELLED when the next bytes come in; what was written is given up. */
   readonly signal?: AbortSignal;
   /** Told the bytes so far, after each that came in. */

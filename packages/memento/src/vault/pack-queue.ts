@@ -4,6 +4,7 @@ import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts
 import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { buildPack, type PackItem } from "./pack.ts";
+import { nextTurn } from "./turns.ts";
 
 /** A memento on its way to the store, with the conditions under which it may become the head. */
 export interface QueuedSave extends PackItem {
@@ -72,7 +73,7 @@ export class PackQueue {
     // One turn's delay lets every run that is ready in this turn join the pack. A save that has been alone for a while
     // goes at once: the turn would be a twentieth of what it costs. Now and then it waits all the same, to see who else
     // is there, and so that timers and signals have their turn.
-    if (this.#alone % ALONE_MAX === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (this.#alone % ALONE_MAX === 0) await nextTurn();
     else await Promise.resolve();
     while (this.#waiting.length > 0) {
       const waiting = this.#waiting;

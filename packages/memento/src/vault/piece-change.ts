@@ -8,6 +8,7 @@ import type { PieceDirectory, PieceRef } from "./directory.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
 import type { MementoReader } from "./reader.ts";
 import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
+import { nextTurn } from "./turns.ts";
 
 /** From here on the work on a piece is cut into turns of the event loop. */
 const TURNS_BYTES_MIN = 1_048_576;
@@ -15,9 +16,9 @@ const TURNS_BYTES_MIN = 1_048_576;
 const HASHED_ELSEWHERE_BYTES_MIN = 262_144;
 /** How much is compared in one turn of the event loop: some milliseconds. */
 const WORK_A_TURN = 1_000_000;
-/** Contents that a writer keeps at hand for the next delta; those that changed longest ago are read again when needed. */
+/** Contents that a vault keeps at hand for the next deltas; those that changed longest ago are read again when needed. */
 const CHAINS_BYTES_MAX = 67_108_864;
-/** Arrays of frozen items that a writer remembers. */
+/** Arrays of frozen items that are remembered. */
 const ARRAYS_MAX = 8;
 
 /** A piece's value as it was when it was captured. */
@@ -38,34 +39,35 @@ export class PieceCapture {
   readonly #seen = new Set<string>();
   readonly #arrays = new Map<string, FrozenArrayEncoder>();
 
-  /** UNSUPPORTED_VALUE. */
-  capture(pieces: ReadonlyMap<string, unknown> | undefined): ReadonlyMap<string, CapturedPiece> {
+  /** `scope` tells apart pieces of the same key that are not versions of one another. UNSUPPORTED_VALUE. */
+  capture(pieces: ReadonlyMap<string, unknown> | undefined, scope = ""): ReadonlyMap<string, CapturedPiece> {
     const captured = new Map<string, CapturedPiece>();
-    for (const [key, value] of pieces ?? []) captured.set(key, this.#capture(key, value));
+    for (const [key, value] of pieces ?? []) captured.set(key, this.#capture(key, value, scope));
     return captured;
   }
 
-  #capture(key: string, value: unknown): CapturedPiece {
+  #capture(key: string, value: unknown, scope: string): CapturedPiece {
     if (FrozenArrayEncoder.suits(value)) {
       // Remembering costs memory and, once, time: only for what comes again.
-      if (this.#seen.has(key)) return this.#captureArray(key, value);
-      this.#seen.add(key);
+      const line = `${scope}\n${key}`;
+      if (this.#seen.has(line)) return this.#captureArray(line, key, value);
+      this.#seen.add(line);
     }
     const snapshot = snapshotValue(value, key);
     return { size: snapshot.size, encode: () => encodeSnapshot(snapshot), change: null };
   }
 
-  #captureArray(key: string, array: readonly unknown[]): CapturedPiece {
-    const { encoded, base, delta } = this.#encoder(key).encode(array, key);
+  #captureArray(line: string, key: string, array: readonly unknown[]): CapturedPiece {
+    const { encoded, base, delta } = this.#encoder(line).encode(array, key);
     const change = base === null || delta === null ? null : { base, delta };
     return { size: encoded.bytes.length, encode: () => encoded, change };
   }
 
-  #encoder(key: string): FrozenArrayEncoder {
-    const encoder = this.#arrays.get(key) ?? new FrozenArrayEncoder();
+  #encoder(line: string): FrozenArrayEncoder {
+    const encoder = this.#arrays.get(line) ?? new FrozenArrayEncoder();
     // The one that was used longest ago goes first.
-    this.#arrays.delete(key);
-    this.#arrays.set(key, encoder);
+    this.#arrays.delete(line);
+    this.#arrays.set(line, encoder);
     for (const old of this.#arrays.keys()) {
       if (this.#arrays.size <= ARRAYS_MAX) break;
       this.#arrays.delete(old);
@@ -74,7 +76,7 @@ export class PieceCapture {
   }
 }
 
-/** How the pieces of a timeline that changed lately are held. */
+/** How the pieces that changed lately are held, of all timelines of a vault: many writers share what one may remember. */
 export class PieceChains {
   readonly #chains = new Map<string, PieceChain>();
   /** Large pieces that were new in the last memento: the next one may well change them. */
@@ -85,33 +87,39 @@ export class PieceChains {
    * The chain of a piece, as long as it is of this very content in this very record: another record with the same content
    * may outlive those on this way, and what is built on them would be lost with them.
    */
-  get(key: string, { holder, digest, encoding }: PieceRef): PieceChain | undefined {
-    const chain = this.#chains.get(key) ?? this.#latest.get(key);
+  get(timeline: string, key: string, { holder, digest, encoding }: PieceRef): PieceChain | null {
+    const place = placeOf(timeline, key);
+    const chain = this.#chains.get(place) ?? this.#latest.get(place);
     const tip = chain?.links.at(-1)?.holder ?? chain?.keyframe;
-    return tip === holder && chain?.digest === digest && chain.encoding === encoding ? chain : undefined;
+    return tip === holder && chain?.digest === digest && chain.encoding === encoding ? chain : null;
   }
 
   /** Keeps the chains of an acknowledged memento: of pieces that it changed, and of those that were new in it. */
-  take(chains: ReadonlyMap<string, PieceChain>, latest: ReadonlyMap<string, PieceChain>): void {
-    this.#latest = latest;
+  take(timeline: string, { chains, latest }: Pick<PieceChange, "chains" | "latest">): void {
+    // What is new takes the place of what was there under its key.
+    for (const key of latest.keys()) this.#drop(placeOf(timeline, key));
+    this.#latest = new Map([...latest].map(([key, chain]) => [placeOf(timeline, key), chain]));
     for (const [key, chain] of chains) {
-      this.#drop(key);
-      this.#chains.set(key, chain);
+      const place = placeOf(timeline, key);
+      this.#drop(place);
+      this.#chains.set(place, chain);
       this.#bytes += sizeOf(chain);
     }
-    for (const key of this.#chains.keys()) {
+    for (const place of this.#chains.keys()) {
       if (this.#bytes <= CHAINS_BYTES_MAX || this.#chains.size === 1) return;
-      this.#drop(key);
+      this.#drop(place);
     }
   }
 
-  #drop(key: string): void {
-    const chain = this.#chains.get(key);
+  #drop(place: string): void {
+    const chain = this.#chains.get(place);
     if (chain === undefined) return;
-    this.#chains.delete(key);
+    this.#chains.delete(place);
     this.#bytes -= sizeOf(chain);
   }
 }
+
+const placeOf = (timeline: string, key: string): string => `${timeline}\n${key}`;
 
 const sizeOf = ({ content, spentBytes }: PieceChain): number => content.length + spentBytes;
 
@@ -123,12 +131,14 @@ export class PieceChange {
   readonly chains = new Map<string, PieceChain>();
   /** The same of large pieces that are new. */
   readonly latest = new Map<string, PieceChain>();
+  readonly #timeline: string;
   readonly #id: string;
   readonly #ground: PieceDirectory;
   readonly #known: PieceChains;
   readonly #reader: MementoReader;
 
-  constructor(id: string, ground: PieceDirectory, known: PieceChains, reader: MementoReader) {
+  constructor(timeline: string, id: string, ground: PieceDirectory, known: PieceChains, reader: MementoReader) {
+    this.#timeline = timeline;
     this.#id = id;
     this.#ground = ground;
     this.#known = known;
@@ -210,7 +220,7 @@ export class PieceChange {
   /** How the ground holds the piece, as far as the writer remembers it. */
   #knownChain(key: string): PieceChain | null {
     const ref = this.#ground.get(key);
-    return (ref === undefined ? undefined : this.#known.get(key, ref)) ?? null;
+    return ref === undefined ? null : this.#known.get(this.#timeline, key, ref);
   }
 
   /** How the ground holds the piece; null where there is none, or it cannot be read: then the next one is held whole and needs it no more. */
@@ -244,8 +254,4 @@ async function deltaOf(
   const encoder = new DeltaEncoder(chain.content, bytes);
   while (!encoder.step(WORK_A_TURN)) await nextTurn();
   return encoder.finish();
-}
-
-async function nextTurn(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
 }

@@ -9,7 +9,7 @@ import type { RowChecks } from "./checks.ts";
 import { PieceDirectory, type PieceRef } from "./directory.ts";
 import type { OpenedMemento } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
-import { PieceCapture, PieceChains, PieceChange, type CapturedPiece } from "./piece-change.ts";
+import { PieceCapture, PieceChange, type CapturedPiece, type PieceChains } from "./piece-change.ts";
 import type { MementoReader } from "./reader.ts";
 import type { HeldPiece } from "./record.ts";
 
@@ -70,6 +70,8 @@ export type WriterGround = Pick<OpenedMemento, "entry" | "digest" | "directory">
 export interface WriterPorts {
   readonly queue: PackQueue;
   readonly reader: MementoReader;
+  /** How the pieces that changed lately are held, so that the next change of one is a delta. */
+  readonly chains: PieceChains;
   readonly checks: RowChecks;
   readonly clock: Clock;
   readonly random: Random;
@@ -88,8 +90,6 @@ export class TimelineWriter {
   readonly #ports: WriterPorts;
   #head: WriterHead | null;
   #directory: PieceDirectory;
-  /** How the pieces that changed so far are held, so that the next change of one is a delta. */
-  readonly #chains = new PieceChains();
   readonly #capture = new PieceCapture();
   #last: Promise<unknown> = Promise.resolve();
 
@@ -132,12 +132,12 @@ export class TimelineWriter {
   }
 
   async #append(draft: MementoDraft, captured: ReadonlyMap<string, CapturedPiece>): Promise<SavedMemento> {
-    const { queue, checks, clock, onSaved } = this.#ports;
+    const { queue, reader, chains, checks, clock, onSaved } = this.#ports;
     const began = clock.monotonic();
     const ground = draft.ground?.directory.copy() ?? this.#directory;
     const sequence = this.sequence + 1;
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
-    const change = new PieceChange(id, ground, this.#chains, this.#ports.reader);
+    const change = new PieceChange(this.timeline.key, id, ground, chains, reader);
     change.drop(draft.drop ?? []);
     change.refer(draft.refs ?? new Map(), draft.full ?? false);
     for (const [key, snapshot] of captured) {
@@ -162,7 +162,7 @@ export class TimelineWriter {
       },
     });
     if (result.outcome !== "appended") throw refusal(result, this.timeline, entry);
-    this.#chains.take(change.chains, change.latest);
+    chains.take(this.timeline.key, change);
     this.#directory = ground.next(layer, base, changes);
     this.#head = { id, sequence, digest };
     onSaved?.(this.timeline, clock.monotonic() - began);

@@ -15,6 +15,7 @@ import { DataKeys, newKeyRecord, unwrapKey } from "./data-keys.ts";
 import type { KeyRing } from "./keys/key-ring.ts";
 import { OpenedMemento } from "./opened-memento.ts";
 import { PackQueue } from "./pack-queue.ts";
+import { PieceChains } from "./piece-change.ts";
 import { MementoReader } from "./reader.ts";
 import { TimelineWriter, type WriterGround } from "./timeline-writer.ts";
 import { Timings } from "./timings.ts";
@@ -44,6 +45,7 @@ export class Vault implements AsyncDisposable {
   /** How long saves and loads took in this process. */
   readonly timings = new Timings();
   readonly #queue: PackQueue;
+  readonly #chains = new PieceChains();
   readonly #integrityKey: Uint8Array;
 
   private constructor(
@@ -158,6 +160,7 @@ export class Vault implements AsyncDisposable {
     return new TimelineWriter(state.record, state.lease.epoch, head, {
       queue: this.#queue,
       reader: this.reader,
+      chains: this.#chains,
       checks: this.checks,
       clock: this.clock,
       random: this.random,
