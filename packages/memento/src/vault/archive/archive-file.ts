@@ -4,6 +4,7 @@ import path from "node:path";
 import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
+import { syncFolder } from "../sync-folder.ts";
 import type { ByteSink } from "./archive-writer.ts";
 
 /**
@@ -41,15 +42,6 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let start = 0; start < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, start);
     start += bytesWritten;
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

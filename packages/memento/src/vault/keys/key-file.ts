@@ -3,6 +3,7 @@ import path from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
+import { syncFolder } from "../sync-folder.ts";
 import { KEY_BYTES, rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
 import { formatKey, keyLineId, parseKeys } from "./key-text.ts";
 
@@ -176,15 +177,6 @@ async function writeNew(file: string, text: string): Promise<void> {
   const handle = await open(file, "wx", 0o600);
   try {
     await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
     await handle.sync();
   } finally {
     await handle.close();
