@@ -10,7 +10,8 @@ import { createTarget, findTarget, type SqliteTableOptions, writtenColumns } fro
 import type { Target } from "./target.ts";
 import { createWorkspace, type Workspace } from "./workspace.ts";
 
-const BUSY_TIMEOUT_MS = 5_000;
+/** A disk that stalls for some seconds holds every writer up; that is no reason to end a run. */
+const BUSY_TIMEOUT_MS = 30_000;
 
 /** A target database that was opened for one sink of one timeline. */
 export class SinkConnection {

@@ -54,9 +54,11 @@ export class SinkDatabase {
       // Waiting is done by pauses between tries, not inside the engine, where it would stop every timer of the process.
       raw = new sqlite.DatabaseSync(path, { timeout: 0 });
       const database = new SinkDatabase(raw, options);
-      await database.#untilFree(() => database.raw.exec("PRAGMA journal_mode = WAL"));
-      raw.exec(
-        `PRAGMA synchronous = FULL; PRAGMA main.cache_size = -${CACHE_KIB}; PRAGMA temp.cache_size = -${CACHE_KIB}`,
+      // The other settings read the schema, and meet the lock of one who closes the file meanwhile.
+      await database.#untilFree(() =>
+        database.raw.exec(
+          `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA main.cache_size = -${CACHE_KIB}; PRAGMA temp.cache_size = -${CACHE_KIB}`,
+        ),
       );
       await options.onOpen?.(raw);
       return database;

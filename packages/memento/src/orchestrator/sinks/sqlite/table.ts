@@ -21,7 +21,7 @@ export interface SqliteTableOptions {
   readonly mode: KeyedModeName;
   /** Called once for each connection, before anything else is read or written: for pragmas, functions, or a table of one's own. */
   readonly onOpen?: (database: DatabaseSync) => void | Promise<void>;
-  /** How long to wait for the engine's lock before LOCKED; default 5,000. */
+  /** How long to wait for the engine's lock before LOCKED; default 30,000. */
   readonly busyTimeoutMs?: number;
 }
 
