@@ -13,6 +13,10 @@ interface ErrorRow {
  * `docs/errors.md` repeats this table, and a test holds the two equal.
  */
 export const ERROR_CATALOGUE = {
+  ACCESS_DENIED: {
+    meaning: "The engine refused the account, or what it may do.",
+    hint: "Check user, password and rights; the message names what was refused.",
+  },
   CANCELLED: {
     meaning: "The work was stopped by its signal.",
     hint: "Start it again: a run resumes at its last checkpoint, and nothing else is left half done.",
@@ -38,6 +42,10 @@ export const ERROR_CATALOGUE = {
     meaning: "There is no space left where the store or the sink writes.",
     hint: "Free some space and start again; what was acknowledged is safe.",
     retryable: true,
+  },
+  ENGINE_UNSUITABLE: {
+    meaning: "The engine or its version cannot keep what a store promises.",
+    hint: "The message names what is missing; docs/stores.md says what each engine needs.",
   },
   EXISTS: {
     meaning: "A live memento of this caretaker has that name and other content.",
@@ -125,6 +133,10 @@ export const ERROR_CATALOGUE = {
     meaning: "The file exports no pipeline.",
     hint: "Export the result of definePipeline, as default or by name.",
   },
+  PLACE_MISSING: {
+    meaning: "The database, bucket or container that a URL names does not exist.",
+    hint: "Make it, or correct the URL.",
+  },
   PLAINTEXT_REFUSED: {
     meaning: "A record that is not sealed was offered to a sealed store.",
     hint: "Open the store with its key.",
@@ -135,7 +147,7 @@ export const ERROR_CATALOGUE = {
   },
   PORT_UNKNOWN: {
     meaning: "No driver knows this kind of store URL.",
-    hint: "Use memory:, file: or sqlite:, or hand in a store of your own.",
+    hint: "Use one of the URLs of docs/stores.md, or hand in a store of your own.",
   },
   RECORD_INVALID: {
     meaning: "A record does not fit its schema.",
@@ -166,6 +178,11 @@ export const ERROR_CATALOGUE = {
     hint: "Mend the cause and run again; done stages are skipped.",
   },
   STORE_CLOSED: { meaning: "The store was closed before the call.", hint: "Open it again." },
+  STORE_UNREACHABLE: {
+    meaning: "The engine could not be reached, or its answer was lost.",
+    hint: "Check that it runs and that its address is right; what was acknowledged is safe.",
+    retryable: true,
+  },
   TOO_MANY_INVALID: {
     meaning: "More records failed their schema than the stage allows.",
     hint: "Look at the quarantined records, mend the input, resume.",

@@ -10,39 +10,43 @@ export interface OpenedStore {
   readonly keyFile: string | null;
 }
 
+/** How each kind of URL is opened. A driver is loaded when it is called for. */
+const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> = {
+  memory: async () => {
+    const { MemoryStore } = await import("./memory/index.ts");
+    return { store: await MemoryStore.open(), keyFile: null };
+  },
+  file: async (url) => {
+    const path = pathOf(url);
+    const { FileStore } = await import("./file/index.ts");
+    return { store: await FileStore.open({ path }), keyFile: `${path.replace(/\/+$/, "")}.key` };
+  },
+  sqlite: async (url) => {
+    const path = pathOf(url);
+    const { SqliteStore } = await import("./sqlite/index.ts");
+    return { store: await SqliteStore.open({ path }), keyFile: `${path}.key` };
+  },
+};
+
 /**
- * Opens the store that a URL names: `memory:`, `file:FOLDER`, `sqlite:FILE`. Paths may be relative or absolute, with or
- * without `//`. PORT_UNKNOWN for other kinds, and what the driver raises.
+ * Opens the store that a URL names; docs/stores.md has each kind. Paths of `file:FOLDER` and `sqlite:FILE` may be relative or
+ * absolute, with or without `//`. PORT_UNKNOWN for other kinds, and what the driver raises.
  */
 export async function openStore(url: string): Promise<OpenedStore> {
-  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1];
-  switch (scheme) {
-    case "memory": {
-      const { MemoryStore } = await import("./memory/index.ts");
-      return { store: await MemoryStore.open(), keyFile: null };
-    }
-    case "sqlite": {
-      const path = pathOf(url, scheme);
-      const { SqliteStore } = await import("./sqlite/index.ts");
-      return { store: await SqliteStore.open({ path }), keyFile: `${path}.key` };
-    }
-    case "file": {
-      const path = pathOf(url, scheme);
-      const { FileStore } = await import("./file/index.ts");
-      return { store: await FileStore.open({ path }), keyFile: `${path.replace(/\/+$/, "")}.key` };
-    }
-    default:
-      throw new MementoError(
-        "PORT_UNKNOWN",
-        `${JSON.stringify(withoutSecrets(url))} is not a store's URL: it begins with none of memory:, file:, sqlite:`,
-      );
-  }
+  const scheme = /^(?<scheme>[a-z][a-z0-9+.-]*):/.exec(url)?.groups?.["scheme"] ?? "";
+  const open = Object.hasOwn(DRIVERS, scheme) ? DRIVERS[scheme] : undefined;
+  if (open !== undefined) return await open(url);
+  const known = Object.keys(DRIVERS).map((kind) => `${kind}:`);
+  throw new MementoError(
+    "PORT_UNKNOWN",
+    `${JSON.stringify(withoutSecrets(url))} is not a store's URL: it begins with none of ${known.join(", ")}`,
+  );
 }
 
-function pathOf(url: string, scheme: string): string {
-  const rest = url.slice(scheme.length + 1);
+function pathOf(url: string): string {
+  const rest = url.slice(url.indexOf(":") + 1);
   const path = rest.startsWith("///") ? fileURLToPath(`file:${rest}`) : rest.startsWith("//") ? rest.slice(2) : rest;
-  if (path === "") throw new MementoError("INVALID_ARGUMENT", `The URL ${scheme}: names no path`);
+  if (path === "") throw new MementoError("INVALID_ARGUMENT", `The URL ${url} names no path`);
   return path;
 }
 

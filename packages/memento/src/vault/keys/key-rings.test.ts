@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { combinedKeyRing } from "./combined-ring.ts";
 import { addKeyToFile, createKeyFile, keyRingFromFile, makeKeyCurrent, removeKeyFromFile } from "./key-file.ts";
 import { rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
-import { loadPeer } from "./optional-peer.ts";
+import { loadPeer } from "../../store/optional-peer.ts";
 import { passphraseKeyRing } from "./passphrase-ring.ts";
 import { resolveKeys } from "./resolve-keys.ts";
 

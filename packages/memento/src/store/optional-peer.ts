@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { MementoError } from "../core/errors.ts";
 
 /** Loads a package that only this feature needs; PEER_MISSING, with its name and range, where it is not installed. */
 export async function loadPeer<Module>(name: string, range: string, purpose: string): Promise<Module> {
