@@ -16,12 +16,14 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
 
 /** Total over the catalogue: a new error code does not compile until it has an exit code. */
 const BY_ERROR = {
+  ACCESS_DENIED: EXIT.failed,
   CANCELLED: EXIT.failed,
   CAPABILITY_MISSING: EXIT.failed,
   CONFLICT: EXIT.refused,
   CREDENTIAL_UNAVAILABLE: EXIT.failed,
   DAMAGED: EXIT.damaged,
   DISK_FULL: EXIT.failed,
+  ENGINE_UNSUITABLE: EXIT.failed,
   EXISTS: EXIT.failed,
   FENCED: EXIT.refused,
   FORMAT_UNKNOWN: EXIT.failed,
@@ -45,6 +47,7 @@ const BY_ERROR = {
   PARAMS_INVALID: EXIT.usage,
   PEER_MISSING: EXIT.failed,
   PIPELINE_MISSING: EXIT.usage,
+  PLACE_MISSING: EXIT.failed,
   PLAINTEXT_REFUSED: EXIT.failed,
   PLAN_MOVED: EXIT.refused,
   PORT_UNKNOWN: EXIT.usage,
@@ -56,6 +59,7 @@ const BY_ERROR = {
   SOURCE_RANGE_GONE: EXIT.failed,
   STAGE_FAILED: EXIT.failed,
   STORE_CLOSED: EXIT.failed,
+  STORE_UNREACHABLE: EXIT.failed,
   TOO_MANY_INVALID: EXIT.failed,
   TRIMMED: EXIT.failed,
   UNSUPPORTED_VALUE: EXIT.failed,
