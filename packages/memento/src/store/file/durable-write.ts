@@ -3,6 +3,7 @@ import nodePath from "node:path";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { Clock, Random } from "../../core/ports.ts";
+import type { BlobPort } from "../blobs/blob-port.ts";
 import type { FilePort } from "./file-port.ts";
 import { ioError, systemCode } from "./io-errors.ts";
 
@@ -26,7 +27,7 @@ const LEFT_BEHIND_MS = 3_600_000;
  *
  * Temporary files share one folder, so that what crashes left behind is swept by one listing, before the first write.
  */
-export class DurableFiles {
+export class DurableFiles implements BlobPort {
   readonly #files: FilePort;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -68,12 +69,9 @@ export class DurableFiles {
     await this.settle(nodePath.dirname(path));
   }
 
-  /** Takes a file away; false when there is none. Durable only after a `settle` of its folder. */
-  async remove(path: string): Promise<boolean> {
-    return await this.#unless("ENOENT", false, "remove", path, async () => {
-      await this.#files.unlink(path);
-      return true;
-    });
+  /** Takes a file away, if there is one. Durable only after a `settle` of its folder. */
+  async remove(path: string): Promise<void> {
+    await this.#unless("ENOENT", undefined, "remove", path, () => this.#files.unlink(path));
   }
 
   /**
@@ -126,9 +124,9 @@ export class DurableFiles {
   }
 
   /** The names in a folder, in no order; none when there is no such folder. */
-  async *list(folder: string): AsyncIterable<string> {
+  async *list(folder: string, after = ""): AsyncIterable<string> {
     try {
-      yield* this.#files.list(folder);
+      for await (const name of this.#files.list(folder)) if (name > after) yield name;
     } catch (error) {
       if (systemCode(error) !== "ENOENT") throw ioError(error, "list", folder);
     }

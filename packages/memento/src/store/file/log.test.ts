@@ -4,8 +4,8 @@ import { SimulatedDisk, type DiskProcess } from "../../../../../test/disk/simula
 import { systemClock } from "../../core/ports.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
 import { DurableFiles } from "./durable-write.ts";
-import { Log, type LogMeaning } from "./log.ts";
-import { Stamps } from "./stamps.ts";
+import { Log, type LogMeaning } from "../blobs/log.ts";
+import { Stamps } from "../blobs/stamps.ts";
 
 interface Sum {
   readonly sum: number;

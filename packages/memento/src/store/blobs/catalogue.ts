@@ -1,10 +1,10 @@
-import nodePath from "node:path";
+import { posix as nodePath } from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord } from "../../core/timeline.ts";
 import { caretakerMeaning, type CaretakerEntry, type CaretakerStanding } from "./caretaker-log.ts";
-import type { DurableFiles } from "./durable-write.ts";
+import type { BlobPort, BlobTuning } from "./blob-port.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import type { WrittenRecord } from "./log-reader.ts";
 import { Log } from "./log.ts";
@@ -16,7 +16,7 @@ import { timelineMeaning, type TimelineEntry, type TimelineStanding } from "./ti
 export type CaretakerLog = Log<CaretakerEntry, CaretakerStanding>;
 
 /** A timeline of the store, and the logs that say how it stands. */
-export interface FileTimeline {
+export interface OpenTimeline {
   readonly record: TimelineRecord;
   readonly log: Log<TimelineEntry, TimelineStanding>;
   readonly caretaker: CaretakerLog;
@@ -31,7 +31,10 @@ export interface TimelineFacts {
 /** What every part of the driver works with. */
 export interface StoreParts {
   readonly paths: StorePaths;
-  readonly files: DurableFiles;
+  readonly files: BlobPort;
+  readonly tuning: BlobTuning;
+  /** Where the store is, for people. */
+  readonly url: string;
   readonly stamps: Stamps;
   readonly random: Random;
 }
@@ -43,7 +46,7 @@ const TIMELINES_HELD_MAX = 2_048;
 export class Catalogue {
   readonly #parts: StoreParts;
   readonly #caretakers = new Map<string, CaretakerLog>();
-  readonly #timelines = new Map<string, FileTimeline>();
+  readonly #timelines = new Map<string, OpenTimeline>();
   readonly #names = new Map<string, string>();
 
   constructor(parts: StoreParts) {
@@ -72,7 +75,7 @@ export class Catalogue {
   }
 
   /** The timeline with this key; null when there is none. */
-  async timeline(key: string): Promise<FileTimeline | null> {
+  async timeline(key: string): Promise<OpenTimeline | null> {
     const known = this.#timelines.get(key);
     if (known !== undefined) return this.#remember(known);
     const facts = await this.#soundFacts(key);
@@ -85,14 +88,14 @@ export class Catalogue {
   }
 
   /** The timeline with this address; null when there is none. */
-  async find(address: TimelineAddress): Promise<FileTimeline | null> {
+  async find(address: TimelineAddress): Promise<OpenTimeline | null> {
     const caretaker = this.caretaker(address.caretaker);
     const { state } = await caretaker.refresh();
     return await this.#listed(caretaker, state.addresses.get(addressText(address)) ?? "");
   }
 
   /** Makes a timeline, or gives the one that has the address. INVALID_ARGUMENT for a key that another one has. */
-  async make(facts: TimelineFacts): Promise<FileTimeline> {
+  async make(facts: TimelineFacts): Promise<OpenTimeline> {
     const { record, lease } = facts;
     const existing = await this.find(record);
     if (existing !== null) return existing;
@@ -119,7 +122,7 @@ export class Catalogue {
   }
 
   /** All timelines, or a caretaker's, in the order of their making. */
-  async *all(caretaker: string | null): AsyncIterable<FileTimeline> {
+  async *all(caretaker: string | null): AsyncIterable<OpenTimeline> {
     const made: { readonly name: string; readonly key: string; readonly stamp: number }[] = [];
     for (const name of caretaker === null ? await this.caretakerNames() : [caretaker]) {
       const { state } = await this.caretaker(name).refresh();
@@ -146,7 +149,7 @@ export class Catalogue {
   }
 
   /** The timeline that a caretaker's log lists, without a look at its own file; null when it lists none. */
-  async #listed(caretaker: CaretakerLog, key: string): Promise<FileTimeline | null> {
+  async #listed(caretaker: CaretakerLog, key: string): Promise<OpenTimeline | null> {
     const known = this.#timelines.get(key);
     if (known !== undefined) return this.#remember(known);
     const made = caretaker.known?.state.timelines.get(key);
@@ -155,7 +158,7 @@ export class Catalogue {
     return entry.kind === "timeline" ? await this.#open(entry, caretaker) : null;
   }
 
-  async #open({ record, lease }: TimelineFacts, caretaker: CaretakerLog): Promise<FileTimeline> {
+  async #open({ record, lease }: TimelineFacts, caretaker: CaretakerLog): Promise<OpenTimeline> {
     // What is written to a timeline must not outlive the entry that says that there is one.
     await caretaker.settle();
     const folder = this.#parts.paths.timeline(record.key);
@@ -164,7 +167,7 @@ export class Catalogue {
     return this.#remember({ record, log, caretaker });
   }
 
-  #remember(timeline: FileTimeline): FileTimeline {
+  #remember(timeline: OpenTimeline): OpenTimeline {
     const { key } = timeline.record;
     const known = this.#timelines.get(key) ?? timeline;
     this.#timelines.delete(key);
@@ -192,7 +195,7 @@ export class Catalogue {
   }
 
   /** Looks for a timeline in every caretaker's log, where its own file is of no use. */
-  async #searched(key: string): Promise<FileTimeline> {
+  async #searched(key: string): Promise<OpenTimeline> {
     for await (const timeline of this.all(null)) if (timeline.record.key === key) return timeline;
     throw missingFile(this.#parts.paths.timelineFacts(key), { timeline: key });
   }

@@ -1,7 +1,7 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { isRemoved } from "./caretaker-log.ts";
-import type { FileTimeline } from "./catalogue.ts";
+import type { OpenTimeline } from "./catalogue.ts";
 import type { LogRecord } from "./log-reader.ts";
 import { appendIn, type TimelineEntry } from "./timeline-log.ts";
 
@@ -13,7 +13,7 @@ export interface RowPlace {
 }
 
 /** A memento as a timeline's log has it. */
-export interface FileRow extends RowPlace {
+export interface LogRow extends RowPlace {
   readonly entry: MementoEntry;
   readonly packBytes: number;
   readonly removed: boolean;
@@ -40,9 +40,9 @@ export function compareRows(a: RowPlace, b: RowPlace): number {
  * looked at. Where an entry is damaged the stream gives all that is before it, and ends with DAMAGED.
  */
 export async function* timelineRows(
-  timeline: FileTimeline,
+  timeline: OpenTimeline,
   { order, after, heldBytes }: RowsWanted,
-): AsyncIterable<FileRow> {
+): AsyncIterable<LogRow> {
   const { log } = timeline;
   const end = await lastPosition(timeline);
   const sign = order === "ascending" ? 1 : -1;
@@ -59,7 +59,7 @@ export async function* timelineRows(
 }
 
 /** The log's last position, also when entries before it are damaged. */
-async function lastPosition({ log }: FileTimeline): Promise<number> {
+async function lastPosition({ log }: OpenTimeline): Promise<number> {
   try {
     return (await log.refresh()).position;
   } catch (error) {
@@ -70,7 +70,7 @@ async function lastPosition({ log }: FileTimeline): Promise<number> {
 
 /** The positions that can hold rows behind a place: found by halving, because stamps grow along the log. */
 async function narrowed(
-  { log }: FileTimeline,
+  { log }: OpenTimeline,
   end: number,
   { stamp }: RowPlace,
   order: RowsWanted["order"],
@@ -87,7 +87,7 @@ async function narrowed(
 }
 
 /** The rows of one entry, in the order of their sequence numbers; none for one that is no append. */
-function rowsOf({ record: { key }, caretaker }: FileTimeline, record: LogRecord<TimelineEntry>): FileRow[] {
+function rowsOf({ record: { key }, caretaker }: OpenTimeline, record: LogRecord<TimelineEntry>): LogRow[] {
   const append = appendIn(record);
   if (append === null) return [];
   const { stamp } = record;

@@ -1,7 +1,7 @@
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
-import type { DurableFiles } from "./durable-write.ts";
+import type { BlobPort } from "./blob-port.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import { CHAPTER_ENTRIES, LogReader, type LogPlace, type LogRecord, type WrittenRecord } from "./log-reader.ts";
 import { logFile, stateFile } from "./paths.ts";
@@ -47,7 +47,7 @@ interface WrittenState {
 export interface LogOptions<E, S> {
   readonly place: LogPlace;
   readonly meaning: LogMeaning<E, S>;
-  readonly files: DurableFiles;
+  readonly files: BlobPort;
   readonly stamps: Stamps;
   readonly random: Random;
 }

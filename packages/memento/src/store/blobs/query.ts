@@ -4,7 +4,7 @@ import type { IndexRow } from "../store.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import { merge } from "./merge.ts";
-import { compareRows, timelineRows, type FileRow, type RowPlace } from "./rows.ts";
+import { compareRows, timelineRows, type LogRow, type RowPlace } from "./rows.ts";
 
 /** A row's place among all rows that a query of its sort gives. */
 interface KeyedPlace extends RowPlace {
@@ -42,7 +42,7 @@ export async function* queryRows(catalogue: Catalogue, query: MementoQuery): Asy
 }
 
 interface PlacedRow {
-  readonly row: FileRow;
+  readonly row: LogRow;
   readonly place: KeyedPlace;
 }
 
@@ -109,11 +109,11 @@ async function firstRows(
   return first;
 }
 
-function isWanted(query: MementoQuery, { removed, entry }: FileRow): boolean {
+function isWanted(query: MementoQuery, { removed, entry }: LogRow): boolean {
   return (query.removed || !removed) && matchesQuery(query, entry);
 }
 
-function placeOf(sort: MementoSort, { stamp, pack, slot, entry }: FileRow): KeyedPlace {
+function placeOf(sort: MementoSort, { stamp, pack, slot, entry }: LogRow): KeyedPlace {
   return { key: sortKey(sort, entry), stamp, pack, slot };
 }
 

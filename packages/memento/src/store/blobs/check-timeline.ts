@@ -2,7 +2,7 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { entryText } from "../entry-text.ts";
 import type { StoreDamage } from "../store.ts";
 import { isRemoved } from "./caretaker-log.ts";
-import type { FileTimeline, TimelineFacts } from "./catalogue.ts";
+import type { OpenTimeline, TimelineFacts } from "./catalogue.ts";
 import { problemOr, walkLog } from "./check-log.ts";
 import type { CheckedCaretaker, CheckedParts } from "./check.ts";
 import type { LogRecord } from "./log-reader.ts";
@@ -58,7 +58,7 @@ export async function* checkTimeline(
 /** The sound entries; fills in where sequence numbers are lost between them. */
 async function* walkTimeline(
   { files }: CheckedParts,
-  { log }: FileTimeline,
+  { log }: OpenTimeline,
   gaps: Gap[],
 ): AsyncIterable<{ readonly record: LogRecord<TimelineEntry> | null; readonly damage: string | null }> {
   let head = 0;
@@ -86,7 +86,7 @@ async function* walkTimeline(
 /** What is wrong with the pack of an entry, and which mementos that is about. */
 async function packProblems(
   parts: CheckedParts,
-  timeline: FileTimeline,
+  timeline: OpenTimeline,
   { pack, records }: AppendEntry,
   { standing, keyIds }: KnownGood,
 ): Promise<readonly (readonly [problem: string, ids: readonly string[]])[]> {
@@ -125,7 +125,7 @@ function sameEntry(one: MementoEntry | undefined, other: MementoEntry): boolean 
 
 /** The ids that were not removed, also not since the caretaker's log was gone through. */
 async function stillLive(
-  { record: { key }, caretaker }: FileTimeline,
+  { record: { key }, caretaker }: OpenTimeline,
   records: readonly AppendedRecord[],
   standing: NonNullable<CheckedCaretaker["standing"]>,
 ): Promise<readonly string[]> {

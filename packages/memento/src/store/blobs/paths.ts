@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import nodePath from "node:path";
+import { posix as nodePath } from "node:path";
 
 import type { TimelineAddress } from "../../core/timeline.ts";
 
@@ -19,9 +19,10 @@ const CHAPTER_FILE = /^chapter-([0-9]{9})\.json$/;
  *     timelines/KEY/lease-EPOCH.json   the last renewal of the lease with this epoch
  *     timelines/KEY/                   the log of a timeline, below
  *     names/HASH/GENERATION.json       who asked for a name; see names.ts
- *     temporary/                       files that have no name yet
  *
  * A log is POSITION.json for each entry, state.json (where it stood a while ago) and chapter-N.json (256 entries in one).
+ *
+ * On a file system there is a folder `temporary/` besides, for files that have no name yet.
  *
  * Text that users chose never becomes a file name: it is hashed, so that length, alphabet, case and reserved names of the
  * file system do not matter.
@@ -36,7 +37,6 @@ export class StorePaths {
   readonly caretakers: string;
   readonly timelines: string;
   readonly names: string;
-  readonly temporary: string;
 
   constructor(root: string) {
     this.root = root;
@@ -47,12 +47,11 @@ export class StorePaths {
     this.caretakers = nodePath.join(root, "caretakers");
     this.timelines = nodePath.join(root, "timelines");
     this.names = nodePath.join(root, "names");
-    this.temporary = nodePath.join(root, "temporary");
   }
 
   /** The folders that every store has. */
   get folders(): readonly string[] {
-    return [this.keys, this.packs, this.caretakers, this.timelines, this.names, this.temporary];
+    return [this.keys, this.packs, this.caretakers, this.timelines, this.names];
   }
 
   key(id: string, generation: number): string {

@@ -1,7 +1,7 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import { isRemoved } from "./caretaker-log.ts";
-import type { Catalogue, FileTimeline } from "./catalogue.ts";
+import type { Catalogue, OpenTimeline } from "./catalogue.ts";
 import { damagedFile } from "./frame.ts";
 import type { LogRecord } from "./log-reader.ts";
 import { logFile } from "./paths.ts";
@@ -9,7 +9,7 @@ import { appendIn, headSequence, type AppendedRecord, type AppendEntry, type Tim
 
 /** A memento that was appended, and where. */
 export interface FoundMemento {
-  readonly timeline: FileTimeline;
+  readonly timeline: OpenTimeline;
   readonly sequence: number;
   readonly append: AppendEntry;
   readonly record: AppendedRecord;
@@ -75,7 +75,7 @@ export class Mementos {
  * moved it by one, so the first guess is near. An entry whose file is damaged is gone around; DAMAGED only when it is the
  * one that is looked for.
  */
-async function findAppend({ log }: FileTimeline, sequence: number, id: string): Promise<AppendEntry | null> {
+async function findAppend({ log }: OpenTimeline, sequence: number, id: string): Promise<AppendEntry | null> {
   const end = log.known;
   if (end === null || sequence > headSequence(end.state)) return null;
   // The entry is in (low, high]; the head was at `lowSequence` after low, and at `highSequence` after high.
@@ -109,7 +109,7 @@ interface Probe {
 
 /** The entry at a position of (low, high], or the nearest readable one. */
 async function readAround(
-  reader: FileTimeline["log"]["reader"],
+  reader: OpenTimeline["log"]["reader"],
   position: number,
   low: number,
   high: number,

@@ -1,7 +1,7 @@
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
 import { problemOr } from "./check-log.ts";
-import type { DurableFiles } from "./durable-write.ts";
+import type { BlobPort } from "./blob-port.ts";
 import { frameJson } from "./frame.ts";
 import { CHAPTER_ENTRIES, LogReader, type LogPlace, type LogRecord, type WrittenRecord } from "./log-reader.ts";
 import type { Tail } from "./log.ts";
@@ -20,7 +20,7 @@ export interface LostEntry<E> {
 /** How to mend a log. */
 export interface LogMending<E, S> {
   readonly place: LogPlace;
-  readonly files: DurableFiles;
+  readonly files: BlobPort;
   readonly random: Random;
   readonly writtenState: () => Promise<Tail<S> | null>;
   /** What takes the place of a lost entry; null when nothing can be said. Asked in the order of the log. */
@@ -170,7 +170,7 @@ async function relink<E>(
 
 async function badChapters<E>(
   reader: LogReader<E>,
-  files: DurableFiles,
+  files: BlobPort,
   records: readonly (LogRecord<E> | null)[],
 ): Promise<number[]> {
   const bad: number[] = [];
@@ -197,8 +197,9 @@ async function forgetHints<E, S>(
     if (number !== null && number * CHAPTER_ENTRIES >= first) numbers.add(number);
   }
   for (const number of numbers) await files.remove(chapterFile(place.folder, number));
-  const removed = stateToo || first < Infinity ? await files.remove(stateFile(place.folder)) : false;
-  if (numbers.size > 0 || removed) await files.settle(place.folder);
+  const stateGoes = stateToo || first < Infinity;
+  if (stateGoes) await files.remove(stateFile(place.folder));
+  if (numbers.size > 0 || stateGoes) await files.settle(place.folder);
 }
 
 function written<E>({ log, position, previous, stamp, writer, entry }: LogRecord<E>): WrittenRecord<E> {

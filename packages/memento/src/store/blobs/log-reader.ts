@@ -1,5 +1,5 @@
 import { isMementoError } from "../../core/errors.ts";
-import type { DurableFiles } from "./durable-write.ts";
+import type { BlobPort } from "./blob-port.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import { chapterFile, logFile, logPosition } from "./paths.ts";
 import { concurrently } from "./turns.ts";
@@ -52,11 +52,11 @@ const READS_AT_ONCE = 8;
  */
 export class LogReader<E> {
   readonly place: LogPlace;
-  readonly #files: DurableFiles;
+  readonly #files: BlobPort;
   /** How large this log's entries are, by those that were met. */
   #usualBytes = 1_024;
 
-  constructor(place: LogPlace, files: DurableFiles) {
+  constructor(place: LogPlace, files: BlobPort) {
     this.place = place;
     this.#files = files;
   }

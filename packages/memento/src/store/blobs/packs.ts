@@ -6,7 +6,7 @@ import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frame, missingFile, openFrame } from "./frame.ts";
 
 /** A pack as it lies in its file. */
-export interface FilePack {
+export interface PackBytes {
   readonly header: Uint8Array;
   /** null once reclaimed. */
   readonly body: Uint8Array | null;
@@ -41,11 +41,11 @@ export class Packs {
   }
 
   /** A pack's bytes; null when its file is missing. DAMAGED, naming the file, when it is not what was written. */
-  async read(id: string): Promise<FilePack | null> {
+  async read(id: string): Promise<PackBytes | null> {
     return await this.#read(id, 0);
   }
 
-  async #read(id: string, number: number): Promise<FilePack | null> {
+  async #read(id: string, number: number): Promise<PackBytes | null> {
     const { files, paths } = this.#parts;
     const file = paths.pack(id, number);
     const bytes = await files.read(file);
@@ -64,7 +64,7 @@ export class Packs {
   }
 
   /** A pack that must be there, its header understood. */
-  async demand(id: string, mementos: readonly string[]): Promise<FilePack & { readonly understood: PackHeader }> {
+  async demand(id: string, mementos: readonly string[]): Promise<PackBytes & { readonly understood: PackHeader }> {
     const file = this.#parts.paths.pack(id);
     try {
       const pack = await this.read(id);
@@ -90,7 +90,7 @@ export class Packs {
    * Puts a pack, or only its header, behind the last one of this id that `accepts` has agreed to; it is given null for one
    * that cannot be read. False when it does not agree.
    */
-  async succeed(id: string, { header, body }: FilePack, accepts: (last: FilePack | null) => boolean): Promise<boolean> {
+  async succeed(id: string, { header, body }: PackBytes, accepts: (last: PackBytes | null) => boolean): Promise<boolean> {
     const { files, paths } = this.#parts;
     const content =
       body === null
@@ -136,7 +136,7 @@ export class Packs {
     }
   }
 
-  async #readable(id: string, number: number): Promise<FilePack | null> {
+  async #readable(id: string, number: number): Promise<PackBytes | null> {
     try {
       const pack = await this.#read(id, number);
       if (pack !== null) decodePackHeader(pack.header, `the pack ${id}`);

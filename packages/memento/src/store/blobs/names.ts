@@ -1,4 +1,4 @@
-import nodePath from "node:path";
+import { posix as nodePath } from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
 import type { StoreParts } from "./catalogue.ts";

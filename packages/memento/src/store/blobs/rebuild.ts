@@ -1,4 +1,4 @@
-import nodePath from "node:path";
+import { posix as nodePath } from "node:path";
 
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
 import { caretakerMeaning, type CaretakerEntry, type CaretakerStanding } from "./caretaker-log.ts";

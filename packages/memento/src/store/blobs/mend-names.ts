@@ -1,4 +1,4 @@
-import nodePath from "node:path";
+import { posix as nodePath } from "node:path";
 
 import type { StoreDamage } from "../store.ts";
 import type { Catalogue, StoreParts } from "./catalogue.ts";
@@ -7,7 +7,7 @@ import { frameJson } from "./frame.ts";
 import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import type { Names, WrittenClaim } from "./names.ts";
 import { claimFile, logPosition } from "./paths.ts";
-import { compareRows, timelineRows, type FileRow } from "./rows.ts";
+import { compareRows, timelineRows, type LogRow } from "./rows.ts";
 
 /** Writes damaged and missing claims of names anew, by what the logs say; gives what differs. */
 export async function mendNames(
@@ -42,7 +42,7 @@ export async function mendNames(
 async function claimAnew(
   { files }: StoreParts,
   folder: string,
-  owner: FileRow | undefined,
+  owner: LogRow | undefined,
   newest: number,
   damaged: readonly number[],
 ): Promise<void> {
@@ -60,8 +60,8 @@ async function claimAnew(
 async function lastOwners({
   catalogue,
   paths,
-}: StoreParts & { readonly catalogue: Catalogue }): Promise<Map<string, FileRow>> {
-  const owners = new Map<string, FileRow>();
+}: StoreParts & { readonly catalogue: Catalogue }): Promise<Map<string, LogRow>> {
+  const owners = new Map<string, LogRow>();
   for await (const timeline of catalogue.all(null)) {
     await timeline.caretaker.refresh();
     const wanted = { order: "ascending", after: null, heldBytes: STREAM_BYTES_MAX } as const;

@@ -1,5 +1,5 @@
 import { isMementoError } from "../../core/errors.ts";
-import type { DurableFiles } from "./durable-write.ts";
+import type { BlobPort } from "./blob-port.ts";
 import type { LogReader, LogRecord } from "./log-reader.ts";
 import { CHAPTER_ENTRIES } from "./log-reader.ts";
 import type { Log } from "./log.ts";
@@ -20,7 +20,7 @@ const READS_AT_ONCE = 8;
  */
 export async function* walkLog<E, S>(
   { reader, writtenState }: WalkedLog<E, S>,
-  files: DurableFiles,
+  files: BlobPort,
 ): AsyncIterable<LogStep<E>> {
   // The state first: it is behind the entries, so what is listed after it must reach at least as far.
   const state = await problemOr(writtenState);
@@ -92,7 +92,7 @@ function linkProblem<E>(
   return `The file ${logFile(folder, position)} does not follow the entry before it`;
 }
 
-async function listChapters(files: DurableFiles, folder: string): Promise<Set<number>> {
+async function listChapters(files: BlobPort, folder: string): Promise<Set<number>> {
   const numbers = new Set<number>();
   for await (const name of files.list(folder)) {
     const number = chapterNumber(name);

@@ -37,9 +37,9 @@ export class Facts {
   /** The facts, for everything that writes. NOT_A_STORE. */
   async demand(): Promise<StoreMeta> {
     const facts = await this.#read();
-    const { files, paths } = this.#parts;
+    const { files, paths, url } = this.#parts;
     if (facts === null)
-      throw new MementoError("NOT_A_STORE", `There is no store at ${paths.root}: it was not made yet`);
+      throw new MementoError("NOT_A_STORE", `There is no store at ${url}: it was not made yet`);
     // Whoever made it may not have come to the sync; what is written to a store must not outlive it.
     if (!this.#durable) await files.settle(paths.root);
     this.#durable = true;
@@ -85,7 +85,7 @@ export class Facts {
       const reads = `this release reads format ${FORMAT_VERSION}`;
       throw new MementoError(
         "FORMAT_UNKNOWN",
-        `The store at ${paths.root} is of format ${value.meta.format}; ${reads}`,
+        `The store at ${this.#parts.url} is of format ${value.meta.format}; ${reads}`,
       );
     }
     this.#known = value;

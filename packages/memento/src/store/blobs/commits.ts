@@ -1,7 +1,7 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { StoredCommit } from "../store.ts";
 import type { CaretakerEntry } from "./caretaker-log.ts";
-import type { CaretakerLog, Catalogue, FileTimeline } from "./catalogue.ts";
+import type { CaretakerLog, Catalogue, OpenTimeline } from "./catalogue.ts";
 import { STREAM_BYTES_MAX, type LogReader, type LogRecord } from "./log-reader.ts";
 import { merge } from "./merge.ts";
 import type { Packs } from "./packs.ts";
@@ -148,7 +148,7 @@ async function* notices(
 }
 
 async function* appends(
-  { log }: FileTimeline,
+  { log }: OpenTimeline,
   from: number,
   to: number,
   heldBytes: number,

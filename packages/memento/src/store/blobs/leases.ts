@@ -1,6 +1,6 @@
 import type { Lease, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import type { LeaseChange } from "../store.ts";
-import type { FileTimeline, StoreParts } from "./catalogue.ts";
+import type { OpenTimeline, StoreParts } from "./catalogue.ts";
 import { damagedFile, frameJson, openJson } from "./frame.ts";
 import { EVERYTHING, headSequence, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
 
@@ -23,7 +23,7 @@ export class Leases {
   }
 
   /** A timeline as it stands now. */
-  async stateOf({ record, log }: FileTimeline): Promise<TimelineState> {
+  async stateOf({ record, log }: OpenTimeline): Promise<TimelineState> {
     const { state } = await log.refresh();
     const { head, request } = state;
     const lease = await this.#present(record.key, state.lease);
@@ -31,7 +31,7 @@ export class Leases {
     return structuredClone({ record, head, lease, request });
   }
 
-  async acquire({ record, log }: FileTimeline, lease: Lease): Promise<boolean> {
+  async acquire({ record, log }: OpenTimeline, lease: Lease): Promise<boolean> {
     const taken = await log.commit<boolean>(({ state }) =>
       state.lease.epoch === lease.epoch - 1 ? entry(state, { kind: "lease", lease }) : refused,
     );
@@ -40,7 +40,7 @@ export class Leases {
     return taken;
   }
 
-  async renew(timeline: FileTimeline, { lease }: LeaseChange): Promise<TimelineState | null> {
+  async renew(timeline: OpenTimeline, { lease }: LeaseChange): Promise<TimelineState | null> {
     const { key } = timeline.record;
     const { state } = await timeline.log.refresh();
     if (!holds(state.lease, lease.epoch, lease.owner)) return null;
@@ -49,7 +49,7 @@ export class Leases {
     return await this.stateOf(timeline);
   }
 
-  async release({ log }: FileTimeline, { lease }: LeaseChange, owner: string): Promise<boolean> {
+  async release({ log }: OpenTimeline, { lease }: LeaseChange, owner: string): Promise<boolean> {
     const released = await log.commit<boolean>(({ state }) =>
       holds(state.lease, lease.epoch, owner) ? entry(state, { kind: "release", lease }) : refused,
     );
@@ -57,14 +57,14 @@ export class Leases {
     return released;
   }
 
-  async request({ log }: FileTimeline, request: TimelineRequest | null): Promise<void> {
+  async request({ log }: OpenTimeline, request: TimelineRequest | null): Promise<void> {
     await log.commit<boolean>(({ state }) =>
       state.request === request ? refused : entry(state, { kind: "request", request }),
     );
   }
 
   /** Voids whatever anybody was about to append: they look at everything again before they do. */
-  async voidAll({ log }: FileTimeline): Promise<void> {
+  async voidAll({ log }: OpenTimeline): Promise<void> {
     await log.commit<boolean>(({ state }) => entry(state, { kind: "void", id: EVERYTHING }));
   }
 

@@ -3,7 +3,7 @@ import { mayReplace } from "../replacement.ts";
 import type { PackReplacement } from "../store.ts";
 import type { Keys } from "./keys.ts";
 import type { FoundMemento, Mementos } from "./mementos.ts";
-import type { FilePack, Packs } from "./packs.ts";
+import type { PackBytes, Packs } from "./packs.ts";
 
 /** What replacing works with. */
 export interface ReplacingParts {
@@ -22,7 +22,7 @@ export async function replacePack(
   const pack = await packOf(mementos, ids);
   if (pack === null) return false;
   const slots = await slotsIn(mementos, pack, [...ids, ...understood.entries.map(({ id }) => id)]);
-  const accepts = (last: FilePack | null): boolean => {
+  const accepts = (last: PackBytes | null): boolean => {
     const before = { header: last?.header ?? null, hasBody: (last?.body ?? null) !== null, slots };
     return mayReplace(replacement, understood, before);
   };

@@ -1,7 +1,7 @@
 import { MementoError } from "../../core/errors.ts";
 import { admit, checkBatch } from "../admit.ts";
 import type { AppendBatch, AppendRecord, AppendResult } from "../store.ts";
-import type { Catalogue, FileTimeline } from "./catalogue.ts";
+import type { Catalogue, OpenTimeline } from "./catalogue.ts";
 import type { Keys } from "./keys.ts";
 import type { Names } from "./names.ts";
 import type { Packs } from "./packs.ts";
@@ -20,7 +20,7 @@ export interface AppendParts {
 
 /** The records of one timeline in a batch: appended by one entry of its log, all or none. */
 interface Group {
-  readonly timeline: FileTimeline;
+  readonly timeline: OpenTimeline;
   readonly batch: AppendBatch;
   /** Where each record is in the whole batch. */
   readonly slots: readonly number[];
@@ -218,7 +218,7 @@ async function refusal(
 }
 
 function viewOf(
-  { record }: FileTimeline,
+  { record }: OpenTimeline,
   { head, lease }: TimelineStanding,
   holders: ReadonlyMap<string, string | null>,
 ): Parameters<typeof admit>[1] {
