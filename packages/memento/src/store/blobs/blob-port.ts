@@ -72,6 +72,8 @@ export interface BlobPlace {
   readonly url: string;
   readonly supports: StoreSupports;
   readonly tuning: BlobTuning;
+  /** What `createIfAbsent` rests on, in the place's own words, for whoever has to choose another server: "If-None-Match: *". */
+  readonly createCondition: string;
   /** Gives back what the adapter holds; nothing where the client was handed in. Called once. */
   readonly close: () => Promise<void>;
 }

@@ -24,6 +24,7 @@ import type {
 import { appendBatch } from "./append.ts";
 import type { BlobPlace } from "./blob-port.ts";
 import { Caretakers } from "./caretakers.ts";
+import { proveConditions } from "./conditions.ts";
 import { Catalogue, type OpenTimeline, type StoreParts } from "./catalogue.ts";
 import { checkStore } from "./check.ts";
 import { readCommits } from "./commits.ts";
@@ -69,6 +70,7 @@ export class BlobStore implements MementoStore {
   readonly supports: StoreSupports;
 
   readonly #place: BlobPlace;
+  readonly #random: Random;
   readonly #parts: StoreParts;
   readonly #catalogue: Catalogue;
   readonly #keys: Keys;
@@ -78,12 +80,14 @@ export class BlobStore implements MementoStore {
   readonly #names: Names;
   readonly #leases: Leases;
   readonly #caretakers: Caretakers;
+  #proof: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(place: BlobPlace, { clock, random }: BlobStoreOptions) {
     this.url = place.url;
     this.supports = place.supports;
     this.#place = place;
+    this.#random = random;
     const paths = new StorePaths(place.root);
     this.#parts = { paths, files: place.blobs, tuning: place.tuning, url: place.url, stamps: new Stamps(clock), random };
     this.#catalogue = new Catalogue(this.#parts);
@@ -103,6 +107,9 @@ export class BlobStore implements MementoStore {
 
   async create(meta: StoreMeta, integrityKey: KeyRecord): Promise<StoreMeta> {
     this.#checkOpen();
+    const existing = await this.#facts.read();
+    if (existing !== null) return existing;
+    await this.#proved();
     return await this.#facts.create(meta, integrityKey);
   }
 
@@ -339,7 +346,21 @@ export class BlobStore implements MementoStore {
   /** The store's facts, for everything that writes. */
   async #demandStore(): Promise<StoreMeta> {
     this.#checkOpen();
-    return await this.#facts.demand();
+    const facts = await this.#facts.demand();
+    await this.#proved();
+    return facts;
+  }
+
+  /** Before the first write, once: that the place keeps what all writing rests on. */
+  async #proved(): Promise<void> {
+    if (!this.#place.tuning.proveConditions) return;
+    this.#proof ??= proveConditions(this.#place, this.#random);
+    try {
+      await this.#proof;
+    } catch (error) {
+      this.#proof = null;
+      throw error;
+    }
   }
 
   async #writable(key: string): Promise<OpenTimeline | null> {

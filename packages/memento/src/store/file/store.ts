@@ -34,6 +34,7 @@ export class FileStore extends BlobStore {
       supports: { durable: true, sharedBy: "machine", bodyBytesMax: BODY_BYTES_MAX, reclaimsSpace: true },
       // A pack in a file of its own costs one more sync, and old releases look for it there.
       tuning: { requestsAtOnce: 8, stateEveryMin: 1, inlineBytesMax: 0, proveConditions: false },
+      createCondition: "link",
       close: async () => {},
     } as const;
     super(place, { clock, random });
