@@ -26,6 +26,20 @@ describe("readArguments()", () => {
     assert.equal(args.jsonFile, "/home/a.json");
   });
 
+  test("measures every store by all numbers of writers, and stages on another store only when told so", () => {
+    const [stores, stages] = [readArguments(["stores"], "/"), readArguments(["stages", "--store", "postgres"], "/")];
+    assert.ok(stores !== "help" && stages !== "help");
+    assert.deepEqual(
+      [[...stores.stateSizes], [...stores.writers]],
+      [
+        ["1KB", "1MB"],
+        ["1", "8", "64"],
+      ],
+    );
+    assert.ok(stores.engines.has("s3-minio") && !stores.engines.has("dbos"));
+    assert.deepEqual([stores.stagesOn, stages.stagesOn], ["sqlite", "postgres"]);
+  });
+
   const refused = [
     "",
     "stagez",
@@ -38,6 +52,11 @@ describe("readArguments()", () => {
     "vault --saves 1",
     "vault --only gzip",
     "vault --only ours,dbos",
+    "vault --store postgres",
+    "stages --store redis",
+    "stages --writers 8",
+    "stores --sizes 10KB",
+    "stores --seconds 0",
   ];
   for (const line of refused) {
     test(`refuses "${line}" with exit code 2`, () => {

@@ -8,7 +8,21 @@ import { KINDS, SIZES } from "./states/state-sequence.ts";
 /** Everything that can be measured, in the order of the report. */
 const STAGE_ENGINES = ["ours", "bare", "dbos", "restate"] as const;
 const VAULT_ENGINES = ["ours", "gzip", "zstd", "langgraph-sqlite", "langgraph-postgres", "restic", "borg"] as const;
-export type EngineName = (typeof STAGE_ENGINES)[number] | (typeof VAULT_ENGINES)[number];
+/** The stores, by the engines that they are on. */
+const STORE_NAMES = [
+  "sqlite",
+  "file",
+  "postgres",
+  "mariadb",
+  "mongodb",
+  "redis",
+  "s3-minio",
+  "s3-versitygw",
+  "azure",
+  "gcs",
+] as const;
+export type StoreName = (typeof STORE_NAMES)[number];
+export type EngineName = (typeof STAGE_ENGINES)[number] | (typeof VAULT_ENGINES)[number] | StoreName;
 
 interface SuiteFacts {
   readonly engines: readonly EngineName[];
@@ -21,11 +35,18 @@ interface SuiteFacts {
 export const SUITES = {
   stages: { engines: STAGE_ENGINES, required: ["ours", "bare"], rounds: 5 },
   vault: { engines: VAULT_ENGINES, required: ["ours"], rounds: 3 },
+  stores: { engines: STORE_NAMES, required: [], rounds: 3 },
 } as const satisfies Record<string, SuiteFacts>;
 export type SuiteName = keyof typeof SUITES;
 
 /** The parts of the suite `vault`. */
 const PARTS = ["sequences", "increments", "event-loop"] as const;
+
+/** Bytes of a state of the suite `stores`, by the name given on the command line. */
+export const STATE_BYTES = { "1KB": 1_000, "1MB": 1_000_000 } as const;
+const STATE_SIZES = Object.keys(STATE_BYTES) as (keyof typeof STATE_BYTES)[];
+const WRITERS = ["1", "8", "64"] as const;
+const STAGE_STORES = ["sqlite", "postgres"] as const;
 
 const SIZE_NAMES = Object.keys(SIZES) as (keyof typeof SIZES)[];
 
@@ -35,12 +56,14 @@ Suites
   stages             one run of 1,000 small stages; the cost of a save, early and late; kill -9 half-way
   vault              sequences of 50 saves of one state, at four sizes and by four kinds of change; the loads of 1,000
                      increments; how long a save of 10 MB blocks the event loop
+  stores             saves and loads a second of every store, by 1, 8 and 64 writers at once, beside the bare client
 
 Options
-  --rounds N         measured rounds, after the warm-up (default: stages ${SUITES.stages.rounds}, vault ${SUITES.vault.rounds})
+  --rounds N         measured rounds, after the warm-up (default: stages ${SUITES.stages.rounds}, vault ${SUITES.vault.rounds}, stores ${SUITES.stores.rounds})
   --only LIST        comma-separated; rows of the others are reported as not run
                      stages: ${STAGE_ENGINES.join(", ")}
                      vault: ${VAULT_ENGINES.join(", ")}
+                     stores: ${STORE_NAMES.join(", ")}
   --json FILE        also write the rows as JSON
   --strict           end with 1 when a target is missed
   --dir FOLDER       where every engine keeps its data during the run (default: the system's temp folder)
@@ -52,12 +75,23 @@ Options of vault
   --parts LIST       from: ${PARTS.join(", ")}
   --saves N          saves in a sequence (default 50); the number of increments is 20 times this. The targets are for 50
 
+Options of stages
+  --store NAME       ${STAGE_STORES.join(" or ")}: what our store is on (default ${STAGE_STORES[0]}). On postgres one run alone is measured, beside
+                     DBOS and bare inserts on the same server
+
+Options of stores
+  --sizes LIST       from: ${STATE_SIZES.join(", ")}
+  --writers LIST     from: ${WRITERS.join(", ")}
+  --seconds N        how long each contender saves, and then loads, in a round (default 1)
+
 Exit codes: 0 done, 1 failed (a peer did not start, or with --strict a target was missed), 2 usage
 
 Examples
   npm run bench -- stages --json stages.json --strict
   npm run bench -- stages --only ours,bare --rounds 3
+  npm run bench -- stages --store postgres
   npm run bench -- vault --sizes 1MB --kinds scattered,immutable --only ours,gzip,langgraph-sqlite
+  npm run bench -- stores --only postgres,redis --sizes 1KB
 `;
 
 /** Which parts of the suite `vault` to run, and how much of them. */
@@ -68,14 +102,34 @@ export interface VaultArguments {
   readonly saves: number;
 }
 
-export interface BenchArguments extends VaultArguments {
+/** What the suite `stores` measures. */
+export interface StoresArguments {
+  readonly stateSizes: ReadonlySet<keyof typeof STATE_BYTES>;
+  readonly writers: ReadonlySet<(typeof WRITERS)[number]>;
+  readonly seconds: number;
+}
+
+export interface BenchArguments extends VaultArguments, StoresArguments {
   readonly suite: SuiteName;
   readonly rounds: number;
   readonly engines: ReadonlySet<EngineName>;
   readonly jsonFile: string | undefined;
   readonly strict: boolean;
   readonly directory: string;
+  /** What our store is on in the suite `stages`. */
+  readonly stagesOn: (typeof STAGE_STORES)[number];
 }
+
+/** Which suites take which option; the others are taken by all. */
+const OPTION_OF = {
+  sizes: ["vault", "stores"],
+  kinds: ["vault"],
+  parts: ["vault"],
+  saves: ["vault"],
+  store: ["stages"],
+  writers: ["stores"],
+  seconds: ["stores"],
+} as const satisfies Record<string, readonly SuiteName[]>;
 
 /** Reads the command line; `"help"` when help was asked for. Throws a `BenchError` with exit code 2 on anything unknown. */
 export function readArguments(argv: readonly string[], startedIn: string): BenchArguments | "help" {
@@ -84,15 +138,21 @@ export function readArguments(argv: readonly string[], startedIn: string): Bench
   if (positionals.length !== 1) throw usage("name one suite");
   const suite = positionals[0];
   if (!isSuite(suite)) throw usage(`there is no suite "${suite}"`);
-  if (suite !== "vault") {
-    for (const option of ["sizes", "kinds", "parts", "saves"] as const)
-      if (values[option] !== undefined) throw usage(`--${option} is an option of vault`);
+  for (const [option, suites] of Object.entries(OPTION_OF)) {
+    if (values[option as keyof typeof OPTION_OF] !== undefined && !suites.some((one) => one === suite))
+      throw usage(`--${option} is an option of ${suites.join(" and ")}`);
   }
+  const [stagesOn] = readList("store", STAGE_STORES, values.store ?? STAGE_STORES[0]);
+  if (stagesOn === undefined) throw usage("--store names one store");
   return {
     suite,
     rounds: readCount("rounds", values.rounds ?? String(SUITES[suite].rounds)),
     engines: readEngines(SUITES[suite], values.only),
-    sizes: readList("sizes", SIZE_NAMES, values.sizes),
+    sizes: suite === "vault" ? readList("sizes", SIZE_NAMES, values.sizes) : new Set(),
+    stateSizes: suite === "stores" ? readList("sizes", STATE_SIZES, values.sizes) : new Set(),
+    writers: readList("writers", WRITERS, values.writers),
+    seconds: readCount("seconds", values.seconds ?? "1"),
+    stagesOn,
     kinds: readList("kinds", KINDS, values.kinds),
     parts: readList("parts", PARTS, values.parts),
     saves: readCount("saves", values.saves ?? "50", 2),
@@ -114,6 +174,9 @@ function parse(argv: readonly string[]) {
         kinds: { type: "string" },
         parts: { type: "string" },
         saves: { type: "string" },
+        store: { type: "string" },
+        writers: { type: "string" },
+        seconds: { type: "string" },
         json: { type: "string" },
         strict: { type: "boolean", default: false },
         dir: { type: "string" },

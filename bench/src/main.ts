@@ -7,6 +7,8 @@ import { machineFacts } from "./machine.ts";
 import { renderTable, renderTargets, toRow, type Comparison } from "./report.ts";
 import { Scratch } from "./scratch.ts";
 import { stagesSuite } from "./suites/stages.ts";
+import { renderStores } from "./suites/stores-table.ts";
+import { storesSuite } from "./suites/stores.ts";
 import type { Suite } from "./suites/suite.ts";
 import { vaultSuite } from "./suites/vault.ts";
 
@@ -18,6 +20,7 @@ interface Report {
 const suites: Readonly<Record<SuiteName, Report>> = {
   stages: { run: stagesSuite, render: renderTable },
   vault: { run: vaultSuite, render: renderTargets },
+  stores: { run: storesSuite, render: renderStores },
 };
 
 /** Runs one suite and reports; the exit code. */

@@ -1,5 +1,7 @@
-// Memento as a user has it: SQLite (WAL, synchronous=FULL), sealed, one memento after every stage, default options.
+// Memento as a user has it: SQLite (WAL, synchronous=FULL) or a server, sealed, one memento after every stage, default options.
 // Everything the bench knows of the library's API is in this file.
+import { randomBytes } from "node:crypto";
+
 import { definePipeline, Memento, type Pipeline, type Stage } from "@mementojs/memento";
 
 import type { StageOutput } from "./work.ts";
@@ -14,7 +16,15 @@ export interface Ours extends AsyncDisposable {
 
 /** Opens or creates the store in this file. */
 export async function openOurs(file: string): Promise<Ours> {
-  const memento = await Memento.open(`sqlite:${file}`);
+  return runsOf(await Memento.open(`sqlite:${file}`));
+}
+
+/** Creates a store on a server, sealed by a key that lives as long as the bench. */
+export async function openOursAt(url: string): Promise<Ours> {
+  return runsOf(await Memento.open(url, { keys: { raw: [Uint8Array.from(randomBytes(32))] } }));
+}
+
+function runsOf(memento: Memento): Ours {
   return {
     run: async (partition, stages, onStage) => {
       const result = await memento.run(sequence(stages, onStage), { partition });

@@ -20,11 +20,11 @@ export interface Dbos extends AsyncDisposable {
   recover(steps: number): Promise<number>;
 }
 
-/** Starts PostgreSQL and the serving worker. Throws an error that names DBOS when either does not start. */
-export async function startDbos(scratch: Scratch): Promise<Dbos> {
+/** Starts the serving worker on a PostgreSQL, by default one of its own. Throws an error that names DBOS when either does not start. */
+export async function startDbos(scratch: Scratch, server?: Postgres): Promise<Dbos> {
   await using started = new AsyncDisposableStack();
   try {
-    const postgres = started.use(await startPostgres(scratch));
+    const postgres = server ?? started.use(await startPostgres(scratch));
     const logFile = join(scratch.path, "dbos.log");
     const worker = await startChild({
       name: "DBOS worker",

@@ -63,8 +63,8 @@ export async function measureSequential(
   ];
 }
 
-/** The time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
-async function runOurs(ours: Ours, partition: string): Promise<{ ms: number; stageMs: readonly number[] }> {
+/** One run of ours: the time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
+export async function runOurs(ours: Ours, partition: string): Promise<{ ms: number; stageMs: readonly number[] }> {
   const starts: number[] = [];
   const start = performance.now();
   const sum = await ours.run(partition, STAGES, (stage) => {
@@ -75,6 +75,7 @@ async function runOurs(ours: Ours, partition: string): Promise<{ ms: number; sta
   return { ms: end - start, stageMs: starts.map((at, stage) => (starts[stage + 1] ?? end) - at) };
 }
 
-function rate(ms: number): number {
+/** Stages a second, of a whole run that took so long. */
+export function rate(ms: number): number {
   return STAGES / (ms / 1000);
 }

@@ -3,6 +3,7 @@ import { openBareSqlite } from "../peers/bare-sqlite.ts";
 import { startDbos } from "../peers/dbos.ts";
 import { startRestate } from "../peers/restate.ts";
 import type { Comparison } from "../report.ts";
+import { stagesOnPostgres } from "./stages-on-postgres.ts";
 import { measureRecovery } from "./stages-recovery.ts";
 import { measureSequential } from "./stages-sequential.ts";
 import type { Peers, SuiteContext } from "./suite.ts";
@@ -13,6 +14,7 @@ import type { Peers, SuiteContext } from "./suite.ts";
  * the same folder, the peers' data beside it on the same disk.
  */
 export async function stagesSuite(context: SuiteContext): Promise<readonly Comparison[]> {
+  if (context.stagesOn === "postgres") return await stagesOnPostgres(context);
   const { engines, rounds, scratch, say } = context;
   await using stack = new AsyncDisposableStack();
   say("starting the peers");

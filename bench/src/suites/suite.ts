@@ -1,4 +1,4 @@
-import type { EngineName, VaultArguments } from "../arguments.ts";
+import type { BenchArguments, EngineName, StoresArguments, VaultArguments } from "../arguments.ts";
 import type { Contender, Samples } from "../measure.ts";
 import type { BareSqlite } from "../peers/bare-sqlite.ts";
 import type { Dbos } from "../peers/dbos.ts";
@@ -7,7 +7,7 @@ import type { Comparison } from "../report.ts";
 import type { Scratch } from "../scratch.ts";
 
 /** What every suite is given. */
-export interface SuiteContext extends VaultArguments {
+export interface SuiteContext extends VaultArguments, StoresArguments, Pick<BenchArguments, "stagesOn"> {
   readonly rounds: number;
   readonly engines: ReadonlySet<EngineName>;
   readonly scratch: Scratch;

@@ -1,0 +1,52 @@
+import { startPostgres } from "../engines/postgres.ts";
+import { interleave, timeMs } from "../measure.ts";
+import { openOursAt } from "../memento.ts";
+import { makeDatabase, openBarePostgres } from "../peers/bare-postgres.ts";
+import { startDbos } from "../peers/dbos.ts";
+import type { Comparison } from "../report.ts";
+import { STAGES } from "../work.ts";
+import { rate, runOurs } from "./stages-sequential.ts";
+import { present, type SuiteContext } from "./suite.ts";
+
+/**
+ * One run of 1,000 small stages with our store on PostgreSQL, against bare inserts and DBOS: each in a database of its own on one
+ * server, at the server's defaults.
+ */
+export async function stagesOnPostgres({
+  engines,
+  rounds,
+  scratch,
+  say,
+}: SuiteContext): Promise<readonly Comparison[]> {
+  await using stack = new AsyncDisposableStack();
+  say("starting PostgreSQL and the peers");
+  const postgres = stack.use(await startPostgres(scratch));
+  const administration = postgres.url("postgres");
+  const bare = stack.use(await openBarePostgres(postgres.url("bare"), administration));
+  const dbos = engines.has("dbos") ? stack.use(await startDbos(scratch, postgres)) : undefined;
+  await makeDatabase(postgres.url("memento"), administration);
+  const ours = stack.use(await openOursAt(postgres.url("memento")));
+  const samples = await interleave(
+    present([
+      { name: "ours", measure: async (round) => rate((await runOurs(ours, `sequential-${round}`)).ms) },
+      { name: "bare", measure: async () => rate(await timeMs(() => bare.commit(STAGES))) },
+      dbos && { name: "dbos", measure: async () => rate(await dbos.run(STAGES)) },
+    ]),
+    {
+      warmUps: 2,
+      rounds,
+      onRound: (round, total) => say(`stages/postgres: round ${round} of ${total}`),
+    },
+  );
+  const against = (peer: string, title: string, atLeast: number): Comparison => ({
+    work: `stages/postgres vs ${peer}`,
+    unit: "stages/s",
+    ours: samples.get("ours") ?? [],
+    peers: { [title]: samples.get(peer) ?? "not run" },
+    ratioIs: `ours / ${peer}`,
+    ratioOf: (value, [other = Number.NaN]) => value / other,
+    target: `>= ${atLeast}x`,
+    isMet: (ratio) => ratio >= atLeast,
+  });
+  return [against("bare", "bare inserts (one connection)", 0.5), against("dbos", "DBOS (same server)", 2)];
+}

@@ -1,0 +1,99 @@
+import { azuriteIsThere, startAzurite } from "../harness/servers/azurite.ts";
+import { fakeGcsIsThere, startFakeGcs } from "../harness/servers/fake-gcs.ts";
+import { minioIsThere, startMinio } from "../harness/servers/minio.ts";
+import type { S3Server } from "../harness/servers/s3-server.ts";
+import type { Server } from "../harness/servers/server.ts";
+import { startVersitygw, versitygwIsThere } from "../harness/servers/versitygw.ts";
+
+/** An engine whose store is reached over the network. */
+export interface NetworkedEngine {
+  /** For `--only`, file names and the like. */
+  readonly id: EngineId;
+  /** What was run, for people: the engine, never the service that it stands for. */
+  readonly name: string;
+  /** True, or why it cannot be used here; for `requireEngine`. */
+  readonly probe: () => true | string;
+  /** True: restarts under load are tested on it. Those of one machine alone are. */
+  readonly isRestarted: boolean;
+  readonly start: () => Promise<RunningEngine>;
+}
+
+export type EngineId =
+  | "postgres"
+  | "mariadb"
+  | "mongodb"
+  | "redis"
+  | "s3-minio"
+  | "s3-versitygw"
+  | "azure"
+  | "gcs";
+
+/** A private server of one engine. */
+export interface RunningEngine extends AsyncDisposable {
+  readonly server: Server;
+  /** The variables by which a store finds credentials that its URL has not. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Makes an empty place; its URL, by the server's port or by another one (a proxy's). */
+  place(): Promise<(port?: number) => string>;
+}
+
+/** Every networked engine, in the order of the documents. */
+export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
+  {
+    id: "s3-minio",
+    name: "S3 (MinIO)",
+    probe: minioIsThere,
+    isRestarted: false,
+    start: async () => ofBuckets(await startMinio()),
+  },
+  {
+    id: "s3-versitygw",
+    name: "S3 (versitygw)",
+    probe: versitygwIsThere,
+    isRestarted: false,
+    start: async () => ofBuckets(await startVersitygw()),
+  },
+  {
+    id: "azure",
+    name: "Azure Blob Storage (azurite)",
+    probe: azuriteIsThere,
+    isRestarted: false,
+    start: async () => {
+      const server = await startAzurite();
+      const place = async () => {
+        const container = await server.container();
+        return (port?: number) => server.url(container, "chaos", port);
+      };
+      return running(server, server.environment, place);
+    },
+  },
+  {
+    id: "gcs",
+    name: "Google Cloud Storage (fake-gcs-server)",
+    probe: fakeGcsIsThere,
+    isRestarted: false,
+    start: async () => {
+      const server = await startFakeGcs();
+      const place = async () => {
+        const bucket = await server.bucket();
+        return (port?: number) => server.url(bucket, "chaos", port);
+      };
+      return running(server, {}, place);
+    },
+  },
+];
+
+function ofBuckets(server: S3Server): RunningEngine {
+  return running(server, server.environment, async () => {
+    const bucket = await server.bucket();
+    return (port?: number) => server.url(bucket, "chaos", port);
+  });
+}
+
+function running(
+  server: Server,
+  environment: Readonly<Record<string, string>>,
+  place: RunningEngine["place"],
+): RunningEngine {
+  return { server, environment, place, [Symbol.asyncDispose]: async () => await server[Symbol.asyncDispose]() };
+}
