@@ -26,6 +26,10 @@ const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> =
     const { SqliteStore } = await import("./sqlite/index.ts");
     return { store: await SqliteStore.open({ path }), keyFile: `${path}.key` };
   },
+  s3: async (url) => {
+    const { S3Store } = await import("./s3/index.ts");
+    return { store: await S3Store.openUrl(url), keyFile: null };
+  },
 };
 
 /**

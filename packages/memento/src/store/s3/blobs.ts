@@ -1,0 +1,181 @@
+import type { S3Client } from "@aws-sdk/client-s3";
+
+import { MementoError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { BlobPort } from "../blobs/blob-port.ts";
+import { s3UrlOf, type S3Address } from "./address.ts";
+import { failureOf, s3Error, type S3Failure } from "./errors.ts";
+import { putInParts } from "./multipart.ts";
+
+type Sdk = typeof import("@aws-sdk/client-s3");
+
+/** What the blobs of a bucket are reached by. */
+export interface S3BlobsOptions {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  readonly address: S3Address;
+  readonly clock: Clock;
+}
+
+/** Larger blobs are sent in parts. */
+const SINGLE_BYTES_MAX = 8 * 2 ** 20;
+/** A request's time with all of the SDK's repeats, and what it gets more for each of its bytes: a slow line's 1 MB a second. */
+const REQUEST_MS_MAX = 30_000;
+const BYTES_A_MS = 1_000;
+/** Servers answer 409 where two create at once; one of them is through soon. */
+const CONFLICTS_MAX = 10;
+const CONFLICT_PAUSE_MS = 20;
+
+const NOBODY = new Set(["NoSuchKey", "NotFound"]);
+const TAKEN = new Set(["PreconditionFailed"]);
+const CONFLICTS = new Set(["ConditionalRequestConflict", "OperationAborted"]);
+
+/** The blobs of one bucket. Creation is a PUT with `If-None-Match: *`, in parts too; no other condition is used. */
+export class S3Blobs implements BlobPort {
+  readonly #sdk: Sdk;
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #url: string;
+  readonly #clock: Clock;
+
+  constructor({ sdk, client, address, clock }: S3BlobsOptions) {
+    this.#sdk = sdk;
+    this.#client = client;
+    this.#bucket = address.bucket;
+    this.#url = s3UrlOf(address);
+    this.#clock = clock;
+  }
+
+  async read(key: string): Promise<Uint8Array | null> {
+    try {
+      const command = new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key });
+      const { Body, ContentLength = 0 } = await this.#client.send(command, within(0));
+      if (Body === undefined) return new Uint8Array();
+      const bytes = await Body.transformToByteArray();
+      if (bytes.byteLength !== ContentLength) throw cutAnswer(this.#url, bytes.byteLength, ContentLength);
+      return bytes;
+    } catch (error) {
+      const failure = failureOf(error);
+      if (NOBODY.has(failure.name)) return null;
+      throw this.#error(failure, "read");
+    }
+  }
+
+  async createIfAbsent(key: string, parts: readonly Uint8Array[]): Promise<boolean> {
+    let mayBeDone = false;
+    for (let attempt = 0; ; attempt++) {
+      const failure = await this.#put(key, parts, "*");
+      if (failure === null) return true;
+      // The SDK repeats what had no answer: then what lies there may be our own.
+      mayBeDone ||= failure.attempts > 1 || failure.name === "NoSuchUpload";
+      if (TAKEN.has(failure.name) || failure.status === 412) return mayBeDone && (await this.#holds(key, parts));
+      if (failure.name === "NoSuchUpload" && (await this.#holds(key, parts))) return true;
+      if (!CONFLICTS.has(failure.name) || attempt === CONFLICTS_MAX) throw this.#error(failure, "write");
+      await this.#clock.sleep(CONFLICT_PAUSE_MS * (attempt + 1));
+    }
+  }
+
+  async replace(key: string, parts: readonly Uint8Array[]): Promise<void> {
+    const failure = await this.#put(key, parts);
+    if (failure === null) return;
+    if (failure.name === "NoSuchUpload" && (await this.#holds(key, parts))) return;
+    throw this.#error(failure, "write");
+  }
+
+  /** Old versions stay where a bucket keeps versions: only its owner's rule takes them away. */
+  async replaceAndWipe(key: string, parts: readonly Uint8Array[]): Promise<void> {
+    await this.replace(key, parts);
+  }
+
+  async hasLeftovers(): Promise<boolean> {
+    return false;
+  }
+
+  async remove(key: string): Promise<void> {
+    try {
+      await this.#client.send(new this.#sdk.DeleteObjectCommand({ Bucket: this.#bucket, Key: key }), within(0));
+    } catch (error) {
+      const failure = failureOf(error);
+      if (!NOBODY.has(failure.name)) throw this.#error(failure, "remove");
+    }
+  }
+
+  async *list(folder: string, after?: string): AsyncIterable<string> {
+    const prefix = `${folder}/`;
+    let token: string | undefined;
+    do {
+      const page = await this.#page(prefix, after === undefined ? undefined : `${prefix}${after}`, token);
+      yield* page.names;
+      token = page.next;
+    } while (token !== undefined);
+  }
+
+  async ensureFolder(): Promise<void> {}
+
+  async ensureFolders(): Promise<void> {}
+
+  async settle(): Promise<void> {}
+
+  async #page(
+    Prefix: string,
+    StartAfter: string | undefined,
+    ContinuationToken: string | undefined,
+  ): Promise<{ readonly names: readonly string[]; readonly next: string | undefined }> {
+    const command = new this.#sdk.ListObjectsV2Command({
+      Bucket: this.#bucket,
+      Prefix,
+      Delimiter: "/",
+      ...(StartAfter === undefined ? {} : { StartAfter }),
+      ...(ContinuationToken === undefined ? {} : { ContinuationToken }),
+    });
+    try {
+      const { Contents = [], CommonPrefixes = [], IsTruncated, NextContinuationToken } = await this.#client.send(
+        command,
+        within(0),
+      );
+      const blobs = Contents.map(({ Key = "" }) => Key.slice(Prefix.length));
+      const folders = CommonPrefixes.map((folder) => (folder.Prefix ?? "").slice(Prefix.length, -1));
+      const names = [...blobs, ...folders].filter((name) => name !== "");
+      return { names, next: IsTruncated === true ? NextContinuationToken : undefined };
+    } catch (error) {
+      throw this.#error(failureOf(error), "list");
+    }
+  }
+
+  /** Writes an object; gives what went wrong, or null. */
+  async #put(key: string, parts: readonly Uint8Array[], condition?: "*"): Promise<S3Failure | null> {
+    const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    const object = {
+      Bucket: this.#bucket,
+      Key: key,
+      ...(condition === undefined ? {} : { IfNoneMatch: condition }),
+    };
+    const options = within(bytes);
+    try {
+      if (bytes > SINGLE_BYTES_MAX) await putInParts(this.#sdk, this.#client, object, parts, options.abortSignal);
+      else await this.#client.send(new this.#sdk.PutObjectCommand({ ...object, Body: Buffer.concat(parts) }), options);
+      return null;
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
+  /** True when an object has exactly these bytes. */
+  async #holds(key: string, parts: readonly Uint8Array[]): Promise<boolean> {
+    const there = await this.read(key);
+    return there !== null && Buffer.concat(parts).equals(there);
+  }
+
+  #error(failure: S3Failure, doing: string): MementoError {
+    return s3Error(failure, doing, this.#url);
+  }
+}
+
+/** No request is waited for without an end. */
+function within(bytes: number): { readonly abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(REQUEST_MS_MAX + Math.ceil(bytes / BYTES_A_MS)) };
+}
+
+function cutAnswer(url: string, got: number, wanted: number): MementoError {
+  return new MementoError("STORE_UNREACHABLE", `The answer of ${url} was cut: ${got} bytes of ${wanted} came`);
+}
