@@ -145,6 +145,27 @@ export interface StoredMemento {
   readonly removed: boolean;
 }
 
+/** What a store can tell of a memento's pack without giving its bytes. */
+export interface PackGlance {
+  readonly slot: number;
+  readonly removed: boolean;
+  /** SHA-256 (base64url) of the stored header. Of a sealed pack it names header and body, whose nonce is never used twice. */
+  readonly headerDigest: string;
+  /** null once reclaimed. */
+  readonly bodyBytes: number | null;
+}
+
+/** What a driver can tell of the engine below it. */
+export interface EngineFacts {
+  /** The engine's own name, as "SQLite" or "PostgreSQL". */
+  readonly name: string;
+  readonly version: string;
+  /** What the store takes up in the engine; null where that cannot be told. */
+  readonly bytes: number | null;
+  /** What is left where the engine keeps it; null where that cannot be told. */
+  readonly freeBytes: number | null;
+}
+
 /** Something structurally wrong that the store itself can see without a key. */
 export interface StoreDamage {
   /** One sentence: what is wrong and where. */
@@ -290,6 +311,13 @@ export interface MementoStore extends AsyncDisposable {
   rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild>;
   /** A memento's pack as it lies there, unjudged, to be set aside before it is given up; null when no such memento has one. */
   salvage(id: string): Promise<SalvagedPack | null>;
+  /**
+   * What `read` would tell of a memento at this moment, without the pack's bytes: what caches and comparisons of two stores ask.
+   * Left out by drivers for which it would cost as much as reading. null when there is no such memento.
+   */
+  glance?(id: string): Promise<PackGlance | null>;
+  /** The engine's name, version and space; left out by drivers that cannot tell. For people: nothing is decided by it. */
+  engine?(): Promise<EngineFacts>;
   /** What is structurally wrong, as far as the store can see without a key. Empty for a sound store. */
   check(): AsyncIterable<StoreDamage>;
   /** Releases what the store holds; may be called again. */

@@ -3,8 +3,10 @@ import { pathToFileURL } from "node:url";
 
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { BlobStore } from "../blobs/store.ts";
+import type { EngineFacts } from "../store.ts";
 import { DurableFiles } from "./durable-write.ts";
 import { nodeFiles, type FilePort } from "./file-port.ts";
+import { folderFacts } from "./folder-facts.ts";
 
 /** How to open a store in a folder. */
 export interface FileStoreOptions {
@@ -24,6 +26,8 @@ const BODY_BYTES_MAX = 2 ** 30;
  * its own (`durable-write.ts`); what rests on that is the engine's (`BlobStore`).
  */
 export class FileStore extends BlobStore {
+  readonly #root: string;
+
   private constructor({ path, clock = systemClock, random = systemRandom, files = nodeFiles }: FileStoreOptions) {
     const root = nodePath.resolve(path);
     const temporaryFolder = nodePath.join(root, "temporary");
@@ -38,10 +42,16 @@ export class FileStore extends BlobStore {
       close: async () => {},
     } as const;
     super(place, { clock, random });
+    this.#root = root;
   }
 
   /** Opens a folder, and touches nothing in it before the first call. */
   static async open(options: FileStoreOptions): Promise<FileStore> {
     return new FileStore(options);
+  }
+
+  /** Looks at every file of the store once. */
+  async engine(): Promise<EngineFacts> {
+    return await folderFacts(this.#root);
   }
 }

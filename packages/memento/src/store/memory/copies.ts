@@ -1,10 +1,24 @@
-import type { Lease, TimelineAddress } from "../../core/timeline.ts";
+import type { Lease, TimelineAddress, TimelineHead, TimelineRecord, TimelineRequest } from "../../core/timeline.ts";
 import type { SalvagedPack } from "../store.ts";
 import type { MemoryCommit } from "./log.ts";
+
+/** A timeline as the memory store keeps it. */
+export interface MemoryTimeline {
+  readonly record: TimelineRecord;
+  head: TimelineHead | null;
+  lease: Lease;
+  request: TimelineRequest | null;
+}
 
 /** What a commit's index says is in it. */
 export function slotsOf({ accepted, entries, removed }: MemoryCommit): SalvagedPack["mementos"] {
   return accepted.map((slot) => ({ id: entries[slot]?.id ?? "", slot, removed: removed.has(slot) }));
+}
+
+/** A commit's bytes and what its index says is in it. */
+export function salvageOf(commit: MemoryCommit): SalvagedPack {
+  const [header, body] = [copy(commit.header), commit.body && copy(commit.body)];
+  return { bytes: Buffer.concat([header, body ?? new Uint8Array()]), header, body, mementos: slotsOf(commit) };
 }
 
 /** Bytes that nobody else can change. */

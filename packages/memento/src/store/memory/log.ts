@@ -1,7 +1,9 @@
+import { sha256 } from "../../core/digest.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import type { MementoQuery } from "../query.ts";
 import type { LogPosition, LogRow, LogRows } from "../scan.ts";
+import type { PackGlance } from "../store.ts";
 
 /** A commit as the memory store keeps it. The bytes are the store's own copies. */
 export interface MemoryCommit {
@@ -35,6 +37,20 @@ export class MemoryLog implements LogRows {
     const commit = place && this.commits[place.commit];
     const entry = commit?.entries[place?.slot ?? -1];
     return place && commit && entry?.id === id ? { commit, slot: place.slot, entry } : null;
+  }
+
+  /** What is known of a memento's pack; null when there is none. */
+  glance(id: string): PackGlance | null {
+    const found = this.find(id);
+    if (found === null) return null;
+    const { header, body, removed } = found.commit;
+    const { slot } = found;
+    return { slot, removed: removed.has(slot), headerDigest: sha256(header), bodyBytes: body?.byteLength ?? null };
+  }
+
+  /** What all commits take up. */
+  get bytes(): number {
+    return this.commits.reduce((sum, { header, body }) => sum + header.byteLength + (body?.byteLength ?? 0), 0);
   }
 
   at({ commit: number, slot }: LogPosition): LogRow | null {

@@ -1,12 +1,7 @@
+import { freemem } from "node:os";
+
 import { MementoError } from "../../core/errors.ts";
-import type {
-  Lease,
-  TimelineAddress,
-  TimelineHead,
-  TimelineRecord,
-  TimelineRequest,
-  TimelineState,
-} from "../../core/timeline.ts";
+import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { admit, checkBatch, keyRetired } from "../admit.ts";
 import { mementoQuery, type MementoQuery } from "../query.ts";
 import { checkReplacement, mayReplace } from "../replacement.ts";
@@ -15,12 +10,14 @@ import type {
   AppendBatch,
   AppendResult,
   CaretakerRecord,
+  EngineFacts,
   IndexAuthority,
   IndexRebuild,
   IndexRow,
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackGlance,
   PackReplacement,
   SalvagedPack,
   StoreDamage,
@@ -29,15 +26,8 @@ import type {
   StoreMeta,
   StoreSupports,
 } from "../store.ts";
-import { addressText, copy, deepFreeze, holds, nameText, slotsOf } from "./copies.ts";
+import { addressText, copy, deepFreeze, holds, nameText, salvageOf, slotsOf, type MemoryTimeline } from "./copies.ts";
 import { MemoryLog } from "./log.ts";
-
-interface MemoryTimeline {
-  readonly record: TimelineRecord;
-  head: TimelineHead | null;
-  lease: Lease;
-  request: TimelineRequest | null;
-}
 
 /** Keeps everything in this process and nothing after it: for tests, and for runs that need no memory. */
 export class MemoryStore implements MementoStore {
@@ -341,9 +331,17 @@ export class MemoryStore implements MementoStore {
   async salvage(id: string): Promise<SalvagedPack | null> {
     this.#checkOpen();
     const commit = this.#log.find(id)?.commit;
-    if (commit === undefined) return null;
-    const [header, body] = [copy(commit.header), commit.body && copy(commit.body)];
-    return { bytes: Buffer.concat([header, body ?? new Uint8Array()]), header, body, mementos: slotsOf(commit) };
+    return commit === undefined ? null : salvageOf(commit);
+  }
+
+  async glance(id: string): Promise<PackGlance | null> {
+    this.#checkOpen();
+    return this.#log.glance(id);
+  }
+
+  async engine(): Promise<EngineFacts> {
+    this.#checkOpen();
+    return { name: "memory", version: process.version, bytes: this.#log.bytes, freeBytes: freemem() };
   }
 
   /** Nothing outside this process can change what it holds, so there is never anything to find. */

@@ -1,7 +1,9 @@
+import { stat, statfs } from "node:fs/promises";
 import type { DatabaseSync } from "node:sqlite";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
+import type { EngineFacts } from "../store.ts";
 import { failureOf } from "./failure.ts";
 import { migrate, schemaVersion } from "./schema.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
@@ -142,6 +144,24 @@ export class Connection {
   #databaseBytes(): number {
     const number = (name: string): number => Number(this.#database.prepare(`PRAGMA ${name}`).get()?.[name] ?? 0);
     return number("page_count") * number("page_size");
+  }
+
+  /** Which SQLite this is, and the space: of the database and its log, and what the disk has left. */
+  async facts(): Promise<EngineFacts> {
+    const { path } = this.#options;
+    const version = await this.#wait(
+      () => this.#database.prepare("SELECT sqlite_version() AS version").get()?.["version"],
+    );
+    try {
+      const sizes = await Promise.all(
+        [path, `${path}-wal`].map(async (file) => (await stat(file, { throwIfNoEntry: false }))?.size ?? 0),
+      );
+      const { bavail, bsize } = await statfs(path);
+      const bytes = sizes.reduce((sum, size) => sum + size, 0);
+      return { name: "SQLite", version: String(version), bytes, freeBytes: bavail * bsize };
+    } catch (error) {
+      throw failureOf(error, path);
+    }
   }
 
   /** Makes SQLite's own indexes anew from their tables. */

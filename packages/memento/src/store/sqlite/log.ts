@@ -5,7 +5,7 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { decodeHeader, type CommitHeader } from "../header.ts";
 import { matchesQuery, type MementoQuery } from "../query.ts";
 import type { LogPosition, LogRow, LogRows } from "../scan.ts";
-import type { StoredCommit, StoredMemento } from "../store.ts";
+import type { PackGlance, StoredCommit, StoredMemento } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { damagedRow } from "./failure.ts";
 import { bytesOf, nullable, numberOf, textOf, type Row } from "./rows.ts";
@@ -154,6 +154,21 @@ export function readMemento(statements: Statements, id: string): StoredMemento |
     throw damagedRow(`The row of memento ${id} has another id than its commit ${commit}`);
   }
   return { slot, header, body: nullable(row, "body", bytesOf), removed: removedBy !== 0 };
+}
+
+/** What is known of a memento's pack without its body, by the same rules as `readMemento`. */
+export function glanceAt(statements: Statements, id: string): PackGlance | null {
+  const place = parseMementoId(id);
+  const row = place && statements.glance.get(place.timeline, place.sequence);
+  // Another memento's place, or none: reading throws where there should be one.
+  if (place === undefined || row === undefined || slotOf(row).nonce !== id.slice(id.lastIndexOf("-") + 1)) {
+    readMemento(statements, id);
+    return null;
+  }
+  const { slot, removedBy } = slotOf(row);
+  const [header] = packOf(row, place.timeline, place.sequence);
+  const bodyBytes = nullable(row, "body_bytes", numberOf);
+  return { slot, removed: removedBy !== 0, headerDigest: sha256(header), bodyBytes };
 }
 
 /** The header of a commit's row; DAMAGED when it is not readable, or not the one that was there when its pack was reclaimed. */

@@ -61,6 +61,7 @@ const SQL = {
   // One statement, so that the body goes with what is said of its removal.
   pack: `SELECT ${PLACE}, c.body FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id
     WHERE m.timeline = ? AND m.sequence = ?`,
+  glance: `${PLACES} WHERE m.timeline = ? AND m.sequence = ?`,
   placesAfter: `${PLACES} WHERE m.timeline = ? AND m.sequence > ? ORDER BY m.sequence LIMIT ?`,
   placesBefore: `${PLACES} WHERE m.timeline = ? AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ?`,
   slot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",

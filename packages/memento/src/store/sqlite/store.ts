@@ -12,12 +12,14 @@ import type {
   AppendBatch,
   AppendResult,
   CaretakerRecord,
+  EngineFacts,
   IndexAuthority,
   IndexRebuild,
   IndexRow,
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackGlance,
   PackReplacement,
   SalvagedPack,
   StoreDamage,
@@ -38,7 +40,7 @@ import {
 import { findDamage } from "./check.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { failureOf } from "./failure.ts";
-import { readMemento, SqliteLog } from "./log.ts";
+import { glanceAt, readMemento, SqliteLog } from "./log.ts";
 import { dropKey, replacePack, salvage } from "./mending.ts";
 import { rebuildIndex } from "./rebuild.ts";
 import {
@@ -292,6 +294,14 @@ export class SqliteStore implements MementoStore {
 
   async salvage(id: string): Promise<SalvagedPack | null> {
     return await this.#read((statements) => salvage(statements, id));
+  }
+
+  async glance(id: string): Promise<PackGlance | null> {
+    return await this.#read((statements) => glanceAt(statements, id));
+  }
+
+  async engine(): Promise<EngineFacts> {
+    return await (await this.#found()).facts();
   }
 
   async *check(): AsyncIterable<StoreDamage> {

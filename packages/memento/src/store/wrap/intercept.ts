@@ -4,12 +4,14 @@ import type {
   AppendBatch,
   AppendResult,
   CaretakerRecord,
+  EngineFacts,
   IndexAuthority,
   IndexRebuild,
   IndexRow,
   KeyRecord,
   LeaseChange,
   MementoStore,
+  PackGlance,
   PackReplacement,
   SalvagedPack,
   StoreDamage,
@@ -64,10 +66,18 @@ function aboutOf(argument: unknown): string {
 class InterceptedStore implements MementoStore {
   readonly #store: MementoStore;
   readonly #around: AroundCall;
+  // There only where the store below has them: whoever asks for them must see what it really can.
+  readonly glance?: (id: string) => Promise<PackGlance | null>;
+  readonly engine?: () => Promise<EngineFacts>;
 
   constructor(store: MementoStore, around: AroundCall) {
     this.#store = store;
     this.#around = around;
+    const glance = store.glance?.bind(store);
+    if (glance !== undefined)
+      this.glance = async (id) => await this.#call("glance", [id], async () => await glance(id));
+    const engine = store.engine?.bind(store);
+    if (engine !== undefined) this.engine = async () => await this.#call("engine", [], engine);
   }
 
   get url(): string {
