@@ -1,9 +1,9 @@
 import { webcrypto } from "node:crypto";
 
-import { sha256 } from "../core/digest.ts";
+import { runningSha256, sha256 } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
 import { encodeSnapshot, encodeValue, snapshotValue, type EncodedValue } from "./codec.ts";
-import { DeltaEncoder, FrozenArrayEncoder } from "./delta/index.ts";
+import { ArrayEncoder, DeltaEncoder, type ArrayVersion } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
 import type { MementoReader } from "./reader.ts";
@@ -16,28 +16,38 @@ const TURNS_BYTES_MIN = 1_048_576;
 const HASHED_ELSEWHERE_BYTES_MIN = 262_144;
 /** How much is compared in one turn of the event loop: some milliseconds. */
 const WORK_A_TURN = 1_000_000;
+/** How much is hashed in one turn: one or two milliseconds. */
+const HASHED_A_TURN_BYTES = 2_097_152;
 /** Contents that a vault keeps at hand for the next deltas; those that changed longest ago are read again when needed. */
 const CHAINS_BYTES_MAX = 67_108_864;
-/** Arrays of frozen items that are remembered. */
+/** Arrays that are remembered. */
 const ARRAYS_MAX = 8;
+/** From here on an array is taken apart at once, and its text made in turns of the event loop. */
+const LARGE_ITEMS_MIN = 16_384;
+/** With as many items an array has more than `DELTA_CONTENT_BYTES_MIN`, whatever they are. */
+const SMALL_ITEMS_MAX = DELTA_CONTENT_BYTES_MIN / 2;
 
 /** A piece's value as it was when it was captured. */
 export interface CapturedPiece {
   /** About the bytes that it has. */
   readonly size: number;
+  /** Does a part of what is left to do before `encode` is cheap; true when nothing is left. */
+  step(): boolean;
   /** Its bytes; the same ones each time. UNSUPPORTED_VALUE as `encodeSnapshot`. */
   encode(): EncodedValue;
   /** Known without a comparison: `delta` makes those bytes out of `base`. */
-  readonly change: { readonly base: Uint8Array; readonly delta: Uint8Array } | null;
+  change(): { readonly base: Uint8Array | null; readonly delta: Uint8Array | null };
 }
 
+const UNKNOWN = { base: null, delta: null } as const;
+
 /**
- * Captures the values of pieces as they are now. An array of frozen items that is saved again and again is encoded as a
- * change of what it was the last time.
+ * Captures the values of pieces as they are now. An array of flat or frozen items that is saved again and again is encoded
+ * as a change of what it was the last time.
  */
 export class PieceCapture {
   readonly #seen = new Set<string>();
-  readonly #arrays = new Map<string, FrozenArrayEncoder>();
+  readonly #arrays = new Map<string, ArrayEncoder>();
 
   /** `scope` tells apart pieces of the same key that are not versions of one another. UNSUPPORTED_VALUE. */
   capture(pieces: ReadonlyMap<string, unknown> | undefined, scope = ""): ReadonlyMap<string, CapturedPiece> {
@@ -47,24 +57,23 @@ export class PieceCapture {
   }
 
   #capture(key: string, value: unknown, scope: string): CapturedPiece {
-    if (FrozenArrayEncoder.suits(value)) {
-      // Remembering costs memory and, once, time: only for what comes again.
-      const line = `${scope}\n${key}`;
-      if (this.#seen.has(line)) return this.#captureArray(line, key, value);
-      this.#seen.add(line);
-    }
+    const version = ArrayEncoder.suits(value) ? this.#captureArray(`${scope}\n${key}`, key, value) : null;
+    if (version !== null) return ofArray(version);
     const snapshot = snapshotValue(value, key);
-    return { size: snapshot.size, encode: () => encodeSnapshot(snapshot), change: null };
+    return { size: snapshot.size, step: () => true, encode: () => encodeSnapshot(snapshot), change: () => UNKNOWN };
   }
 
-  #captureArray(line: string, key: string, array: readonly unknown[]): CapturedPiece {
-    const { encoded, base, delta } = this.#encoder(line).encode(array, key);
-    const change = base === null || delta === null ? null : { base, delta };
-    return { size: encoded.bytes.length, encode: () => encoded, change };
+  #captureArray(line: string, key: string, array: readonly unknown[]): ArrayVersion | null {
+    // Remembering costs memory and, once, time: only for what comes again, and for what would hold the event loop up.
+    if (array.length < LARGE_ITEMS_MIN && !this.#seen.has(line)) {
+      this.#seen.add(line);
+      return null;
+    }
+    return this.#encoder(line).capture(array, key);
   }
 
-  #encoder(line: string): FrozenArrayEncoder {
-    const encoder = this.#arrays.get(line) ?? new FrozenArrayEncoder();
+  #encoder(line: string): ArrayEncoder {
+    const encoder = this.#arrays.get(line) ?? new ArrayEncoder();
     // The one that was used longest ago goes first.
     this.#arrays.delete(line);
     this.#arrays.set(line, encoder);
@@ -74,6 +83,17 @@ export class PieceCapture {
     }
     return encoder;
   }
+}
+
+function ofArray(version: ArrayVersion): CapturedPiece {
+  // The exact size of a small one decides how it is held.
+  const size = version.length < SMALL_ITEMS_MAX ? version.finish().encoded.bytes.length : version.sizeEstimate;
+  return {
+    size,
+    step: () => version.step(),
+    encode: () => version.finish().encoded,
+    change: () => version.finish(),
+  };
 }
 
 /** How the pieces that changed lately are held, of all timelines of a vault: many writers share what one may remember. */
@@ -179,12 +199,11 @@ export class PieceChange {
 
   async #setLarge(key: string, piece: CapturedPiece, full: boolean): Promise<void> {
     if (piece.size >= TURNS_BYTES_MIN) await nextTurn();
+    while (!piece.step()) await nextTurn();
     const content = piece.encode();
     const known = full ? null : this.#knownChain(key);
-    // While another thread hashes, this one compares. Bytes that are the very ones of the last time have its digest.
-    const hashing = known?.content === content.bytes ? known.digest : digestOf(content.bytes);
-    const compared = known === null ? null : await deltaOf(known, piece, content);
-    const digest = await hashing;
+    if (known !== null && known.content === content.bytes && this.#isSame(key, content, known.digest)) return;
+    const { digest, compared } = await digestAndDelta(known, piece, content);
     if (!full && this.#isSame(key, content, digest)) return;
     const chain = full ? null : (known ?? (await this.#readChain(key)));
     if (chain === null) {
@@ -236,21 +255,37 @@ export class PieceChange {
   }
 }
 
-function digestOf(bytes: Uint8Array): string | Promise<string> {
-  return bytes.length < HASHED_ELSEWHERE_BYTES_MIN ? sha256(bytes) : digestElsewhere(bytes);
+/** The digest of a content, and what makes it out of the chain's. */
+async function digestAndDelta(
+  known: PieceChain | null,
+  piece: CapturedPiece,
+  content: EncodedValue,
+): Promise<{ readonly digest: string; readonly compared: Uint8Array | null }> {
+  const { bytes } = content;
+  if (known === null || piece.change().base === known.content || bytes.length < HASHED_ELSEWHERE_BYTES_MIN) {
+    const digest = await digestInTurns(bytes);
+    return { digest, compared: known === null ? null : await deltaOf(known, piece, content) };
+  }
+  // While another thread hashes, this one compares.
+  const hashing = webcrypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  const compared = await deltaOf(known, piece, content);
+  return { digest: Buffer.from(await hashing).toString("base64url"), compared };
 }
 
-async function digestElsewhere(bytes: Uint8Array): Promise<string> {
-  return Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toString("base64url");
+async function digestInTurns(bytes: Uint8Array): Promise<string> {
+  if (bytes.length <= HASHED_A_TURN_BYTES) return sha256(bytes);
+  const running = runningSha256();
+  for (let start = 0; start < bytes.length; start += HASHED_A_TURN_BYTES) {
+    if (start > 0) await nextTurn();
+    running.update(bytes.subarray(start, start + HASHED_A_TURN_BYTES));
+  }
+  return running.current();
 }
 
 /** What makes the content out of the chain's. */
-async function deltaOf(
-  chain: PieceChain,
-  { change }: CapturedPiece,
-  { bytes }: EncodedValue,
-): Promise<Uint8Array | null> {
-  if (change?.base === chain.content) return change.delta;
+async function deltaOf(chain: PieceChain, piece: CapturedPiece, { bytes }: EncodedValue): Promise<Uint8Array | null> {
+  const { base, delta } = piece.change();
+  if (base === chain.content) return delta;
   const encoder = new DeltaEncoder(chain.content, bytes);
   while (!encoder.step(WORK_A_TURN)) await nextTurn();
   return encoder.finish();

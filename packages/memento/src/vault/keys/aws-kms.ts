@@ -1,5 +1,5 @@
-import { unopened, unusable, type KmsClient } from "./kms-ring.ts";
 import { loadPeer } from "../../store/optional-peer.ts";
+import { unopened, unusable, type KmsClient } from "./kms-ring.ts";
 
 /** The part of `KMS` of `@aws-sdk/client-kms` that is used. */
 export interface AwsKmsCalls {

@@ -1,9 +1,9 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 
 import { systemRandom, type Random } from "../../core/ports.ts";
+import { loadPeer } from "../../store/optional-peer.ts";
 import { KEY_BYTES } from "./key-ring.ts";
 import { unopened, unusable, type KmsClient } from "./kms-ring.ts";
-import { loadPeer } from "../../store/optional-peer.ts";
 
 /** The part of `CryptographyClient` of `@azure/keyvault-keys` that is used. */
 export interface AzureKeyCalls {

@@ -4,10 +4,10 @@ import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { loadPeer } from "../../store/optional-peer.ts";
 import { combinedKeyRing } from "./combined-ring.ts";
 import { addKeyToFile, createKeyFile, keyRingFromFile, makeKeyCurrent, removeKeyFromFile } from "./key-file.ts";
 import { rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
-import { loadPeer } from "../../store/optional-peer.ts";
 import { passphraseKeyRing } from "./passphrase-ring.ts";
 import { resolveKeys } from "./resolve-keys.ts";
 

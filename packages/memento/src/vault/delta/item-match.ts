@@ -1,11 +1,11 @@
-/** A stretch of items of a new array: the same frozen objects as in the old one from `from` on, or, with `from` -1, others. */
+/** A stretch of items of a new array: the same objects as in the old one from `from` on, or, with `from` -1, others. */
 export interface ItemRun {
   readonly at: number;
   readonly count: number;
   readonly from: number;
 }
 
-/** Stands among known items in the place of one that may change. */
+/** Stands among known items in the place of one that is not known. */
 export const CHANGING: object = Object.freeze({});
 
 /** How far around a change its end is looked for, in items; */
@@ -17,14 +17,14 @@ const SCANS_MAX = 16;
  * Finds the items of the old array in the new one, by identity. Items that cannot be found cheaply are taken for others;
  * that costs time and never truth. Runs cover `next` from first to last.
  */
-export class FrozenMatch {
+export class ItemMatch {
   readonly runs: ItemRun[] = [];
   readonly #old: readonly unknown[];
   readonly #next: readonly unknown[];
   #table: Map<unknown, number> | null = null;
   #scans = 0;
 
-  /** `old` has `CHANGING` in the place of every item that is not a deeply frozen object. */
+  /** `old` has `CHANGING` in the place of every item that is not to be found again. */
   constructor(old: readonly unknown[], next: readonly unknown[]) {
     this.#old = old;
     this.#next = next;
@@ -75,7 +75,7 @@ export class FrozenMatch {
   }
 
   #find(item: unknown, from: number): number {
-    if (from >= this.#old.length || typeof item !== "object" || item === null || !Object.isFrozen(item)) return -1;
+    if (from >= this.#old.length || typeof item !== "object" || item === null) return -1;
     if (this.#scans < SCANS_MAX) {
       this.#scans += 1;
       return this.#old.indexOf(item, from);
