@@ -1,2 +1,11 @@
 export { describeCall, interceptStore, type AroundCall, type StoreCall, type StoreMethod } from "./intercept.ts";
+export { limitStore, type LimitOptions } from "./limit.ts";
+export {
+  DURATION_BOUNDS_MS,
+  StoreMetrics,
+  type DurationCounts,
+  type MethodCounts,
+  type ObservedCall,
+} from "./metrics.ts";
+export { observeStore, type ObserveOptions, type SpanLike, type TracerLike } from "./observe.ts";
 export { retryStore, type RetryOptions } from "./retry.ts";
