@@ -18,15 +18,7 @@ export interface NetworkedEngine {
   readonly start: () => Promise<RunningEngine>;
 }
 
-export type EngineId =
-  | "postgres"
-  | "mariadb"
-  | "mongodb"
-  | "redis"
-  | "s3-minio"
-  | "s3-versitygw"
-  | "azure"
-  | "gcs";
+export type EngineId = "postgres" | "mariadb" | "mongodb" | "redis" | "s3-minio" | "s3-versitygw" | "azure" | "gcs";
 
 /** A private server of one engine. */
 export interface RunningEngine extends AsyncDisposable {
