@@ -30,6 +30,10 @@ const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> =
     const { S3Store } = await import("./s3/index.ts");
     return { store: await S3Store.openUrl(url), keyFile: null };
   },
+  azure: async (url) => {
+    const { AzureStore } = await import("./azure/index.ts");
+    return { store: await AzureStore.openUrl(url), keyFile: null };
+  },
 };
 
 /**

@@ -1,0 +1,1 @@
+export { AzureStore, type AzureAddress, type AzureHandedIn, type AzureStoreOptions } from "./store.ts";
