@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Memento } from "@mementojs/memento";
+import { SeededRandom } from "@mementojs/memento/testing";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { requireEngine } from "../harness/engines.ts";
+import type { Server } from "../harness/servers/server.ts";
+import { NETWORKED_ENGINES } from "./engines.ts";
+import { runLoad } from "./load.ts";
+
+const SECONDS = Number(process.env["MEMENTO_CHAOS_SECONDS"] ?? "15");
+const SEED = 20_261_121;
+const keys = { raw: [new Uint8Array(32).fill(7)] };
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "memento-restarts-"));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+  vi.unstubAllEnvs();
+});
+
+/** Every 5 to 10 s; more often in a short run, so that there are a few. */
+const [pauseMs, spreadMs] = SECONDS >= 60 ? [5_000, 5_000] : [2_500, 2_500];
+
+/** Restarts the server again and again until the signal, by kill -9 and by SIGTERM in turns; how often. */
+async function restartUntil(server: Server, signal: AbortSignal): Promise<number> {
+  const random = new SeededRandom(SEED);
+  for (let restarts = 0; ; restarts++) {
+    const pause = pauseMs + random.integer(spreadMs);
+    const isOver = await sleep(pause, false, { signal }).catch((error: unknown) => {
+      if (signal.aborted) return true;
+      throw error;
+    });
+    if (isOver) return restarts;
+    await (restarts % 2 === 0 ? server.kill() : server.stop());
+    await server.start();
+  }
+}
+
+for (const engine of NETWORKED_ENGINES.filter(({ isRestarted }) => isRestarted)) {
+  const isThere = await requireEngine(engine.name, engine.probe);
+  describe.skipIf(!isThere)(`${engine.name}, restarted under 64 pipelines`, () => {
+    test("each run ends exactly once, and nothing that was acknowledged is lost", async () => {
+      await using running = await engine.start();
+      for (const [name, value] of Object.entries(running.environment)) vi.stubEnv(name, value);
+      const url = await running.place();
+      await using memento = await Memento.open(url(), { keys });
+      const over = new AbortController();
+      const restarting = restartUntil(running.server, over.signal);
+      const load = runLoad({ memento, folder, pipelines: 64, withTable: 8, seconds: SECONDS });
+      // Restarts end with the last new run; those that are under way then end on a server that stays.
+      const report = await Promise.race([
+        load,
+        sleep(SECONDS * 1000).then(async () => {
+          over.abort();
+          return await load;
+        }),
+      ]).finally(() => over.abort());
+      const restarts = await restarting;
+      console.info(`${engine.name}: ${report.runs} runs, ${restarts} restarts, resumed ${report.resumed} times`);
+      expect(report.problems).toEqual([]);
+      expect(restarts).toBeGreaterThanOrEqual(2);
+      expect(report.runs).toBeGreaterThanOrEqual(64);
+      expect(report.resumed).toBeGreaterThan(0);
+      expect(await memento.verify()).toMatchObject({ sound: true });
+    });
+  });
+}
