@@ -46,6 +46,7 @@ import type { ApplyRepairOptions, RepairOptions, RepairPlan, RepairResult } from
 import type { RevokeOptions } from "./vault/rotation-revoke.ts";
 import type { KeySurvey } from "./vault/rotation-survey.ts";
 import type { RotateOptions, RotateReport } from "./vault/rotation.ts";
+import type { CopyOptions, CopyReport, StoreDigest } from "./vault/transfer/index.ts";
 import { Vault } from "./vault/vault.ts";
 import type { VerifyOptions, VerifyReport } from "./vault/verify.ts";
 
@@ -242,6 +243,21 @@ export class Memento implements AsyncDisposable {
    */
   async importFrom(input: ArchiveInput, options: ImportFromOptions = {}): Promise<ImportReport> {
     return await firstError(async () => await importFrom(this.vault, input, options));
+  }
+
+  /**
+   * Copies this store, or a selection of it, into another one, whatever engines and keys they have; stopped or killed at any
+   * moment, the same call goes on where it was. See `copyStore`. EXISTS, CONFLICT, LOCKED, DAMAGED, CANCELLED.
+   */
+  async copyTo(target: Memento, options: CopyOptions = {}): Promise<CopyReport> {
+    const { copyStore } = await import("./vault/transfer/index.ts");
+    return await copyStore(this.vault, target.vault, options);
+  }
+
+  /** One digest over all live mementos, the same for a store and its copies; every byte of their bodies is opened for it. DAMAGED. */
+  async digest(options: { readonly signal?: AbortSignal } = {}): Promise<StoreDigest> {
+    const { digestStore } = await import("./vault/transfer/index.ts");
+    return await digestStore(this.vault, { live: null, byLog: true, deep: true, ...options });
   }
 
   /** Deletes mementos, by their ids, so that nobody can ever open them again; see `secureDelete`. */

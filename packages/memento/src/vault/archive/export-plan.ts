@@ -41,14 +41,24 @@ export class ExportPlan {
   /** The live mementos of each timeline that was read, by sequence number. */
   readonly #live = new Map<string, Map<number, string>>();
   readonly #roots = new Set<string>();
+  readonly #onlyChosen: boolean;
 
-  constructor(vault: Vault) {
+  /** `onlyChosen`: of the timelines that come along nothing is wanted for itself, and only what `addMemento` names travels whole. */
+  constructor(vault: Vault, { onlyChosen = false }: { readonly onlyChosen?: boolean } = {}) {
     this.#vault = vault;
+    this.#onlyChosen = onlyChosen;
   }
 
   /** Adds a timeline with all that it needs. DAMAGED when something of that is missing. */
   async add(state: TimelineState): Promise<void> {
     await this.#include(state, state.head?.sequence ?? 0);
+  }
+
+  /** Adds one memento with all that it needs, and its timeline up to it. DAMAGED when something of that is missing. */
+  async addMemento(id: string): Promise<void> {
+    const { timeline = "", sequence = 0 } = parseMementoId(id) ?? {};
+    await this.#include(this.lines.get(timeline)?.state ?? (await this.#vault.timeline(timeline)), sequence);
+    if (!this.#roots.has(id)) await this.#addRoot(id);
   }
 
   /** How a memento travels; null for one that does not. */
@@ -77,6 +87,7 @@ export class ExportPlan {
     if (line === undefined) this.lines.set(key, { state, upTo });
     else line.upTo = Math.max(from, upTo);
     const live = this.#live.get(key) ?? (await this.#read(state));
+    if (this.#onlyChosen) return;
     for (const [sequence, id] of live) if (sequence > from && sequence <= upTo) await this.#addRoot(id);
     // Whoever goes on with the timeline stands on its head, whatever became of it.
     if (state.head?.sequence === upTo && !this.#roots.has(state.head.id)) await this.#addRoot(state.head.id, false);

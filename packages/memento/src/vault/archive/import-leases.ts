@@ -13,8 +13,8 @@ interface Held {
 
 /**
  * The leases under which an import appends. Mementos keep their epochs, so a timeline is taken at each epoch in turn, as
- * its own workers once did. The owner is the file: an import that a crash cut short is gone on with at the same epoch, by
- * whoever imports the same file again, and nobody else can write in between.
+ * its own workers once did. The owner names the file or the store that they come from: what a crash cut short is gone on
+ * with at the same epoch, by whoever imports or copies the same again, and nobody else can write in between.
  */
 export class ImportLeases implements AsyncDisposable {
   readonly #vault: Vault;
@@ -22,9 +22,9 @@ export class ImportLeases implements AsyncDisposable {
   readonly #held = new Map<string, Held>();
   #renewedMs: number;
 
-  constructor(vault: Vault, archive: string) {
+  constructor(vault: Vault, owner: string) {
     this.#vault = vault;
-    this.#owner = `import-${archive}`;
+    this.#owner = owner;
     this.#renewedMs = vault.clock.monotonic();
   }
 

@@ -1,0 +1,156 @@
+import { createHash, type Hash } from "node:crypto";
+
+import { sha256OfJson } from "../../core/digest.ts";
+import { MementoError } from "../../core/errors.ts";
+import type { MementoEntry } from "../../core/memento.ts";
+import { decodeHeader, type NoticeHeader } from "../../store/header.ts";
+import { mementoQuery } from "../../store/query.ts";
+import { manifestOf } from "../repack.ts";
+import { Turns } from "../turns.ts";
+import type { Vault } from "../vault.ts";
+import type { LiveSet } from "./live-set.ts";
+import { openStored } from "./source-packs.ts";
+
+/** What a store's live mementos come to. */
+export interface StoreDigest {
+  /** SHA-256 over all live mementos' ids, sequence numbers, labels and the digests of their values; the same for a store and its copy, whatever engine and keys they have. */
+  readonly digest: string;
+  readonly mementos: number;
+  readonly timelines: number;
+  /** The same of each timeline, by its key. */
+  readonly byTimeline: ReadonlyMap<string, string>;
+}
+
+/** How to read a store for its digest. */
+export interface StoreDigestOptions {
+  /** Only these; null: every live memento. */
+  readonly live: LiveSet | null;
+  /** True: reads the log from its start to its end, once. False: reads the timelines of `live`, and of them only the packs that hold some. */
+  readonly byLog: boolean;
+  /** True: opens every byte of every body, not only what the digests are in. */
+  readonly deep: boolean;
+  /** What has been removed and collected meanwhile is taken out of here; without it, that is DAMAGED. */
+  readonly forget?: LiveSet;
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each notice in the log, when it is read by the log. */
+  readonly onNotice?: (header: NoticeHeader) => void;
+}
+
+/** Reads live mementos and gives their digest. DAMAGED, naming what is missing or changed. */
+export async function digestStore(vault: Vault, options: StoreDigestOptions): Promise<StoreDigest> {
+  const sums = new Sums();
+  const turns = new Turns(vault.clock);
+  const live = options.byLog && options.live === null ? await liveIds(vault, options.signal) : null;
+  const isWanted = (entry: MementoEntry): boolean =>
+    live === null ? options.live?.has(entry) === true : live.has(entry.id);
+  const packs = options.byLog ? logPacks(vault, options) : linePacks(vault, options.live);
+  for await (const { entries, header, body } of packs) {
+    await turns.take(options.signal);
+    const wanted = entries.filter(({ entry }) => isWanted(entry));
+    if (wanted.length > 0) await addPack(vault, sums, wanted, { header, body, options });
+  }
+  return sums.done();
+}
+
+interface ListedPack {
+  readonly entries: readonly { readonly entry: MementoEntry; readonly slot: number }[];
+  readonly header: Uint8Array;
+  readonly body: Uint8Array | null;
+}
+
+async function liveIds(vault: Vault, signal: AbortSignal | undefined): Promise<ReadonlySet<string>> {
+  const turns = new Turns(vault.clock);
+  const ids = new Set<string>();
+  for await (const { entry } of vault.store.query(mementoQuery({ order: "ascending" }))) {
+    await turns.take(signal);
+    ids.add(entry.id);
+  }
+  return ids;
+}
+
+async function* logPacks(vault: Vault, { onNotice }: StoreDigestOptions): AsyncGenerator<ListedPack> {
+  for await (const { header: bytes, body, accepted } of vault.store.commits(null)) {
+    const header = decodeHeader(bytes, "a commit of the log");
+    if (header.type === "notice") {
+      onNotice?.(header);
+      continue;
+    }
+    const entries = accepted.flatMap((slot) => {
+      const entry = header.entries[slot];
+      return entry === undefined ? [] : [{ entry, slot }];
+    });
+    yield { entries, header: bytes, body };
+  }
+}
+
+async function* linePacks(vault: Vault, live: LiveSet | null): AsyncGenerator<ListedPack> {
+  for (const timeline of live?.timelines() ?? []) {
+    let pack: string | null = null;
+    for await (const row of vault.store.query(mementoQuery({ timeline, order: "ascending" }))) {
+      if (row.pack === pack || live?.has(row.entry) !== true) continue;
+      ({ pack } = row);
+      const stored = await vault.store.read(row.entry.id);
+      if (stored === null) continue;
+      const header = decodeHeader(stored.header, `memento ${row.entry.id}`);
+      const all = header.type === "pack" ? header.entries.map((entry, slot) => ({ entry, slot })) : [];
+      yield {
+        entries: all.filter(({ entry }) => entry.timeline === timeline),
+        header: stored.header,
+        body: stored.body,
+      };
+    }
+  }
+}
+
+async function addPack(
+  vault: Vault,
+  sums: Sums,
+  wanted: ListedPack["entries"],
+  { header, body, options }: Pick<ListedPack, "header" | "body"> & { readonly options: StoreDigestOptions },
+): Promise<void> {
+  const digests = body === null ? [] : await valueDigests(vault, { header, body }, wanted, options.deep);
+  for (const { entry, slot } of wanted) {
+    const digest = digests[slot] ?? null;
+    if (digest !== null) sums.add(entry, digest);
+    else if (options.forget === undefined) {
+      const { id } = entry;
+      throw new MementoError("DAMAGED", `Nothing is left of the live memento ${id}`, { details: { id } });
+    } else options.forget.delete(entry);
+  }
+}
+
+/** By slots; null where nothing but the entry is left. */
+async function valueDigests(
+  vault: Vault,
+  pack: { readonly header: Uint8Array; readonly body: Uint8Array },
+  wanted: ListedPack["entries"],
+  deep: boolean,
+): Promise<readonly (string | null)[]> {
+  if (!deep) return (await vault.reader.manifests(pack)).map((manifest) => manifest?.digest ?? null);
+  const opened = await openStored(vault, { ...pack, slot: 0, removed: false }, wanted[0]?.entry.id ?? "");
+  return opened.header.entries.map((_, slot) => manifestOf(opened, slot)?.digest ?? null);
+}
+
+/** One running digest for each timeline, so that only the order within a timeline counts. */
+class Sums {
+  readonly #timelines = new Map<string, Hash>();
+  #mementos = 0;
+
+  add({ id, timeline, sequence, labels }: MementoEntry, value: string): void {
+    const hash = this.#timelines.get(timeline) ?? createHash("sha256");
+    this.#timelines.set(timeline, hash);
+    hash.update(`${sha256OfJson([id, sequence, labels, value])}\n`);
+    this.#mementos += 1;
+  }
+
+  done(): StoreDigest {
+    const byTimeline = new Map([...this.#timelines].map(([key, hash]) => [key, hash.digest("base64url")]));
+    const sorted = [...byTimeline].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return {
+      digest: sha256OfJson(["memento store 1", ...sorted]),
+      mementos: this.#mementos,
+      timelines: byTimeline.size,
+      byTimeline,
+    };
+  }
+}
