@@ -10,6 +10,11 @@ export interface OpenedStore {
   readonly keyFile: string | null;
 }
 
+async function postgres(url: string): Promise<OpenedStore> {
+  const { PostgresStore } = await import("./postgres/index.ts");
+  return { store: await PostgresStore.openUrl(url), keyFile: null };
+}
+
 /** How each kind of URL is opened. A driver is loaded when it is called for. */
 const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> = {
   memory: async () => {
@@ -26,6 +31,8 @@ const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> =
     const { SqliteStore } = await import("./sqlite/index.ts");
     return { store: await SqliteStore.open({ path }), keyFile: `${path}.key` };
   },
+  postgres,
+  postgresql: postgres,
   s3: async (url) => {
     const { S3Store } = await import("./s3/index.ts");
     return { store: await S3Store.openUrl(url), keyFile: null };

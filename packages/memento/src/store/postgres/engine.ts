@@ -1,0 +1,276 @@
+import type { Pool, PoolClient } from "pg";
+
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import { keyRetired } from "../admit.ts";
+import { keyValues, numberOf } from "../sql/rows.ts";
+import type { SqlEngine, SqlSession, SqlSnapshot } from "../sql/session.ts";
+import type { SqlStatements } from "../sql/statements.ts";
+import type { AppendBatch, StoreSupports } from "../store.ts";
+import { postgresStatements } from "./dialect.ts";
+import { failureOf, isLost, sqlState } from "./failure.ts";
+import { migrate, readServer, schemaVersion } from "./schema.ts";
+import { namedStatement, PostgresSession } from "./session.ts";
+
+/** What an engine is made of. */
+export interface PostgresEngineOptions {
+  readonly pool: Pool;
+  /** True: the pool ends with the engine. */
+  readonly owned: boolean;
+  readonly schema: string;
+  readonly url: string;
+  readonly clock: Clock;
+}
+
+/** How often a transaction is done again that others' locks rolled back. */
+const REPEATS_MAX = 20;
+const PART_BYTES = 8_388_608;
+const BEGIN =
+  "BEGIN; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+const TABLES = ["commit_log", "body_part", "memento", "timeline", "memento_name", "caretaker", "wrapped_key", "store"];
+
+/** PostgreSQL behind a pool of connections. */
+export class PostgresEngine implements SqlEngine {
+  readonly url: string;
+  readonly supports: StoreSupports;
+  readonly partBytesMax = PART_BYTES;
+  readonly #options: PostgresEngineOptions;
+  readonly #statements: SqlStatements;
+  readonly #appendAll: string;
+  readonly #heard = new WeakSet<PoolClient>();
+
+  private constructor(options: PostgresEngineOptions, durable: boolean) {
+    const { schema, url } = options;
+    this.#options = options;
+    this.#statements = postgresStatements(schema);
+    this.#appendAll = `SELECT "${schema}".append_all(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS done`;
+    this.url = url;
+    this.supports = { durable, sharedBy: "network", bodyBytesMax: 2 ** 31 - 1, reclaimsSpace: true };
+  }
+
+  /** Connects and looks at the server; changes nothing there. */
+  static async open(options: PostgresEngineOptions): Promise<PostgresEngine> {
+    const { pool, url } = options;
+    try {
+      const client = await pool.connect();
+      try {
+        return new PostgresEngine(options, (await readServer(client, url)).durable);
+      } finally {
+        client.release();
+      }
+    } catch (error) {
+      throw failureOf(error, url);
+    }
+  }
+
+  async isMade(): Promise<boolean> {
+    return await this.#retryLost(
+      async () => await this.#use(async (client) => (await schemaVersion(client, this.#options.schema, this.url)) > 0),
+    );
+  }
+
+  async make(first: (session: SqlSession) => Promise<void>): Promise<void> {
+    const { schema } = this.#options;
+    await this.#transact("BEGIN", async (client) => {
+      await migrate(client, schema, this.url);
+      await first(new PostgresSession(client, this.#statements, this.url));
+    });
+  }
+
+  async read<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
+    return await this.#retryLost(async () => await this.single(work));
+  }
+
+  async single<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
+    return await this.#use(async (client) => await work(new PostgresSession(client, this.#statements, this.url)));
+  }
+
+  async write<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    for (let repeat = 1; ; repeat++) {
+      try {
+        return await this.#transact(
+          BEGIN,
+          async (client) => await work(new PostgresSession(client, this.#statements, this.url)),
+        );
+      } catch (error) {
+        if (!isMementoError(error) || error.details["repeat"] !== true || repeat === REPEATS_MAX) throw error;
+      }
+      await clock.sleep(repeat);
+    }
+  }
+
+  async snapshot(): Promise<SqlSnapshot> {
+    return await this.#retryLost(async () => {
+      const client = await this.#connect();
+      let held = true;
+      const release = async (): Promise<void> => {
+        if (!held) return;
+        held = false;
+        // A connection on which a statement is still under way is not used again.
+        try {
+          await client.query("ROLLBACK");
+          client.release();
+        } catch {
+          client.release(true);
+        }
+      };
+      try {
+        await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        return { session: new PostgresSession(client, this.#statements, this.url), release };
+      } catch (error) {
+        await release();
+        throw failureOf(error, this.url);
+      }
+    });
+  }
+
+  async appendAll(batch: AppendBatch, dataKey: string | null): Promise<boolean> {
+    const values = appendValues(batch, dataKey);
+    if (values === null) return false;
+    try {
+      return await this.#use(async (client) => {
+        const { rows } = await client.query<{ readonly done: boolean }>({ ...namedStatement(this.#appendAll), values });
+        return rows[0]?.done === true;
+      });
+    } catch (error) {
+      const { cause } = error as Error;
+      if (sqlState(cause) === "MM002" && dataKey !== null) throw keyRetired(dataKey);
+      // One of several timelines stands elsewhere, or others went first: nothing was done.
+      if (sqlState(cause) === "MM001" || (isMementoError(error) && error.details["repeat"] === true)) return false;
+      throw error;
+    }
+  }
+
+  async settle(): Promise<number> {
+    return await this.read(async (session) => {
+      const row = await session.get(`SELECT "${this.#options.schema}".settle() AS id`);
+      return numberOf(row ?? {}, "id");
+    });
+  }
+
+  /** VACUUM of the store's tables; gives by how many bytes they are smaller, which is none where only their middle is free. */
+  async compact(): Promise<number> {
+    const { schema } = this.#options;
+    return await this.#use(async (client) => {
+      const before = await this.#tableBytes(client);
+      // A clean-up may take longer than any other statement.
+      await client.query("SET statement_timeout = 0");
+      try {
+        for (const table of TABLES) {
+          const vacuum = { text: `VACUUM (ANALYZE) "${schema}".${table}`, query_timeout: 2 ** 31 - 1 };
+          await client.query(vacuum);
+        }
+      } finally {
+        await client.query("RESET statement_timeout");
+      }
+      return Math.max(0, before - (await this.#tableBytes(client)));
+    });
+  }
+
+  async close(): Promise<void> {
+    const { pool, owned } = this.#options;
+    if (owned) await pool.end();
+  }
+
+  async #tableBytes(client: PoolClient): Promise<number> {
+    const { rows } = await client.query<{ readonly bytes: string }>(
+      `SELECT sum(pg_total_relation_size(c.oid)) AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relkind = 'r'`,
+      [this.#options.schema],
+    );
+    return Number(rows[0]?.bytes ?? 0);
+  }
+
+  /** Reading twice does no harm: a connection that was lost while the server was restarted is not the caller's concern. */
+  async #retryLost<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isMementoError(error, "STORE_UNREACHABLE")) throw error;
+    }
+    return await work();
+  }
+
+  async #transact<T>(begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
+    return await this.#use(async (client) => {
+      await client.query(begin);
+      let result: T;
+      try {
+        result = await work(client);
+      } catch (error) {
+        if (!isLost(error)) await client.query("ROLLBACK");
+        throw error;
+      }
+      await client.query("COMMIT");
+      return result;
+    });
+  }
+
+  async #use<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    let lost = true;
+    try {
+      const result = await work(client);
+      lost = false;
+      return result;
+    } catch (error) {
+      lost = isLost(error);
+      throw failureOf(error, this.url);
+    } finally {
+      client.release(lost);
+    }
+  }
+
+  async #connect(): Promise<PoolClient> {
+    try {
+      const client = await this.#options.pool.connect();
+      // A connection that ends while it is lent tells its statement so; the event beside that has no more to say.
+      if (!this.#heard.has(client)) client.on("error", () => undefined);
+      this.#heard.add(client);
+      return client;
+    } catch (error) {
+      if (error instanceof Error && /after calling end/u.test(error.message))
+        throw new MementoError("STORE_CLOSED", `${this.url} is closed`, { cause: error });
+      throw failureOf(error, this.url);
+    }
+  }
+}
+
+/** The values of `append_all`; null where a timeline's records do not follow one another, which it does not look at. */
+function appendValues(
+  { records, header, body, dataKey: newKey }: AppendBatch,
+  dataKey: string | null,
+): unknown[] | null {
+  const lines = new Map<string, { expected: number; epoch: number; last: (typeof records)[number] }>();
+  for (const record of records) {
+    const { timeline, sequence, epoch } = record.entry;
+    const line = lines.get(timeline);
+    if (line === undefined) lines.set(timeline, { expected: sequence - 1, epoch, last: record });
+    else if (line.last.entry.sequence !== sequence - 1 || line.epoch !== epoch) return null;
+    else line.last = record;
+  }
+  // All lock rows in the same order.
+  const keys = [...lines.keys()].toSorted();
+  const each = <T>(read: (line: { expected: number; epoch: number; last: (typeof records)[number] }) => T): T[] =>
+    keys.flatMap((key) => {
+      const line = lines.get(key);
+      return line === undefined ? [] : [read(line)];
+    });
+  return [
+    keys,
+    each(({ expected }) => expected),
+    each(({ epoch }) => epoch),
+    each(({ last }) => last.entry.sequence),
+    each(({ last }) => last.entry.id),
+    each(({ last }) => last.headCheck),
+    records.map(({ entry }) => entry.timeline),
+    records.map(({ entry }) => entry.sequence),
+    records.map(({ entry }) => entry.id.slice(entry.id.lastIndexOf("-") + 1)),
+    records.map((_, slot) => slot),
+    header,
+    body,
+    dataKey,
+    newKey === null ? null : keyValues(newKey),
+  ];
+}

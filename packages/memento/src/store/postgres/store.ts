@@ -1,0 +1,95 @@
+import type { ConnectionOptions } from "node:tls";
+
+import type * as Pg from "pg";
+
+import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
+import { loadPeer } from "../optional-peer.ts";
+import { SqlStore } from "../sql/store.ts";
+import { PostgresEngine } from "./engine.ts";
+import { checkSchema, readPostgresUrl, shownUrl, type PostgresLocation } from "./location.ts";
+
+/** Where a store's tables are, and how to reach them: a URL, or a pool that is handed in. */
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:port/database?schema=memento&sslmode=verify-full`; see docs/stores.md. */
+  readonly url?: string;
+  /** A pool of `pg`. It is not closed with the store, and its own timeouts are in force. */
+  readonly pool?: Pg.Pool;
+  /** The schema that holds the store and nothing else; the URL's, or `memento`. */
+  readonly schema?: string;
+  /** Replaces what the URL says of TLS. */
+  readonly tls?: boolean | ConnectionOptions;
+  /** Connections at once; 10 by default. */
+  readonly connectionsMax?: number;
+  /** How long a connection is waited for, in milliseconds, before STORE_UNREACHABLE; 10,000 by default. */
+  readonly connectTimeoutMs?: number;
+  /** How long one statement may take, in milliseconds, before STORE_UNREACHABLE; 60,000 by default. */
+  readonly statementTimeoutMs?: number;
+  /** How long another transaction's lock is waited for, in milliseconds, before LOCKED; 10,000 by default. */
+  readonly lockTimeoutMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * Keeps a store in one schema of a PostgreSQL database (13 or newer). A commit is acknowledged once the server's log is
+ * on its disk: `synchronous_commit` is turned on for it where it is off, and `supports.durable` is false on a server that
+ * runs with `fsync = off`. The schema and its tables are made by `create`, not by `open`.
+ */
+export class PostgresStore extends SqlStore {
+  /**
+   * Connects; the schema need not be there, the database must. ACCESS_DENIED, PLACE_MISSING, STORE_UNREACHABLE,
+   * ENGINE_UNSUITABLE, PEER_MISSING.
+   */
+  static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
+    const { clock = systemClock, random = systemRandom } = options;
+    const location = options.url === undefined ? null : readPostgresUrl(options.url);
+    const schema = checkSchema(options.schema ?? location?.schema ?? "memento");
+    const pool = options.pool ?? (await makePool(location, options));
+    const shown = shownUrl({ ...(location ?? placeOf(pool)), schema });
+    const owned = options.pool === undefined;
+    try {
+      const engine = await PostgresEngine.open({ pool, owned, schema, url: shown, clock });
+      return new PostgresStore(engine, random);
+    } catch (error) {
+      if (owned) await pool.end();
+      throw error;
+    }
+  }
+
+  /** Opens the store that a URL names. */
+  static async openUrl(url: string): Promise<PostgresStore> {
+    return await PostgresStore.open({ url });
+  }
+}
+
+function placeOf({ options }: Pg.Pool): Pick<PostgresLocation, "host" | "port" | "database"> {
+  const { host, port, database } = options;
+  return { host: host ?? "localhost", port: port ?? 5432, database: database ?? "" };
+}
+
+async function makePool(location: PostgresLocation | null, options: PostgresStoreOptions): Promise<Pg.Pool> {
+  const { connectTimeoutMs = 10_000, statementTimeoutMs = 60_000, lockTimeoutMs = 10_000 } = options;
+  const { Pool } = await loadPeer<typeof Pg>("pg", "^8.13.0", "A store on PostgreSQL");
+  const place = location ?? readPostgresUrl("postgres://localhost/postgres");
+  const { host, port, database, user, password } = place;
+  const pool = new Pool({
+    host,
+    port,
+    database,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ssl: options.tls ?? place.tls,
+    max: options.connectionsMax ?? place.connectionsMax ?? 10,
+    application_name: "memento",
+    keepAlive: true,
+    connectionTimeoutMillis: connectTimeoutMs,
+    statement_timeout: statementTimeoutMs,
+    // Where the server is gone without a word, nothing but the client's own clock ends the wait.
+    query_timeout: statementTimeoutMs + 5_000,
+    lock_timeout: lockTimeoutMs,
+    idle_in_transaction_session_timeout: statementTimeoutMs,
+  });
+  // An idle connection that ends is replaced by the pool when the next one is asked for.
+  pool.on("error", () => undefined);
+  return pool;
+}
