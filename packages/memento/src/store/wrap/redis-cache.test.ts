@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { programIsThere, startServer, type Server } from "../../../../../test/harness/servers/server.ts";
+import { StoreFixture } from "../../testing/store/fixture.ts";
+import { expectCode } from "../../testing/store/kit.ts";
+import { sealedBatch } from "../../testing/store/sealed-batch.ts";
+import { MemoryStore } from "../memory/store.ts";
+import { cacheStore, type SharedPackCache } from "./cache.ts";
+import { framePack, unframePack } from "./pack-frame.ts";
+import { RedisPackCache } from "./redis-cache.ts";
+
+const PROGRAM = "/usr/bin/redis-server";
+const isThere = await requireEngine("Redis", () => programIsThere(PROGRAM));
+
+const startRedis = async (): Promise<Server> =>
+  await startServer({
+    name: "redis",
+    command: ({ port, folder }) => [
+      PROGRAM,
+      "--port",
+      String(port),
+      "--dir",
+      folder,
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+    ],
+    isReady: async ({ port }) => {
+      const client = new Redis({ port, lazyConnect: true, retryStrategy: () => null });
+      client.on("error", () => undefined);
+      try {
+        await client.connect();
+        return (await client.ping()) === "PONG";
+      } finally {
+        client.disconnect();
+      }
+    },
+  });
+
+/** A store with sealed packs, and two processes' worth of caches before it. */
+async function filled(shared: SharedPackCache) {
+  const inner = await MemoryStore.open();
+  const make = new StoreFixture(1);
+  await inner.create(make.meta(true), make.key("integrity"));
+  const timeline = await make.timeline(inner);
+  const dataKey = make.key("data");
+  const records = Array.from({ length: 5 }, () => timeline.next());
+  for (const record of records) await inner.append(sealedBatch(make, [record], dataKey));
+  const ids = records.map(({ entry }) => entry.id);
+  const [one, two] = [cacheStore(inner, { shared }), cacheStore(inner, { shared })];
+  return { inner, make, records, ids, dataKey, one, two };
+}
+
+describe.skipIf(!isThere)("RedisPackCache", () => {
+  let server: Server;
+  let client: Redis;
+  beforeAll(async () => {
+    server = await startRedis();
+    client = new Redis({ port: server.port });
+  }, 70_000);
+  afterAll(async () => {
+    client.disconnect();
+    await server[Symbol.asyncDispose]();
+  });
+
+  async function settled(name = "*"): Promise<string[]> {
+    for (let tries = 0; tries < 200; tries++) {
+      const keys = await client.keys(name);
+      if (keys.length >= 5) return keys;
+      await sleep(10);
+    }
+    throw new Error("nothing came to Redis");
+  }
+
+  test("what one process read, another one has from Redis, with a time after which it is gone", async () => {
+    await using shared = await RedisPackCache.open({ client, ttlMs: 60_000, prefix: "a:" });
+    const { inner, one, two, ids } = await filled(shared);
+    for (const id of ids) await one.read(id);
+    const keys = await settled("a:*");
+    expect(keys.length).toBe(5);
+    for (const key of keys) {
+      const ttl = await client.pttl(key);
+      expect(ttl).toBeGreaterThan(0);
+      expect(ttl).toBeLessThanOrEqual(60_000);
+    }
+    for (const id of ids) expect(await two.read(id)).toEqual(await inner.read(id));
+    expect(two.cacheFacts()).toMatchObject({ sharedHits: 5, misses: 0 });
+  });
+
+  test("only sealed bytes are there: no key, and nothing of a store that is not sealed", async () => {
+    await using shared = await RedisPackCache.open({ url: `redis://127.0.0.1:${server.port}/3`, prefix: "b:" });
+    const third = new Redis({ port: server.port, db: 3 });
+    const { one, ids, dataKey } = await filled(shared);
+    for (const id of ids) await one.read(id);
+    const open = await MemoryStore.open();
+    const make = new StoreFixture(2);
+    await open.create(make.meta(), make.key("integrity"));
+    const cached = cacheStore(open, { shared, trustMs: 1_000 });
+    const { id } = await (await make.timeline(open)).save(open);
+    await cached.read(id);
+    await shared[Symbol.asyncDispose]();
+    const values = await Promise.all((await third.keys("*")).map(async (key) => await third.getBuffer(key)));
+    expect(values.length).toBe(5);
+    for (const value of values) {
+      const { header } = unframePack(value ?? Buffer.alloc(0)) ?? { header: new Uint8Array() };
+      expect(JSON.parse(Buffer.from(header).toString("utf8"))).toMatchObject({ suite: "A256GCM" });
+      expect(value?.includes(dataKey.wrapped)).toBe(false);
+    }
+    third.disconnect();
+  });
+
+  test("a pack that was replaced or whose key was destroyed is not given from Redis", async () => {
+    await using shared = await RedisPackCache.open({ client, prefix: "c:" });
+    const { inner, make, one, two, ids, records, dataKey } = await filled(shared);
+    for (const id of ids) await one.read(id);
+    await settled("c:*");
+    const fresh = make.key("data");
+    await inner.retireKey(dataKey.id);
+    for (const [at, id] of ids.entries()) {
+      const { header, body } = sealedBatch(make, records.slice(at, at + 1), fresh);
+      await inner.replacePack({
+        ids: [id],
+        header,
+        body,
+        expectedHeaderDigest: null,
+        dataKey: at === 0 ? fresh : null,
+      });
+    }
+    await inner.dropKey(dataKey.id);
+    for (const id of ids) {
+      expect(await two.read(id)).toEqual(await inner.read(id));
+      expect(await one.read(id)).toEqual(await inner.read(id));
+    }
+    expect(two.cacheFacts()).toMatchObject({ sharedHits: 0, misses: 5 });
+  });
+
+  test("what was changed in Redis is not believed", async () => {
+    await using shared = await RedisPackCache.open({ client, prefix: "d:" });
+    const { inner, one, two, ids } = await filled(shared);
+    for (const id of ids) await one.read(id);
+    const keys = await settled("d:*");
+    const values = await Promise.all(keys.map(async (key) => (await client.getBuffer(key)) ?? Buffer.alloc(0)));
+    const flipped = Buffer.from(values[0] ?? []);
+    flipped[flipped.length - 40] = (flipped[flipped.length - 40] ?? 0) ^ 1;
+    const spoilt = [flipped, values[2], values[1], (values[3] ?? Buffer.alloc(0)).subarray(0, 30), Buffer.alloc(0)];
+    for (const [at, key] of keys.entries()) await client.set(key, spoilt[at] ?? Buffer.alloc(0));
+    for (const id of ids) expect(await two.read(id)).toEqual(await inner.read(id));
+    expect(two.cacheFacts()).toMatchObject({ sharedHits: 0, misses: 5 });
+    expect(shared.facts().spoiled).toBe(3);
+  });
+
+  test("a Redis that dies, hangs and comes back is never noticed by readers, and told of once", async () => {
+    await using mortal = await startRedis();
+    const failures: string[] = [];
+    const options = { url: `redis://127.0.0.1:${mortal.port}`, timeoutMs: 100, pauseMs: 50 };
+    await using shared = await RedisPackCache.open({ ...options, onFailure: (reason) => void failures.push(reason) });
+    const { inner, ids } = await filled(shared);
+    const readAll = async (): Promise<void> => {
+      const store = cacheStore(inner, { shared });
+      for (const id of ids) expect(await store.read(id)).toEqual(await inner.read(id));
+    };
+    await readAll();
+    expect(shared.facts()).toMatchObject({ failures: 0, answers: true });
+    mortal.signal("SIGSTOP");
+    await readAll();
+    expect(shared.facts().answers).toBe(false);
+    mortal.signal("SIGCONT");
+    await mortal.kill();
+    await readAll();
+    expect(failures.length).toBeGreaterThanOrEqual(1);
+    await mortal.start();
+    for (let tries = 0; !shared.facts().answers && tries < 200; tries++) {
+      await sleep(25);
+      await readAll();
+    }
+    expect(shared.facts().answers).toBe(true);
+  }, 30_000);
+
+  test("a Redis that is not there is a cache with nothing in it", async () => {
+    await using shared = await RedisPackCache.open({ url: "redis://127.0.0.1:1", pauseMs: 0 });
+    const { inner, one, ids } = await filled(shared);
+    for (const id of ids) expect(await one.read(id)).toEqual(await inner.read(id));
+    expect(shared.facts().answers).toBe(false);
+  });
+});
+
+describe("RedisPackCache.open()", () => {
+  test("wants a URL or a client", async () => {
+    await expectCode("INVALID_ARGUMENT", () => RedisPackCache.open({}));
+  });
+});
+
+describe("unframePack()", () => {
+  test("gives what was framed, and nothing of any value that was cut or changed", () => {
+    const pack = { header: Buffer.from("header"), body: Buffer.from("body") };
+    const framed = framePack(pack);
+    expect(unframePack(framed)).toEqual(pack);
+    for (let at = 0; at < framed.length; at++) {
+      expect(unframePack(framed.subarray(0, at))).toBe(null);
+      const changed = Buffer.from(framed);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      expect(unframePack(changed)).toBe(null);
+    }
+  });
+});
