@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { Command, CommanderError, type Argument } from "commander";
 
+import { registerCopy } from "./commands/copy.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
@@ -26,6 +27,7 @@ import { registerRollback } from "./commands/rollback.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerShow } from "./commands/show.ts";
 import { registerStats } from "./commands/stats.ts";
+import { registerSync } from "./commands/sync.ts";
 import { registerUnpin } from "./commands/unpin.ts";
 import { registerVerify } from "./commands/verify.ts";
 import { EXIT } from "./exit-code.ts";
@@ -127,6 +129,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
       registerRm,
     ],
   ],
+  ["Move:", [registerCopy, registerSync]],
 ];
 
 const HELP_END = `

@@ -42,3 +42,33 @@ function jsonOrText(text: string): Json {
     throw error;
   }
 }
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  kB: 1e3,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+/** Reads a rate in bytes a second: `500kB`, `10MB`, `1.5MiB/s`. */
+export function bytesPerSecond(value: string): number {
+  const [, number, unit = ""] = /^(\d{1,9}(?:\.\d{1,6})?)\s*([kKMG]?i?B)?(?:\/s)?$/u.exec(value) ?? [];
+  const factor = Object.hasOwn(BYTE_UNITS, unit) ? (BYTE_UNITS[unit] ?? 0) : 0;
+  const rate = Number(number) * factor;
+  if (number === undefined || !(rate >= 1)) throw new InvalidArgumentError("It must be a rate such as 500kB or 10MB.");
+  return rate;
+}
+
+const TIME_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000 };
+
+/** Reads a span of time, in milliseconds: `500ms`, `5s`, `2min`, `1h`. */
+export function milliseconds(value: string): number {
+  const [, number, unit = ""] = /^([1-9]\d{0,8})(ms|s|min|h)$/u.exec(value) ?? [];
+  if (number === undefined) throw new InvalidArgumentError("It must be a time such as 500ms, 5s, 2min or 1h.");
+  return Number(number) * (TIME_UNITS[unit] ?? 0);
+}

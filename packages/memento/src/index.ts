@@ -22,6 +22,13 @@ export { verifyFile } from "./portable.ts";
 export type * from "./portable.ts";
 export type * from "./vault/archive/index.ts";
 export type * from "./vault/repair.ts";
-export type { CopyOptions, CopyReport, CopySelection, CopyVerification, StoreDigest } from "./vault/transfer/index.ts";
+export type {
+  CopyOptions,
+  CopyReport,
+  CopySelection,
+  CopyVerification,
+  StoreDigest,
+  SyncOptions,
+} from "./vault/transfer/index.ts";
 export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";
 export type { KeySurvey, RevokeOptions, RotateOptions, RotateReport } from "./vault/index.ts";

@@ -46,7 +46,7 @@ import type { ApplyRepairOptions, RepairOptions, RepairPlan, RepairResult } from
 import type { RevokeOptions } from "./vault/rotation-revoke.ts";
 import type { KeySurvey } from "./vault/rotation-survey.ts";
 import type { RotateOptions, RotateReport } from "./vault/rotation.ts";
-import type { CopyOptions, CopyReport, StoreDigest } from "./vault/transfer/index.ts";
+import type { CopyOptions, CopyReport, StoreDigest, SyncOptions } from "./vault/transfer/index.ts";
 import { Vault } from "./vault/vault.ts";
 import type { VerifyOptions, VerifyReport } from "./vault/verify.ts";
 
@@ -252,6 +252,12 @@ export class Memento implements AsyncDisposable {
   async copyTo(target: Memento, options: CopyOptions = {}): Promise<CopyReport> {
     const { copyStore } = await import("./vault/transfer/index.ts");
     return await copyStore(this.vault, target.vault, options);
+  }
+
+  /** Makes another store what this one is, once or, with `watch`, until its signal is aborted; see `syncStores`. */
+  async syncTo(target: Memento, options: SyncOptions = {}): Promise<CopyReport> {
+    const { syncStores } = await import("./vault/transfer/index.ts");
+    return await syncStores(this.vault, target.vault, options);
   }
 
   /** One digest over all live mementos, the same for a store and its copies; every byte of their bodies is opened for it. DAMAGED. */

@@ -61,7 +61,8 @@ function noStore(place: StorePlace): MementoError {
   return new MementoError("NOT_A_STORE", `There is no store at ${place.path ?? place.url}, which ${named} names`);
 }
 
-function namedPlace(url: string, by: "option" | "environment", cwd: string): StorePlace {
+/** The place that a URL names; `by` says how it came here. */
+export function namedPlace(url: string, by: "option" | "environment", cwd: string): StorePlace {
   const [, scheme, rest = ""] = /^(sqlite|file):(.+)$/su.exec(url) ?? [];
   // Other kinds, and what is no URL at all, are for the library to judge.
   if (scheme === undefined) return { url, by, folder: null, path: null, exists: true };

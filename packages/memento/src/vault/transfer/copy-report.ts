@@ -34,6 +34,8 @@ export interface CopyVerification {
   readonly mementos: number;
   /** True: the target gives the same digest for them. */
   readonly identical: boolean;
+  /** How many of them the target does not have live: it has removed them on its own, and nothing brings them back. */
+  readonly missing: number;
   /** Timelines that differ, by their names; empty where identical. */
   readonly differing: readonly string[];
   /** True: the digest is over all that the copy was to bring; false: over what came in this round. */

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
+import type { MementoEntry } from "../../core/memento.ts";
 import { Memento } from "../../memento.ts";
 import { MemoryStore } from "../../store/memory/index.ts";
 import { mementoQuery } from "../../store/query.ts";
@@ -9,12 +10,20 @@ async function opened(fill: number): Promise<Memento> {
   return await Memento.open(await MemoryStore.open(), { keys: { raw: [new Uint8Array(32).fill(fill)] } });
 }
 
+interface Told {
+  readonly id: string;
+  readonly entry: MementoEntry;
+  readonly digest: string;
+  readonly state: unknown;
+}
+
 /** Every live memento in the order of the log, with its value and its digest. */
-async function tell(memento: Memento): Promise<readonly { readonly id: string }[]> {
-  const told: { readonly id: string }[] = [];
+async function tell(memento: Memento): Promise<readonly Told[]> {
+  const told: Told[] = [];
   for await (const { entry } of memento.vault.store.query(mementoQuery({ order: "ascending" }))) {
     const { digest } = await memento.vault.load(entry.id);
-    told.push({ id: entry.id, ...{ entry, digest, state: await memento.caretaker(entry.caretaker).load(entry.id) } });
+    const state = await memento.caretaker(entry.caretaker).load(entry.id);
+    told.push({ id: entry.id, entry, digest, state });
   }
   return told;
 }

@@ -212,7 +212,7 @@ class StoreCopy {
     { lines, pending, gaps }: { lines: LinesAppender; pending: PendingRemovals; gaps: TargetGaps },
   ): Promise<void> {
     for (const slot of slots) await this.#demandName(entryAt(pack, slot));
-    const [gone] = slots.filter((slot) => removed.has(slot));
+    const gone = slots.find((slot) => removed.has(slot));
     // What is still there from before stays: it is further back.
     if (gone !== undefined && pending.since === null) await pending.begin(entryAt(pack, gone).id);
     if (isSpent) await lines.appendSpent(pack, slots);

@@ -25,7 +25,8 @@ export class Evidence {
   /** Takes a notice of the target: one that was written down before is not written again. */
   takeTarget({ notice }: NoticeHeader): void {
     const copy = notice.details["copy"] as { readonly store?: Json; readonly at?: Json } | null | undefined;
-    if (copy?.store === this.#source) this.#known.add(textOf(notice, String(copy.at)));
+    const { store, at } = copy ?? {};
+    if (store === this.#source && typeof at === "string") this.#known.add(textOf(notice, at));
   }
 
   /**

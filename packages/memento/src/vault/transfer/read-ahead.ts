@@ -1,5 +1,5 @@
 /** Bytes that may be on their way at once, and how many requests. */
-export interface ReadAhead {
+export interface ReadAheadLimits {
   readonly bytesMax: number;
   readonly requestsMax: number;
 }
@@ -10,32 +10,58 @@ export interface ReadAhead {
  */
 export async function* readAhead<Item, Result>(
   items: AsyncIterable<Item>,
-  { bytesMax, requestsMax }: ReadAhead,
+  limits: ReadAheadLimits,
   bytesOf: (item: Item) => number,
   work: (item: Item) => Promise<Result>,
 ): AsyncGenerator<Result> {
-  const begun: { readonly result: Promise<Result>; readonly bytes: number }[] = [];
-  let bytes = 0;
-  const take = async (): Promise<Result> => {
-    const [first] = begun;
-    if (first === undefined) throw new RangeError("nothing was begun");
-    const result = await first.result;
-    begun.shift();
-    bytes -= first.bytes;
-    return result;
-  };
+  const begun = new Begun<Result>(limits);
   try {
     for await (const item of items) {
-      const next = bytesOf(item);
-      while (begun.length >= requestsMax || (begun.length > 0 && bytes + next > bytesMax)) yield await take();
-      const result = work(item);
-      // It is looked at in its turn; until then its failure is not an unhandled one.
-      result.catch(() => undefined);
-      begun.push({ result, bytes: next });
-      bytes += next;
+      const bytes = bytesOf(item);
+      while (!begun.hasRoomFor(bytes)) yield await begun.first();
+      begun.add(work(item), bytes);
     }
-    while (begun.length > 0) yield await take();
+    while (begun.size > 0) yield await begun.first();
   } finally {
-    await Promise.allSettled(begun.map(async ({ result }) => await result));
+    await begun.settled();
+  }
+}
+
+class Begun<Result> {
+  readonly #limits: ReadAheadLimits;
+  readonly #works: { readonly result: Promise<Result>; readonly bytes: number }[] = [];
+  #bytes = 0;
+
+  constructor(limits: ReadAheadLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#works.length;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    const { bytesMax, requestsMax } = this.#limits;
+    return this.size === 0 || (this.size < requestsMax && this.#bytes + bytes <= bytesMax);
+  }
+
+  add(result: Promise<Result>, bytes: number): void {
+    // It is looked at in its turn; until then its failure is not an unhandled one.
+    result.catch(() => undefined);
+    this.#works.push({ result, bytes });
+    this.#bytes += bytes;
+  }
+
+  async first(): Promise<Result> {
+    const [work] = this.#works;
+    if (work === undefined) throw new RangeError("nothing was begun");
+    const result = await work.result;
+    this.#works.shift();
+    this.#bytes -= work.bytes;
+    return result;
+  }
+
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#works.map(async ({ result }) => await result));
   }
 }

@@ -61,7 +61,7 @@ export async function copyScope(
     if (!isMaintenance(state.record) && (only === null || only.has(key)))
       lines.set(key, { state, upTo: state.head?.sequence ?? 0 });
   }
-  if (caretaker !== undefined && lines.size === 0 && (await from.store.caretaker(caretaker)) === null)
+  if (caretaker !== undefined && only === null && lines.size === 0 && (await from.store.caretaker(caretaker)) === null)
     throw new MementoError("NOT_FOUND", `There is no caretaker ${caretaker} in ${from.store.url}`);
   return {
     lines,

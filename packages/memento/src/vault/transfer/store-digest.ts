@@ -8,7 +8,7 @@ import { mementoQuery } from "../../store/query.ts";
 import { manifestOf } from "../repack.ts";
 import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
-import type { LiveSet } from "./live-set.ts";
+import { LiveSet } from "./live-set.ts";
 import { openStored } from "./source-packs.ts";
 
 /** What a store's live mementos come to. */
@@ -40,13 +40,11 @@ export interface StoreDigestOptions {
 export async function digestStore(vault: Vault, options: StoreDigestOptions): Promise<StoreDigest> {
   const sums = new Sums();
   const turns = new Turns(vault.clock);
-  const live = options.byLog && options.live === null ? await liveIds(vault, options.signal) : null;
-  const isWanted = (entry: MementoEntry): boolean =>
-    live === null ? options.live?.has(entry) === true : live.has(entry.id);
+  const live = options.byLog ? await liveOf(vault, options) : options.live;
   const packs = options.byLog ? logPacks(vault, options) : linePacks(vault, options.live);
   for await (const { entries, header, body } of packs) {
     await turns.take(options.signal);
-    const wanted = entries.filter(({ entry }) => isWanted(entry));
+    const wanted = entries.filter(({ entry }) => live?.has(entry) === true);
     if (wanted.length > 0) await addPack(vault, sums, wanted, { header, body, options });
   }
   return sums.done();
@@ -58,14 +56,15 @@ interface ListedPack {
   readonly body: Uint8Array | null;
 }
 
-async function liveIds(vault: Vault, signal: AbortSignal | undefined): Promise<ReadonlySet<string>> {
+/** What is live by the index, of what is asked for: the log alone does not say it in one pass. */
+async function liveOf(vault: Vault, { live, signal }: StoreDigestOptions): Promise<LiveSet> {
   const turns = new Turns(vault.clock);
-  const ids = new Set<string>();
+  const found = new LiveSet();
   for await (const { entry } of vault.store.query(mementoQuery({ order: "ascending" }))) {
     await turns.take(signal);
-    ids.add(entry.id);
+    if (live === null || live.has(entry)) found.add(entry);
   }
-  return ids;
+  return found;
 }
 
 async function* logPacks(vault: Vault, { onNotice }: StoreDigestOptions): AsyncGenerator<ListedPack> {

@@ -59,6 +59,7 @@ export async function verifyCopy({
       digest: wanted.digest,
       mementos: wanted.mementos,
       identical: wanted.digest === found.digest,
+      missing: wanted.mementos - found.mementos,
       differing: lineNames(differing),
       whole: how === "all",
     },

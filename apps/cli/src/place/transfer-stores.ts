@@ -1,0 +1,82 @@
+import path from "node:path";
+
+import { Memento, MementoError } from "@mementojs/memento";
+import { parseKeys, type KeySource } from "@mementojs/memento/vault";
+
+import type { Io } from "../io.ts";
+import { namedPlace } from "./store-place.ts";
+
+/** What a command line says of the two stores of a copy. */
+export interface TransferOptions {
+  readonly from: string;
+  readonly to: string;
+  readonly fromKeys?: string;
+  readonly toKeys?: string;
+}
+
+/** Both stores, open. */
+export interface TransferStores extends AsyncDisposable {
+  readonly from: Memento;
+  readonly to: Memento;
+}
+
+/** How keys are named on the command line; for help texts. */
+export const KEYS_NOTE = `KEYS is a key file's path, passphrase:NAME or key:NAME for the one in that environment variable, the URL of a key of
+a key-management service, or none for a store that is not sealed. Without it, keys are looked for as for every store. A
+new store on a server gets the keys of the store that is copied, unless others are named: keep them.`;
+
+/** Opens the store to read from, which must be there, and the one to write to, which is made where there is none. */
+export async function openTransfer(options: TransferOptions, io: Pick<Io, "cwd" | "env">): Promise<TransferStores> {
+  await using opened = new AsyncDisposableStack();
+  const from = opened.use(await openNamed(options.from, "--from", options.fromKeys, io));
+  const to = opened.use(await openTarget(options.to, options.toKeys, from, io));
+  const kept = opened.move();
+  return { from, to, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };
+}
+
+/** Opens a store that must be there. `option` is what named it. NOT_A_STORE. */
+export async function openNamed(
+  url: string,
+  option: string,
+  keys: string | undefined,
+  io: Pick<Io, "cwd" | "env">,
+): Promise<Memento> {
+  const place = namedPlace(url, "option", io.cwd);
+  if (!place.exists)
+    throw new MementoError("NOT_A_STORE", `There is no store at ${place.path ?? place.url}, which ${option} names`);
+  return await Memento.open(place.url, { create: false, environment: io.env, ...namedKeys(keys, io) });
+}
+
+/** Opens the store that is to be like `source`, and makes it where there is none. A sealed store is never copied into a new one without a seal unless that was asked for. */
+async function openTarget(
+  url: string,
+  keys: string | undefined,
+  source: Memento,
+  io: Pick<Io, "cwd" | "env">,
+): Promise<Memento> {
+  const place = namedPlace(url, "option", io.cwd);
+  const named = namedKeys(keys, io);
+  const isServer = place.path === null;
+  const hasOwn = VARIABLES.some((name) => (io.env[name] ?? "") !== "");
+  const inherited: { readonly keys?: KeySource } =
+    isServer && keys === undefined && !hasOwn ? { keys: source.vault.ring ?? false } : {};
+  return await Memento.open(place.url, { environment: io.env, ...inherited, ...named });
+}
+
+/** Where the environment names keys for every store. */
+const VARIABLES = ["MEMENTO_KEY", "MEMENTO_KEY_FILE", "MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"];
+
+/** Reads how keys are named on the command line, as `{ keys }` for the library. KEY_MISSING for an empty variable. */
+export function namedKeys(
+  text: string | undefined,
+  { cwd, env }: Pick<Io, "cwd" | "env">,
+): { readonly keys?: KeySource } {
+  if (text === undefined) return {};
+  if (text === "none") return { keys: false };
+  const [, kind, name = ""] = /^(passphrase|key):(?!\/\/)(.+)$/su.exec(text) ?? [];
+  if (kind === undefined)
+    return { keys: /^[a-z-]+:\/\//u.test(text) ? { url: text } : { file: path.resolve(cwd, text) } };
+  const value = env[name] ?? "";
+  if (value === "") throw new MementoError("KEY_MISSING", `The variable ${name} holds no ${kind}`);
+  return { keys: kind === "key" ? { raw: parseKeys(value, name) } : { passphrase: value } };
+}
