@@ -5,7 +5,7 @@ import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress } from "../core/timeline.ts";
 import { isStream, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
-import { PieceCapture, type CapturedPiece } from "../vault/piece-change.ts";
+import type { CapturedPiece, PieceCapture } from "../vault/piece-capture.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
@@ -33,10 +33,11 @@ export class Caretaker {
   readonly name: string;
   readonly #vault: Vault;
   readonly #writers = new Map<string, Promise<TimelineWriter>>();
-  readonly #capture = new PieceCapture();
+  readonly #capture: PieceCapture;
 
   constructor(vault: Vault, name: string) {
     this.#vault = vault;
+    this.#capture = vault.newCapture();
     this.name = checkName("The caretaker", name);
   }
 

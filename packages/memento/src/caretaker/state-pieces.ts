@@ -1,6 +1,6 @@
 import { sha256 } from "../core/digest.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
-import type { CapturedPiece } from "../vault/piece-change.ts";
+import type { CapturedPiece } from "../vault/piece-capture.ts";
 
 // A plain object is cut into one piece for each of its keys, so that what did not change is not written again;
 // `keys` holds their order. Any other value is one piece.

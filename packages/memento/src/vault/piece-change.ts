@@ -2,10 +2,11 @@ import { webcrypto } from "node:crypto";
 
 import { runningSha256, sha256 } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
-import { encodeSnapshot, encodeValue, snapshotValue, type EncodedValue } from "./codec.ts";
-import { ArrayEncoder, DeltaEncoder, type ArrayVersion } from "./delta/index.ts";
+import { encodeValue, type EncodedValue } from "./codec.ts";
+import { DeltaEncoder } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
+import type { CapturedPiece } from "./piece-capture.ts";
 import type { MementoReader } from "./reader.ts";
 import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
 import { nextTurn } from "./turns.ts";
@@ -20,81 +21,6 @@ const WORK_A_TURN = 1_000_000;
 const HASHED_A_TURN_BYTES = 2_097_152;
 /** Contents that a vault keeps at hand for the next deltas; those that changed longest ago are read again when needed. */
 const CHAINS_BYTES_MAX = 67_108_864;
-/** Arrays that are remembered. */
-const ARRAYS_MAX = 8;
-/** From here on an array is taken apart at once, and its text made in turns of the event loop. */
-const LARGE_ITEMS_MIN = 16_384;
-/** With as many items an array has more than `DELTA_CONTENT_BYTES_MIN`, whatever they are. */
-const SMALL_ITEMS_MAX = DELTA_CONTENT_BYTES_MIN / 2;
-
-/** A piece's value as it was when it was captured. */
-export interface CapturedPiece {
-  /** About the bytes that it has. */
-  readonly size: number;
-  /** Does a part of what is left to do before `encode` is cheap; true when nothing is left. */
-  step(): boolean;
-  /** Its bytes; the same ones each time. UNSUPPORTED_VALUE as `encodeSnapshot`. */
-  encode(): EncodedValue;
-  /** Known without a comparison: `delta` makes those bytes out of `base`. */
-  change(): { readonly base: Uint8Array | null; readonly delta: Uint8Array | null };
-}
-
-const UNKNOWN = { base: null, delta: null } as const;
-
-/**
- * Captures the values of pieces as they are now. An array of flat or frozen items that is saved again and again is encoded
- * as a change of what it was the last time.
- */
-export class PieceCapture {
-  readonly #seen = new Set<string>();
-  readonly #arrays = new Map<string, ArrayEncoder>();
-
-  /** `scope` tells apart pieces of the same key that are not versions of one another. UNSUPPORTED_VALUE. */
-  capture(pieces: ReadonlyMap<string, unknown> | undefined, scope = ""): ReadonlyMap<string, CapturedPiece> {
-    const captured = new Map<string, CapturedPiece>();
-    for (const [key, value] of pieces ?? []) captured.set(key, this.#capture(key, value, scope));
-    return captured;
-  }
-
-  #capture(key: string, value: unknown, scope: string): CapturedPiece {
-    const version = ArrayEncoder.suits(value) ? this.#captureArray(`${scope}\n${key}`, key, value) : null;
-    if (version !== null) return ofArray(version);
-    const snapshot = snapshotValue(value, key);
-    return { size: snapshot.size, step: () => true, encode: () => encodeSnapshot(snapshot), change: () => UNKNOWN };
-  }
-
-  #captureArray(line: string, key: string, array: readonly unknown[]): ArrayVersion | null {
-    // Remembering costs memory and, once, time: only for what comes again, and for what would hold the event loop up.
-    if (array.length < LARGE_ITEMS_MIN && !this.#seen.has(line)) {
-      this.#seen.add(line);
-      return null;
-    }
-    return this.#encoder(line).capture(array, key);
-  }
-
-  #encoder(line: string): ArrayEncoder {
-    const encoder = this.#arrays.get(line) ?? new ArrayEncoder();
-    // The one that was used longest ago goes first.
-    this.#arrays.delete(line);
-    this.#arrays.set(line, encoder);
-    for (const old of this.#arrays.keys()) {
-      if (this.#arrays.size <= ARRAYS_MAX) break;
-      this.#arrays.delete(old);
-    }
-    return encoder;
-  }
-}
-
-function ofArray(version: ArrayVersion): CapturedPiece {
-  // The exact size of a small one decides how it is held.
-  const size = version.length < SMALL_ITEMS_MAX ? version.finish().encoded.bytes.length : version.sizeEstimate;
-  return {
-    size,
-    step: () => version.step(),
-    encode: () => version.finish().encoded,
-    change: () => version.finish(),
-  };
-}
 
 /** How the pieces that changed lately are held, of all timelines of a vault: many writers share what one may remember. */
 export class PieceChains {

@@ -9,7 +9,8 @@ import type { RowChecks } from "./checks.ts";
 import { PieceDirectory, type PieceRef } from "./directory.ts";
 import type { OpenedMemento } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
-import { PieceCapture, PieceChange, type CapturedPiece, type PieceChains } from "./piece-change.ts";
+import type { CapturedPiece, KnownArrays, PieceCapture } from "./piece-capture.ts";
+import { PieceChange, type PieceChains } from "./piece-change.ts";
 import type { MementoReader } from "./reader.ts";
 import type { HeldPiece } from "./record.ts";
 
@@ -72,6 +73,8 @@ export interface WriterPorts {
   readonly reader: MementoReader;
   /** How the pieces that changed lately are held, so that the next change of one is a delta. */
   readonly chains: PieceChains;
+  /** What is remembered of arrays that are saved again and again. */
+  readonly arrays: KnownArrays;
   readonly checks: RowChecks;
   readonly clock: Clock;
   readonly random: Random;
@@ -90,13 +93,14 @@ export class TimelineWriter {
   readonly #ports: WriterPorts;
   #head: WriterHead | null;
   #directory: PieceDirectory;
-  readonly #capture = new PieceCapture();
+  readonly #capture: PieceCapture;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(timeline: TimelineRecord, epoch: number, head: WriterGround | null, ports: WriterPorts) {
     this.timeline = timeline;
     this.epoch = epoch;
     this.#ports = ports;
+    this.#capture = ports.arrays.newCapture();
     this.#head = head === null ? null : { id: head.entry.id, sequence: head.entry.sequence, digest: head.digest };
     this.#directory = head?.directory.copy() ?? PieceDirectory.empty.copy();
   }

@@ -15,6 +15,7 @@ import { DataKeys, newKeyRecord, unwrapKey } from "./data-keys.ts";
 import type { KeyRing } from "./keys/key-ring.ts";
 import { OpenedMemento } from "./opened-memento.ts";
 import { PackQueue } from "./pack-queue.ts";
+import { KnownArrays, type PieceCapture } from "./piece-capture.ts";
 import { PieceChains } from "./piece-change.ts";
 import { MementoReader } from "./reader.ts";
 import { TimelineWriter, type WriterGround } from "./timeline-writer.ts";
@@ -46,6 +47,7 @@ export class Vault implements AsyncDisposable {
   readonly timings = new Timings();
   readonly #queue: PackQueue;
   readonly #chains = new PieceChains();
+  readonly #arrays = new KnownArrays();
   readonly #integrityKey: Uint8Array;
 
   private constructor(
@@ -161,11 +163,17 @@ export class Vault implements AsyncDisposable {
       queue: this.#queue,
       reader: this.reader,
       chains: this.#chains,
+      arrays: this.#arrays,
       checks: this.checks,
       clock: this.clock,
       random: this.random,
       onSaved: (timeline, ms) => this.timings.add("save", timeline, ms),
     });
+  }
+
+  /** A capture for the states of one caretaker, or the like: what it remembers counts with that of all others. */
+  newCapture(): PieceCapture {
+    return this.#arrays.newCapture();
   }
 
   /** Reads and verifies a memento: seal, digests and directory. NOT_FOUND, DAMAGED. */
