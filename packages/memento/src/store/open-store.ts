@@ -15,6 +15,11 @@ async function postgres(url: string): Promise<OpenedStore> {
   return { store: await PostgresStore.openUrl(url), keyFile: null };
 }
 
+async function redis(url: string): Promise<OpenedStore> {
+  const { RedisStore } = await import("./redis/index.ts");
+  return { store: await RedisStore.openUrl(url), keyFile: null };
+}
+
 /** How each kind of URL is opened. A driver is loaded when it is called for. */
 const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> = {
   memory: async () => {
@@ -33,6 +38,10 @@ const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> =
   },
   postgres,
   postgresql: postgres,
+  redis,
+  rediss: redis,
+  "redis+cluster": redis,
+  "rediss+cluster": redis,
   s3: async (url) => {
     const { S3Store } = await import("./s3/index.ts");
     return { store: await S3Store.openUrl(url), keyFile: null };
@@ -40,6 +49,10 @@ const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> =
   azure: async (url) => {
     const { AzureStore } = await import("./azure/index.ts");
     return { store: await AzureStore.openUrl(url), keyFile: null };
+  },
+  gs: async (url) => {
+    const { GcsStore } = await import("./gcs/index.ts");
+    return { store: await GcsStore.openUrl(url), keyFile: null };
   },
 };
 

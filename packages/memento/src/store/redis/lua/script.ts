@@ -1,0 +1,59 @@
+import { createHash } from "node:crypto";
+
+import { COMMITS_IN_BUCKET, PLACES_IN_BUCKET } from "../keys.ts";
+
+/** A script as the server knows it. */
+export interface Script {
+  readonly name: string;
+  readonly text: string;
+  /** By this the server finds it again. */
+  readonly sha: string;
+}
+
+// Every script is for one store: KEYS[1] is its facts, and ARGV[1] the id that they must have. Where they do not, the
+// place was emptied, or holds another store by now: `none`, and nothing else is done. Redis runs one script at a time, and
+// appends what it wrote to its log in one piece. A script reads first and writes then; its first write is the one that
+// a full or foreign server refuses, so that nothing is ever half done.
+const PRELUDE = `
+local facts = redis.call('HMGET', KEYS[1], 'id', 'last')
+if facts[1] ~= ARGV[1] then return {'none'} end
+local last = tonumber(facts[2]) or 0
+local tag = string.sub(KEYS[1], 1, -6)
+local function logKey(n) return tag .. 'log:' .. math.floor(n / ${COMMITS_IN_BUCKET}) end
+local function placeKey(timeline, sequence)
+  return tag .. 'm:' .. timeline .. ':' .. math.floor(sequence / ${PLACES_IN_BUCKET})
+end
+local function commit(n) return redis.call('HGET', logKey(n), n) end
+local function lineOf(row) return string.match(row, '^[^\\n]*') end
+local function packOf(row) return string.match(row, '^p (%w+) (%S+) (%d+) (%S+) (%S+)\\n') end
+local function bodyKey(token, part) return tag .. 'b:' .. token .. (part and (':' .. part) or '') end
+local function bodyLength(token, parts)
+  if parts == 0 then
+    if redis.call('EXISTS', bodyKey(token)) == 0 then return -1 end
+    return redis.call('STRLEN', bodyKey(token))
+  end
+  local length = 0
+  for part = 0, parts - 1 do length = length + redis.call('STRLEN', bodyKey(token, part)) end
+  return length
+end
+local function dropBody(token, parts)
+  if parts == 0 then redis.call('UNLINK', bodyKey(token)) end
+  for part = 0, parts - 1 do redis.call('UNLINK', bodyKey(token, part)) end
+end
+-- A number that is taken although it should be the next one: the counter was changed, and nothing is written over.
+local function logRow(row)
+  if redis.call('HSETNX', logKey(last + 1), last + 1, row) == 0 then return false end
+  redis.call('HSET', KEYS[1], 'last', last + 1)
+  return true
+end
+`;
+
+/** Makes a script for one store; what it returns begins with a word that says how it went. */
+export function storeScript(name: string, body: string): Script {
+  return bareScript(name, `${PRELUDE}${body}`);
+}
+
+/** Makes a script that looks at the place itself. */
+export function bareScript(name: string, text: string): Script {
+  return { name, text, sha: createHash("sha1").update(text).digest("hex") };
+}

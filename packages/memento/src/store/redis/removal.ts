@@ -1,0 +1,23 @@
+import { sha256 } from "../../core/digest.ts";
+import { parseMementoId } from "../../core/ids.ts";
+import type { StoreCalls } from "./calls.ts";
+import { REMOVE } from "./lua/commits.ts";
+
+/** Removes what lives of `ids`, with its names and a notice; nothing at all when none does. */
+export async function removeMementos(
+  calls: StoreCalls,
+  ids: readonly string[],
+  notice: Uint8Array,
+): Promise<readonly string[]> {
+  const known = [...new Set(ids)].flatMap((id) => {
+    const place = parseMementoId(id);
+    return place === undefined ? [] : [{ id, ...place }];
+  });
+  if (known.length === 0) return [];
+  const { keys } = calls;
+  const places = known.map(({ timeline, sequence }) => keys.places(timeline, sequence));
+  const marks = known.flatMap(({ id, sequence }) => [String(sequence), id.slice(id.lastIndexOf("-") + 1)]);
+  const { rest } = await calls.write(REMOVE, [keys.names, ...places], [sha256(notice), notice, ...marks]);
+  const [live] = rest as [number[]];
+  return live.flatMap((index) => known[index]?.id ?? []);
+}
