@@ -1,5 +1,8 @@
 import process from "node:process";
 
+import type * as Identity from "@azure/identity";
+import type { TokenCredential } from "@azure/identity";
+import type * as StorageBlob from "@azure/storage-blob";
 import type { ContainerClient } from "@azure/storage-blob";
 
 import { MementoError } from "../../core/errors.ts";
@@ -40,7 +43,7 @@ export interface AzureHandedIn extends AzureSettings {
 
 export type AzureStoreOptions = AzureAddress | AzureHandedIn;
 
-type Peer = typeof import("@azure/storage-blob");
+type Peer = typeof StorageBlob;
 
 const BODY_BYTES_MAX = 2 ** 30;
 
@@ -146,8 +149,8 @@ async function clientOf(peer: Peer, { account, container, endpoint, access }: Cl
   }
 }
 
-async function machineCredential(): Promise<InstanceType<typeof import("@azure/identity").DefaultAzureCredential>> {
+async function machineCredential(): Promise<TokenCredential> {
   const purpose = "A store on Azure Blob Storage without a key";
-  const identity = await loadPeer<typeof import("@azure/identity")>("@azure/identity", "^4.0.0", purpose);
+  const identity = await loadPeer<typeof Identity>("@azure/identity", "^4.0.0", purpose);
   return new identity.DefaultAzureCredential();
 }

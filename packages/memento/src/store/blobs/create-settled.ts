@@ -1,4 +1,4 @@
-import { isMementoError } from "../../core/errors.ts";
+import { isMementoError, type MementoError } from "../../core/errors.ts";
 
 /** How to create a blob and to look at it. */
 export interface Creation {
@@ -15,7 +15,7 @@ export interface Creation {
  * the answer was lost and nothing is there (yet).
  */
 export async function createSettled({ parts, create, read }: Creation): Promise<boolean> {
-  let lost: unknown = null;
+  let lost: MementoError | null = null;
   try {
     if (await create()) return true;
   } catch (error) {

@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { MementoError, type ErrorCode } from "../../core/errors.ts";
 
 /** What a client's error says, taken apart by its adapter. */
 export interface ServiceAnswer {
@@ -15,7 +15,11 @@ export interface ServiceAnswer {
   readonly noCredentials: boolean;
   /** Texts that must not be shown. */
   readonly secrets: readonly string[];
+  /** The ways out at this service, where the catalogue's own are too general. */
+  readonly hints: Readonly<Partial<Record<ErrorCode, string>>>;
 }
+
+const MESSAGE_CHARACTERS_MAX = 400;
 
 /** Of the system, of TLS and of the clients, where no answer came. */
 const NETWORK =
@@ -26,13 +30,15 @@ const NETWORK =
  * requests, with their signatures, in their errors.
  */
 export function failureOfAnswer(answer: ServiceAnswer): MementoError {
-  const { doing, status, code, secrets } = answer;
-  const said = redact(answer.message.split("\n", 1)[0] ?? "", secrets);
-  const cause = Object.assign(new Error(said), { code, status });
-  const told = [status === null ? null : String(status), code].filter((word) => word !== null).join(" ");
-  return new MementoError(codeOf(answer), `Could not ${doing}: ${said}${told === "" ? "" : ` (${told})`}`, {
-    cause,
-    details: { status, reason: code },
+  const { doing, status, code: reason, secrets } = answer;
+  const said = redact(answer.message.split("\n", 1)[0] ?? "", secrets).slice(0, MESSAGE_CHARACTERS_MAX);
+  const told = [status === null ? null : `HTTP ${status}`, reason].filter((word) => word !== null).join(", ");
+  const code = codeOf(answer);
+  const hint = answer.hints[code];
+  return new MementoError(code, `Could not ${doing}: ${said}${told === "" ? "" : ` (${told})`}`, {
+    cause: Object.assign(new Error(said), { code: reason, status }),
+    details: { status, reason },
+    ...(hint === undefined ? {} : { hint }),
   });
 }
 
@@ -48,14 +54,10 @@ export function redact(text: string, secrets: readonly string[]): string {
     .replace(/\b(?<kind>bearer|sharedkey)\s+[\w.:~+/=-]{8,}/gi, "$<kind> ***");
 }
 
-function codeOf({
-  status,
-  code,
-  placeMissing,
-  noCredentials,
-}: ServiceAnswer): ConstructorParameters<typeof MementoError>[0] {
+function codeOf({ status, code, placeMissing, noCredentials }: ServiceAnswer): ErrorCode {
   if (placeMissing) return "PLACE_MISSING";
   if (noCredentials || status === 401 || status === 403) return "ACCESS_DENIED";
+  if (status === 501) return "ENGINE_UNSUITABLE";
   if (status === 507) return "DISK_FULL";
   if (status !== null && (status === 408 || status === 429 || status >= 500)) return "STORE_UNREACHABLE";
   return status === null && code !== null && NETWORK.test(code) ? "STORE_UNREACHABLE" : "IO_FAILED";
