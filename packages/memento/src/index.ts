@@ -18,17 +18,11 @@ export {
 export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
 export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";
-export { verifyFile } from "./portable.ts";
+export { listBackup, verifyFile } from "./portable.ts";
 export type * from "./portable.ts";
 export type * from "./vault/archive/index.ts";
 export type * from "./vault/repair.ts";
-export type {
-  CopyOptions,
-  CopyReport,
-  CopySelection,
-  CopyVerification,
-  StoreDigest,
-  SyncOptions,
-} from "./vault/transfer/index.ts";
+export type { StoreDigest } from "./vault/memento-sums.ts";
+export type * from "./vault/transfer/index.ts";
 export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";
 export type { KeySurvey, RevokeOptions, RotateOptions, RotateReport } from "./vault/index.ts";

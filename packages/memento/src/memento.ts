@@ -30,9 +30,11 @@ import {
 import {
   exportTo,
   importFrom,
+  restoreBackupOf,
   type ExportDestination,
   type ExportToOptions,
   type ImportFromOptions,
+  type RestoreFromOptions,
 } from "./portable.ts";
 import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
@@ -42,11 +44,12 @@ import { addKeyToFile } from "./vault/keys/key-file.ts";
 import { rawKeyRing, type KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
 import { isMaintenance } from "./vault/maintenance.ts";
+import type { StoreDigest } from "./vault/memento-sums.ts";
 import type { ApplyRepairOptions, RepairOptions, RepairPlan, RepairResult } from "./vault/repair.ts";
 import type { RevokeOptions } from "./vault/rotation-revoke.ts";
 import type { KeySurvey } from "./vault/rotation-survey.ts";
 import type { RotateOptions, RotateReport } from "./vault/rotation.ts";
-import type { CopyOptions, CopyReport, StoreDigest, SyncOptions } from "./vault/transfer/index.ts";
+import type { CopyOptions, CopyReport, RestoredBackup, SyncOptions } from "./vault/transfer/index.ts";
 import { Vault } from "./vault/vault.ts";
 import type { VerifyOptions, VerifyReport } from "./vault/verify.ts";
 
@@ -258,6 +261,14 @@ export class Memento implements AsyncDisposable {
   async syncTo(target: Memento, options: SyncOptions = {}): Promise<CopyReport> {
     const { syncStores } = await import("./vault/transfer/index.ts");
     return await syncStores(this.vault, target.vault, options);
+  }
+
+  /**
+   * Brings the backup of a whole store, as `exportTo(file, { store: true })` has written it, into this one, and compares both by
+   * their digests. Doing so again changes nothing. What `importFrom` raises.
+   */
+  async restoreBackup(input: ArchiveInput, options: RestoreFromOptions = {}): Promise<RestoredBackup> {
+    return await firstError(async () => await restoreBackupOf(this.vault, input, options));
   }
 
   /** One digest over all live mementos, the same for a store and its copies; every byte of their bodies is opened for it. DAMAGED. */

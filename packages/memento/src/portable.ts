@@ -14,6 +14,7 @@ import type {
 } from "./vault/archive/index.ts";
 import type { KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
+import type { BackupListing, RestoreBackupOptions, RestoredBackup } from "./vault/transfer/index.ts";
 import type { Vault } from "./vault/vault.ts";
 
 /** How to export to a file. */
@@ -27,6 +28,12 @@ export interface ExportToOptions extends Omit<ExportOptions, "keys"> {
 /** How to import from a file. */
 export interface ImportFromOptions extends Omit<ImportOptions, "keys"> {
   /** The keys that open the file. Default: those of the store. */
+  readonly keys?: KeySource;
+}
+
+/** How to restore the backup of a whole store. */
+export interface RestoreFromOptions extends Omit<RestoreBackupOptions, "keys"> {
+  /** The keys that open the backup. Default: those of the store. */
   readonly keys?: KeySource;
 }
 
@@ -71,6 +78,24 @@ export async function verifyFile(input: ArchiveInput, options: VerifyFileOptions
   const { verifyArchive } = await import("./vault/archive/index.ts");
   const { keys, ...others } = options;
   return await verifyArchive(input, { ...others, keys: keys === undefined ? null : await ringOf(keys) });
+}
+
+/** Brings the backup of a whole store into a store. */
+export async function restoreBackupOf(
+  vault: Vault,
+  input: ArchiveInput,
+  { keys, ...options }: RestoreFromOptions,
+): Promise<RestoredBackup> {
+  const { restoreBackup } = await import("./vault/transfer/index.ts");
+  const ring = keys === undefined ? vault.ring : await ringOf(keys);
+  return await restoreBackup(vault, input, { ...options, keys: ring }, staysBehindFork);
+}
+
+/** Reads a backup to its end, checks all of it, and says what it holds; see `BackupListing`. What `verifyFile` raises, and KEY_MISSING. */
+export async function listBackup(input: ArchiveInput, options: VerifyFileOptions = {}): Promise<BackupListing> {
+  const { listBackup: list } = await import("./vault/transfer/index.ts");
+  const { keys, ...others } = options;
+  return await list(input, { ...others, keys: keys === undefined ? null : await ringOf(keys) });
 }
 
 async function ringOf(keys: KeySource): Promise<KeyRing | null> {

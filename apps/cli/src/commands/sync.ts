@@ -85,7 +85,7 @@ async function sync(invocation: Invocation, options: SyncCommandOptions): Promis
     const last = rounds.at(-1);
     const isEnd = options.watch === true && stop.signal.aborted && isMementoError(error, "CANCELLED");
     if (!isEnd || last === undefined) throw error;
-    const json = { ...total(rounds, last), rounds: rounds.length };
+    const json = { ...summed(rounds, last), rounds: rounds.length };
     return { json, text: () => `Followed for ${counted(rounds.length, "round")}.` };
   }
 }
@@ -104,7 +104,7 @@ function roundText({ copied, deleted, verified }: CopyReport, at: string): strin
   return `${at}  ${counted(copied, "memento")} copied${removed}${same}`;
 }
 
-function total(rounds: readonly CopyReport[], last: CopyReport): CopyReport {
+function summed(rounds: readonly CopyReport[], last: CopyReport): CopyReport {
   const sum = (of: (report: CopyReport) => number): number => rounds.reduce((all, round) => all + of(round), 0);
   return {
     ...last,

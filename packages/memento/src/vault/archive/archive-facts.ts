@@ -2,11 +2,13 @@ import { sha256 } from "../../core/digest.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress } from "../../core/timeline.ts";
 import { decodePackHeader } from "../../store/header.ts";
+import { MementoSums, type StoreDigest } from "../memento-sums.ts";
 import { directNeeds } from "../needs.ts";
 import type { MementoManifest } from "../record.ts";
 import { manifestOf, openPack, type OpenedPack } from "../repack.ts";
 import {
   readItems,
+  type CaretakerItem,
   type MementoItem,
   type PackItem,
   type PiecesItem,
@@ -36,7 +38,12 @@ export interface LineFacts {
 export interface ArchiveFacts {
   readonly header: ArchiveHeader;
   readonly lines: ReadonlyMap<string, LineFacts>;
-  readonly policy: string | null;
+  /** Policies and pins of caretakers, as canonical JSON text, by their names. */
+  readonly policies: ReadonlyMap<string, string>;
+  /** The text of a key file; null where the file brings no keys. */
+  readonly keys: string | null;
+  /** Over the live mementos, as `Memento.digest` gives it of the store that they are in; of a single memento it says nothing. */
+  readonly digest: StoreDigest;
   /** The memento of a file that holds one, without its pieces. */
   readonly memento: ArchivedMemento | null;
   readonly stateBytes: number;
@@ -59,7 +66,9 @@ class FactsReading {
   readonly #lines = new Map<string, LineFacts>();
   /** The pieces of each record that came so far: true where the content is there, false where it may be in part. */
   readonly #held = new Map<string, ReadonlyMap<string, boolean>>();
-  #policy: string | null = null;
+  readonly #policies = new Map<string, string>();
+  #keys: string | null = null;
+  readonly #sums = new MementoSums();
   #memento: ArchivedMemento | null = null;
   readonly #pieces = new Map<string, readonly [encoding: string, digest: string]>();
   #stateBytes = 0;
@@ -72,9 +81,11 @@ class FactsReading {
   take({ item, blobs }: ReadItem): void {
     switch (item.t) {
       case "caretaker":
-        if (this.#header.content !== "caretaker" || item.name !== this.#header.caretaker)
-          throw this.#wrong("it brings another caretaker than it says");
-        this.#policy = item.policy;
+        this.#caretaker(item);
+        return;
+      case "keys":
+        if (this.#header.content !== "store") throw this.#wrong("it brings keys and is no backup of a store");
+        this.#keys = Buffer.from(blobs[0] ?? []).toString("utf8");
         return;
       case "timeline":
         this.#timeline(item);
@@ -104,17 +115,28 @@ class FactsReading {
     return {
       header: this.#header,
       lines: this.#lines,
-      policy: this.#policy,
+      policies: this.#policies,
+      keys: this.#keys,
+      digest: this.#sums.done(),
       memento: this.#memento,
       stateBytes: this.#stateBytes,
     };
+  }
+
+  #caretaker({ name, policy }: CaretakerItem): void {
+    const { content, caretaker } = this.#header;
+    const belongs = content === "store" || (content === "caretaker" && name === caretaker);
+    if (!belongs || typeof name !== "string" || typeof policy !== "string" || this.#policies.has(name))
+      throw this.#wrong("it brings another caretaker than it says");
+    this.#policies.set(name, policy);
   }
 
   #timeline(item: TimelineItem): void {
     const texts = [item.key, item.caretaker, item.originator, item.partition, item.fork, item.kind, item.created];
     if (!texts.every((text) => typeof text === "string") || !Number.isSafeInteger(item.epoch) || item.epoch < 0)
       throw this.#wrong("a timeline of it is incomplete");
-    if (item.caretaker !== this.#header.caretaker || this.#lines.has(item.key))
+    const isElsewhere = this.#header.content !== "store" && item.caretaker !== this.#header.caretaker;
+    if (isElsewhere || this.#lines.has(item.key))
       throw this.#wrong(`timeline ${describeAddress(item)} does not belong into it`);
     this.#lines.set(item.key, { item, records: [] });
   }
@@ -143,6 +165,7 @@ class FactsReading {
     if ((manifest === null) !== isSpent || (isSpent && !removed))
       throw this.#wrong(`memento ${entry.id} has no manifest`);
     line.records.push({ id: entry.id, digest: manifest?.digest ?? null, removed, name: entry.name ?? null });
+    if (manifest !== null && !removed) this.#sums.add(entry, manifest.digest);
     if (manifest !== null) this.#content(pack, entry.id, manifest, removed);
   }
 

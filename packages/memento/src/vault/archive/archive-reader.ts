@@ -16,6 +16,7 @@ import {
   LAST_FRAME,
   MAGIC,
   SIGNATURE_BYTES,
+  STORE_ARCHIVE_VERSION,
   type ArchiveHeader,
 } from "./layout.ts";
 import { isSignedBy } from "./signing.ts";
@@ -60,10 +61,10 @@ export class ArchiveReader {
     if (!start.subarray(0, MAGIC.length).equals(MAGIC)) throw damaged(where, "it does not begin as a .memento file");
     if (start.length < MAGIC.length + 8) throw damaged(where, "it is cut in its header");
     const version = start.readUInt32BE(MAGIC.length);
-    if (version !== ARCHIVE_VERSION) {
+    if (version !== ARCHIVE_VERSION && version !== STORE_ARCHIVE_VERSION) {
       throw new MementoError(
         "FORMAT_UNKNOWN",
-        `${where} is a portable file of format version ${version}; this release reads version ${ARCHIVE_VERSION}`,
+        `${where} is a portable file of format version ${version}; this release reads versions ${ARCHIVE_VERSION} and ${STORE_ARCHIVE_VERSION}`,
         { details: { version, file: where } },
       );
     }

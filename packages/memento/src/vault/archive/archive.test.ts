@@ -373,7 +373,7 @@ describe("a file", () => {
     bytes.writeUInt32BE(7, 8);
     await expect(verifyFile(Readable.from([bytes]), { name: "x.memento" })).rejects.toMatchObject({
       code: "FORMAT_UNKNOWN",
-      message: "x.memento is a portable file of format version 7; this release reads version 1",
+      message: "x.memento is a portable file of format version 7; this release reads versions 1 and 2",
     });
   });
 });

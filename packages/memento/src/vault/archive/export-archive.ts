@@ -13,16 +13,19 @@ import { ExportPlan } from "./export-plan.ts";
 import type { ArchiveContent, ArchiveHeader } from "./layout.ts";
 import { signerFingerprint, signerOf } from "./signing.ts";
 
-/** What is to be exported: one memento by its id, a timeline by its key, or a caretaker by its name. */
+/** What is to be exported: one memento by its id, a timeline by its key, a caretaker by its name, or the whole store. */
 export type ExportSubject =
   | { readonly memento: string }
   | { readonly timeline: string }
-  | { readonly caretaker: string };
+  | { readonly caretaker: string }
+  | { readonly store: true };
 
 /** How to export. */
 export interface ExportOptions {
   /** The keys that seal the file. Default: those of the store; `null` leaves it open for everybody to read. */
   readonly keys?: KeyRing | null;
+  /** The text of a key file, to be brought along in the backup of a whole store. Only where `keys` are others than it names. */
+  readonly keyText?: string;
   readonly signal?: AbortSignal;
   /** Told how many mementos were written, of how many. */
   readonly onProgress?: (done: { readonly mementos: number; readonly total: number }) => void;
@@ -114,12 +117,15 @@ async function contentOf(vault: Vault, subject: ExportSubject, options: ExportOp
     const facts = { timeline: { key, originator, partition, fork, kind }, memento: state.head.id };
     return await linesContent(vault, [state], { content: "timeline", caretaker, ...facts }, options);
   }
+  const caretaker = "caretaker" in subject ? subject.caretaker : null;
   const states: TimelineState[] = [];
-  for await (const state of vault.store.timelines(subject.caretaker)) states.push(vault.verified(state));
+  for await (const state of vault.store.timelines(caretaker)) states.push(vault.verified(state));
   const wanted = states.filter(({ record }) => !isMaintenance(record));
-  if (wanted.length === 0) throw new MementoError("NOT_FOUND", `There is no caretaker ${subject.caretaker}`);
-  const facts = { caretaker: subject.caretaker, timeline: null, memento: null };
-  return await linesContent(vault, wanted, { content: "caretaker", ...facts }, options);
+  const facts = { timeline: null, memento: null };
+  if (caretaker === null)
+    return await linesContent(vault, wanted, { content: "store", caretaker: "", ...facts }, options);
+  if (wanted.length === 0) throw new MementoError("NOT_FOUND", `There is no caretaker ${caretaker}`);
+  return await linesContent(vault, wanted, { content: "caretaker", caretaker, ...facts }, options);
 }
 
 async function mementoContent(vault: Vault, memento: OpenedMemento, options: ExportOptions): Promise<Content> {
@@ -153,7 +159,7 @@ async function linesContent(
   vault: Vault,
   states: readonly TimelineState[],
   facts: Pick<ArchiveHeader, "content" | "caretaker" | "timeline" | "memento">,
-  { signal, onProgress }: ExportOptions,
+  { signal, onProgress, keyText }: ExportOptions,
 ): Promise<Content> {
   const plan = new ExportPlan(vault);
   let stateBytes = 0;
@@ -162,8 +168,12 @@ async function linesContent(
     await plan.add(state);
     if (state.head !== null) stateBytes += (await vault.reader.open(state.head.id)).entry.sizes.logicalBytes;
   }
-  const { caretaker } = facts;
-  const policy = facts.content === "caretaker" ? await vault.store.caretaker(caretaker) : null;
+  const { content } = facts;
+  const caretaker = content === "store" ? null : facts.caretaker;
+  const settings =
+    content === "timeline"
+      ? []
+      : (await vault.store.caretakers()).filter(({ name }) => caretaker === null || name === caretaker);
   const total = plan.wholeMementos;
   let mementos = 0;
   const onMementos = (count: number): void => {
@@ -174,9 +184,11 @@ async function linesContent(
     facts: { ...facts, mementos: total, stateBytes },
     timelines: plan.lines.size,
     write: async (writer) => {
-      if (policy !== null) await writer.add({ t: "caretaker", name: policy.name, policy: policy.policy });
+      for (const { name, policy } of settings) await writer.add({ t: "caretaker", name, policy });
+      const keys = content === "store" && keyText !== undefined ? [Buffer.from(keyText, "utf8")] : [];
+      for (const bytes of keys) await writer.add({ t: "keys" }, bytes);
       const items = await exportLines(writer, { vault, plan, caretaker, signal, onMementos });
-      return items + (policy === null ? 0 : 1);
+      return items + settings.length + keys.length;
     },
   };
 }

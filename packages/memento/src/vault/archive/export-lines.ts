@@ -16,8 +16,8 @@ import type { ArchiveItem } from "./items.ts";
 export interface LinesPorts {
   readonly vault: Vault;
   readonly plan: ExportPlan;
-  /** Whose timelines they are: no pack holds mementos of two caretakers. */
-  readonly caretaker: string;
+  /** Whose timelines they are; null for those of several. No pack holds mementos of two caretakers. */
+  readonly caretaker: string | null;
   readonly signal: AbortSignal | undefined;
   readonly onMementos: (count: number) => void;
 }
@@ -153,8 +153,11 @@ class LinesExport {
 
   async #addSpent(entries: readonly MementoEntry[]): Promise<void> {
     for (const entry of entries) {
-      // Mementos of one timeline that are appended together are of one epoch.
-      const other = this.#spent.find(({ timeline, epoch }) => timeline === entry.timeline && epoch !== entry.epoch);
+      // Mementos of one timeline that are appended together are of one epoch, and all of one caretaker.
+      const other = this.#spent.find(
+        ({ timeline, epoch, caretaker }) =>
+          caretaker !== entry.caretaker || (timeline === entry.timeline && epoch !== entry.epoch),
+      );
       if (other !== undefined || this.#spent.length >= SPENT_MAX) await this.#flushSpent();
       this.#spent.push(entry);
     }

@@ -52,6 +52,7 @@ export async function importArchive(
   input: ArchiveInput,
   options: ImportOptions = {},
   staysBehind: StaysBehind = () => false,
+  onFacts?: (facts: ArchiveFacts) => void,
 ): Promise<ImportReport> {
   await using source = await ArchiveSource.open(input, vault.random, options.name);
   const { where } = source;
@@ -59,6 +60,9 @@ export async function importArchive(
   const archive = await readArchive(source, { ring: keys, outsideOnly: false, trust });
   const { facts } = archive;
   if (facts === null) throw new MementoError("KEY_MISSING", `${where} is sealed and no key was given`);
+  if (facts.header.content === "store" && options.fork !== undefined)
+    throw new MementoError("INVALID_ARGUMENT", `${where} holds a whole store, and a fork is of one timeline`);
+  onFacts?.(facts);
   const importing = { vault, where, archive, facts, options, staysBehind };
   if (facts.memento !== null) return await single(importing);
   return options.fork === undefined ? await lines(importing) : await headAlone(importing);
@@ -76,17 +80,19 @@ async function lines({ vault, where, archive, facts, options }: Importing): Prom
     mementos += count;
     onProgress?.({ mementos, total: summary.mementos });
   };
-  await keepPolicy(vault, facts);
+  await keepPolicies(vault, facts);
   const imported = await importLines(content(), { vault, facts, standings, where, signal, onMementos });
   return linesReport(summary, standings, { imported, dryRun });
 }
 
 /** A caretaker that the store has already keeps its own policy. */
-async function keepPolicy(vault: Vault, { header: { caretaker, id }, policy }: ArchiveFacts): Promise<void> {
-  if (policy === null || (await vault.store.caretaker(caretaker)) !== null) return;
-  const fixed = { name: caretaker, created: new Date(vault.clock.now()).toISOString(), version: 1, policy };
-  const notice = vault.notice("caretaker-saved", { caretaker, timeline: null, mementos: [] }, { import: id });
-  await vault.store.saveCaretaker({ ...fixed, check: vault.checks.caretaker(fixed) }, notice);
+async function keepPolicies(vault: Vault, { header: { id }, policies }: ArchiveFacts): Promise<void> {
+  for (const [caretaker, policy] of policies) {
+    if ((await vault.store.caretaker(caretaker)) !== null) continue;
+    const fixed = { name: caretaker, created: new Date(vault.clock.now()).toISOString(), version: 1, policy };
+    const notice = vault.notice("caretaker-saved", { caretaker, timeline: null, mementos: [] }, { import: id });
+    await vault.store.saveCaretaker({ ...fixed, check: vault.checks.caretaker(fixed) }, notice);
+  }
 }
 
 async function headAlone({ vault, where, archive, facts, options, staysBehind }: Importing): Promise<ImportReport> {

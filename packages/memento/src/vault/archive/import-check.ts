@@ -22,7 +22,7 @@ export async function checkLines(vault: Vault, facts: ArchiveFacts): Promise<rea
   for (const line of facts.lines.values()) standings.push(await standingOf(vault, line));
   for (const { line, missing } of standings) {
     for (const { name } of missing === 0 ? [] : line.records.slice(-missing))
-      if (name !== null) await checkNameIsFree(vault, facts, name);
+      if (name !== null) await checkNameIsFree(vault, facts, line.item.caretaker, name);
   }
   return standings;
 }
@@ -60,8 +60,8 @@ async function demandSame(
 }
 
 /** A removed memento, too, would take its name away from who has it now. */
-async function checkNameIsFree(vault: Vault, { header, lines }: ArchiveFacts, name: string): Promise<void> {
-  const holder = await vault.store.findByName(header.caretaker, name);
+async function checkNameIsFree(vault: Vault, { lines }: ArchiveFacts, caretaker: string, name: string): Promise<void> {
+  const holder = await vault.store.findByName(caretaker, name);
   // Among the file's own timelines names move as they did where they come from.
   if (holder === null || lines.has(parseMementoId(holder)?.timeline ?? "")) return;
   throw new MementoError("EXISTS", `The name ${JSON.stringify(name)} belongs to memento ${holder} here`, {

@@ -11,6 +11,11 @@ export interface CaretakerItem {
   readonly policy: string;
 }
 
+/** The text of the key file of a store that is backed up with its keys; its bytes are the blob. Only in a file that is sealed by something else. */
+export interface KeysItem {
+  readonly t: "keys";
+}
+
 /** A timeline; comes before its mementos. */
 export interface TimelineItem extends Omit<TimelineRecord, "check"> {
   readonly t: "timeline";
@@ -54,7 +59,7 @@ export interface EndItem {
 }
 
 /** What the content of a portable file is made of. */
-export type ArchiveItem = CaretakerItem | TimelineItem | PackItem | MementoItem | PiecesItem | EndItem;
+export type ArchiveItem = CaretakerItem | KeysItem | TimelineItem | PackItem | MementoItem | PiecesItem | EndItem;
 
 /** An item with the bytes that belong to it. */
 export interface ReadItem {
@@ -64,6 +69,7 @@ export interface ReadItem {
 
 const KINDS: ReadonlySet<unknown> = new Set<ArchiveItem["t"]>([
   "caretaker",
+  "keys",
   "timeline",
   "pack",
   "memento",

@@ -2,8 +2,11 @@ import { MementoError } from "../../core/errors.ts";
 import type { OriginatorKind } from "../../core/memento.ts";
 import type { WrappedKey } from "../keys/key-ring.ts";
 
-/** The format version of portable files that this release writes, and the only one that it reads. */
+/** The format version of portable files of one memento, timeline or caretaker. */
 export const ARCHIVE_VERSION = 1;
+
+/** That of files that hold a whole store, which readers of version 1 refuse by name. */
+export const STORE_ARCHIVE_VERSION = 2;
 
 /** The first bytes of every portable file: one that is no text, the name, and line ends that a transfer as text would change. */
 export const MAGIC = Buffer.from("\x89MEM\r\n\x1a\n", "latin1");
@@ -19,7 +22,7 @@ export const DIGEST_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
 
 /** What a portable file holds. */
-export type ArchiveContent = "memento" | "timeline" | "caretaker";
+export type ArchiveContent = "memento" | "timeline" | "caretaker" | "store";
 
 /** A timeline's address and key, as the header of a file names it. */
 export interface ArchiveTimeline {
@@ -40,10 +43,11 @@ export interface ArchiveHeader {
   readonly created: string;
   /** The id of the store that it was exported from. */
   readonly store: string;
+  /** Empty for a whole store. */
   readonly caretaker: string;
-  /** null for a whole caretaker. */
+  /** null for a whole caretaker or store. */
   readonly timeline: ArchiveTimeline | null;
-  /** The memento's id, or the head of the timeline; null for a whole caretaker. */
+  /** The memento's id, or the head of the timeline; null for a whole caretaker or store. */
   readonly memento: string | null;
   /** Mementos that it brings, without those that were removed. */
   readonly mementos: number;
@@ -66,7 +70,7 @@ export function boundText(id: string): string {
 export function encodeArchiveHeader(header: ArchiveHeader): Uint8Array {
   const text = Buffer.from(JSON.stringify(header), "utf8");
   const lengths = Buffer.alloc(8);
-  lengths.writeUInt32BE(ARCHIVE_VERSION, 0);
+  lengths.writeUInt32BE(header.content === "store" ? STORE_ARCHIVE_VERSION : ARCHIVE_VERSION, 0);
   lengths.writeUInt32BE(text.length, 4);
   return Buffer.concat([MAGIC, lengths, text]);
 }
@@ -101,7 +105,7 @@ function isHeader(value: unknown): value is ArchiveHeader {
   const { id, created, store, caretaker, signer } = texts;
   return (
     type === "archive" &&
-    ["memento", "timeline", "caretaker"].includes(String(content)) &&
+    ["memento", "timeline", "caretaker", "store"].includes(String(content)) &&
     [id, created, store, caretaker, signer].every((text) => typeof text === "string") &&
     [mementos, stateBytes].every((count) => Number.isSafeInteger(count)) &&
     (memento === null || typeof memento === "string") &&

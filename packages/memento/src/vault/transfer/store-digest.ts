@@ -1,25 +1,13 @@
-import { createHash, type Hash } from "node:crypto";
-
-import { sha256OfJson } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { decodeHeader, type NoticeHeader } from "../../store/header.ts";
 import { mementoQuery } from "../../store/query.ts";
+import { MementoSums, type StoreDigest } from "../memento-sums.ts";
 import { manifestOf } from "../repack.ts";
 import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { LiveSet } from "./live-set.ts";
 import { openStored } from "./source-packs.ts";
-
-/** What a store's live mementos come to. */
-export interface StoreDigest {
-  /** SHA-256 over all live mementos' ids, sequence numbers, labels and the digests of their values; the same for a store and its copy, whatever engine and keys they have. */
-  readonly digest: string;
-  readonly mementos: number;
-  readonly timelines: number;
-  /** The same of each timeline, by its key. */
-  readonly byTimeline: ReadonlyMap<string, string>;
-}
 
 /** How to read a store for its digest. */
 export interface StoreDigestOptions {
@@ -38,7 +26,7 @@ export interface StoreDigestOptions {
 
 /** Reads live mementos and gives their digest. DAMAGED, naming what is missing or changed. */
 export async function digestStore(vault: Vault, options: StoreDigestOptions): Promise<StoreDigest> {
-  const sums = new Sums();
+  const sums = new MementoSums();
   const turns = new Turns(vault.clock);
   const live = options.byLog ? await liveOf(vault, options) : options.live;
   const packs = options.byLog ? logPacks(vault, options) : linePacks(vault, options.live);
@@ -103,7 +91,7 @@ async function* linePacks(vault: Vault, live: LiveSet | null): AsyncGenerator<Li
 
 async function addPack(
   vault: Vault,
-  sums: Sums,
+  sums: MementoSums,
   wanted: ListedPack["entries"],
   { header, body, options }: Pick<ListedPack, "header" | "body"> & { readonly options: StoreDigestOptions },
 ): Promise<void> {
@@ -128,28 +116,4 @@ async function valueDigests(
   if (!deep) return (await vault.reader.manifests(pack)).map((manifest) => manifest?.digest ?? null);
   const opened = await openStored(vault, { ...pack, slot: 0, removed: false }, wanted[0]?.entry.id ?? "");
   return opened.header.entries.map((_, slot) => manifestOf(opened, slot)?.digest ?? null);
-}
-
-/** One running digest for each timeline, so that only the order within a timeline counts. */
-class Sums {
-  readonly #timelines = new Map<string, Hash>();
-  #mementos = 0;
-
-  add({ id, timeline, sequence, labels }: MementoEntry, value: string): void {
-    const hash = this.#timelines.get(timeline) ?? createHash("sha256");
-    this.#timelines.set(timeline, hash);
-    hash.update(`${sha256OfJson([id, sequence, labels, value])}\n`);
-    this.#mementos += 1;
-  }
-
-  done(): StoreDigest {
-    const byTimeline = new Map([...this.#timelines].map(([key, hash]) => [key, hash.digest("base64url")]));
-    const sorted = [...byTimeline].toSorted(([a], [b]) => (a < b ? -1 : 1));
-    return {
-      digest: sha256OfJson(["memento store 1", ...sorted]),
-      mementos: this.#mementos,
-      timelines: byTimeline.size,
-      byTimeline,
-    };
-  }
 }
