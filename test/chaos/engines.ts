@@ -1,6 +1,7 @@
 import { azuriteIsThere, startAzurite } from "../harness/servers/azurite.ts";
 import { fakeGcsIsThere, startFakeGcs } from "../harness/servers/fake-gcs.ts";
 import { minioIsThere, startMinio } from "../harness/servers/minio.ts";
+import { probePostgres, startPostgres } from "../harness/servers/postgres.ts";
 import type { S3Server } from "../harness/servers/s3-server.ts";
 import type { Server } from "../harness/servers/server.ts";
 import { startVersitygw, versitygwIsThere } from "../harness/servers/versitygw.ts";
@@ -13,8 +14,8 @@ export interface NetworkedEngine {
   readonly name: string;
   /** True, or why it cannot be used here; for `requireEngine`. */
   readonly probe: () => true | string;
-  /** True: restarts under load are tested on it. Those of one machine alone are. */
-  readonly isRestarted: boolean;
+  /** The signal by which its operators stop it; null: restarts under load are not tested on it, as it stands for a service. */
+  readonly stopSignal: NodeJS.Signals | null;
   readonly start: () => Promise<RunningEngine>;
 }
 
@@ -32,24 +33,38 @@ export interface RunningEngine extends AsyncDisposable {
 /** Every networked engine, in the order of the documents. */
 export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
   {
+    id: "postgres",
+    name: "PostgreSQL",
+    probe: probePostgres,
+    // At SIGTERM it waits until its clients leave by themselves.
+    stopSignal: "SIGINT",
+    start: async () => {
+      const server = await startPostgres();
+      return running(server, {}, async () => {
+        const schema = newName();
+        return (port?: number) => server.url(schema, port);
+      });
+    },
+  },
+  {
     id: "s3-minio",
     name: "S3 (MinIO)",
     probe: minioIsThere,
-    isRestarted: false,
+    stopSignal: null,
     start: async () => ofBuckets(await startMinio()),
   },
   {
     id: "s3-versitygw",
     name: "S3 (versitygw)",
     probe: versitygwIsThere,
-    isRestarted: false,
+    stopSignal: null,
     start: async () => ofBuckets(await startVersitygw()),
   },
   {
     id: "azure",
     name: "Azure Blob Storage (azurite)",
     probe: azuriteIsThere,
-    isRestarted: false,
+    stopSignal: null,
     start: async () => {
       const server = await startAzurite();
       const place = async () => {
@@ -63,7 +78,7 @@ export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
     id: "gcs",
     name: "Google Cloud Storage (fake-gcs-server)",
     probe: fakeGcsIsThere,
-    isRestarted: false,
+    stopSignal: null,
     start: async () => {
       const server = await startFakeGcs();
       const place = async () => {
@@ -74,6 +89,9 @@ export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
     },
   },
 ];
+
+let names = 0;
+const newName = (): string => `chaos_${(names += 1)}`;
 
 function ofBuckets(server: S3Server): RunningEngine {
   return running(server, server.environment, async () => {

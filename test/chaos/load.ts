@@ -10,7 +10,7 @@ import {
   type RunEvent,
   type Stage,
 } from "@mementojs/memento";
-import { sqliteTable } from "@mementojs/memento/sinks";
+import { type Sink, sqliteTable } from "@mementojs/memento/sinks";
 
 /** How a load is put on a store. */
 export interface LoadOptions {
@@ -124,10 +124,7 @@ class Worker {
     return definePipeline({
       name: "load",
       version: "1",
-      sinks:
-        table === null
-          ? {}
-          : { rows: () => sqliteTable({ path: table, table: "load_rows", mode: "append", columns: { row: "TEXT" } }) },
+      sinks: (table === null ? {} : { rows: () => rowsOf(table) }) as Readonly<Record<string, () => Sink>>,
       stages: (stage) => {
         const chain: Stage<number>[] = [];
         for (let index = 0; index < STAGES; index++) {
@@ -187,3 +184,6 @@ class Worker {
 }
 
 const expectedSum = STAGES;
+
+const rowsOf = (file: string): Sink =>
+  sqliteTable({ path: file, table: "load_rows", mode: "append", columns: { row: "TEXT" } });

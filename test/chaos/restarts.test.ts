@@ -29,8 +29,8 @@ afterEach(() => {
 /** Every 5 to 10 s; more often in a short run, so that there are a few. */
 const [pauseMs, spreadMs] = SECONDS >= 60 ? [5_000, 5_000] : [2_500, 2_500];
 
-/** Restarts the server again and again until the signal, by kill -9 and by SIGTERM in turns; how often. */
-async function restartUntil(server: Server, signal: AbortSignal): Promise<number> {
+/** Restarts the server again and again until the signal, by kill -9 and in order in turns; how often. */
+async function restartUntil(server: Server, stopSignal: NodeJS.Signals, signal: AbortSignal): Promise<number> {
   const random = new SeededRandom(SEED);
   for (let restarts = 0; ; restarts++) {
     const pause = pauseMs + random.integer(spreadMs);
@@ -39,12 +39,18 @@ async function restartUntil(server: Server, signal: AbortSignal): Promise<number
       throw error;
     });
     if (isOver) return restarts;
-    await (restarts % 2 === 0 ? server.kill() : server.stop());
+    if (restarts % 2 === 0) await server.kill();
+    else {
+      server.signal(stopSignal);
+      await server.stop();
+    }
     await server.start();
   }
 }
 
-for (const engine of NETWORKED_ENGINES.filter(({ isRestarted }) => isRestarted)) {
+for (const engine of NETWORKED_ENGINES) {
+  const { stopSignal } = engine;
+  if (stopSignal === null) continue;
   const isThere = await requireEngine(engine.name, engine.probe);
   describe.skipIf(!isThere)(`${engine.name}, restarted under 64 pipelines`, () => {
     test("each run ends exactly once, and nothing that was acknowledged is lost", async () => {
@@ -53,7 +59,8 @@ for (const engine of NETWORKED_ENGINES.filter(({ isRestarted }) => isRestarted))
       const url = await running.place();
       await using memento = await Memento.open(url(), { keys });
       const over = new AbortController();
-      const restarting = restartUntil(running.server, over.signal);
+      const start = performance.now();
+      const restarting = restartUntil(running.server, stopSignal, over.signal);
       const load = runLoad({ memento, folder, pipelines: 64, withTable: 8, seconds: SECONDS });
       // Restarts end with the last new run; those that are under way then end on a server that stays.
       const report = await Promise.race([
@@ -64,7 +71,10 @@ for (const engine of NETWORKED_ENGINES.filter(({ isRestarted }) => isRestarted))
         }),
       ]).finally(() => over.abort());
       const restarts = await restarting;
-      console.info(`${engine.name}: ${report.runs} runs, ${restarts} restarts, resumed ${report.resumed} times`);
+      const seconds = Math.round((performance.now() - start) / 1000);
+      console.info(
+        `${engine.name}: ${report.runs} runs in ${seconds} s, ${restarts} restarts, resumed ${report.resumed} times`,
+      );
       expect(report.problems).toEqual([]);
       expect(restarts).toBeGreaterThanOrEqual(2);
       expect(report.runs).toBeGreaterThanOrEqual(64);
