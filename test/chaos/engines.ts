@@ -1,7 +1,9 @@
+import type { Probe } from "../harness/engines.ts";
 import { azuriteIsThere, startAzurite } from "../harness/servers/azurite.ts";
 import { fakeGcsIsThere, startFakeGcs } from "../harness/servers/fake-gcs.ts";
 import { minioIsThere, startMinio } from "../harness/servers/minio.ts";
 import { probePostgres, startPostgres } from "../harness/servers/postgres.ts";
+import { redisIsThere, startRedis } from "../harness/servers/redis.ts";
 import type { S3Server } from "../harness/servers/s3-server.ts";
 import type { Server } from "../harness/servers/server.ts";
 import { startVersitygw, versitygwIsThere } from "../harness/servers/versitygw.ts";
@@ -13,7 +15,7 @@ export interface NetworkedEngine {
   /** What was run, for people: the engine, never the service that it stands for. */
   readonly name: string;
   /** True, or why it cannot be used here; for `requireEngine`. */
-  readonly probe: () => true | string;
+  readonly probe: Probe;
   /** The signal by which its operators stop it; null: restarts under load are not tested on it, as it stands for a service. */
   readonly stopSignal: NodeJS.Signals | null;
   readonly start: () => Promise<RunningEngine>;
@@ -44,6 +46,16 @@ export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
         const schema = newName();
         return (port?: number) => server.url(schema, port);
       });
+    },
+  },
+  {
+    id: "redis",
+    name: "Redis",
+    probe: redisIsThere,
+    stopSignal: "SIGTERM",
+    start: async () => {
+      const server = await startRedis();
+      return running(server, {}, async () => atPort(server, server.url(newName())));
     },
   },
   {
@@ -92,6 +104,11 @@ export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
 
 let names = 0;
 const newName = (): string => `chaos_${(names += 1)}`;
+
+/** The same URL by the server's own port, or by another one. */
+function atPort(server: Server, url: string): (port?: number) => string {
+  return (port = server.port) => url.replace(`:${server.port}`, `:${port}`);
+}
 
 function ofBuckets(server: S3Server): RunningEngine {
   return running(server, server.environment, async () => {

@@ -28,7 +28,7 @@ const HINTS: Partial<Record<ErrorCode, (error: MementoError) => string>> = {
       : "Go on with it by `memento resume`, or leave it behind by --fresh.",
   NOT_REVERTIBLE: () => "Go on without them by --force NAME for each, or choose another target.",
   PLAN_MOVED: () => "Look at the new plan with `memento plan`, and apply it by its hash.",
-  PORT_UNKNOWN: () => "Use sqlite:FILE or file:FOLDER.",
+  PORT_UNKNOWN: () => "Begin it with one of these; docs/stores.md describes the URLs of each.",
   KEY_MISSING: () => "Bring the key file back to where it was, or set MEMENTO_KEY_FILE or MEMENTO_KEY.",
   PARAMS_INVALID: () => "Give each parameter as --param NAME=VALUE; the message names what it takes.",
 };

@@ -9,10 +9,15 @@ import type { BareStore } from "./store-engine.ts";
 
 const POOL_MAX = 10;
 
+/** A URL without what only our driver understands. */
+function plain(url: string): string {
+  return url.split("?")[0] ?? url;
+}
+
 /** A table in a PostgreSQL database. */
 export async function barePostgres(url: string, writers: number): Promise<BareStore> {
-  const pool = new Pool({ connectionString: url, max: Math.min(writers, POOL_MAX) });
-  await pool.query("CREATE TABLE IF NOT EXISTS bare (key text PRIMARY KEY, body bytea)");
+  const pool = new Pool({ connectionString: plain(url), max: Math.min(writers, POOL_MAX) });
+  await pool.query("DROP TABLE IF EXISTS bare; CREATE TABLE bare (key text PRIMARY KEY, body bytea)");
   return {
     put: async (key, bytes) => {
       await pool.query({ name: "put", text: "INSERT INTO bare (key, body) VALUES ($1, $2)", values: [key, bytes] });
@@ -31,8 +36,9 @@ export async function barePostgres(url: string, writers: number): Promise<BareSt
 
 /** A table in a MariaDB database. */
 export async function bareMysql(url: string, writers: number): Promise<BareStore> {
-  const pool = createPool({ uri: url, connectionLimit: Math.min(writers, POOL_MAX) });
-  await pool.query("CREATE TABLE IF NOT EXISTS bare (id VARCHAR(64) PRIMARY KEY, body LONGBLOB) ENGINE=InnoDB");
+  const pool = createPool({ uri: plain(url), connectionLimit: Math.min(writers, POOL_MAX) });
+  await pool.query("DROP TABLE IF EXISTS bare");
+  await pool.query("CREATE TABLE bare (id VARCHAR(64) PRIMARY KEY, body LONGBLOB) ENGINE=InnoDB");
   return {
     put: async (key, bytes) => {
       await pool.execute("INSERT INTO bare (id, body) VALUES (?, ?)", [key, bytes]);
@@ -47,10 +53,11 @@ export async function bareMysql(url: string, writers: number): Promise<BareStore
 
 /** A collection, written with `w: "majority", j: true`. */
 export async function bareMongodb(url: string): Promise<BareStore> {
-  const client = await new MongoClient(url).connect();
+  const client = await new MongoClient(plain(url)).connect();
   const bare = client
     .db("bare")
     .collection<{ _id: string; body: Binary }>("bare", { writeConcern: { w: "majority", journal: true } });
+  await bare.drop();
   return {
     put: async (key, bytes) => {
       await bare.insertOne({ _id: key, body: new Binary(bytes) });
@@ -65,7 +72,7 @@ export async function bareMongodb(url: string): Promise<BareStore> {
 
 /** Keys of a Redis that syncs each write; one connection, as ioredis pipelines what is under way. */
 export async function bareRedis(url: string): Promise<BareStore> {
-  const client = new Redis(url);
+  const client = new Redis(plain(url));
   return {
     put: async (key, bytes) => {
       await client.set(`bare:${key}`, bytes);
@@ -75,4 +82,11 @@ export async function bareRedis(url: string): Promise<BareStore> {
       await client.quit();
     },
   };
+}
+
+/** Everything goes: values of a megabyte would soon fill the memory. */
+export async function wipeRedis(url: string): Promise<void> {
+  const client = new Redis(plain(url));
+  await client.flushall();
+  await client.quit();
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { NETWORKED_ENGINES, type EngineId } from "../../../test/chaos/engines.ts";
 import type { StoreName } from "../arguments.ts";
 import { BenchError } from "../bench-error.ts";
+import { bareMongodb, bareMysql, barePostgres, bareRedis, wipeRedis } from "./bare-databases.ts";
 import { bareFiles, bareSqliteTable } from "./bare-embedded.ts";
 import { bareAzure, bareGcs, bareS3 } from "./bare-objects.ts";
 import type { BareStore, StartedEngine, StoreEngine } from "./store-engine.ts";
@@ -15,7 +16,11 @@ interface Bare {
   readonly wipe?: (url: string) => Promise<void>;
 }
 
-const BARE: Readonly<Partial<Record<EngineId, Bare>>> = {
+const BARE: Readonly<Record<EngineId, Bare>> = {
+  postgres: { title: "INSERT, SELECT by pg", open: barePostgres },
+  mariadb: { title: "INSERT, SELECT by mysql2", open: bareMysql },
+  mongodb: { title: "insertOne, findOne by mongodb", open: bareMongodb },
+  redis: { title: "SET, GET by ioredis", open: bareRedis, wipe: wipeRedis },
   "s3-minio": { title: "PUT, GET by @aws-sdk/client-s3", open: bareS3 },
   "s3-versitygw": { title: "PUT, GET by @aws-sdk/client-s3", open: bareS3 },
   azure: { title: "PUT, GET by @azure/storage-blob", open: bareAzure },
@@ -60,12 +65,12 @@ export const STORE_ENGINES: ReadonlyMap<StoreName, StoreEngine> = new Map<StoreN
 function networked(id: EngineId): StoreEngine {
   const engine = NETWORKED_ENGINES.find((each) => each.id === id);
   const bare = BARE[id];
-  if (engine === undefined || bare === undefined) throw new BenchError(`the engine ${id} has no bare client here`);
+  if (engine === undefined) throw new BenchError(`there is no engine ${id}`);
   return {
     title: engine.name,
     bareTitle: bare.title,
     start: async (folder): Promise<StartedEngine> => {
-      const available = engine.probe();
+      const available = await engine.probe();
       if (available !== true) throw new BenchError(`${engine.name} cannot be started: ${available}`);
       // Servers of the tests keep their data below the system's temp folder.
       process.env["TMPDIR"] = folder;
