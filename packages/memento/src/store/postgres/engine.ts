@@ -3,10 +3,11 @@ import type { Pool, PoolClient } from "pg";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { keyRetired } from "../admit.ts";
-import { keyValues, numberOf } from "../sql/rows.ts";
+import { numberOf } from "../sql/rows.ts";
 import type { SqlEngine, SqlSession, SqlSnapshot } from "../sql/session.ts";
 import type { SqlStatements } from "../sql/statements.ts";
 import type { AppendBatch, StoreSupports } from "../store.ts";
+import { appendCall } from "./append-call.ts";
 import { postgresStatements } from "./dialect.ts";
 import { failureOf, isLost, sqlState } from "./failure.ts";
 import { migrate, readServer, schemaVersion } from "./schema.ts";
@@ -36,14 +37,12 @@ export class PostgresEngine implements SqlEngine {
   readonly partBytesMax = PART_BYTES;
   readonly #options: PostgresEngineOptions;
   readonly #statements: SqlStatements;
-  readonly #appendAll: string;
   readonly #heard = new WeakSet<PoolClient>();
 
   private constructor(options: PostgresEngineOptions, durable: boolean) {
     const { schema, url } = options;
     this.#options = options;
     this.#statements = postgresStatements(schema);
-    this.#appendAll = `SELECT "${schema}".append_all(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS done`;
     this.url = url;
     this.supports = { durable, sharedBy: "network", bodyBytesMax: 2 ** 31 - 1, reclaimsSpace: true };
   }
@@ -126,11 +125,12 @@ export class PostgresEngine implements SqlEngine {
   }
 
   async appendAll(batch: AppendBatch, dataKey: string | null): Promise<boolean> {
-    const values = appendValues(batch, dataKey);
-    if (values === null) return false;
+    const call = appendCall(batch, dataKey);
+    if (call === null) return false;
     try {
       return await this.#use(async (client) => {
-        const { rows } = await client.query<{ readonly done: boolean }>({ ...namedStatement(this.#appendAll), values });
+        const statement = namedStatement(`SELECT "${this.#options.schema}".${call.sql} AS done`);
+        const { rows } = await client.query<{ readonly done: boolean }>({ ...statement, values: call.values });
         return rows[0]?.done === true;
       });
     } catch (error) {
@@ -235,42 +235,4 @@ export class PostgresEngine implements SqlEngine {
       throw failureOf(error, this.url);
     }
   }
-}
-
-/** The values of `append_all`; null where a timeline's records do not follow one another, which it does not look at. */
-function appendValues(
-  { records, header, body, dataKey: newKey }: AppendBatch,
-  dataKey: string | null,
-): unknown[] | null {
-  const lines = new Map<string, { expected: number; epoch: number; last: (typeof records)[number] }>();
-  for (const record of records) {
-    const { timeline, sequence, epoch } = record.entry;
-    const line = lines.get(timeline);
-    if (line === undefined) lines.set(timeline, { expected: sequence - 1, epoch, last: record });
-    else if (line.last.entry.sequence !== sequence - 1 || line.epoch !== epoch) return null;
-    else line.last = record;
-  }
-  // All lock rows in the same order.
-  const keys = [...lines.keys()].toSorted();
-  const each = <T>(read: (line: { expected: number; epoch: number; last: (typeof records)[number] }) => T): T[] =>
-    keys.flatMap((key) => {
-      const line = lines.get(key);
-      return line === undefined ? [] : [read(line)];
-    });
-  return [
-    keys,
-    each(({ expected }) => expected),
-    each(({ epoch }) => epoch),
-    each(({ last }) => last.entry.sequence),
-    each(({ last }) => last.entry.id),
-    each(({ last }) => last.headCheck),
-    records.map(({ entry }) => entry.timeline),
-    records.map(({ entry }) => entry.sequence),
-    records.map(({ entry }) => entry.id.slice(entry.id.lastIndexOf("-") + 1)),
-    records.map((_, slot) => slot),
-    header,
-    body,
-    dataKey,
-    newKey === null ? null : keyValues(newKey),
-  ];
 }

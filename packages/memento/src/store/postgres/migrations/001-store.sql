@@ -115,14 +115,50 @@ BEGIN
   RETURN (SELECT coalesce(max(id), 0) FROM {schema}.commit_log);
 END $$;
 
+-- Raises MM002 for a data key that seals nothing any more; keeps one that is new. Behind the gate.
+CREATE FUNCTION {schema}.demand_key(data_key text, new_key text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  its_state text;
+BEGIN
+  SELECT state INTO its_state FROM {schema}.wrapped_key WHERE id = data_key;
+  IF its_state <> 'active' THEN
+    RAISE EXCEPTION 'the data key was retired' USING ERRCODE = 'MM002';
+  END IF;
+  IF new_key IS NOT NULL THEN
+    INSERT INTO {schema}.wrapped_key (id, purpose, sharing_group, ring, wrapped, created, state)
+      VALUES (new_key[1], new_key[2], new_key[3], new_key[4], new_key[5], new_key[6], new_key[7])
+      ON CONFLICT DO NOTHING;
+  END IF;
+END $$;
+
+-- Appends a pack of one memento without a name. False, and nothing done, when the timeline stands elsewhere; MM002 when
+-- the data key seals nothing any more. Arrays cost more than all that is done here, so that one memento goes without them.
+CREATE FUNCTION {schema}.append_one(
+  line text, expected bigint, epoch bigint, id text, check_text text, nonce_text text,
+  pack_header bytea, pack_body bytea, data_key text, new_key text[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  UPDATE {schema}.timeline SET head_sequence = expected + 1, head_id = id, head_check = check_text
+    WHERE timeline = line AND head_sequence = expected AND lease_epoch = epoch;
+  IF NOT FOUND THEN RETURN false; END IF;
+  PERFORM pg_advisory_xact_lock_shared({gate});
+  IF data_key IS NOT NULL OR new_key IS NOT NULL THEN PERFORM {schema}.demand_key(data_key, new_key); END IF;
+  WITH pack AS (INSERT INTO {schema}.commit_log (header, body) VALUES (pack_header, pack_body) RETURNING commit_log.id)
+    INSERT INTO {schema}.memento (timeline, sequence, nonce, commit_id, slot)
+      SELECT line, expected + 1, nonce_text, pack.id, 0 FROM pack;
+  RETURN true;
+END $$;
+
 -- Appends a batch of which every record is to be taken and none has a name: one entry of the first arrays for each
--- timeline, in the order of their texts, and one of the second for each memento. False, and nothing done, when the only
--- timeline stands elsewhere; MM001 when one of several does; MM002 when the data key seals nothing any more.
+-- timeline, in the order of their texts, and one of the second for each memento. False, and nothing done, when the first
+-- timeline stands elsewhere; MM001 when another one does; MM002 as above.
 CREATE FUNCTION {schema}.append_all(
   timelines text[], expected bigint[], epochs bigint[], sequences bigint[], heads text[], checks text[],
-  lines text[], numbers bigint[], nonces text[], slots integer[],
-  pack_header bytea, pack_body bytea,
-  data_key text, new_key text[]
+  lines text[], numbers bigint[], nonces text[],
+  pack_header bytea, pack_body bytea, data_key text, new_key text[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   commit_number bigint;
@@ -131,8 +167,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
   FOR i IN 1 .. cardinality(timelines) LOOP
-    UPDATE {schema}.timeline
-      SET head_sequence = sequences[i], head_id = heads[i], head_check = checks[i]
+    UPDATE {schema}.timeline SET head_sequence = sequences[i], head_id = heads[i], head_check = checks[i]
       WHERE timeline = timelines[i] AND head_sequence = expected[i] AND lease_epoch = epochs[i];
     IF NOT FOUND THEN
       IF i = 1 THEN RETURN false; END IF;
@@ -140,19 +175,11 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM pg_advisory_xact_lock_shared({gate});
-  IF data_key IS NOT NULL AND EXISTS (SELECT 1 FROM {schema}.wrapped_key WHERE id = data_key AND state <> 'active') THEN
-    RAISE EXCEPTION 'the data key was retired' USING ERRCODE = 'MM002';
-  END IF;
-  IF new_key IS NOT NULL THEN
-    INSERT INTO {schema}.wrapped_key (id, purpose, sharing_group, ring, wrapped, created, state)
-      VALUES (new_key[1], new_key[2], new_key[3], new_key[4], new_key[5], new_key[6], new_key[7])
-      ON CONFLICT DO NOTHING;
-  END IF;
+  IF data_key IS NOT NULL OR new_key IS NOT NULL THEN PERFORM {schema}.demand_key(data_key, new_key); END IF;
   INSERT INTO {schema}.commit_log (header, body) VALUES (pack_header, pack_body) RETURNING id INTO commit_number;
-  FOR i IN 1 .. cardinality(lines) LOOP
-    INSERT INTO {schema}.memento (timeline, sequence, nonce, commit_id, slot)
-      VALUES (lines[i], numbers[i], nonces[i], commit_number, slots[i]);
-  END LOOP;
+  INSERT INTO {schema}.memento (timeline, sequence, nonce, commit_id, slot)
+    SELECT m.line, m.number, m.nonce, commit_number, m.place - 1
+    FROM unnest(lines, numbers, nonces) WITH ORDINALITY AS m (line, number, nonce, place);
   RETURN true;
 END $$;
 
