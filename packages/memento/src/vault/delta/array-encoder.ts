@@ -1,5 +1,5 @@
 import { ArrayVersion } from "./array-version.ts";
-import { RowMemory } from "./known-row.ts";
+import { RowStore } from "./row-store.ts";
 
 const ITEMS_MIN = 64;
 const SAMPLES = 16;
@@ -21,12 +21,12 @@ export class ArrayEncoder {
   static suits(value: unknown): value is readonly unknown[] {
     if (!Array.isArray(value) || Object.getPrototypeOf(value) !== Array.prototype) return false;
     if (value.length < ITEMS_MIN || "toJSON" in value) return false;
-    const memory = new RowMemory();
+    const store = new RowStore();
     let suited = 0;
     for (let sample = 0; sample < SAMPLES; sample++) {
       const item: unknown = value[Math.floor((value.length * sample) / SAMPLES)];
       if (typeof item !== "object" || item === null) continue;
-      if (Object.isFrozen(item) || memory.remember(item) !== null) suited += 1;
+      if (Object.isFrozen(item) || store.remember(item) >= 0) suited += 1;
     }
     return suited * 2 >= SAMPLES;
   }

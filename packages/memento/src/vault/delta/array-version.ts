@@ -1,11 +1,11 @@
 import { encodeValue, type EncodedValue } from "../codec.ts";
 import { hasSymbolKeys, isJsonLeaf, isJsonTree, type Family } from "../escape-value.ts";
 import { BytePair } from "./byte-pair.ts";
+import { ChunkedBytes } from "./chunked-bytes.ts";
 import { isDeepFrozen } from "./deep-frozen.ts";
 import { RunWriter } from "./delta-runs.ts";
-import { GrowingBytes } from "./growing-bytes.ts";
 import { CHANGING, ItemMatch, type ItemRun } from "./item-match.ts";
-import { isUnchanged, RowMemory, rowText, type KnownRow } from "./known-row.ts";
+import { RowStore } from "./row-store.ts";
 import { DELTA_BYTES_MAX } from "./varint.ts";
 
 /** An encoded array, and what it is as a change of the one before. */
@@ -27,7 +27,6 @@ interface ArrayText {
 
 /** A version of which more than this is new is better encoded as any other value. */
 const NEW_SHARE_MAX = 0.5;
-const FRESH_BYTES = 65_536;
 const [BRACKET, COMMA, END] = [0x5b, 0x2c, 0x5d];
 
 /**
@@ -38,8 +37,11 @@ export class ArrayVersion {
   readonly #root: string;
   /** `CHANGING` in the place of those that are neither deeply frozen nor remembered. */
   readonly #items: unknown[];
-  /** What flat objects that are not frozen had. */
-  readonly #rows: (KnownRow | null)[];
+  /** What flat objects that are not frozen had: where in the store, -1 for all others. */
+  readonly #places: Int32Array;
+  readonly #store: RowStore;
+  /** The size of the store when it held this array and nothing else. */
+  #storedAtFirst = 0;
   /** The text of those that are neither. */
   readonly #texts = new Map<number, string>();
   readonly #runs: readonly ItemRun[];
@@ -57,11 +59,12 @@ export class ArrayVersion {
     this.#array = array;
     this.#before = before;
     this.#items = items;
-    this.#rows = Array<KnownRow | null>(items.length).fill(null);
+    this.#places = new Int32Array(items.length).fill(-1);
+    this.#store = before === null || before.#isWasteful() ? new RowStore() : before.#store;
     this.#runs =
       before === null
         ? [{ at: 0, count: items.length, from: -1 }]
-        : withoutChanged(new ItemMatch(before.#items, items).runs, items, before.#rows);
+        : before.#withoutChanged(new ItemMatch(before.#items, items).runs, items);
   }
 
   /** Captures an array; null when an item is not JSON as it is, or most of them are new since `before`. */
@@ -87,6 +90,8 @@ export class ArrayVersion {
   step(): boolean {
     if (this.#text !== null) return true;
     if (this.#before !== null && !this.#before.step()) return false;
+    // A step of its own; what is wrong is for `finish` to say.
+    if (this.#work === null && this.#families.length > 0 && this.isSound()) return false;
     this.#work ??= this.#make();
     const { done, value } = this.#work.next();
     if (done !== true) return false;
@@ -117,24 +122,61 @@ export class ArrayVersion {
 
   /** Remembers what is new, and takes over what is known; false when an item is not JSON as it is. */
   #take(before: ArrayVersion | null): boolean {
-    const memory = new RowMemory();
     for (const { at, count, from } of this.#runs) {
-      if (from < 0) {
-        for (let index = at; index < at + count; index++) if (!this.#remember(index, memory)) return false;
-      } else if (before !== null) {
-        for (let index = 0; index < count; index++) this.#rows[at + index] = before.#rows[from + index] ?? null;
-      }
+      if (from >= 0 && before !== null) this.#takeOver(before, from, at, count);
+      else for (let index = at; index < at + count; index++) if (!this.#remember(index)) return false;
     }
+    this.#storedAtFirst = before !== null && this.#store === before.#store ? before.#storedAtFirst : this.#store.size;
     return true;
   }
 
-  #remember(index: number, memory: RowMemory): boolean {
+  #takeOver(before: ArrayVersion, from: number, at: number, count: number): void {
+    const places = before.#places.subarray(from, from + count);
+    this.#places.set(places, at);
+    if (this.#store === before.#store) return;
+    for (const [index, place] of places.entries())
+      if (place >= 0) this.#places[at + index] = this.#store.take(before.#store, place);
+  }
+
+  /** True when most of the store is no longer needed. */
+  #isWasteful(): boolean {
+    return this.#store.size > this.#storedAtFirst * 2 + WASTE_MIN;
+  }
+
+  /** Takes the items out of known runs that are the same objects and no longer have what they had. */
+  #withoutChanged(runs: readonly ItemRun[], items: readonly unknown[]): readonly ItemRun[] {
+    const kept: ItemRun[] = [];
+    const push = (at: number, count: number, from: number): void => {
+      if (count === 0) return;
+      const last = kept.at(-1);
+      if (from < 0 && last?.from === -1) kept[kept.length - 1] = { ...last, count: last.count + count };
+      else kept.push({ at, count, from });
+    };
+    for (const { at, count, from } of runs) {
+      if (from < 0) {
+        push(at, count, -1);
+        continue;
+      }
+      let same = 0;
+      for (let index = 0; index < count; index++) {
+        const place = this.#places[from + index] ?? -1;
+        if (place < 0 || this.#store.isUnchanged(items[at + index] as object, place)) continue;
+        push(at + same, index - same, from + same);
+        push(at + index, 1, -1);
+        same = index + 1;
+      }
+      push(at + same, count - same, from + same);
+    }
+    return kept;
+  }
+
+  #remember(index: number): boolean {
     const item = this.#items[index];
     const isObject = typeof item === "object" && item !== null;
     if (isObject && !Object.isFrozen(item)) {
-      const row = memory.remember(item);
-      if (row !== null) {
-        this.#rows[index] = row;
+      const place = this.#store.remember(item);
+      if (place >= 0) {
+        this.#places[index] = place;
         this.#families.push(item);
         return true;
       }
@@ -165,7 +207,7 @@ export class ArrayVersion {
   *#make(): Generator<undefined, ArrayText> {
     const before = this.#before === null ? null : this.#before.#demandText();
     const starts = new Uint32Array(this.#items.length + 1);
-    const fresh = new GrowingBytes(FRESH_BYTES);
+    const fresh = new ChunkedBytes();
     let position = 1;
     for (const { at, count, from } of this.#runs) {
       if (from >= 0 && before !== null) {
@@ -174,20 +216,19 @@ export class ArrayVersion {
       }
       for (let index = at; index < at + count; index++) {
         starts[index] = position;
-        position += fresh.pushText(this.#textOf(index)) + 1;
-        fresh.pushByte(COMMA);
+        position += fresh.push(this.#textOf(index), COMMA);
         if (index % ITEMS_A_STEP === 0) yield;
       }
     }
     starts[this.#items.length] = position;
     const text = { starts, bytes: Buffer.allocUnsafeSlow(position) };
-    fill(text, before, this.#runs, fresh.bytes());
+    fill(text, before, this.#runs, fresh);
     return text;
   }
 
   #textOf(index: number): string {
-    const row = this.#rows[index];
-    if (row !== null && row !== undefined) return rowText(row);
+    const place = this.#places[index] ?? -1;
+    if (place >= 0) return this.#store.textOf(place);
     return this.#texts.get(index) ?? JSON.stringify(this.#items[index]);
   }
 
@@ -205,37 +246,8 @@ export class ArrayVersion {
 }
 
 const ITEMS_A_STEP = 1_024;
-
-/** Takes the items out of known runs that are the same objects and no longer have what they had. */
-function withoutChanged(
-  runs: readonly ItemRun[],
-  items: readonly unknown[],
-  rows: readonly (KnownRow | null)[],
-): readonly ItemRun[] {
-  const kept: ItemRun[] = [];
-  const push = (at: number, count: number, from: number): void => {
-    if (count === 0) return;
-    const last = kept.at(-1);
-    if (from < 0 && last?.from === -1) kept[kept.length - 1] = { ...last, count: last.count + count };
-    else kept.push({ at, count, from });
-  };
-  for (const { at, count, from } of runs) {
-    if (from < 0) {
-      push(at, count, -1);
-      continue;
-    }
-    let same = 0;
-    for (let index = 0; index < count; index++) {
-      const row = rows[from + index];
-      if (row === null || row === undefined || isUnchanged(items[at + index] as object, row)) continue;
-      push(at + same, index - same, from + same);
-      push(at + index, 1, -1);
-      same = index + 1;
-    }
-    push(at + same, count - same, from + same);
-  }
-  return kept;
-}
+/** Cells that may be in vain without more ado. */
+const WASTE_MIN = 65_536;
 
 /** Puts down where items start that are copied as a run, the first of them at `position`; gives where the next one does. */
 function moveStarts(
@@ -253,11 +265,10 @@ function moveStarts(
 }
 
 /** Copies the bytes together: old ones by run, new ones from `fresh`. */
-function fill(next: ArrayText, before: ArrayText | null, runs: readonly ItemRun[], fresh: Buffer): void {
+function fill(next: ArrayText, before: ArrayText | null, runs: readonly ItemRun[], fresh: ChunkedBytes): void {
   const { starts } = next;
   const bytes = Buffer.from(next.bytes.buffer);
   const old = before && Buffer.from(before.bytes.buffer);
-  let taken = 0;
   for (const { at, count, from } of runs) {
     const start = starts[at] ?? 0;
     if (from >= 0 && old !== null) {
@@ -265,7 +276,7 @@ function fill(next: ArrayText, before: ArrayText | null, runs: readonly ItemRun[
       // The last one of the old array is followed by its bracket.
       bytes[(starts[at + count] ?? 0) - 1] = COMMA;
     } else {
-      taken += fresh.copy(bytes, start, taken, taken + (starts[at + count] ?? 0) - start);
+      fresh.take(bytes, start, (starts[at + count] ?? 0) - start);
     }
   }
   bytes[0] = BRACKET;

@@ -8,20 +8,6 @@ export class GrowingBytes {
     this.#buffer = Buffer.allocUnsafeSlow(Math.max(1, firstBytes));
   }
 
-  /** Appends a text as UTF-8 and gives the number of its bytes. */
-  pushText(text: string): number {
-    // A UTF-16 unit takes three bytes at most.
-    this.#reserve(text.length * 3);
-    const written = this.#buffer.write(text, this.#length);
-    this.#length += written;
-    return written;
-  }
-
-  pushByte(byte: number): void {
-    this.#reserve(1);
-    this.#buffer[this.#length++] = byte;
-  }
-
   /** Appends a part of other bytes. */
   pushRange(source: Buffer, start: number, end: number): void {
     this.#reserve(end - start);

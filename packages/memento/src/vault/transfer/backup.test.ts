@@ -31,7 +31,10 @@ async function fill(memento: Memento): Promise<void> {
   const [etl, other] = [memento.caretaker("etl"), memento.caretaker("öther 漢字")];
   await other.setPolicy({ maxCount: 50 });
   for (let step = 0; step < 12; step++) {
-    const one = await etl.save({ step, rows: Array.from({ length: 200 }, (_, row) => `row ${row}`) }, { full: step % 4 === 0 });
+    const one = await etl.save(
+      { step, rows: Array.from({ length: 200 }, (_, row) => `row ${row}`) },
+      { full: step % 4 === 0 },
+    );
     const two = await other.save({ step }, { id: `öther ${step}`, originator: `o${step % 2}`, full: true });
     if (step % 3 === 1) {
       await etl.delete(one.id);

@@ -3,8 +3,7 @@ import { firstError } from "../../core/first-error.ts";
 import { systemRandom } from "../../core/ports.ts";
 import { describeAddress } from "../../core/timeline.ts";
 import type { ArchiveFacts } from "../archive/archive-facts.ts";
-import type { StaysBehind } from "../archive/import-archive.ts";
-import { importArchive, type ImportOptions } from "../archive/import-archive.ts";
+import { importArchive, type ImportOptions, type StaysBehind } from "../archive/import-archive.ts";
 import type { ImportReport } from "../archive/import-report.ts";
 import { ArchiveSource, type ArchiveInput } from "../archive/import-source.ts";
 import { readArchive, type ArchiveSummary } from "../archive/read-archive.ts";
@@ -57,7 +56,7 @@ export async function listBackup(input: ArchiveInput, options: VerifyArchiveOpti
       const its = timelines.filter((one) => one.caretaker === caretaker);
       return { name: caretaker, timelines: its.length, mementos: its.reduce((sum, { mementos }) => sum + mementos, 0) };
     }),
-    timelines: timelines.map(({ caretaker: _, ...timeline }) => timeline),
+    timelines: timelines.map(({ caretaker: _caretaker, ...timeline }) => timeline),
   };
 }
 
