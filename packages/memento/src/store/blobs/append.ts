@@ -1,10 +1,12 @@
 import { MementoError } from "../../core/errors.ts";
 import { admit, checkBatch } from "../admit.ts";
 import type { AppendBatch, AppendRecord, AppendResult } from "../store.ts";
+import type { BlobTuning } from "./blob-port.ts";
 import type { Catalogue, OpenTimeline } from "./catalogue.ts";
 import type { Keys } from "./keys.ts";
-import type { Names } from "./names.ts";
+import type { NameLook, Names, NameWish, TakenName } from "./names.ts";
 import type { Packs } from "./packs.ts";
+import type { StorePaths } from "./paths.ts";
 import type { Stamps } from "./stamps.ts";
 import { EVERYTHING, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
 import { concurrently } from "./turns.ts";
@@ -15,7 +17,9 @@ export interface AppendParts {
   readonly packs: Packs;
   readonly keys: Keys;
   readonly names: Names;
+  readonly paths: StorePaths;
   readonly stamps: Stamps;
+  readonly tuning: BlobTuning;
 }
 
 /** The records of one timeline in a batch: appended by one entry of its log, all or none. */
@@ -26,12 +30,11 @@ interface Group {
   readonly slots: readonly number[];
 }
 
-const GROUPS_AT_ONCE = 8;
 const ATTEMPTS_MAX = 100;
 
 /**
  * Appends a batch: data key, pack, claims of names, and then one log entry for each timeline. Only the entry makes the
- * records exist; whatever a crash leaves before it is nobody's.
+ * records exist; whatever a crash leaves before it is nobody's. A small pack of one timeline lies in its entry.
  */
 export async function appendBatch(
   batch: AppendBatch,
@@ -42,8 +45,8 @@ export async function appendBatch(
   const results: AppendResult[] = batch.records.map(() => ({ outcome: "conflict", head: null }));
   // The log repeats what the header says, not what was said beside it.
   const records = batch.records.map((record, slot) => ({ ...record, entry: entries[slot] ?? record.entry }));
-  const groups = await groupByTimeline({ ...batch, records }, parts.catalogue);
-  const append = new BatchAppend(batch, dataKey, parts);
+  const groups = await groupByTimeline({ ...batch, records }, parts.catalogue, parts.tuning);
+  const append = new BatchAppend(batch, { dataKey, isAlone: groups.length === 1 }, parts);
   const settle = async (group: Group): Promise<void> => {
     const outcome = await append.group(group);
     for (const [index, slot] of group.slots.entries())
@@ -54,45 +57,60 @@ export async function appendBatch(
   for (const group of groups.filter(isNamed)) await settle(group);
   await concurrently(
     groups.filter((group) => !isNamed(group)),
-    GROUPS_AT_ONCE,
+    parts.tuning.requestsAtOnce,
     settle,
   );
   await append.finish();
   return results;
 }
 
-async function groupByTimeline(batch: AppendBatch, catalogue: Catalogue): Promise<Group[]> {
+async function groupByTimeline(
+  batch: AppendBatch,
+  catalogue: Catalogue,
+  { requestsAtOnce }: BlobTuning,
+): Promise<Group[]> {
   const slots = new Map<string, number[]>();
   for (const [slot, { entry }] of batch.records.entries()) {
     const group = slots.get(entry.timeline);
     if (group === undefined) slots.set(entry.timeline, [slot]);
     else group.push(slot);
   }
-  const groups: Group[] = [];
-  for (const [key, its] of slots) {
+  const groups = await concurrently([...slots], requestsAtOnce, async ([key, its]): Promise<Group | null> => {
     const timeline = await catalogue.timeline(key);
-    if (timeline === null) continue;
+    if (timeline === null) return null;
     if (timeline.log.known === null) await timeline.log.refresh();
     const records = its.map((slot) => batch.records[slot]).filter((record) => record !== undefined);
-    groups.push({ timeline, batch: { ...batch, records }, slots: its });
-  }
-  return groups;
+    return { timeline, batch: { ...batch, records }, slots: its };
+  });
+  return groups.filter((group) => group !== null);
 }
+
+/** By the text of caretaker and name. */
+type NameLooks = ReadonlyMap<string, NameLook>;
+
+/** What lies ready for the entries of a batch: the pack under an id of its own, or its frame, to lie in the entry. */
+type ReadyPack = { readonly id: string } | { readonly attached: readonly Uint8Array[] };
 
 class BatchAppend {
   readonly #batch: AppendBatch;
   readonly #dataKey: string | null;
+  readonly #isInline: boolean;
   readonly #parts: AppendParts;
   readonly #stamp: number;
-  #pack: Promise<string> | null = null;
+  #pack: Promise<ReadyPack> | null = null;
   /** Packs that an entry speaks of. */
   readonly #used = new Set<string>();
   /** Packs that surely no entry speaks of. */
   readonly #unused = new Set<string>();
 
-  constructor(batch: AppendBatch, dataKey: string | null, parts: AppendParts) {
+  constructor(
+    batch: AppendBatch,
+    { dataKey, isAlone }: { readonly dataKey: string | null; readonly isAlone: boolean },
+    parts: AppendParts,
+  ) {
     this.#batch = batch;
     this.#dataKey = dataKey;
+    this.#isInline = isAlone && packBytes(batch) <= parts.tuning.inlineBytesMax;
     this.#parts = parts;
     // One stamp for all timelines: so the batch stands together wherever commits are put in one order.
     this.#stamp = parts.stamps.next();
@@ -100,24 +118,26 @@ class BatchAppend {
 
   /** Appends the records of one timeline; one result for each. */
   async group(group: Group): Promise<readonly AppendResult[]> {
-    const { log } = group.timeline;
+    const { log, record } = group.timeline;
     const ids = group.batch.records.map(({ entry }) => entry.id);
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const holders = await this.#holders(group.batch.records);
-      const refused = await refusal(group, holders);
+      const looks = await this.#looks(group.batch.records);
+      const refused = await refusal(group, looks);
       if (refused !== null) return refused;
       const voids = countVoids(log.known?.state, ids);
+      const at = { timeline: record.key, group: record.caretaker, voids: countVoids(log.known?.state, []) };
       // In this order: when the key is retired from here on, the count grows.
-      if (this.#dataKey !== null) await this.#parts.keys.demandSealing(this.#dataKey);
-      const pack = await this.#writtenPack();
-      const claims = await this.#claim(group.batch.records);
+      if (this.#dataKey !== null) await this.#parts.keys.demandSealing(this.#dataKey, at);
+      this.#pack ??= this.#readyPack();
+      const pack = await this.#pack;
+      const claims = await this.#claim(group.batch.records, looks);
       if (claims === null) continue;
       const outcome = await this.#commit(group, pack, voids);
       if (outcome === "voided") {
         this.#pack = null;
         continue;
       }
-      for (const { caretaker, name, generation } of claims) await this.#parts.names.tidy(caretaker, name, generation);
+      await Promise.all(claims.map((claim) => this.#parts.names.tidy(claim)));
       return outcome;
     }
     throw new MementoError("LOCKED", `Others claim the names of ${ids.join(", ")} all the time`);
@@ -128,63 +148,54 @@ class BatchAppend {
     for (const id of this.#unused) if (!this.#used.has(id)) await this.#parts.packs.discard(id);
   }
 
-  async #commit(group: Group, pack: string, voids: number): Promise<readonly AppendResult[] | "voided"> {
+  async #commit(group: Group, pack: ReadyPack, voids: number): Promise<readonly AppendResult[] | "voided"> {
     const ids = group.batch.records.map(({ entry }) => entry.id);
     // An error may hide an entry that was made; then the pack must stay.
-    this.#unused.delete(pack);
+    if ("id" in pack) this.#unused.delete(pack.id);
     const outcome = await group.timeline.log.commit<{ results: readonly AppendResult[] | "voided"; made: boolean }>(
       (tail) => {
         const { results, accepted } = admit(group.batch, viewOf(group.timeline, tail.state, new Map()));
         if (accepted.length === 0) return { entry: null, result: { results, made: false } };
         if (countVoids(tail.state, ids) !== voids) return { entry: null, result: { results: "voided", made: false } };
-        return { entry: this.#entry(group, pack), stamp: this.#stamp, result: { results, made: true } };
+        const own = this.#parts.paths.inlinePack(group.timeline.record.key, tail.position + 1);
+        const entry = appendEntry(group, "id" in pack ? pack.id : own);
+        return { entry, stamp: this.#stamp, result: { results, made: true }, ...pack };
       },
     );
-    if (outcome.made) this.#used.add(pack);
-    else if (!this.#used.has(pack)) this.#unused.add(pack);
+    if (!("id" in pack)) return outcome.results;
+    if (outcome.made) this.#used.add(pack.id);
+    else if (!this.#used.has(pack.id)) this.#unused.add(pack.id);
     return outcome.results;
   }
 
-  #entry({ batch, slots }: Group, pack: string): TimelineEntry {
-    return {
-      kind: "append",
-      sequence: batch.records.at(-1)?.entry.sequence ?? 0,
-      pack,
-      packBytes: batch.header.byteLength + batch.body.byteLength,
-      records: batch.records.map(({ entry, headCheck }, index) => ({ slot: slots[index] ?? 0, entry, headCheck })),
-    };
-  }
-
-  /** The pack, written once for all groups that need it. */
-  async #writtenPack(): Promise<string> {
-    this.#pack ??= this.#writePack();
-    return await this.#pack;
-  }
-
-  async #writePack(): Promise<string> {
+  /** Makes key and pack ready, once for all groups that need them. */
+  async #readyPack(): Promise<ReadyPack> {
     const { dataKey, header, body } = this.#batch;
-    if (dataKey !== null) await this.#parts.keys.add(dataKey);
-    const id = await this.#parts.packs.write(header, body);
-    this.#unused.add(id);
-    return id;
+    const { keys, packs } = this.#parts;
+    // The key is there before anything that it opens, and so is the pack before whoever speaks of it.
+    const [, pack] = await Promise.all([
+      dataKey === null ? null : keys.add(dataKey),
+      this.#isInline ? packs.frameOf(header, body) : packs.write(header, body),
+    ]);
+    if (typeof pack !== "string") return { attached: pack };
+    this.#unused.add(pack);
+    return { id: pack };
   }
 
-  /** Who has the names that the records want, as of now. */
-  async #holders(records: readonly AppendRecord[]): Promise<ReadonlyMap<string, string | null>> {
-    const holders = new Map<string, string | null>();
+  /** How the names stand that the records want, as of now. */
+  async #looks(records: readonly AppendRecord[]): Promise<NameLooks> {
+    const looks = new Map<string, NameLook>();
     for (const { entry } of records) {
       const { caretaker, name } = entry;
-      if (name === undefined || holders.has(nameText(caretaker, name))) continue;
-      holders.set(nameText(caretaker, name), await this.#parts.names.holder(caretaker, name));
+      if (name === undefined || looks.has(nameText(caretaker, name))) continue;
+      looks.set(nameText(caretaker, name), await this.#parts.names.look(caretaker, name));
     }
-    return holders;
+    return looks;
   }
 
   /** Claims each name for the last record that wants it. null when somebody was faster. */
-  async #claim(
-    records: readonly AppendRecord[],
-  ): Promise<readonly { readonly caretaker: string; readonly name: string; readonly generation: number }[] | null> {
-    const wishes = new Map<string, { caretaker: string; name: string; id: string; replace: boolean }>();
+  async #claim(records: readonly AppendRecord[], looks: NameLooks): Promise<readonly TakenName[] | null> {
+    const wishes = new Map<string, NameWish>();
     for (const { entry, replaceName } of records) {
       const { caretaker, name, id } = entry;
       if (name === undefined) continue;
@@ -192,11 +203,12 @@ class BatchAppend {
       // The first of several decides whether the name may be taken from others; see `admit`.
       wishes.set(nameText(caretaker, name), { caretaker, name, id, replace: earlier?.replace ?? replaceName });
     }
-    const claims = [];
-    for (const { caretaker, name, id, replace } of wishes.values()) {
-      const outcome = await this.#parts.names.claim(caretaker, name, id, replace);
-      if ("holder" in outcome) return null;
-      claims.push({ caretaker, name, generation: outcome.generation });
+    const claims: TakenName[] = [];
+    for (const [text, wish] of wishes) {
+      const look = looks.get(text);
+      const outcome = look === undefined ? null : await this.#parts.names.claim(wish, look);
+      if (outcome === null || "holder" in outcome) return null;
+      claims.push(outcome);
     }
     return claims;
   }
@@ -205,28 +217,40 @@ class BatchAppend {
 /** The results by which a group is refused as its timeline and the names stand now; null when it may go on. */
 async function refusal(
   { timeline, batch }: Group,
-  holders: ReadonlyMap<string, string | null>,
+  looks: NameLooks,
 ): Promise<readonly AppendResult[] | null> {
   const known = timeline.log.known;
   if (known !== null) {
-    const { accepted } = admit(batch, viewOf(timeline, known.state, holders));
+    const { accepted } = admit(batch, viewOf(timeline, known.state, looks));
     if (accepted.length > 0) return null;
   }
   const { state } = await timeline.log.refresh();
-  const { results, accepted } = admit(batch, viewOf(timeline, state, holders));
+  const { results, accepted } = admit(batch, viewOf(timeline, state, looks));
   return accepted.length > 0 ? null : results;
 }
 
 function viewOf(
   { record }: OpenTimeline,
   { head, lease }: TimelineStanding,
-  holders: ReadonlyMap<string, string | null>,
+  looks: NameLooks,
 ): Parameters<typeof admit>[1] {
   return {
     timeline: (key) => (key === record.key ? { head, epoch: lease.epoch } : null),
-    holder: (caretaker, name) => holders.get(nameText(caretaker, name)) ?? null,
+    holder: (caretaker, name) => looks.get(nameText(caretaker, name))?.holder ?? null,
   };
 }
+
+function appendEntry({ batch, slots }: Group, pack: string): TimelineEntry {
+  return {
+    kind: "append",
+    sequence: batch.records.at(-1)?.entry.sequence ?? 0,
+    pack,
+    packBytes: packBytes(batch),
+    records: batch.records.map(({ entry, headCheck }, index) => ({ slot: slots[index] ?? 0, entry, headCheck })),
+  };
+}
+
+const packBytes = ({ header, body }: AppendBatch): number => header.byteLength + body.byteLength;
 
 /** How often any of these, or all that anybody has prepared, was voided: when the count has grown, it is to be prepared anew. */
 function countVoids(state: TimelineStanding | undefined, ids: readonly string[]): number {

@@ -4,6 +4,7 @@ import type { CaretakerRecord } from "../store.ts";
 import type { NoticeEntry } from "./caretaker-log.ts";
 import type { CaretakerLog, Catalogue, StoreParts } from "./catalogue.ts";
 import { headSequence } from "./timeline-log.ts";
+import { concurrently, inOrder } from "./turns.ts";
 
 /** Caretakers' records and notices: all of them entries of the caretakers' logs. */
 export class Caretakers {
@@ -22,11 +23,12 @@ export class Caretakers {
 
   /** Every caretaker that has a record, in the order in which they were made. */
   async all(): Promise<readonly CaretakerRecord[]> {
+    const names = await this.#catalogue.caretakerNames();
     const found: { readonly record: CaretakerRecord; readonly since: number }[] = [];
-    for (const name of await this.#catalogue.caretakerNames()) {
+    await concurrently(names, this.#parts.tuning.requestsAtOnce, async (name) => {
       const { record, since } = (await this.#catalogue.caretaker(name).refresh()).state;
       if (record !== null) found.push({ record, since });
-    }
+    });
     return found.toSorted((a, b) => a.since - b.since).map(({ record }) => structuredClone(record));
   }
 
@@ -44,10 +46,11 @@ export class Caretakers {
     if ((await log.refresh()).state.record === null) return false;
     // A save that comes after this look is as good as one after the removal, which takes saves as well.
     const heads: { readonly key: string; readonly sequence: number }[] = [];
-    for await (const timeline of this.#catalogue.all(name)) {
-      const { state } = await timeline.log.refresh();
-      heads.push({ key: timeline.record.key, sequence: headSequence(state) });
-    }
+    const { requestsAtOnce } = this.#parts.tuning;
+    const looks = inOrder(this.#catalogue.all(name), requestsAtOnce, async ({ record: { key }, log: its }) => {
+      return { key, sequence: headSequence((await its.refresh()).state) };
+    });
+    for await (const head of looks) heads.push(head);
     return await log.commit<boolean>(({ state }) => {
       const isLive = heads.some(({ key, sequence }) => (state.removed.get(key)?.size ?? 0) < sequence);
       return state.record === null || isLive

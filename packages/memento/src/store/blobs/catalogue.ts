@@ -9,7 +9,9 @@ import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import type { WrittenRecord } from "./log-reader.ts";
 import { Log } from "./log.ts";
 import { addressText, logFile, logPosition, stateFile, type StorePaths } from "./paths.ts";
+import type { RecentEntries } from "./recent-entries.ts";
 import type { Stamps } from "./stamps.ts";
+import { concurrently, inOrder } from "./turns.ts";
 import { timelineMeaning, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
 
 /** The log of a caretaker. */
@@ -33,6 +35,7 @@ export interface StoreParts {
   readonly paths: StorePaths;
   readonly files: BlobPort;
   readonly tuning: BlobTuning;
+  readonly recent: RecentEntries;
   /** Where the store is, for people. */
   readonly url: string;
   readonly stamps: Stamps;
@@ -65,13 +68,12 @@ export class Catalogue {
 
   /** The names of all caretakers that have a log. */
   async caretakerNames(): Promise<readonly string[]> {
-    const { files, paths } = this.#parts;
-    const names: string[] = [];
-    for await (const folder of files.list(paths.caretakers)) {
-      const name = await this.nameOf(nodePath.join(paths.caretakers, folder));
-      if (name !== null) names.push(name);
-    }
-    return names.toSorted();
+    const { files, paths, tuning } = this.#parts;
+    const folders = await Array.fromAsync(files.list(paths.caretakers));
+    const names = await concurrently(folders, tuning.requestsAtOnce, (folder) =>
+      this.nameOf(nodePath.join(paths.caretakers, folder)),
+    );
+    return names.filter((name) => name !== null).toSorted();
   }
 
   /** The timeline with this key; null when there is none. */
@@ -124,21 +126,22 @@ export class Catalogue {
   /** All timelines, or a caretaker's, in the order of their making. */
   async *all(caretaker: string | null): AsyncIterable<OpenTimeline> {
     const made: { readonly name: string; readonly key: string; readonly stamp: number }[] = [];
-    for (const name of caretaker === null ? await this.caretakerNames() : [caretaker]) {
+    const { requestsAtOnce } = this.#parts.tuning;
+    const names = caretaker === null ? await this.caretakerNames() : [caretaker];
+    await concurrently(names, requestsAtOnce, async (name) => {
       const { state } = await this.caretaker(name).refresh();
       for (const [key, { stamp }] of state.timelines) made.push({ name, key, stamp });
-    }
+    });
     if (caretaker === null) made.sort((a, b) => a.stamp - b.stamp || (a.key < b.key ? -1 : 1));
-    for (const { name, key } of made) {
-      const timeline = await this.#listed(this.caretaker(name), key);
-      if (timeline !== null) yield timeline;
-    }
+    const opened = inOrder(made, requestsAtOnce, ({ name, key }) => this.#listed(this.caretaker(name), key));
+    for await (const timeline of opened) if (timeline !== null) yield timeline;
   }
 
   /** Writes down where the logs stand that this process has moved. */
   async saveStates(): Promise<void> {
-    for (const { log } of this.#timelines.values()) await log.saveState();
-    for (const log of this.#caretakers.values()) await log.saveState();
+    const logs = [...this.#timelines.values()].map(({ log }) => log);
+    const all = [...logs, ...this.#caretakers.values()];
+    await concurrently(all, this.#parts.tuning.requestsAtOnce, (log) => log.saveState());
   }
 
   /** Forgets all that was read: after logs were mended, nothing of it may be as it was. */

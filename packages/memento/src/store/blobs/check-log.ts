@@ -9,7 +9,8 @@ import { concurrently } from "./turns.ts";
 /** One step through a log: an entry that is sound, or what is wrong. */
 export type LogStep<E> =
   | { readonly record: LogRecord<E>; readonly problem?: undefined }
-  | { readonly record: null; readonly problem: string };
+  /** `position`: of an entry that is damaged or missing. */
+  | { readonly record: null; readonly problem: string; readonly position?: number };
 
 const READ_AHEAD = 64;
 const READS_AT_ONCE = 8;
@@ -38,7 +39,7 @@ export async function* walkLog<E, S>(
     )) {
       const broken = problem ?? linkProblem(folder, position, value, previous);
       if (value !== null && broken === null) yield { record: value };
-      else yield { record: null, problem: broken ?? `The file ${logFile(folder, position)} is missing` };
+      else yield { record: null, problem: broken ?? `The file ${logFile(folder, position)} is missing`, position };
       previous = value?.digest ?? null;
       digests.push(previous);
       if (state.value?.position === position && previous !== null && previous !== state.value.digest) {

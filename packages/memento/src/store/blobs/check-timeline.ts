@@ -6,6 +6,7 @@ import type { OpenTimeline, TimelineFacts } from "./catalogue.ts";
 import { problemOr, walkLog } from "./check-log.ts";
 import type { CheckedCaretaker, CheckedParts } from "./check.ts";
 import type { LogRecord } from "./log-reader.ts";
+import { inOrder } from "./turns.ts";
 import { appendIn, type AppendedRecord, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
 
 /** What was gone through before a timeline. */
@@ -21,6 +22,8 @@ interface Gap {
   readonly from: number;
   /** Infinity where the log ends in damage. */
   readonly to: number;
+  /** Positions of the entries that are lost. */
+  readonly positions: readonly number[];
 }
 
 /** Goes through a timeline: its facts, its log, the packs that the log speaks of, the names and the renewals. */
@@ -42,11 +45,14 @@ export async function* checkTimeline(
     return;
   }
   const gaps: Gap[] = [];
-  for await (const { record, damage } of walkTimeline(parts, opened.value, gaps)) {
+  const timeline = opened.value;
+  const steps = inOrder(walkTimeline(parts, timeline, gaps), parts.tuning.requestsAtOnce, async (step) => {
+    const append = step.record && appendIn(step.record);
+    return { ...step, problems: append ? await packProblems(parts, timeline, append, known) : [] };
+  });
+  for await (const { damage, problems } of steps) {
     if (damage !== null) yield of(damage);
-    const append = record && appendIn(record);
-    if (append)
-      for (const [problem, ids] of await packProblems(parts, opened.value, append, known)) yield of(problem, ids);
+    for (const [problem, ids] of problems) yield of(problem, ids);
   }
   for (const gap of gaps) {
     const lost = await mementosIn(parts, key, gap);
@@ -63,24 +69,27 @@ async function* walkTimeline(
 ): AsyncIterable<{ readonly record: LogRecord<TimelineEntry> | null; readonly damage: string | null }> {
   let head = 0;
   let problems: string[] = [];
+  let positions: number[] = [];
   const walked = { reader: log.reader, writtenState: () => log.writtenState() };
-  for await (const { record, problem } of walkLog(walked, files)) {
+  for await (const step of walkLog(walked, files)) {
+    const { record } = step;
     if (record === null) {
-      problems.push(problem);
+      problems.push(step.problem);
+      if (step.position !== undefined) positions.push(step.position);
       continue;
     }
     const first = appendIn(record)?.records[0]?.entry.sequence ?? record.entry.sequence + 1;
-    if (problems.length > 0) gaps.push({ problems, from: head + 1, to: first - 1 });
+    if (problems.length > 0) gaps.push({ problems, positions, from: head + 1, to: first - 1 });
     else if (first !== head + 1)
       yield {
         record: null,
         damage: `Entry ${record.position} of timeline ${log.reader.place.id} skips sequence numbers`,
       };
-    problems = [];
+    [problems, positions] = [[], []];
     head = record.entry.sequence;
     yield { record, damage: null };
   }
-  if (problems.length > 0) gaps.push({ problems, from: head + 1, to: Infinity });
+  if (problems.length > 0) gaps.push({ problems, positions, from: head + 1, to: Infinity });
 }
 
 /** What is wrong with the pack of an entry, and which mementos that is about. */
@@ -137,14 +146,18 @@ async function stillLive(
 
 /** The ids that packs have for sequence numbers that the log has lost. Some may be of saves that were refused. */
 async function mementosIn(
-  { files, paths, packs }: CheckedParts,
+  { files, paths, packs, tuning }: CheckedParts,
   key: string,
-  { from, to }: Gap,
+  { from, to, positions }: Gap,
 ): Promise<readonly string[]> {
   if (from > to) return [];
   const ids = new Set<string>();
-  for await (const id of files.list(paths.packs)) {
-    const { value } = await problemOr(() => packs.demand(id, []));
+  const candidates = async function* (): AsyncIterable<string> {
+    yield* positions.map((position) => paths.inlinePack(key, position));
+    yield* files.list(paths.packs);
+  };
+  const looks = inOrder(candidates(), tuning.requestsAtOnce, (id) => problemOr(() => packs.demand(id, [])));
+  for await (const { value } of looks) {
     for (const { id: memento, timeline, sequence } of value?.understood.entries ?? []) {
       if (timeline === key && sequence >= from && sequence <= to) ids.add(memento);
     }

@@ -1,11 +1,12 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { StoredCommit } from "../store.ts";
 import type { CaretakerEntry } from "./caretaker-log.ts";
-import type { CaretakerLog, Catalogue, OpenTimeline } from "./catalogue.ts";
+import type { Catalogue, OpenTimeline } from "./catalogue.ts";
 import { STREAM_BYTES_MAX, type LogReader, type LogRecord } from "./log-reader.ts";
 import { merge } from "./merge.ts";
 import type { Packs } from "./packs.ts";
 import { hashed } from "./paths.ts";
+import { concurrently } from "./turns.ts";
 import { appendIn, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
 
 /**
@@ -25,6 +26,9 @@ interface Event {
 
 /** Bytes of entries that all logs together hold in memory while they are put into one order. */
 const HELD_BYTES_MAX = 4_194_304;
+
+/** Logs whose ends are looked for at once. */
+const LOOKS_AT_ONCE = 12;
 
 /**
  * The events of all logs behind a cursor. Each log's own order is kept, whatever happens meanwhile: the cursor has a
@@ -108,12 +112,12 @@ async function* inCommits(events: AsyncIterable<Event>): AsyncIterable<readonly 
 }
 
 async function eventStreams(catalogue: Catalogue, cursor: Cursor): Promise<AsyncIterable<Event>[]> {
-  const caretakers: { readonly log: CaretakerLog; readonly position: number; readonly keys: readonly string[] }[] = [];
-  for (const name of await catalogue.caretakerNames()) {
+  // Timelines are looked at when all caretakers have been.
+  const caretakers = await concurrently(await catalogue.caretakerNames(), LOOKS_AT_ONCE, async (name) => {
     const log = catalogue.caretaker(name);
     const { position, state } = await log.refresh();
-    caretakers.push({ log, position, keys: [...state.timelines.keys()] });
-  }
+    return { log, position, keys: [...state.timelines.keys()] };
+  });
   const spans: { readonly open: (heldBytes: number) => AsyncIterable<Event> }[] = [];
   for (const { log, position, keys } of caretakers) {
     const caretaker = hashed(log.reader.place.id).slice(0, 16);
@@ -122,13 +126,14 @@ async function eventStreams(catalogue: Catalogue, cursor: Cursor): Promise<Async
     const from = positions[0] + 1;
     if (from <= position)
       spans.push({ open: (heldBytes) => notices(log.reader, from, position, heldBytes, caretaker) });
-    for (const [index, key] of keys.entries()) {
+    for (const index of keys.keys()) positions[index + 1] ??= 0;
+    await concurrently([...keys.entries()], LOOKS_AT_ONCE, async ([index, key]) => {
       const timeline = await catalogue.timeline(key);
-      const first = (positions[index + 1] ??= 0) + 1;
+      const first = (positions[index + 1] ?? 0) + 1;
       const last = timeline === null ? 0 : (await timeline.log.refresh()).position;
-      if (timeline === null || first > last) continue;
+      if (timeline === null || first > last) return;
       spans.push({ open: (heldBytes) => appends(timeline, first, last, heldBytes, caretaker, index + 1) });
-    }
+    });
   }
   const heldBytes = Math.min(HELD_BYTES_MAX / Math.max(1, spans.length), STREAM_BYTES_MAX);
   return spans.map(({ open }) => open(heldBytes));

@@ -75,9 +75,11 @@ export class Facts {
     const { files, paths } = this.#parts;
     const bytes = await files.read(paths.store);
     if (bytes === null) {
-      for (const folder of [paths.packs, paths.caretakers, paths.timelines]) {
-        for await (const name of files.list(folder)) throw missingFile(paths.store, { holds: name });
-      }
+      await Promise.all(
+        [paths.packs, paths.caretakers, paths.timelines].map(async (folder) => {
+          for await (const name of files.list(folder)) throw missingFile(paths.store, { holds: name });
+        }),
+      );
       return null;
     }
     const { value } = await openJson<WrittenFacts>(bytes, "store", paths.store);

@@ -6,6 +6,7 @@ import type { KeyRecord } from "../store.ts";
 import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import { hashed } from "./paths.ts";
+import { concurrently } from "./turns.ts";
 
 /** A generation's file: the key as it was wrapped then, or only its id once a later generation has taken its place. */
 interface WrittenKey {
@@ -16,6 +17,15 @@ interface WrittenKey {
   readonly dropped?: true;
 }
 
+/** Where something is to be sealed. */
+export interface SealedPlace {
+  readonly timeline: string;
+  /** The timeline's own group: its caretaker. */
+  readonly group: string;
+  readonly voids: number;
+}
+
+const SEEN_FIT_MAX = 16_384;
 const KEY_FILE = /^([0-9a-f]{40})\.([1-9][0-9]{0,8})\.json$/;
 
 /**
@@ -27,6 +37,8 @@ export class Keys {
   readonly #parts: StoreParts;
   /** The last known generation of keys that were asked for. */
   readonly #generations = new Map<string, number>();
+  /** By key and timeline: how often everything had been voided there when the key was last seen to be fit. */
+  readonly #seenFit = new Map<string, number>();
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -48,12 +60,11 @@ export class Keys {
       const [, hash = "", generation] = KEY_FILE.exec(nodePath.basename(file)) ?? [];
       generations.set(hash, Math.max(Number(generation), generations.get(hash) ?? 0));
     }
-    const keys: KeyRecord[] = [];
-    for (const [hash, generation] of [...generations].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      const present = await this.#present(hash, generation);
-      if (present !== null) keys.push(present.key);
-    }
-    return keys;
+    const sorted = [...generations].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const found = await concurrently(sorted, this.#parts.tuning.requestsAtOnce, ([hash, generation]) =>
+      this.#present(hash, generation),
+    );
+    return found.flatMap((present) => (present === null ? [] : [present.key]));
   }
 
   /** True when there is a key with this id. */
@@ -95,23 +106,53 @@ export class Keys {
     }
   }
 
-  /** Throws KEY_RETIRED when nothing may be sealed with this key any more. */
-  async demandSealing(id: string): Promise<void> {
+  /**
+   * Throws KEY_RETIRED when nothing may be sealed with this key any more.
+   *
+   * `at` is the timeline that is to be written, and how often everything had been voided in its log before this call. A key
+   * that was seen to be fit at this count is not read again: `retireKey` first writes that the key is retired, then voids
+   * everything in all timelines of the key's group. So whoever commits an entry to this log at the same count does so before
+   * the retirement is done, and whoever comes later finds another count. Of keys of other groups nothing is remembered. null:
+   * the key is read, whatever is remembered.
+   */
+  async demandSealing(id: string, at: SealedPlace | null): Promise<void> {
+    const place = JSON.stringify([id, at?.timeline]);
+    if (at !== null && this.#seenFit.get(place) === at.voids) return;
+    const key = await this.#sealing(id);
+    if (at !== null && key?.group === at.group) this.#remember(place, at.voids);
+  }
+
+  /** Forgets which keys were fit: after logs were mended, their counts may be others. */
+  forget(): void {
+    this.#seenFit.clear();
+  }
+
+  #remember(place: string, voids: number): void {
+    if (this.#seenFit.size >= SEEN_FIT_MAX) this.#seenFit.clear();
+    this.#seenFit.set(place, voids);
+  }
+
+  /** The key, fit for sealing; null when there is none yet. */
+  async #sealing(id: string): Promise<KeyRecord | null> {
+    const { paths } = this.#parts;
     const from = this.#generations.get(id) ?? 1;
-    const written = await this.read(this.#parts.paths.key(id, from));
-    if (written === null) return;
+    const [written, next] = await Promise.all([this.read(paths.key(id, from)), this.read(paths.key(id, from + 1))]);
+    if (written === null) return null;
     // What was replaced is blanked: as long as this one is not, and no other follows it, it is the present one.
-    const next = written.key === null ? null : await this.read(this.#parts.paths.key(id, from + 1));
     const present =
       written.key !== null && next === null
         ? { key: written.key, generation: from }
         : await this.#present(hashed(id), from);
     if (present === null || present.key.retired === true) throw keyRetired(id);
     this.#generations.set(id, present.generation);
+    return present.key;
   }
 
-  /** Destroys a key; false when there is none, or none any more. INVALID_ARGUMENT for the integrity key. */
-  async drop(id: string): Promise<boolean> {
+  /**
+   * Destroys a key; false when there is none, or none any more. INVALID_ARGUMENT for the integrity key. `voidAll` is called
+   * with the key's group before the last of its bytes goes: whoever remembers the key as fit must look again.
+   */
+  async drop(id: string, voidAll: (group: string) => Promise<void>): Promise<boolean> {
     const { files, paths } = this.#parts;
     if ((await files.read(paths.key(id, 1))) === null) return false;
     for (;;) {
@@ -120,21 +161,25 @@ export class Keys {
         throw new MementoError("INVALID_ARGUMENT", "The integrity key cannot be dropped");
       if (present !== null) {
         const generation = present.generation + 1;
-        const last: WrittenKey = { id, generation, key: null, dropped: true };
+        const end: WrittenKey = { id, generation, key: null, dropped: true };
         // Whoever wraps it anew at the same time and is first is seen in the next round.
-        if (!(await files.createIfAbsent(paths.key(id, generation), await frameJson("key", last)))) continue;
+        if (!(await files.createIfAbsent(paths.key(id, generation), await frameJson("key", end)))) continue;
       }
-      // Also when it was dropped before: a crash may have come between the two steps.
-      await this.#blank(id, await this.#lastBefore(id));
+      // Also when it was dropped before: a crash may have come between the steps.
+      const { last, group } = await this.#beforeDropped(id);
+      if (group !== null) await voidAll(group);
+      await this.#blank(id, last);
       return present !== null;
     }
   }
 
-  /** The number of the generation before a dropped key's last. */
-  async #lastBefore(id: string): Promise<number> {
+  /** The number of the generation before a dropped key's last, and the key's group as long as one of them still has it. */
+  async #beforeDropped(id: string): Promise<{ readonly last: number; readonly group: string | null }> {
+    let group: string | null = null;
     for (let generation = 1; ; generation++) {
       const written = await this.read(this.#parts.paths.key(id, generation));
-      if (written === null || written.dropped === true) return generation - 1;
+      if (written === null || written.dropped === true) return { last: generation - 1, group };
+      group = written.key?.group ?? group;
     }
   }
 

@@ -1,10 +1,11 @@
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
-import type { BlobPort } from "./blob-port.ts";
+import type { BlobPort, BlobTuning } from "./blob-port.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import { CHAPTER_ENTRIES, LogReader, type LogPlace, type LogRecord, type WrittenRecord } from "./log-reader.ts";
 import { logFile, stateFile } from "./paths.ts";
+import type { RecentEntries } from "./recent-entries.ts";
 import type { Stamps } from "./stamps.ts";
 import { Turns } from "./turns.ts";
 
@@ -31,9 +32,13 @@ export interface Tail<S> {
 }
 
 /** What to write next, or nothing; and what to answer the caller once that is settled. */
-export type Proposal<E, R> =
-  | { readonly entry: E; readonly stamp?: number; readonly result: R }
-  | { readonly entry: null; readonly stamp?: undefined; readonly result: R };
+export interface Proposal<E, R> {
+  readonly entry: E | null;
+  readonly stamp?: number;
+  /** A frame that is to lie behind the entry, in the same blob. */
+  readonly attached?: readonly Uint8Array[];
+  readonly result: R;
+}
 
 interface WrittenState {
   readonly log: string;
@@ -48,6 +53,8 @@ export interface LogOptions<E, S> {
   readonly place: LogPlace;
   readonly meaning: LogMeaning<E, S>;
   readonly files: BlobPort;
+  readonly tuning: Pick<BlobTuning, "requestsAtOnce" | "stateEveryMin">;
+  readonly recent?: RecentEntries;
   readonly stamps: Stamps;
   readonly random: Random;
 }
@@ -55,7 +62,10 @@ export interface LogOptions<E, S> {
 /** Lost races for one position before the caller is told to try later. */
 const ATTEMPTS_MAX = 1_000;
 
-const HARMLESS_TO_HINTS: ReadonlySet<ErrorCode> = new Set(["DISK_FULL", "IO_FAILED", "DAMAGED"]);
+/** Entries that are looked for at once behind the one that the written state knows. */
+const FIRST_LOOK = 4;
+
+const HARMLESS_TO_HINTS: ReadonlySet<ErrorCode> = new Set(["DISK_FULL", "IO_FAILED", "DAMAGED", "STORE_UNREACHABLE"]);
 
 /**
  * A log is a folder of entries 1, 2, 3, ..., each created if absent and never changed. Writing the next entry is the one
@@ -80,7 +90,9 @@ export class Log<E, S> {
 
   constructor(options: LogOptions<E, S>) {
     this.#options = options;
-    this.reader = new LogReader(options.place, options.files);
+    const { recent, tuning } = options;
+    const held = recent === undefined ? {} : { recent };
+    this.reader = new LogReader(options.place, options.files, { readsAtOnce: tuning.requestsAtOnce, ...held });
   }
 
   /** Where the log stood when it was last looked at, or how far it is sound; null before the first look. */
@@ -109,9 +121,9 @@ export class Log<E, S> {
       let tail = this.#tail ?? (await this.#advance());
       for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         const proposal = decide(tail);
-        if (proposal.entry !== null && (await this.#write(tail, proposal.entry, proposal.stamp)))
-          return proposal.result;
-        if (proposal.entry === null && looked) return proposal.result;
+        const { entry } = proposal;
+        if (entry !== null && (await this.#write(tail, entry, proposal))) return proposal.result;
+        if (entry === null && looked) return proposal.result;
         tail = await this.#advance();
         looked = true;
       }
@@ -155,15 +167,20 @@ export class Log<E, S> {
     return { ...value, state: meaning.decode(value.state) };
   }
 
-  async #write(tail: Tail<S>, entry: E, wantedStamp: number | undefined): Promise<boolean> {
+  async #write(
+    tail: Tail<S>,
+    entry: E,
+    { stamp: wantedStamp, attached = [] }: Pick<Proposal<E, unknown>, "stamp" | "attached">,
+  ): Promise<boolean> {
     const { place, files, random, stamps } = this.#options;
     const position = tail.position + 1;
     const stamp = wantedStamp !== undefined && wantedStamp > tail.stamp ? wantedStamp : stamps.next();
     const writer = randomText(random, 16);
-    const written: WrittenRecord<E> = { log: place.id, position, previous: tail.digest, stamp, writer, entry };
+    const own: WrittenRecord<E> = { log: place.id, position, previous: tail.digest, stamp, writer, entry };
+    const written: WrittenRecord<E> = attached.length === 0 ? own : { ...own, attached: true };
     const parts = await frameJson(`${place.kind}-log`, written);
     this.reader.meet(parts.reduce((sum, part) => sum + part.byteLength, 0));
-    if (!(await files.createIfAbsent(logFile(place.folder, position), parts))) {
+    if (!(await files.createIfAbsent(logFile(place.folder, position), [...parts, ...attached]))) {
       // A link whose answer was lost on the way may have been made all the same: then the file there is ours.
       const there = await this.reader.read(position);
       if (there?.writer !== writer) return false;
@@ -188,23 +205,42 @@ export class Log<E, S> {
   }
 
   async #readOn(): Promise<Tail<S>> {
-    const first = this.#tail === null;
-    let tail = this.#tail ?? (await this.#start());
-    for (;;) {
-      const record = await this.reader.read(tail.position + 1);
-      if (record === null) break;
-      tail = this.#take(tail, record);
-    }
-    // One file that is gone must not look like the end of the log.
-    if (first && (await this.#isHole(tail.position + 1))) {
-      throw missingFile(logFile(this.#options.place.folder, tail.position + 1));
-    }
-    return tail;
+    if (this.#tail !== null) return await this.#readBehind(this.#tail, 1);
+    const state = await this.#soundState();
+    if (state === null) return await this.#readBehind(await this.#readThrough(), FIRST_LOOK);
+    const [last, ...behind] = await this.reader.probe(state.position, 1 + FIRST_LOOK);
+    this.#checkState(state, last);
+    this.#options.stamps.meet(state.stamp);
+    this.#stateAt = state.position;
+    this.#tail = state;
+    return await this.#readBehind(state, FIRST_LOOK, behind);
   }
 
-  /** True when there is an entry behind a position that has none. In that order: a writer may just have been here. */
-  async #isHole(position: number): Promise<boolean> {
-    return (await this.reader.read(position + 1)) !== null && (await this.reader.read(position)) === null;
+  /**
+   * Reads entries behind a position until there is none, more and more at once. Where others are seen behind one that is
+   * missing, either a writer was here just now or a file is gone; a second look tells.
+   */
+  async #readBehind(
+    from: Tail<S>,
+    look: number,
+    seen: readonly PromiseSettledResult<LogRecord<E> | null>[] | null = null,
+  ): Promise<Tail<S>> {
+    let [tail, count, reads, hole] = [from, look, seen, 0];
+    for (;;) {
+      reads ??= await this.reader.probe(tail.position + 1, count);
+      const end = reads.findIndex((read) => read.status === "fulfilled" && read.value === null);
+      for (const read of end === -1 ? reads : reads.slice(0, end)) {
+        if (read.status === "rejected") throw read.reason;
+        if (read.value !== null) tail = this.#take(tail, read.value);
+      }
+      const isHole = end !== -1 && reads.slice(end).some(isThere);
+      if (end !== -1 && !isHole && (end < reads.length - 1 || look === 1)) return tail;
+      if (isHole && hole === tail.position + 1) throw missingFile(logFile(this.#options.place.folder, hole));
+      // One file that is gone must not look like the end of the log.
+      hole = isHole ? tail.position + 1 : 0;
+      count = end === -1 ? Math.min(count * 2, Math.max(FIRST_LOOK, this.#options.tuning.requestsAtOnce)) : FIRST_LOOK;
+      reads = null;
+    }
   }
 
   #take(tail: Tail<S>, record: LogRecord<E>): Tail<S> {
@@ -214,23 +250,18 @@ export class Log<E, S> {
     }
     stamps.meet(record.stamp);
     const { position, digest, stamp } = record;
+    this.reader.keep(record);
     this.#tail = { position, digest, stamp, state: meaning.fold(tail.state, record) };
     return this.#tail;
   }
 
-  /** Where to begin to read: the written state, or the first entry when that is of no use. */
-  async #start(): Promise<Tail<S>> {
-    const state = await this.#soundState();
-    if (state === null) return await this.#readThrough();
-    const { folder } = this.#options.place;
-    const last = await this.reader.read(state.position);
-    if (last === null) throw missingFile(logFile(folder, state.position));
-    if (last.digest !== state.digest)
-      throw damagedFile(logFile(folder, state.position), "the log's state knows another one");
-    this.#options.stamps.meet(state.stamp);
-    this.#stateAt = state.position;
-    this.#tail = state;
-    return state;
+  /** DAMAGED unless the entry that the written state knows is there. */
+  #checkState(state: Tail<S>, last: PromiseSettledResult<LogRecord<E> | null> | undefined): void {
+    const file = logFile(this.#options.place.folder, state.position);
+    if (last?.status === "rejected") throw last.reason;
+    const digest = last?.value?.digest;
+    if (digest === undefined) throw missingFile(file);
+    if (digest !== state.digest) throw damagedFile(file, "the log's state knows another one");
   }
 
   async #soundState(): Promise<Tail<S> | null> {
@@ -260,9 +291,10 @@ export class Log<E, S> {
     const tail = this.#tail;
     await asHint(async () => {
       if (position % CHAPTER_ENTRIES === 0) await this.reader.writeChapter(position / CHAPTER_ENTRIES);
-      const due = position - this.#stateAt >= this.#options.meaning.stateEvery(position);
-      if (due && tail !== null) await this.#writeState(tail);
     });
+    const { meaning, tuning } = this.#options;
+    const every = Math.max(meaning.stateEvery(position), tuning.stateEveryMin);
+    if (tail !== null && position - this.#stateAt >= every) await asHint(() => this.#writeState(tail));
   }
 
   async #writeState({ position, digest, stamp, state }: Tail<S>): Promise<void> {
@@ -271,6 +303,13 @@ export class Log<E, S> {
     await files.replace(stateFile(place.folder), await frameJson(`${place.kind}-state`, written));
     this.#stateAt = position;
   }
+}
+
+/** True for an entry that is there, damaged or not. Passes on why that cannot be told. */
+function isThere(read: PromiseSettledResult<unknown>): boolean {
+  if (read.status === "fulfilled") return read.value !== null;
+  if (isMementoError(read.reason, "DAMAGED")) return true;
+  throw read.reason;
 }
 
 async function asHint(write: () => Promise<void>): Promise<void> {

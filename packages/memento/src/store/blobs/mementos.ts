@@ -3,7 +3,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import { isRemoved } from "./caretaker-log.ts";
 import type { Catalogue, OpenTimeline } from "./catalogue.ts";
 import { damagedFile } from "./frame.ts";
-import type { LogRecord } from "./log-reader.ts";
+import type { WholeRecord } from "./log-reader.ts";
 import { logFile } from "./paths.ts";
 import { appendIn, headSequence, type AppendedRecord, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
 
@@ -13,6 +13,8 @@ export interface FoundMemento {
   readonly sequence: number;
   readonly append: AppendEntry;
   readonly record: AppendedRecord;
+  /** What lay behind the entry when it was read just now: its pack, where that lies there. */
+  readonly behind: Uint8Array;
 }
 
 /** Finds mementos by their ids, in the logs as they stand now. */
@@ -31,9 +33,9 @@ export class Mementos {
     const { log } = timeline;
     const known = log.known;
     if (known === null || headSequence(known.state) < place.sequence) await log.refresh();
-    const append = await findAppend(timeline, place.sequence, id);
-    const record = append?.records.find(({ entry }) => entry.id === id);
-    return append && record ? { timeline, sequence: place.sequence, append, record } : null;
+    const found = await findAppend(timeline, place.sequence, id);
+    const record = found?.append.records.find(({ entry }) => entry.id === id);
+    return found && record ? { timeline, sequence: place.sequence, record, ...found } : null;
   }
 
   /** True when a memento that was not appended could still be: nothing else has its place. */
@@ -75,7 +77,11 @@ export class Mementos {
  * moved it by one, so the first guess is near. An entry whose file is damaged is gone around; DAMAGED only when it is the
  * one that is looked for.
  */
-async function findAppend({ log }: OpenTimeline, sequence: number, id: string): Promise<AppendEntry | null> {
+async function findAppend(
+  { log }: OpenTimeline,
+  sequence: number,
+  id: string,
+): Promise<Pick<FoundMemento, "append" | "behind"> | null> {
   const end = log.known;
   if (end === null || sequence > headSequence(end.state)) return null;
   // The entry is in (low, high]; the head was at `lowSequence` after low, and at `highSequence` after high.
@@ -89,9 +95,10 @@ async function findAppend({ log }: OpenTimeline, sequence: number, id: string): 
     const probe = await readAround(log.reader, guess, low, high);
     damage ??= probe.damage;
     if (probe.found === null) break;
-    const { position, entry } = probe.found;
-    const append = appendIn(probe.found);
-    if (append?.records.some((appended) => appended.entry.sequence === sequence)) return append;
+    const { record, behind } = probe.found;
+    const { position, entry } = record;
+    const append = appendIn(record);
+    if (append?.records.some((appended) => appended.entry.sequence === sequence)) return { append, behind };
     if (entry.sequence >= sequence) [high, highSequence] = [position - 1, entry.sequence];
     else [low, lowSequence] = [position, entry.sequence];
   }
@@ -102,7 +109,7 @@ async function findAppend({ log }: OpenTimeline, sequence: number, id: string): 
 }
 
 interface Probe {
-  readonly found: LogRecord<TimelineEntry> | null;
+  readonly found: WholeRecord<TimelineEntry> | null;
   /** What was met on the way, when the wanted file was damaged or missing. */
   readonly damage: unknown;
 }
@@ -119,7 +126,7 @@ async function readAround(
     for (const candidate of distance === 0 ? [position] : [position + distance, position - distance]) {
       if (candidate <= low || candidate > high) continue;
       try {
-        return { found: await reader.demand(candidate), damage };
+        return { found: await reader.demandWhole(candidate), damage };
       } catch (error) {
         if (!isMementoError(error, "DAMAGED")) throw error;
         damage ??= error;

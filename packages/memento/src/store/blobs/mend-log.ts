@@ -3,7 +3,7 @@ import type { Random } from "../../core/ports.ts";
 import { problemOr } from "./check-log.ts";
 import type { BlobPort } from "./blob-port.ts";
 import { frameJson } from "./frame.ts";
-import { CHAPTER_ENTRIES, LogReader, type LogPlace, type LogRecord, type WrittenRecord } from "./log-reader.ts";
+import { CHAPTER_ENTRIES, LogReader, splitEntry, type LogPlace, type LogRecord, type WrittenRecord } from "./log-reader.ts";
 import type { Tail } from "./log.ts";
 import { chapterFile, chapterNumber, logFile, stateFile } from "./paths.ts";
 
@@ -29,6 +29,8 @@ export interface LogMending<E, S> {
     state: Tail<S> | null,
     sound: readonly (LogRecord<E> | null)[],
   ) => Promise<E | null>;
+  /** True for an entry whose pack lies behind it; none by default. */
+  readonly isAttached?: (entry: E) => boolean;
   readonly dryRun: boolean;
 }
 
@@ -82,8 +84,13 @@ async function writeEntries<E, S>(
   { place, files }: LogMending<E, S>,
   records: ReadonlyMap<number, LogRecord<E>>,
 ): Promise<void> {
-  for (const [position, record] of [...records].toSorted(([a], [b]) => a - b))
-    await files.replace(logFile(place.folder, position), await frameJson(`${place.kind}-log`, written(record)));
+  for (const [position, record] of [...records].toSorted(([a], [b]) => a - b)) {
+    const file = logFile(place.folder, position);
+    const there = record.attached === true ? await files.read(file) : null;
+    // The pack that lies behind the entry stays, whatever it says: it is judged by itself.
+    const behind = there === null ? [] : [splitEntry(there).behind];
+    await files.replace(file, [...(await frameJson(`${place.kind}-log`, written(record))), ...behind]);
+  }
 }
 
 interface Filling<E, S> {
@@ -95,7 +102,7 @@ interface Filling<E, S> {
 }
 
 async function fill<E, S>(
-  { place, random, substitute }: LogMending<E, S>,
+  { place, random, substitute, isAttached }: LogMending<E, S>,
   reader: LogReader<E>,
   { records, state, changes, problems, write }: Filling<E, S>,
 ): Promise<number[]> {
@@ -126,6 +133,7 @@ async function fill<E, S>(
       stamp,
       writer: randomText(random, 16),
       entry,
+      ...(isAttached?.(entry) === true ? { attached: true as const } : {}),
     };
     records[index] = await digested(record, place);
     write.set(position, records[index]);
@@ -202,8 +210,9 @@ async function forgetHints<E, S>(
   if (numbers.size > 0 || stateGoes) await files.settle(place.folder);
 }
 
-function written<E>({ log, position, previous, stamp, writer, entry }: LogRecord<E>): WrittenRecord<E> {
-  return { log, position, previous, stamp, writer, entry };
+function written<E>({ log, position, previous, stamp, writer, entry, attached }: LogRecord<E>): WrittenRecord<E> {
+  const own = { log, position, previous, stamp, writer, entry };
+  return attached === true ? { ...own, attached } : own;
 }
 
 async function digested<E>(record: WrittenRecord<E>, { kind }: LogPlace): Promise<LogRecord<E>> {

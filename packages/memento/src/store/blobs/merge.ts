@@ -1,8 +1,13 @@
+import { concurrently } from "./turns.ts";
+
 /** A stream that is being merged, and the item that is its next. */
 interface Lane<T> {
   readonly items: AsyncIterator<T>;
   next: T;
 }
+
+/** Streams that are begun at once. */
+const STARTS_AT_ONCE = 12;
 
 /**
  * Puts sorted streams into one: holds one item of each, in a heap, and asks a stream for its next only when its last one
@@ -15,10 +20,10 @@ export async function* merge<T>(
   const heap: Lane<T>[] = [];
   const iterators = streams.map((stream) => stream[Symbol.asyncIterator]());
   try {
-    for (const items of iterators) {
+    await concurrently(iterators, STARTS_AT_ONCE, async (items) => {
       const first = await items.next();
       if (first.done !== true) siftUp(heap, { items, next: first.value }, compare);
-    }
+    });
     for (let [lane] = heap; lane !== undefined; [lane] = heap) {
       yield lane.next;
       const following = await lane.items.next();

@@ -5,6 +5,7 @@ import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frameJson, openJson } from "./frame.ts";
 import type { Mementos } from "./mementos.ts";
 import { claimFile, logPosition } from "./paths.ts";
+import { concurrently } from "./turns.ts";
 
 /** A memento's wish for a name, as its file has it. */
 export interface WrittenClaim {
@@ -19,8 +20,34 @@ interface Claim {
   readonly id: string;
 }
 
+/** How a name stood when it was looked at. */
+export interface NameLook {
+  /** Newest first. */
+  readonly claims: readonly Claim[];
+  /** The live memento that has the name. */
+  readonly holder: string | null;
+  /** Claims above it, of mementos that were not appended. */
+  readonly pending: readonly Claim[];
+}
+
+/** A memento that is about to be appended, and the name that it wants. */
+export interface NameWish {
+  readonly caretaker: string;
+  readonly name: string;
+  readonly id: string;
+  readonly replace: boolean;
+}
+
+/** A claim that is the newest of its name. */
+export interface TakenName {
+  readonly caretaker: string;
+  readonly name: string;
+  /** The generations that were below it. */
+  readonly older: readonly number[];
+}
+
 /** What came of a wish for a name. */
-export type ClaimOutcome = { readonly generation: number } | { readonly holder: string };
+export type ClaimOutcome = TakenName | { readonly holder: string };
 
 /** How often a stranger's claim is looked at before its writer is taken for dead; doubles with each round. */
 const PATIENCE = 8;
@@ -45,21 +72,25 @@ export class Names {
     this.#mementos = mementos;
   }
 
-  /** The live memento that has the name; null when none has. */
-  async holder(caretaker: string, name: string): Promise<string | null> {
+  /** How the name stands now. */
+  async look(caretaker: string, name: string): Promise<NameLook> {
     const claims = await this.#claims(caretaker, name);
-    return (await this.#standing(claims)).holder;
+    return { claims, ...(await this.#standing(claims)) };
   }
 
-  /** Claims a name for a memento that is about to be appended; gives the live one that has it when it may not be replaced. */
-  async claim(caretaker: string, name: string, id: string, replace: boolean): Promise<ClaimOutcome> {
+  /**
+   * Claims a name for a memento that is about to be appended; gives the live one that has it when it may not be replaced.
+   * The last look may be an old one: a claim that was written since has the next number.
+   */
+  async claim({ caretaker, name, id, replace }: NameWish, lastLook: NameLook): Promise<ClaimOutcome> {
     const { files, paths } = this.#parts;
     const folder = paths.name(caretaker, name);
     await files.ensureFolder(folder);
     let patience = PATIENCE;
+    let look: NameLook | null = lastLook;
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const claims = await this.#claims(caretaker, name);
-      const { holder, pending } = await this.#standing(claims);
+      const { claims, holder, pending } = look ?? (await this.look(caretaker, name));
+      look = null;
       if (holder !== null && holder !== id && !replace) return { holder };
       const strangers = replace ? [] : pending.filter((claim) => claim.id !== id);
       if (!(await this.#clearAway(strangers, patience))) continue;
@@ -68,18 +99,16 @@ export class Names {
       const written: WrittenClaim = { caretaker, name, generation, id };
       if (!(await files.createIfAbsent(claimFile(folder, generation), await frameJson("name", written)))) continue;
       // Old claims are taken away, so a late writer may find a low number free; then the newer ones are here to see.
-      const [newest] = await this.#generations(folder);
-      if (newest === generation) return { generation };
+      const [newest, ...older] = await this.#generations(folder);
+      if (newest === generation) return { caretaker, name, older };
     }
     throw new MementoError("LOCKED", `Others claim the name ${JSON.stringify(name)} all the time`);
   }
 
   /** Takes away the claims below one whose memento was appended: nobody looks at them again. */
-  async tidy(caretaker: string, name: string, generation: number): Promise<void> {
+  async tidy({ caretaker, name, older }: TakenName): Promise<void> {
     const folder = this.#parts.paths.name(caretaker, name);
-    for (const old of await this.#generations(folder)) {
-      if (old < generation) await this.#parts.files.remove(claimFile(folder, old));
-    }
+    await Promise.all(older.map((generation) => this.#parts.files.remove(claimFile(folder, generation))));
   }
 
   /** True when anybody has ever claimed the name, as far as the store can tell. */
@@ -101,9 +130,7 @@ export class Names {
   }
 
   /** Who has the name by these claims, and which claims above that are of mementos that were not appended. */
-  async #standing(
-    claims: readonly Claim[],
-  ): Promise<{ readonly holder: string | null; readonly pending: readonly Claim[] }> {
+  async #standing(claims: readonly Claim[]): Promise<Pick<NameLook, "holder" | "pending">> {
     const pending: Claim[] = [];
     for (const claim of claims) {
       const found = await this.#mementos.find(claim.id);
@@ -132,12 +159,10 @@ export class Names {
   async #claims(caretaker: string, name: string): Promise<readonly Claim[]> {
     const folder = this.#parts.paths.name(caretaker, name);
     for (;;) {
-      const claims: Claim[] = [];
       const generations = await this.#generations(folder);
-      for (const generation of generations) {
-        const written = await this.read(folder, generation);
-        if (written !== null) claims.push({ generation, id: written.id });
-      }
+      const { requestsAtOnce } = this.#parts.tuning;
+      const written = await concurrently(generations, requestsAtOnce, (generation) => this.read(folder, generation));
+      const claims = written.filter((claim) => claim !== null).map(({ generation, id }) => ({ generation, id }));
       // Claims are taken away when a newer one has become good: then that one must be read too.
       if (claims.length === generations.length) return claims;
     }

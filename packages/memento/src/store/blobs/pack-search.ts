@@ -47,7 +47,8 @@ export class PackSearch {
     const to = reached ?? known;
     if (to === from) return nothing;
     const parent = before === null ? null : (appendIn(before)?.records.at(-1)?.entry.id ?? null);
-    const packs = (await this.#of(key)).filter(({ slots }) => slots[0]?.entry.sequence === from + 1);
+    const all = [...(await this.#of(key)), ...(await this.#inEntry(key, position))];
+    const packs = all.filter(({ slots }) => slots[0]?.entry.sequence === from + 1);
     const fitting = packs.filter(({ slots }) => {
       const last = slots.at(-1)?.entry;
       const inside = to === null || (last?.sequence ?? 0) <= to;
@@ -70,6 +71,14 @@ export class PackSearch {
     return { kind: "append", sequence, pack: found.pack, packBytes: found.packBytes, records };
   }
 
+  /** The pack that lies behind a damaged entry, where that is sound. */
+  async #inEntry(key: string, position: number): Promise<readonly FoundPack[]> {
+    const { packs, paths } = this.#parts;
+    const pack = paths.inlinePack(key, position);
+    const { value } = await problemOr(() => packs.demand(pack, []));
+    return value === null ? [] : [foundPack(pack, value, (entry) => entry.timeline === key)];
+  }
+
   async #of(key: string): Promise<readonly FoundPack[]> {
     this.#packs ??= await this.#readAll();
     return this.#packs.get(key) ?? [];
@@ -81,13 +90,8 @@ export class PackSearch {
     for await (const pack of files.list(paths.packs)) {
       const { value } = await problemOr(() => packs.demand(pack, []));
       if (value === null) continue;
-      // As it was appended; its body may be gone by now.
-      const bodyBytes = value.understood.sections.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
-      const packBytes = value.header.byteLength + bodyBytes;
-      const slots = value.understood.entries.map((entry, slot) => ({ slot, entry }));
-      for (const [timeline, its] of Map.groupBy(slots, ({ entry }) => entry.timeline)) {
-        const sorted = its.toSorted((a, b) => a.entry.sequence - b.entry.sequence);
-        const found = { pack, packBytes, slots: sorted };
+      for (const timeline of new Set(value.understood.entries.map((entry) => entry.timeline))) {
+        const found = foundPack(pack, value, (entry) => entry.timeline === timeline);
         const others = all.get(timeline);
         if (others === undefined) all.set(timeline, [found]);
         else others.push(found);
@@ -95,4 +99,19 @@ export class PackSearch {
     }
     return all;
   }
+}
+
+function foundPack(
+  pack: string,
+  { header, understood }: Awaited<ReturnType<Packs["demand"]>>,
+  isWanted: (entry: MementoEntry) => boolean,
+): FoundPack {
+  // As it was appended; its body may be gone by now.
+  const bodyBytes = understood.sections.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
+  const slots = understood.entries.map((entry, slot) => ({ slot, entry })).filter(({ entry }) => isWanted(entry));
+  return {
+    pack,
+    packBytes: header.byteLength + bodyBytes,
+    slots: slots.toSorted((a, b) => a.entry.sequence - b.entry.sequence),
+  };
 }

@@ -4,6 +4,8 @@ import { decodePackHeader, type PackHeader } from "../header.ts";
 import type { SalvagedPack } from "../store.ts";
 import type { StoreParts } from "./catalogue.ts";
 import { damagedFile, frame, missingFile, openFrame } from "./frame.ts";
+import { splitEntry } from "./log-reader.ts";
+import { isInline } from "./paths.ts";
 
 /** A pack as it lies in its file. */
 export interface PackBytes {
@@ -18,6 +20,10 @@ const LENGTH_BYTES = 4;
  * Packs are files of their own, written before the log entries that speak of them: 4 bytes for the header's length, big
  * endian, the header, the body. A reclaimed pack keeps its header, under another kind, so that it is not taken for a
  * missing one. A pack that no entry speaks of was left by a crash or a refusal, and is nobody's.
+ *
+ * Where each request counts, a small pack of one timeline lies in the file of its log entry, as a second frame behind the
+ * entry's own: so one creation makes both, and what follows here holds for that frame as for a file. The entry's digest
+ * does not cover it; whoever replaces it writes the entry's own frame again, which never changes.
  *
  * A pack is replaced by its successor, a file that is created if absent: so each pack has one, whoever else tries. Then
  * what was before it becomes a word to look at the next one. Nothing is ever put back by somebody late, and as long as a
@@ -40,19 +46,23 @@ export class Packs {
     return id;
   }
 
-  /** A pack's bytes; null when its file is missing. DAMAGED, naming the file, when it is not what was written. */
-  async read(id: string): Promise<PackBytes | null> {
-    return await this.#read(id, 0);
+  /** The frame of a pack that is to lie in its log entry. */
+  async frameOf(header: Uint8Array, body: Uint8Array): Promise<readonly Uint8Array[]> {
+    return await frame("pack", [lengthOf(header), header, body]);
   }
 
-  async #read(id: string, number: number): Promise<PackBytes | null> {
-    const { files, paths } = this.#parts;
-    const file = paths.pack(id, number);
-    const bytes = await files.read(file);
+  /** A pack's bytes; null when its file is missing. DAMAGED, naming the file, when it is not what was written. */
+  async read(id: string): Promise<PackBytes | null> {
+    return await this.#understand(id, 0, await this.#bytes(id, 0));
+  }
+
+  async #understand(id: string, number: number, bytes: Uint8Array | null): Promise<PackBytes | null> {
     if (bytes === null) return null;
+    const { paths } = this.#parts;
+    const file = paths.pack(id, number);
     const { kind, payload } = await openFrame(bytes, ["pack", "pack-reclaimed", "pack-replaced"], file);
     if (kind === "pack-replaced") {
-      const next = await this.#read(id, number + 1);
+      const next = await this.#understand(id, number + 1, await this.#bytes(id, number + 1));
       if (next === null) throw missingFile(paths.pack(id, number + 1));
       return next;
     }
@@ -63,11 +73,35 @@ export class Packs {
     return { header, body: kind === "pack" ? payload.subarray(LENGTH_BYTES + headerBytes) : null };
   }
 
-  /** A pack that must be there, its header understood. */
-  async demand(id: string, mementos: readonly string[]): Promise<PackBytes & { readonly understood: PackHeader }> {
+  /** The frame of a pack as it lies there; null when there is none. */
+  async #bytes(id: string, number: number): Promise<Uint8Array | null> {
+    const { files, paths } = this.#parts;
+    const bytes = await files.read(paths.pack(id, number));
+    if (bytes === null || number > 0 || !isInline(id)) return bytes;
+    const { behind } = splitEntry(bytes);
+    return behind.byteLength === 0 ? null : behind;
+  }
+
+  /** Writes a frame in place of the one that lies there. */
+  async #replace(id: string, number: number, content: readonly Uint8Array[]): Promise<void> {
+    const { files, paths } = this.#parts;
+    const file = paths.pack(id, number);
+    if (number > 0 || !isInline(id)) return await files.replace(file, content);
+    const entry = await files.read(file);
+    if (entry === null) throw missingFile(file);
+    await files.replace(file, [splitEntry(entry).own, ...content]);
+  }
+
+  /** A pack that must be there, its header understood. `behind`: what was just read behind its log entry. */
+  async demand(
+    id: string,
+    mementos: readonly string[],
+    behind: Uint8Array | null = null,
+  ): Promise<PackBytes & { readonly understood: PackHeader }> {
     const file = this.#parts.paths.pack(id);
     try {
-      const pack = await this.read(id);
+      const isGiven = behind !== null && behind.byteLength > 0 && isInline(id);
+      const pack = await this.#understand(id, 0, isGiven ? behind : await this.#bytes(id, 0));
       if (pack === null) throw new MementoError("DAMAGED", `The file ${file} is missing`, { details: { file } });
       return { ...pack, understood: decodePackHeader(pack.header, `the pack ${file}`) };
     } catch (error) {
@@ -79,11 +113,7 @@ export class Packs {
 
   /** Empties a pack down to its header. Whoever does it a second time writes the same bytes. */
   async reclaim(id: string, header: Uint8Array): Promise<void> {
-    const { files, paths } = this.#parts;
-    await files.replace(
-      paths.pack(id, await this.#lastOf(id)),
-      await frame("pack-reclaimed", [lengthOf(header), header]),
-    );
+    await this.#replace(id, await this.#lastOf(id), await frame("pack-reclaimed", [lengthOf(header), header]));
   }
 
   /**
@@ -109,8 +139,7 @@ export class Packs {
 
   /** What is left of the last pack of this id, unchecked. */
   async salvage(id: string): Promise<Pick<SalvagedPack, "bytes" | "header" | "body">> {
-    const { files, paths } = this.#parts;
-    const bytes = (await files.read(paths.pack(id, await this.#lastOf(id)))) ?? new Uint8Array();
+    const bytes = (await this.#bytes(id, await this.#lastOf(id))) ?? new Uint8Array();
     const payload = bytes.subarray(bytes.indexOf(10) + 1);
     const headerBytes =
       payload.byteLength < LENGTH_BYTES ? 0 : new DataView(payload.buffer, payload.byteOffset).getUint32(0);
@@ -128,17 +157,16 @@ export class Packs {
 
   /** Turns all before the last pack of this id into words to look at the next one. */
   async #pointOn(id: string, last: number): Promise<void> {
-    const { files, paths } = this.#parts;
     const word = await frame("pack-replaced", []);
     for (let number = 0; number < last; number++) {
-      const bytes = await files.read(paths.pack(id, number));
-      if (bytes === null || !Buffer.concat(word).equals(bytes)) await files.replace(paths.pack(id, number), word);
+      const bytes = await this.#bytes(id, number);
+      if (bytes === null || !Buffer.concat(word).equals(bytes)) await this.#replace(id, number, word);
     }
   }
 
   async #readable(id: string, number: number): Promise<PackBytes | null> {
     try {
-      const pack = await this.#read(id, number);
+      const pack = await this.#understand(id, number, await this.#bytes(id, number));
       if (pack !== null) decodePackHeader(pack.header, `the pack ${id}`);
       return pack;
     } catch (error) {

@@ -5,6 +5,7 @@ import type { TimelineAddress } from "../../core/timeline.ts";
 
 const PLAIN = /^[0-9a-z]{1,60}$/;
 const LOG_FILE = /^([0-9]{12})\.json$/;
+const INLINE_PACK = /^([0-9a-z]{1,60})\.([1-9][0-9]{0,11})$/;
 const CHAPTER_FILE = /^chapter-([0-9]{9})\.json$/;
 
 /**
@@ -12,7 +13,8 @@ const CHAPTER_FILE = /^chapter-([0-9]{9})\.json$/;
  *
  *     store.json                       the store's facts; its creation makes the store
  *     keys/HASH.GENERATION.json        a wrapped key; the highest generation counts
- *     packs/ID                         a pack of sealed mementos, or what is left of a reclaimed one
+ *     packs/ID                         a pack of sealed mementos, or what is left of a reclaimed one; a small one may lie
+ *                                      behind the log entry that speaks of it, in the entry's own file: see packs.ts
  *     successors/ID.NUMBER             the pack that takes the place of the one before it; see packs.ts
  *     caretakers/HASH/                 the log of a caretaker, below
  *     timelines/KEY/timeline.json      a timeline's facts
@@ -58,9 +60,17 @@ export class StorePaths {
     return nodePath.join(this.keys, `${hashed(id)}.${generation}.json`);
   }
 
-  /** `number`: how many packs of this id have been before it. */
+  /** `number`: how many packs of this id have been before it. Of a pack that lies in a log entry: the entry's file. */
   pack(id: string, number = 0): string {
-    return number === 0 ? nodePath.join(this.packs, id) : nodePath.join(this.successors, `${id}.${number}`);
+    if (number > 0) return nodePath.join(this.successors, `${id}.${number}`);
+    const [, timeline, position] = INLINE_PACK.exec(id) ?? [];
+    if (timeline === undefined) return nodePath.join(this.packs, id);
+    return logFile(nodePath.join(this.timelines, timeline), Number(position));
+  }
+
+  /** The id of the pack that lies in an entry of a timeline's log. */
+  inlinePack(key: string, position: number): string {
+    return `${nodePath.basename(this.timeline(key))}.${position}`;
   }
 
   caretaker(name: string): string {
@@ -119,6 +129,11 @@ export function claimFile(folder: string, generation: number): string {
 /** One text for each address. */
 export function addressText({ caretaker, originator, partition, fork }: TimelineAddress): string {
   return JSON.stringify([caretaker, originator, partition, fork]);
+}
+
+/** True for the id of a pack that lies in a log entry. */
+export function isInline(pack: string): boolean {
+  return INLINE_PACK.test(pack);
 }
 
 /** 160 bits of a SHA-256 as lower-case hex: safe on every file system. */

@@ -5,6 +5,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { STREAM_BYTES_MAX } from "./log-reader.ts";
 import { merge } from "./merge.ts";
 import { compareRows, timelineRows, type LogRow, type RowPlace } from "./rows.ts";
+import { concurrently } from "./turns.ts";
 
 /** A row's place among all rows that a query of its sort gives. */
 interface KeyedPlace extends RowPlace {
@@ -15,6 +16,8 @@ interface KeyedPlace extends RowPlace {
 const HELD_BYTES_MAX = 4_194_304;
 /** Rows that are sorted at once; a list of more goes through the logs once more for each such page. */
 const PAGE_MAX = 8_192;
+/** Timelines that are read at once for a sort that goes through all of them. */
+const TIMELINES_AT_ONCE = 8;
 
 /**
  * Answers a query. The `log` sort goes through the timelines' logs side by side, by stamp, pack and slot: an order that is
@@ -93,7 +96,8 @@ async function firstRows(
   const sign = query.order === "ascending" ? 1 : -1;
   const compare = (a: PlacedRow, b: PlacedRow): number => comparePlaces(a.place, b.place) * sign;
   const first: PlacedRow[] = [];
-  for await (const timeline of wantedTimelines(catalogue, query)) {
+  const timelines = await Array.fromAsync(wantedTimelines(catalogue, query));
+  await concurrently(timelines, TIMELINES_AT_ONCE, async (timeline) => {
     for await (const row of timelineRows(timeline, { order: "ascending", after: null, heldBytes: STREAM_BYTES_MAX })) {
       if (!isWanted(query, row)) continue;
       const place = placeOf(query.sort, row);
@@ -103,7 +107,7 @@ async function firstRows(
       first.sort(compare);
       first.splice(count);
     }
-  }
+  });
   first.sort(compare);
   first.splice(count);
   return first;

@@ -13,7 +13,7 @@ import { mendNames } from "./mend-names.ts";
 import type { Names } from "./names.ts";
 import { PackSearch } from "./pack-search.ts";
 import type { Packs } from "./packs.ts";
-import { addressText } from "./paths.ts";
+import { addressText, isInline } from "./paths.ts";
 import { SequenceSet } from "./sequence-set.ts";
 import { headSequence, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
 
@@ -170,6 +170,7 @@ class Rebuild {
       random,
       writtenState: () => probe.writtenState(),
       substitute: async (lost, state) => await this.#search.entryFor(key, lost, state, this.#authority),
+      isAttached: (entry) => entry.kind === "append" && isInline(entry.pack),
       dryRun: this.#dryRun,
     });
     this.#told(mended, key);

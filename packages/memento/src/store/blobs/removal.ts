@@ -5,6 +5,7 @@ import type { Catalogue, StoreParts } from "./catalogue.ts";
 import type { FoundMemento, Mementos } from "./mementos.ts";
 import type { Packs } from "./packs.ts";
 import { SequenceSet } from "./sequence-set.ts";
+import { inOrder } from "./turns.ts";
 
 /** What removing works with. */
 export interface RemovalParts extends StoreParts {
@@ -20,15 +21,12 @@ export interface RemovalParts extends StoreParts {
  * INVALID_ARGUMENT for mementos of more than one caretaker: they share no log, and so no commit.
  */
 export async function removeMementos(
-  { catalogue, mementos }: RemovalParts,
+  { catalogue, mementos, tuning }: RemovalParts,
   ids: readonly string[],
   notice: Uint8Array,
 ): Promise<readonly string[]> {
   const found = new Map<string, FoundMemento>();
-  for (const id of ids) {
-    const memento = found.has(id) ? null : await mementos.find(id);
-    if (memento !== null) found.set(id, memento);
-  }
+  for await (const [id, memento] of findAll(mementos, ids, tuning)) if (memento !== null) found.set(id, memento);
   const caretakers = new Set([...found.values()].map(({ timeline }) => timeline.record.caretaker));
   const [caretaker] = caretakers;
   if (caretaker === undefined) return [];
@@ -61,21 +59,29 @@ export async function reclaimPacks(
   ids: readonly string[],
 ): Promise<{ readonly packs: number; readonly bytes: number }> {
   const packs = new Map<string, string[]>();
-  for (const id of ids) {
-    const found = await parts.mementos.find(id);
+  for await (const [id, found] of findAll(parts.mementos, ids, parts.tuning)) {
     if (found === null) continue;
     const its = packs.get(found.append.pack);
     if (its === undefined) packs.set(found.append.pack, [id]);
     else its.push(id);
   }
   let [count, bytes] = [0, 0];
-  for (const [pack, its] of packs) {
-    const freed = await reclaimPack(parts, pack, its);
+  const reclaimed = inOrder(packs, parts.tuning.requestsAtOnce, ([pack, its]) => reclaimPack(parts, pack, its));
+  for await (const freed of reclaimed) {
     if (freed === null) continue;
     count += 1;
     bytes += freed;
   }
   return { packs: count, bytes };
+}
+
+/** Each memento once, in the ids' order. */
+function findAll(
+  mementos: Mementos,
+  ids: readonly string[],
+  { requestsAtOnce }: RemovalParts["tuning"],
+): AsyncIterable<readonly [id: string, found: FoundMemento | null]> {
+  return inOrder(new Set(ids), requestsAtOnce, async (id) => [id, await mementos.find(id)] as const);
 }
 
 /** The bytes that were freed; null when the pack was left as it is. */

@@ -29,7 +29,7 @@ export async function replacePack(
   // The key is there before anything that it opens; a refusal leaves a key that opens nothing.
   if (dataKey !== null) await keys.add(dataKey);
   // Where nothing but the header stays, nothing is sealed.
-  if (body !== null && understood.dataKey !== null) await keys.demandSealing(understood.dataKey);
+  if (body !== null && understood.dataKey !== null) await keys.demandSealing(understood.dataKey, null);
   return await packs.succeed(pack, { header, body }, accepts);
 }
 

@@ -37,9 +37,11 @@ import { Names } from "./names.ts";
 import { Packs } from "./packs.ts";
 import { StorePaths } from "./paths.ts";
 import { queryRows } from "./query.ts";
+import { RecentEntries } from "./recent-entries.ts";
 import { rebuildIndex } from "./rebuild.ts";
 import { reclaimPacks, removeMementos } from "./removal.ts";
 import { replacePack } from "./replacing.ts";
+import { inOrder } from "./turns.ts";
 import { timelineRows } from "./rows.ts";
 import { Stamps } from "./stamps.ts";
 
@@ -80,6 +82,8 @@ export class BlobStore implements MementoStore {
   readonly #names: Names;
   readonly #leases: Leases;
   readonly #caretakers: Caretakers;
+  /** Keys that this process has retired, everywhere. */
+  readonly #retired = new Set<string>();
   #proof: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -89,7 +93,8 @@ export class BlobStore implements MementoStore {
     this.#place = place;
     this.#random = random;
     const paths = new StorePaths(place.root);
-    this.#parts = { paths, files: place.blobs, tuning: place.tuning, url: place.url, stamps: new Stamps(clock), random };
+    const { blobs: files, tuning, url } = place;
+    this.#parts = { paths, files, tuning, url, recent: new RecentEntries(), stamps: new Stamps(clock), random };
     this.#catalogue = new Catalogue(this.#parts);
     this.#keys = new Keys(this.#parts);
     this.#facts = new Facts(this.#parts, this.#keys);
@@ -128,13 +133,16 @@ export class BlobStore implements MementoStore {
     await this.#demandStore();
     const key = await this.#keys.retire(id);
     if (key === null) return false;
-    for await (const timeline of this.#catalogue.all(key.group)) await this.#leases.voidAll(timeline);
+    await this.#voidAll(key.group);
+    this.#retired.add(id);
     return true;
   }
 
   async dropKey(id: string): Promise<boolean> {
     await this.#demandStore();
-    return await this.#keys.drop(id);
+    return await this.#keys.drop(id, async (group) => {
+      if (!this.#retired.has(id)) await this.#voidAll(group);
+    });
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
@@ -154,8 +162,10 @@ export class BlobStore implements MementoStore {
 
   async *timelines(caretaker: string | null): AsyncIterable<TimelineState> {
     this.#checkOpen();
-    for await (const timeline of this.#catalogue.all(caretaker)) {
-      yield await this.#leases.stateOf(timeline);
+    const { requestsAtOnce } = this.#parts.tuning;
+    const all = this.#catalogue.all(caretaker);
+    for await (const state of inOrder(all, requestsAtOnce, (timeline) => this.#leases.stateOf(timeline))) {
+      yield state;
       this.#checkOpen();
     }
   }
@@ -195,7 +205,9 @@ export class BlobStore implements MementoStore {
         packs: this.#packs,
         keys: this.#keys,
         names: this.#names,
+        paths: this.#parts.paths,
         stamps: this.#parts.stamps,
+        tuning: this.#parts.tuning,
       },
     );
   }
@@ -205,19 +217,24 @@ export class BlobStore implements MementoStore {
     const found = await this.#mementos.find(id);
     if (found === null) return null;
     const { slot } = found.record;
-    const { header, body, understood } = await this.#packs.demand(found.append.pack, [id]);
+    const [{ header, body, understood }, wasRemoved] = await Promise.all([
+      this.#packs.demand(found.append.pack, [id], found.behind),
+      this.#mementos.isRemoved(found),
+    ]);
     if (understood.entries[slot]?.id !== id) {
       const where = `slot ${slot} of the pack ${found.append.pack}`;
       throw new MementoError("DAMAGED", `Memento ${id} should be in ${where} and is not`, {
         details: { mementos: [id] },
       });
     }
-    return { slot, header, body, removed: await this.#mementos.isRemoved(found) };
+    // It may have been removed and emptied between the two looks.
+    const removed = wasRemoved || (body === null && (await this.#mementos.isRemoved(found)));
+    return { slot, header, body, removed };
   }
 
   async findByName(caretaker: string, name: string): Promise<string | null> {
     this.#checkOpen();
-    return await this.#names.holder(caretaker, name);
+    return (await this.#names.look(caretaker, name)).holder;
   }
 
   async *query(query: MementoQuery): AsyncIterable<IndexRow> {
@@ -288,6 +305,7 @@ export class BlobStore implements MementoStore {
   async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
     await this.#demandStore();
     const parts = { ...this.#parts, catalogue: this.#catalogue, packs: this.#packs, names: this.#names };
+    this.#keys.forget();
     return await rebuildIndex({ ...parts, leases: this.#leases }, authority, dryRun);
   }
 
@@ -333,6 +351,13 @@ export class BlobStore implements MementoStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Voids whatever anybody was about to append to the timelines of a group of keys. */
+  async #voidAll(group: string): Promise<void> {
+    const timelines = this.#catalogue.all(group);
+    const voided = inOrder(timelines, this.#parts.tuning.requestsAtOnce, (timeline) => this.#leases.voidAll(timeline));
+    for await (const _ of voided);
   }
 
   get #removalParts(): Parameters<typeof removeMementos>[0] {

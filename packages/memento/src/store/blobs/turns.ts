@@ -28,3 +28,27 @@ export async function concurrently<T, R>(
   if (failed !== undefined) throw failed.reason;
   return results;
 }
+
+/** What `work` gives for every item, in the items' order; at most `limit` are worked on at once, and no more are begun than are asked for and a `limit` ahead. */
+export async function* inOrder<T, R>(
+  items: AsyncIterable<T> | Iterable<T>,
+  limit: number,
+  work: (item: T) => Promise<R>,
+): AsyncIterable<R> {
+  // Settled promises: an error waits until its turn comes, or for nobody.
+  const ahead: Promise<readonly [PromiseSettledResult<R>]>[] = [];
+  const next = async (): Promise<R> => {
+    const [settled] = (await ahead.shift()) ?? [];
+    if (settled?.status === "fulfilled") return settled.value;
+    throw settled?.reason;
+  };
+  try {
+    for await (const item of items) {
+      ahead.push(Promise.allSettled([work(item)]));
+      if (ahead.length >= limit) yield await next();
+    }
+    while (ahead.length > 0) yield await next();
+  } finally {
+    await Promise.all(ahead);
+  }
+}

@@ -24,12 +24,14 @@ interface Opened {
   readonly process: DiskProcess;
 }
 
+const tuning = { requestsAtOnce: 8, stateEveryMin: 1 };
+
 function openLog(disk: SimulatedDisk, seed: number): Opened {
   const process = disk.process();
   const random = new SeededRandom(seed);
   const files = new DurableFiles({ files: process, clock: systemClock, random, temporaryFolder: "/temporary" });
   const place = { kind: "timeline", id: "log", folder: "/log" } as const;
-  return { log: new Log({ place, meaning: adding, files, stamps: new Stamps(systemClock), random }), process };
+  return { log: new Log({ place, meaning: adding, files, tuning, stamps: new Stamps(systemClock), random }), process };
 }
 
 function emptyDisk(): SimulatedDisk {
@@ -114,7 +116,7 @@ describe("Log", () => {
     const random = new SeededRandom(3);
     const files = new DurableFiles({ files: process, clock: systemClock, random, temporaryFolder: "/temporary" });
     const place = { kind: "timeline", id: "log", folder: "/log" } as const;
-    const log = new Log({ place, meaning: adding, files, stamps: new Stamps(systemClock), random });
+    const log = new Log({ place, meaning: adding, files, tuning, stamps: new Stamps(systemClock), random });
     await log.commit(() => ({ entry: 5, result: null }));
     expect(await log.refresh()).toMatchObject({ position: 1, state: { sum: 5 } });
   });
