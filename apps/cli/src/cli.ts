@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { Command, CommanderError, type Argument } from "commander";
 
+import { registerBackup } from "./commands/backup.ts";
 import { registerCopy } from "./commands/copy.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
@@ -21,6 +22,7 @@ import { registerPlan } from "./commands/plan.ts";
 import { registerPolicy } from "./commands/policy.ts";
 import { registerPut } from "./commands/put.ts";
 import { registerRepair } from "./commands/repair.ts";
+import { registerRestoreBackup } from "./commands/restore-backup.ts";
 import { registerResume } from "./commands/resume.ts";
 import { registerRm } from "./commands/rm.ts";
 import { registerRollback } from "./commands/rollback.ts";
@@ -129,7 +131,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
       registerRm,
     ],
   ],
-  ["Move:", [registerCopy, registerSync]],
+  ["Move:", [registerCopy, registerSync, registerBackup, registerRestoreBackup]],
 ];
 
 const HELP_END = `
