@@ -1,9 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { isMementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
+import { chaosStore } from "../testing/chaos-store.ts";
 import type { Caretaker } from "./caretaker.ts";
 
 async function opened(): Promise<{ memento: Memento; store: MemoryStore; etl: Caretaker }> {
@@ -50,6 +51,21 @@ describe("save() and load()", () => {
     const { etl } = await opened();
     const { id } = await etl.save(state);
     expect(await etl.load(id)).toEqual(state);
+  });
+
+  test("a store that could not be reached when a writer was opened is asked again by the next save", async () => {
+    let down = false;
+    const store = chaosStore(await MemoryStore.open(), {
+      before: () => {
+        if (down) throw new MementoError("STORE_UNREACHABLE", "made to fail");
+      },
+    });
+    await using memento = await Memento.open(store, { keys: false });
+    const etl = memento.caretaker("etl");
+    down = true;
+    await expect(etl.save({ step: 1 })).rejects.toMatchObject({ code: "STORE_UNREACHABLE" });
+    down = false;
+    expect(await etl.save({ step: 1 })).toMatchObject({ sequence: 1 });
   });
 
   test("writes only what changed, unless full is asked for", async () => {

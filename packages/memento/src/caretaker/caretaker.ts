@@ -211,7 +211,13 @@ export class Caretaker {
   async #writer(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {
     const open = this.#writers.get(originator) ?? this.#openWriter(originator, kind);
     this.#writers.set(originator, open);
-    return await open;
+    try {
+      return await open;
+    } catch (error) {
+      // The next save opens it anew: a store that could not be reached may be there again.
+      if (this.#writers.get(originator) === open) this.#writers.delete(originator);
+      throw error;
+    }
   }
 
   async #openWriter(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {
