@@ -4,6 +4,7 @@ import type { Probe } from "../engines.ts";
 import { programIsThere, type Server, startServer } from "./server.ts";
 
 const PROGRAM = "/usr/bin/redis-server";
+const SETTINGS = { bind: "127.0.0.1", daemonize: "no", save: "", appendonly: "yes", appendfsync: "always" };
 
 /** A private Redis. */
 export interface RedisServer extends Server {
@@ -22,8 +23,7 @@ export async function startRedis(...settings: readonly string[]): Promise<RedisS
     user: "redis",
     command: ({ port, folder }) => [
       PROGRAM,
-      ...["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--daemonize", "no", "--save", ""],
-      ...["--appendonly", "yes", "--appendfsync", "always"],
+      ...Object.entries({ ...SETTINGS, port: String(port), dir: folder }).flatMap(([name, value]) => [`--${name}`, value]),
       ...options,
     ],
     isReady: async ({ port }) => (await ask(port, "PING")).startsWith("+PONG"),

@@ -9,8 +9,8 @@ import { caretakerOf, caretakerRow, noticeRow } from "./rows.ts";
 
 /** A caretaker by its name. */
 export async function readCaretaker(calls: StoreCalls, name: string): Promise<CaretakerRecord | null> {
-  const [row] = (await calls.read(FIELD, [calls.keys.caretakers], [name])).rest;
-  return row === null || row === undefined ? null : caretakerOf(String(row));
+  const [row] = (await calls.read(FIELD, [calls.keys.caretakers], [name])).rest as [Buffer | null];
+  return row === null ? null : caretakerOf(row.toString());
 }
 
 /** All caretakers, by their names. */

@@ -1,3 +1,4 @@
+import type * as IoRedis from "ioredis";
 import type { Cluster, Redis, RedisOptions } from "ioredis";
 
 import { MementoError } from "../../core/errors.ts";
@@ -27,7 +28,7 @@ export async function makeClient(
   { connectTimeoutMs, commandTimeoutMs }: RedisPatience,
   tls: RedisTls | null,
 ): Promise<RedisClient> {
-  const { Redis: RedisOfPeer, Cluster: ClusterOfPeer } = await loadPeer<typeof import("ioredis")>(
+  const { Redis: RedisOfPeer, Cluster: ClusterOfPeer } = await loadPeer<typeof IoRedis>(
     "ioredis",
     ">=5.4 <7",
     "A store on Redis",

@@ -167,19 +167,13 @@ export class Link {
 
   /** The answer, or the end of the connection, whichever comes first. */
   async #settled<T>(answer: Promise<T>): Promise<T> {
-    return await new Promise<T>((resolve, reject) => {
-      this.#waiting.add(reject);
-      answer.then(
-        (value) => {
-          this.#waiting.delete(reject);
-          resolve(value);
-        },
-        (error: unknown) => {
-          this.#waiting.delete(reject);
-          reject(error as Error);
-        },
-      );
-    });
+    const end = Promise.withResolvers<never>();
+    this.#waiting.add(end.reject);
+    try {
+      return await Promise.race([answer, end.promise]);
+    } finally {
+      this.#waiting.delete(end.reject);
+    }
   }
 
   async #prepare(): Promise<void> {
@@ -247,7 +241,7 @@ export class Link {
         await this.#settled(node.exists(this.#options.key));
         return node;
       } catch (error) {
-        if (!(error instanceof Error && /^MOVED/.test(error.message))) throw this.#failure(error);
+        if (!(error instanceof Error && error.message.startsWith("MOVED"))) throw this.#failure(error);
       }
     }
     throw new MementoError("STORE_UNREACHABLE", `${this.#options.where}: no server of the cluster has the store's slot`);

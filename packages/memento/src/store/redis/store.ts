@@ -149,7 +149,7 @@ export class RedisStore implements MementoStore {
     const keys = [this.#keys.store, this.#keys.keys, this.#keys.key(integrityKey.id)];
     const args = [integrityKey.id, String(facts.length), ...facts, ...keyFields(integrityKey)];
     this.#remember(await this.#link.write(CREATE, keys, args));
-    return { ...(this.#meta as StoreMeta | null ?? meta) };
+    return await this.#facts();
   }
 
   async keys(): Promise<readonly KeyRecord[]> {
@@ -233,8 +233,8 @@ export class RedisStore implements MementoStore {
 
   async findByName(caretaker: string, name: string): Promise<string | null> {
     const calls = await this.#found();
-    const [id] = (await calls.read(FIELD, [this.#keys.names], [nameText(caretaker, name)])).rest;
-    return id === null || id === undefined ? null : String(id);
+    const [id] = (await calls.read(FIELD, [this.#keys.names], [nameText(caretaker, name)])).rest as [Buffer | null];
+    return id?.toString() ?? null;
   }
 
   async *query(query: MementoQuery): AsyncIterable<IndexRow> {
@@ -327,8 +327,18 @@ export class RedisStore implements MementoStore {
   async #found(): Promise<StoreCalls> {
     this.#checkOpen();
     if (this.#calls === null) await this.meta();
-    if (this.#calls === null) throw new MementoError("NOT_A_STORE", `${this.url} holds no store yet`);
+    if (this.#calls === null) throw this.#notMade();
     return this.#calls;
+  }
+
+  async #facts(): Promise<StoreMeta> {
+    const meta = await this.meta();
+    if (meta === null) throw this.#notMade();
+    return meta;
+  }
+
+  #notMade(): MementoError {
+    return new MementoError("NOT_A_STORE", `${this.url} holds no store yet`);
   }
 
   #limits(): { readonly sealed: boolean; readonly bodyBytesMax: number } {

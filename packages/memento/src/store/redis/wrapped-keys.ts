@@ -81,7 +81,7 @@ async function begin(node: Redis): Promise<"begun" | "busy" | "refused"> {
     await node.bgrewriteaof();
     return "begun";
   } catch (error) {
-    if (error instanceof Error && /already in progress/.test(error.message)) return "busy";
+    if (error instanceof Error && error.message.includes("already in progress")) return "busy";
     if (isRefusal(error)) return "refused";
     throw error;
   }
