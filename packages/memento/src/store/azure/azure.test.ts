@@ -9,13 +9,10 @@ import { AzureStore } from "./store.ts";
 
 describe.skipIf(!(await requireEngine("azurite", azuriteIsThere)))("AzureStore on azurite", () => {
   let server: AzuriteServer;
-  let container = "";
-  let places = 0;
 
   beforeAll(async () => {
     server = await startAzurite();
     Object.assign(process.env, server.environment);
-    container = await server.container();
   }, 90_000);
 
   afterAll(async () => {
@@ -27,7 +24,7 @@ describe.skipIf(!(await requireEngine("azurite", azuriteIsThere)))("AzureStore o
     describe,
     supports: { durable: true, sharedBy: "network", bodyBytesMax: 2 ** 30, reclaimsSpace: true },
     place: async () => {
-      const url = server.url(container, `place-${(places += 1)}`);
+      const url = server.url(await server.container(), "place");
       return { open: async () => await AzureStore.openUrl(url), address: url, dispose: async () => {} };
     },
     workerModule: new URL("../../../../../test/workers/url-store.ts", import.meta.url),

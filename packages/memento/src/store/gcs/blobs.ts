@@ -1,3 +1,5 @@
+import { Readable } from "node:stream";
+
 import type { Bucket, File } from "@google-cloud/storage";
 
 import type { BlobPort } from "../blobs/blob-port.ts";
@@ -16,6 +18,12 @@ export interface GcsBlobsOptions {
 
 /** A larger blob goes out piece by piece, as fast as the line takes it. */
 const PIECE_BYTES = 2 ** 20;
+
+const CONTENT_TYPE = "application/octet-stream";
+
+interface Condition {
+  readonly ifGenerationMatch?: 0;
+}
 
 /** An answer as its headers have come; its body is still to be read. */
 interface Answer extends AsyncIterable<Uint8Array> {
@@ -156,24 +164,14 @@ export class GcsBlobs implements BlobPort {
   }
 
   /** Writes a blob; false when the condition refused it. */
-  async #write(
-    key: string,
-    parts: readonly Uint8Array[],
-    preconditionOpts: { readonly ifGenerationMatch?: 0 },
-  ): Promise<boolean> {
+  async #write(key: string, parts: readonly Uint8Array[], condition: Condition): Promise<boolean> {
     const bytes = bytesIn(parts);
     const doing = `write the blob ${key}`;
     const upload = async (): Promise<boolean> => {
-      // The client's own checksum is taken by slow code, and a mismatch would make it delete the blob. Packs have their own.
-      const options = {
-        resumable: false,
-        validation: false,
-        contentType: "application/octet-stream",
-        preconditionOpts,
-      };
-      const body = bytes > PIECE_BYTES ? () => piecesOf(parts, PIECE_BYTES) : Buffer.from(oneOf(parts));
+      const file = this.#file(key, bytes);
       try {
-        await this.#file(key, bytes).save(body as Buffer, options);
+        if (bytes > PIECE_BYTES) await uploadInPieces(file, parts, condition);
+        else await uploadAtOnce(file, oneOf(parts), condition);
         return true;
       } catch (error) {
         const failure = gcsFailure(error, doing, "bucket");
@@ -192,6 +190,24 @@ export class GcsBlobs implements BlobPort {
     file.interceptors.push(interceptor as File["interceptors"][number]);
     return file;
   }
+}
+
+/** Half of the work that the client's `save` makes of a small body. */
+async function uploadAtOnce(file: File, body: Uint8Array, condition: Condition): Promise<void> {
+  await file.request({
+    method: "POST",
+    uri: `${file.storage.apiEndpoint}/upload/storage/v1/b/${encodeURIComponent(file.bucket.name)}/o`,
+    qs: { uploadType: "media", name: file.name, fields: "generation", ...condition },
+    headers: { "Content-Type": CONTENT_TYPE },
+    body: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+  });
+}
+
+/** The client's own checksum is taken by slow code, and a mismatch would make it delete the blob: packs have their own. */
+async function uploadInPieces(file: File, parts: readonly Uint8Array[], condition: Condition): Promise<void> {
+  const pieces = Readable.from(piecesOf(parts, PIECE_BYTES), { objectMode: false });
+  const options = { resumable: false, validation: false, contentType: CONTENT_TYPE, preconditionOpts: condition };
+  await file.save(pieces, options);
 }
 
 /** Asks for a blob's bytes. The client's own `download` can end the process when the connection is cut in an error's text. */

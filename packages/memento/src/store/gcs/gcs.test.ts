@@ -7,12 +7,9 @@ import { GcsStore } from "./store.ts";
 
 describe.skipIf(!(await requireEngine("fake-gcs-server", fakeGcsIsThere)))("GcsStore on fake-gcs-server", () => {
   let server: GcsServer;
-  let bucket = "";
-  let places = 0;
 
   beforeAll(async () => {
     server = await startFakeGcs();
-    bucket = await server.bucket();
   }, 90_000);
 
   afterAll(async () => {
@@ -24,7 +21,7 @@ describe.skipIf(!(await requireEngine("fake-gcs-server", fakeGcsIsThere)))("GcsS
     describe,
     supports: { durable: true, sharedBy: "network", bodyBytesMax: 2 ** 30, reclaimsSpace: true },
     place: async () => {
-      const url = server.url(bucket, `place-${(places += 1)}`);
+      const url = server.url(await server.bucket(), "place");
       return { open: async () => await GcsStore.openUrl(url), address: url, dispose: async () => {} };
     },
     workerModule: new URL("../../../../../test/workers/url-store.ts", import.meta.url),
