@@ -48,11 +48,14 @@ export const embeddedDrivers: readonly EmbeddedDriver[] = [
 ];
 
 /** Declares the whole conformance kit for a wrapper over each driver that needs no server. Worker processes open the driver bare. */
-export function testWrapped(name: string, wrap: (store: MementoStore, driver: EmbeddedDriver) => MementoStore): void {
+export function testWrapped(
+  name: string,
+  wrap: (store: MementoStore, driver: EmbeddedDriver) => MementoStore | Promise<MementoStore>,
+): void {
   for (const driver of embeddedDrivers) {
     const place = async (): Promise<StorePlace> => {
       const inner = await driver.place();
-      return { ...inner, open: async () => wrap(await inner.open(), driver) };
+      return { ...inner, open: async () => await wrap(await inner.open(), driver) };
     };
     const { supports, workerModule } = driver;
     describe(`${name} around ${driver.name}`, () => {

@@ -12,3 +12,4 @@ export { observeStore, type ObserveOptions, type SpanLike, type TracerLike } fro
 export type { PackBytes } from "./pack-cache.ts";
 export { RedisPackCache, type RedisCacheClient, type RedisCacheFacts, type RedisCacheOptions } from "./redis-cache.ts";
 export { retryStore, type RetryOptions } from "./retry.ts";
+export * from "./replicate/index.ts";

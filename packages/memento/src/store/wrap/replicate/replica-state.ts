@@ -1,0 +1,81 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+
+import { isMementoError, MementoError } from "../../../core/errors.ts";
+
+/** Where it is kept how far a replica has come. What is lost of it costs time, and nothing else. */
+export interface ReplicaState {
+  load(): Promise<string | null>;
+  /** Replaces what was kept; a crash leaves the old text or the new one. */
+  save(text: string): Promise<void>;
+}
+
+/** How far a replica has come. */
+export interface Progress {
+  /** The store's id, so that the progress of another store is not believed. */
+  readonly store: string;
+  /** The last commit of the primary that the replica has. */
+  readonly primary: string | null;
+  /** How far the replica's own log was read, to find notices that are there already. */
+  readonly replica: string | null;
+  /** Digests of notices that were met more often on one side (replica: above 0) than on the other. */
+  readonly notices: readonly (readonly [digest: string, count: number])[];
+  /** Mementos whose packs were replaced or reclaimed, and not yet on the replica. */
+  readonly owed: readonly string[];
+}
+
+/** Keeps the progress in a file, whose folder must be there. */
+export function fileReplicaState(path: string): ReplicaState {
+  return {
+    load: async () => {
+      try {
+        return await readFile(path, "utf8");
+      } catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+        throw failed(path, error);
+      }
+    },
+    save: async (text) => {
+      try {
+        // Several processes may save at once: each has a name of its own until it is whole.
+        const temporary = `${path}.${process.pid}.tmp`;
+        await writeFile(temporary, text);
+        await rename(temporary, path);
+      } catch (error) {
+        throw failed(path, error);
+      }
+    },
+  };
+}
+
+/** Keeps the progress as long as this process lives: a replica is then compared from its start each time it is opened. */
+export function memoryReplicaState(): ReplicaState {
+  let kept: string | null = null;
+  return {
+    load: async () => kept,
+    save: async (text) => {
+      kept = text;
+    },
+  };
+}
+
+/** The progress that was kept of this store; from the start, where there is none or it does not read. */
+export function readProgress(text: string | null, store: string): Progress {
+  const none: Progress = { store, primary: null, replica: null, notices: [], owed: [] };
+  if (text === null) return none;
+  try {
+    const found = JSON.parse(text) as Partial<Progress> | null;
+    const sound = found?.store === store && Array.isArray(found.notices) && Array.isArray(found.owed);
+    return sound ? { ...none, ...found } : none;
+  } catch (error) {
+    if (error instanceof SyntaxError) return none;
+    throw error;
+  }
+}
+
+function failed(path: string, cause: unknown): MementoError {
+  if (isMementoError(cause)) return cause;
+  return new MementoError("IO_FAILED", `The progress of the replica could not be kept in ${path}`, {
+    cause,
+    details: { path },
+  });
+}
