@@ -3,7 +3,7 @@ import { admit, checkBatch } from "../admit.ts";
 import type { AppendBatch, AppendRecord, AppendResult } from "../store.ts";
 import type { BlobTuning } from "./blob-port.ts";
 import type { Catalogue, OpenTimeline } from "./catalogue.ts";
-import type { Keys } from "./keys.ts";
+import type { Keys, SealedPlace } from "./keys.ts";
 import type { NameLook, Names, NameWish, TakenName } from "./names.ts";
 import type { Packs } from "./packs.ts";
 import type { StorePaths } from "./paths.ts";
@@ -127,7 +127,7 @@ class BatchAppend {
       const voids = countVoids(log.known?.state, ids);
       const at = { timeline: record.key, group: record.caretaker, voids: countVoids(log.known?.state, []) };
       // In this order: when the key is retired from here on, the count grows.
-      if (this.#dataKey !== null) await this.#parts.keys.demandSealing(this.#dataKey, at);
+      await this.#readyKey(at);
       this.#pack ??= this.#readyPack();
       const pack = await this.#pack;
       const claims = await this.#claim(group.batch.records, looks);
@@ -168,18 +168,22 @@ class BatchAppend {
     return outcome.results;
   }
 
-  /** Makes key and pack ready, once for all groups that need them. */
+  /** The key is there, and fit, before anything that it opens. */
+  async #readyKey(at: SealedPlace): Promise<void> {
+    const { dataKey } = this.#batch;
+    if (dataKey !== null) await this.#parts.keys.addSealing(dataKey, at);
+    if (this.#dataKey !== null && this.#dataKey !== dataKey?.id)
+      await this.#parts.keys.demandSealing(this.#dataKey, at);
+  }
+
+  /** Makes the pack ready, once for all groups that need it. */
   async #readyPack(): Promise<ReadyPack> {
-    const { dataKey, header, body } = this.#batch;
-    const { keys, packs } = this.#parts;
-    // The key is there before anything that it opens, and so is the pack before whoever speaks of it.
-    const [, pack] = await Promise.all([
-      dataKey === null ? null : keys.add(dataKey),
-      this.#isInline ? packs.frameOf(header, body) : packs.write(header, body),
-    ]);
-    if (typeof pack !== "string") return { attached: pack };
-    this.#unused.add(pack);
-    return { id: pack };
+    const { header, body } = this.#batch;
+    const { packs } = this.#parts;
+    if (this.#isInline) return { attached: await packs.frameOf(header, body) };
+    const id = await packs.write(header, body);
+    this.#unused.add(id);
+    return { id };
   }
 
   /** How the names stand that the records want, as of now. */

@@ -44,13 +44,14 @@ export class Keys {
     this.#parts = parts;
   }
 
-  /** Stores a key unless there is one with its id. */
-  async add(key: KeyRecord): Promise<void> {
+  /** Stores a key unless there is one with its id; true when this call has made it. */
+  async add(key: KeyRecord): Promise<boolean> {
     const { files, paths } = this.#parts;
     const written: WrittenKey = { id: key.id, generation: 1, key };
     const created = await files.createIfAbsent(paths.key(key.id, 1), await frameJson("key", written));
     // Somebody else's may not have come to its sync yet; what is sealed under it must not outlive it.
     if (!created) await files.settle(paths.keys);
+    return created;
   }
 
   /** Every key in its present wrapping. */
@@ -120,6 +121,12 @@ export class Keys {
     if (at !== null && this.#seenFit.get(place) === at.voids) return;
     const key = await this.#sealing(id);
     if (at !== null && key?.group === at.group) this.#remember(place, at.voids);
+  }
+
+  /** Stores a key that something is about to be sealed with, unless there is one with its id; then like `demandSealing`. */
+  async addSealing(key: KeyRecord, at: SealedPlace): Promise<void> {
+    if (!(await this.add(key))) await this.demandSealing(key.id, at);
+    else if (key.group === at.group) this.#remember(JSON.stringify([key.id, at.timeline]), at.voids);
   }
 
   /** Forgets which keys were fit: after logs were mended, their counts may be others. */
