@@ -20,6 +20,16 @@ async function redis(url: string): Promise<OpenedStore> {
   return { store: await RedisStore.openUrl(url), keyFile: null };
 }
 
+async function mongodb(url: string): Promise<OpenedStore> {
+  const { MongodbStore } = await import("./mongodb/index.ts");
+  return { store: await MongodbStore.openUrl(url), keyFile: null };
+}
+
+async function mysql(url: string): Promise<OpenedStore> {
+  const { MysqlStore } = await import("./mysql/index.ts");
+  return { store: await MysqlStore.openUrl(url), keyFile: null };
+}
+
 /** How each kind of URL is opened. A driver is loaded when it is called for. */
 const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> = {
   memory: async () => {
@@ -38,6 +48,10 @@ const DRIVERS: Readonly<Record<string, (url: string) => Promise<OpenedStore>>> =
   },
   postgres,
   postgresql: postgres,
+  mysql,
+  mariadb: mysql,
+  mongodb,
+  "mongodb+srv": mongodb,
   redis,
   rediss: redis,
   "redis+cluster": redis,

@@ -1,3 +1,4 @@
+import { appendLines, nonceOf } from "../sql/append-lines.ts";
 import { keyValues } from "../sql/rows.ts";
 import type { AppendBatch, AppendRecord } from "../store.ts";
 
@@ -7,23 +8,11 @@ export interface AppendCall {
   readonly values: readonly unknown[];
 }
 
-/** What a batch asks of one timeline. */
-interface Line {
-  readonly expected: number;
-  readonly epoch: number;
-  readonly last: AppendRecord;
-}
-
-/**
- * The function that appends a batch, and its values. null where a timeline's records do not follow one another: then it
- * takes a look at each record to say what becomes of it.
- */
+/** The function that appends a batch as a whole, and its values; null for a batch that cannot be taken so. */
 export function appendCall(batch: AppendBatch, dataKey: string | null): AppendCall | null {
   const [only, ...others] = batch.records;
   return only !== undefined && others.length === 0 ? callForOne(batch, only, dataKey) : callForMany(batch, dataKey);
 }
-
-const nonceOf = (id: string): string => id.slice(id.lastIndexOf("-") + 1);
 
 function callForOne(
   { header, body, dataKey: newKey }: AppendBatch,
@@ -40,22 +29,15 @@ function callForMany(
   { records, header, body, dataKey: newKey }: AppendBatch,
   dataKey: string | null,
 ): AppendCall | null {
-  const lines = new Map<string, Line>();
-  for (const record of records) {
-    const { timeline, sequence, epoch } = record.entry;
-    const line = lines.get(timeline);
-    if (line !== undefined && (line.last.entry.sequence !== sequence - 1 || line.epoch !== epoch)) return null;
-    lines.set(timeline, { expected: line?.expected ?? sequence - 1, epoch, last: record });
-  }
-  // All lock rows in the same order.
-  const sorted = [...lines].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const lines = appendLines(records);
+  if (lines === null) return null;
   const values = [
-    sorted.map(([timeline]) => timeline),
-    sorted.map(([, { expected }]) => expected),
-    sorted.map(([, { epoch }]) => epoch),
-    sorted.map(([, { last }]) => last.entry.sequence),
-    sorted.map(([, { last }]) => last.entry.id),
-    sorted.map(([, { last }]) => last.headCheck),
+    lines.map(({ timeline }) => timeline),
+    lines.map(({ expected }) => expected),
+    lines.map(({ epoch }) => epoch),
+    lines.map(({ last }) => last.entry.sequence),
+    lines.map(({ last }) => last.entry.id),
+    lines.map(({ last }) => last.headCheck),
     records.map(({ entry }) => entry.timeline),
     records.map(({ entry }) => entry.sequence),
     records.map(({ entry }) => nonceOf(entry.id)),

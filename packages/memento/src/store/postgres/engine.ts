@@ -3,6 +3,7 @@ import type { Pool, PoolClient } from "pg";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { keyRetired } from "../admit.ts";
+import { repeatRolledBack, retryLost } from "../sql/attempts.ts";
 import { numberOf } from "../sql/rows.ts";
 import type { SqlEngine, SqlSession, SqlSnapshot } from "../sql/session.ts";
 import type { SqlStatements } from "../sql/statements.ts";
@@ -23,8 +24,6 @@ export interface PostgresEngineOptions {
   readonly clock: Clock;
 }
 
-/** How often a transaction is done again that others' locks rolled back. */
-const REPEATS_MAX = 20;
 const PART_BYTES = 8_388_608;
 const BEGIN =
   "BEGIN; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
@@ -63,7 +62,7 @@ export class PostgresEngine implements SqlEngine {
   }
 
   async isMade(): Promise<boolean> {
-    return await this.#retryLost(
+    return await retryLost(
       async () => await this.#use(async (client) => (await schemaVersion(client, this.#options.schema, this.url)) > 0),
     );
   }
@@ -77,7 +76,7 @@ export class PostgresEngine implements SqlEngine {
   }
 
   async read<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
-    return await this.#retryLost(async () => await this.single(work));
+    return await retryLost(async () => await this.single(work));
   }
 
   async single<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
@@ -85,22 +84,18 @@ export class PostgresEngine implements SqlEngine {
   }
 
   async write<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
-    const { clock } = this.#options;
-    for (let repeat = 1; ; repeat++) {
-      try {
-        return await this.#transact(
+    return await repeatRolledBack(
+      this.#options.clock,
+      async () =>
+        await this.#transact(
           BEGIN,
           async (client) => await work(new PostgresSession(client, this.#statements, this.url)),
-        );
-      } catch (error) {
-        if (!isMementoError(error) || error.details["repeat"] !== true || repeat === REPEATS_MAX) throw error;
-      }
-      await clock.sleep(repeat);
-    }
+        ),
+    );
   }
 
   async snapshot(): Promise<SqlSnapshot> {
-    return await this.#retryLost(async () => {
+    return await retryLost(async () => {
       const client = await this.#connect();
       let held = true;
       const release = async (): Promise<void> => {
@@ -180,16 +175,6 @@ export class PostgresEngine implements SqlEngine {
       [this.#options.schema],
     );
     return Number(rows[0]?.bytes ?? 0);
-  }
-
-  /** Reading twice does no harm: a connection that was lost while the server was restarted is not the caller's concern. */
-  async #retryLost<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isMementoError(error, "STORE_UNREACHABLE")) throw error;
-    }
-    return await work();
   }
 
   async #transact<T>(begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> {

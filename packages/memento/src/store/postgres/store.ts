@@ -2,11 +2,14 @@ import type { ConnectionOptions } from "node:tls";
 
 import type * as Pg from "pg";
 
+import { MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { loadPeer } from "../optional-peer.ts";
+import { checkPlace, readSqlUrl, shownSqlUrl, type SqlLocation, type SqlUrlForm } from "../sql/location.ts";
 import { SqlStore } from "../sql/store.ts";
 import { PostgresEngine } from "./engine.ts";
-import { checkSchema, readPostgresUrl, shownUrl, type PostgresLocation } from "./location.ts";
+
+const URLS: SqlUrlForm = { schemes: ["postgres", "postgresql"], port: 5432, place: "schema" };
 
 /** Where a store's tables are, and how to reach them: a URL, or a pool that is handed in. */
 export interface PostgresStoreOptions {
@@ -42,10 +45,11 @@ export class PostgresStore extends SqlStore {
    */
   static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
     const { clock = systemClock, random = systemRandom } = options;
-    const location = options.url === undefined ? null : readPostgresUrl(options.url);
-    const schema = checkSchema(options.schema ?? location?.schema ?? "memento");
-    const pool = options.pool ?? (await makePool(location, options));
-    const shown = shownUrl({ ...(location ?? placeOf(pool)), schema });
+    const location = options.url === undefined ? null : readSqlUrl(options.url, URLS);
+    const schema = checkPlace("schema", options.schema ?? location?.place ?? "memento", 50);
+    const pool = options.pool ?? (location === null ? null : await makePool(location, options));
+    if (pool === null) throw new MementoError("INVALID_ARGUMENT", "A store on PostgreSQL needs a url or a pool");
+    const shown = shownSqlUrl(URLS, location ?? placeOf(pool), schema);
     const owned = options.pool === undefined;
     try {
       const engine = await PostgresEngine.open({ pool, owned, schema, url: shown, clock });
@@ -62,24 +66,30 @@ export class PostgresStore extends SqlStore {
   }
 }
 
-function placeOf({ options }: Pg.Pool): Pick<PostgresLocation, "host" | "port" | "database"> {
+function placeOf({ options }: Pg.Pool): Pick<SqlLocation, "host" | "port" | "database"> {
   const { host, port, database } = options;
   return { host: host ?? "localhost", port: port ?? 5432, database: database ?? "" };
 }
 
-async function makePool(location: PostgresLocation | null, options: PostgresStoreOptions): Promise<Pg.Pool> {
+function tlsOf({ tls }: SqlLocation): boolean | ConnectionOptions {
+  if (tls === null) return false;
+  const { mode, ...options } = tls;
+  // The certificate is to be from whom it should be, whatever name it has.
+  return mode === "verify-ca" ? { ...options, checkServerIdentity: () => undefined } : options;
+}
+
+async function makePool(location: SqlLocation, options: PostgresStoreOptions): Promise<Pg.Pool> {
   const { connectTimeoutMs = 10_000, statementTimeoutMs = 60_000, lockTimeoutMs = 10_000 } = options;
   const { Pool } = await loadPeer<typeof Pg>("pg", "^8.13.0", "A store on PostgreSQL");
-  const place = location ?? readPostgresUrl("postgres://localhost/postgres");
-  const { host, port, database, user, password } = place;
+  const { host, port, database, user, password } = location;
   const pool = new Pool({
     host,
     port,
     database,
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { password }),
-    ssl: options.tls ?? place.tls,
-    max: options.connectionsMax ?? place.connectionsMax ?? 10,
+    ssl: options.tls ?? tlsOf(location),
+    max: options.connectionsMax ?? location.connectionsMax ?? 10,
     application_name: "memento",
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,

@@ -1,0 +1,1 @@
+export { MysqlStore, type MysqlStoreOptions } from "./store.ts";
