@@ -51,8 +51,9 @@ export const embeddedDrivers: readonly EmbeddedDriver[] = [
 export function testWrapped(
   name: string,
   wrap: (store: MementoStore, driver: EmbeddedDriver) => MementoStore | Promise<MementoStore>,
+  drivers: readonly EmbeddedDriver[] = embeddedDrivers,
 ): void {
-  for (const driver of embeddedDrivers) {
+  for (const driver of drivers) {
     const place = async (): Promise<StorePlace> => {
       const inner = await driver.place();
       return { ...inner, open: async () => await wrap(await inner.open(), driver) };

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 
 import { fixtureReplicaAuthority, replicaContent } from "../../../../../../test/harness/replica-content.ts";
-import { testWrapped } from "../../../../../../test/workers/embedded-places.ts";
+import { embeddedDrivers, testWrapped } from "../../../../../../test/workers/embedded-places.ts";
 import { MemoryStore } from "../../memory/store.ts";
 import type { MementoStore } from "../../store.ts";
 import { interceptStore } from "../intercept.ts";
@@ -25,4 +25,8 @@ async function replicated(primary: MementoStore, options: Pick<ReplicateOptions,
 }
 
 testWrapped("replicateStore(), synchronous,", async (store) => await replicated(store, { mode: "synchronous" }));
-testWrapped("replicateStore(), streamed,", async (store) => await replicated(store, { mode: "streamed" }));
+testWrapped(
+  "replicateStore(), streamed,",
+  async (store) => await replicated(store, { mode: "streamed" }),
+  embeddedDrivers.filter(({ name }) => name === "SqliteStore"),
+);
