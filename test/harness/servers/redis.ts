@@ -1,10 +1,14 @@
 import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import type { Probe } from "../engines.ts";
-import { programIsThere, type Server, startServer } from "./server.ts";
+import { freePort, programIsThere, type Server, startServer } from "./server.ts";
 
 const PROGRAM = "/usr/bin/redis-server";
 const SETTINGS = { bind: "127.0.0.1", daemonize: "no", save: "", appendonly: "yes", appendfsync: "always" };
+const CLUSTER_NODES = 3;
+const CLUSTER_LOOKS_MAX = 400;
+const SLOTS = 16_384;
 
 /** A private Redis. */
 export interface RedisServer extends Server {
@@ -23,7 +27,10 @@ export async function startRedis(...settings: readonly string[]): Promise<RedisS
     user: "redis",
     command: ({ port, folder }) => [
       PROGRAM,
-      ...Object.entries({ ...SETTINGS, port: String(port), dir: folder }).flatMap(([name, value]) => [`--${name}`, value]),
+      ...Object.entries({ ...SETTINGS, port: String(port), dir: folder }).flatMap(([name, value]) => [
+        `--${name}`,
+        value,
+      ]),
       ...options,
     ],
     isReady: async ({ port }) => (await ask(port, "PING")).startsWith("+PONG"),
@@ -31,6 +38,53 @@ export async function startRedis(...settings: readonly string[]): Promise<RedisS
   return Object.assign(server, {
     url: (prefix: string) => `redis://127.0.0.1:${server.port}/0?prefix=${prefix}`,
   });
+}
+
+/** A private cluster of three masters that share the slots evenly. */
+export interface RedisCluster extends AsyncDisposable {
+  readonly servers: readonly Server[];
+  /** The URL of a store of this prefix. */
+  url(prefix: string): string;
+}
+
+/** Starts three servers and makes them a cluster by commands; resolves once each of them sees it whole. */
+export async function startRedisCluster(): Promise<RedisCluster> {
+  const servers: Server[] = [];
+  const dispose = async (): Promise<void> => {
+    for (const server of servers) await server[Symbol.asyncDispose]();
+  };
+  try {
+    const buses: number[] = [];
+    for (let node = 0; node < CLUSTER_NODES; node++) {
+      // By default it would be 10,000 more than the port, which there may not be.
+      const bus = await freePort();
+      buses.push(bus);
+      const settings = ["cluster-enabled", "yes", "cluster-port", String(bus), "cluster-node-timeout", "5000"];
+      servers.push(await startRedis(...settings));
+    }
+    for (const [node, { port }] of servers.entries()) {
+      const [first, last] = [node, node + 1].map((at) => Math.floor((at * SLOTS) / CLUSTER_NODES));
+      await ask(port, `CLUSTER ADDSLOTSRANGE ${first} ${(last ?? 0) - 1}`);
+      await ask(port, `CLUSTER SET-CONFIG-EPOCH ${node + 1}`);
+    }
+    for (const [node, { port }] of servers.entries())
+      if (node > 0) await ask(servers[0]?.port ?? 0, `CLUSTER MEET 127.0.0.1 ${port} ${buses[node]}`);
+    for (const { port } of servers) await untilWhole(port);
+    const hosts = servers.map(({ port }) => `127.0.0.1:${port}`).join(",");
+    return { servers, url: (prefix) => `redis+cluster://${hosts}?prefix=${prefix}`, [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function untilWhole(port: number): Promise<void> {
+  for (let looks = 0; looks < CLUSTER_LOOKS_MAX; looks++) {
+    const info = await ask(port, "CLUSTER INFO");
+    if (info.includes("cluster_state:ok") && info.includes(`cluster_known_nodes:${CLUSTER_NODES}`)) return;
+    await sleep(50);
+  }
+  throw new Error(`the cluster did not come together: ${await ask(port, "CLUSTER NODES")}`);
 }
 
 /** The first piece of a server's answer to a command of plain words. */

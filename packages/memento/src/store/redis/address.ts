@@ -18,7 +18,8 @@ export interface RedisUrlOptions {
   readonly waitReplicas?: number;
 }
 
-const SCHEME = /^(?<scheme>rediss?(?:\+cluster)?):\/\/(?:(?<credentials>[^@/]*)@)?(?<hosts>[^/?#]*)(?:\/(?<database>[^?#]*))?(?:\?(?<query>[^#]*))?$/;
+const SCHEME =
+  /^(?<scheme>rediss?(?:\+cluster)?):\/\/(?:(?<credentials>[^@/]*)@)?(?<hosts>[^/?#]*)(?:\/(?<database>[^?#]*))?(?:\?(?<query>[^#]*))?$/;
 const HOST = /^(?<host>\[[0-9a-f:.]+\]|[^:[\]]+)(?::(?<port>[0-9]{1,5}))?$/i;
 const DEFAULT_PORT = 6_379;
 
@@ -74,7 +75,8 @@ function readQuery(query: string): RedisUrlOptions {
   const options: { prefix?: string; allowLoss?: boolean; waitReplicas?: number } = {};
   for (const [name, value] of new URLSearchParams(query)) {
     if (name === "prefix") options.prefix = checkPrefix(value);
-    else if (name === "durability" && (value === "relaxed" || value === "full")) options.allowLoss = value === "relaxed";
+    else if (name === "durability" && (value === "relaxed" || value === "full"))
+      options.allowLoss = value === "relaxed";
     else if (name === "waitReplicas" && /^[0-9]{1,3}$/.test(value)) options.waitReplicas = Number(value);
     else throw invalid(`its part ${JSON.stringify(name)} is none of prefix=, durability=relaxed and waitReplicas=`);
   }

@@ -84,7 +84,7 @@ async function commit(
   const pack = packArguments(calls, body, header.dataKey, batch.dataKey);
   const counts = [timelineKeys.length, placeKeys.length, free.length, admission.names.length].map(String);
   const args: Argument[] = [row, ...counts, ...timelines, ...records, ...free, ...moves, ...pack.args];
-  return (await calls.write(APPEND, [...pack.keys, keys.names, ...timelineKeys, ...placeKeys], args)).outcome;
+  return (await calls.log(APPEND, [...pack.keys, keys.names, ...timelineKeys, ...placeKeys], args)).outcome;
 }
 
 /** Things as the batch expects them: its first record of each timeline follows the head, under the lease's epoch. */

@@ -1,6 +1,6 @@
+import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
-import { MementoError } from "../../core/errors.ts";
 import type { KeyRecord } from "../store.ts";
 import type { StoreCalls } from "./calls.ts";
 import { damaged } from "./failure.ts";
@@ -28,7 +28,8 @@ export interface PlacedBody {
 export async function placeBody(calls: StoreCalls, body: Uint8Array | null, random: Random): Promise<PlacedBody> {
   const token = randomText(random, TOKEN_CHARACTERS);
   const bodyBytes = body?.byteLength ?? null;
-  if (body === null || body.byteLength <= PART_BYTES) return { token, bodyBytes, parts: 0, inline: body ?? new Uint8Array() };
+  if (body === null || body.byteLength <= PART_BYTES)
+    return { token, bodyBytes, parts: 0, inline: body ?? new Uint8Array() };
   const parts = Math.ceil(body.byteLength / PART_BYTES);
   const { keys } = calls;
   for (let part = 0; part < parts; part++) {
@@ -45,7 +46,8 @@ export async function placeBody(calls: StoreCalls, body: Uint8Array | null, rand
 
 /** Takes a body back that no commit took. */
 export async function discardBody(calls: StoreCalls, { token, parts }: PlacedBody): Promise<void> {
-  if (parts > 0) await calls.write(DISCARD, [calls.keys.pending], [`${token} ${parts}`]);
+  if (parts > 0)
+    await calls.write(DISCARD, [calls.keys.pending, ...calls.keys.bodies(token, parts)], [`${token} ${parts}`]);
 }
 
 /** What a pack brings with it to a script that commits it, and the keys of it. */

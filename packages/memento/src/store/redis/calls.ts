@@ -16,6 +16,8 @@ export class StoreCalls {
   readonly link: Link;
   readonly #id: string;
   readonly #where: string;
+  /** About the number of the next commit: near enough for its bucket, nearly always. */
+  #next = 1;
 
   constructor(link: Link, keys: Keys, id: string, where: string) {
     this.link = link;
@@ -34,13 +36,24 @@ export class StoreCalls {
     return this.#answer(await this.link.write(script, [this.keys.store, ...keys], [this.#id, ...args]));
   }
 
+  /** Calls a script that adds a commit to the log; the bucket that takes it comes right after the store's own key. */
+  async log(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Answer> {
+    for (;;) {
+      const answer = await this.write(script, [this.keys.log(this.#next), ...keys], args);
+      if (answer.outcome !== "elsewhere") return answer;
+      this.#next = Number(answer.rest[0]) + 1;
+    }
+  }
+
   #answer(reply: readonly unknown[]): Answer {
     const [outcome, ...rest] = reply;
     switch (String(outcome)) {
       case "none":
         throw new MementoError("NOT_A_STORE", `${this.#where} does not hold the store any more that was opened here`);
       case "taken":
-        throw damaged(`Commit ${String(rest[0])} is there already, and should be the next one: the log's counter was changed`);
+        throw damaged(
+          `Commit ${Number(rest[0]) + 1} is there already, and should be the next one: the log's counter was changed`,
+        );
       default:
         return { outcome: String(outcome), rest };
     }

@@ -3,8 +3,8 @@ import { scanLog } from "../scan.ts";
 import type { CaretakerRecord } from "../store.ts";
 import type { StoreCalls } from "./calls.ts";
 import { readLast, type RedisLog } from "./log.ts";
-import { REMOVE_CARETAKER, SAVE_CARETAKER } from "./lua/records.ts";
 import { FIELD, VALUES } from "./lua/reads.ts";
+import { REMOVE_CARETAKER, SAVE_CARETAKER } from "./lua/records.ts";
 import { caretakerOf, caretakerRow, noticeRow } from "./rows.ts";
 
 /** A caretaker by its name. */
@@ -22,7 +22,7 @@ export async function readCaretakers(calls: StoreCalls): Promise<readonly Careta
 /** Stores a caretaker's next version with its notice; false, and nothing, when it is not the next one. */
 export async function saveCaretaker(calls: StoreCalls, record: CaretakerRecord, notice: Uint8Array): Promise<boolean> {
   const args = [record.name, String(record.version - 1), caretakerRow(record), noticeRow(notice, null)];
-  return (await calls.write(SAVE_CARETAKER, [calls.keys.caretakers], args)).rest[0] === 1;
+  return (await calls.log(SAVE_CARETAKER, [calls.keys.caretakers], args)).rest[0] === 1;
 }
 
 /**
@@ -40,7 +40,7 @@ export async function removeCaretaker(
     const seen = await readLast(calls);
     for await (const _live of scanLog(log, mementoQuery({ caretaker: name, limit: 1 }))) return false;
     const args = [name, JSON.stringify(name), String(seen), noticeRow(notice, null)];
-    const { outcome, rest } = await calls.write(REMOVE_CARETAKER, [calls.keys.caretakers], args);
+    const { outcome, rest } = await calls.log(REMOVE_CARETAKER, [calls.keys.caretakers], args);
     if (outcome === "ok") return rest[0] === 1;
   }
 }

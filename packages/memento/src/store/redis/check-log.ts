@@ -133,7 +133,8 @@ function* checkPack(
       yield damage(`The place of memento ${entry.id} has another name than its commit`, [entry.id], entry.timeline);
     if (place.removedBy === 0 && wantedBytes === null)
       yield damage(`The body of commit ${commit} is gone, and memento ${entry.id} lives`, [entry.id], entry.timeline);
-    if (place.removedBy !== 0) census.marked.set(place.removedBy, [...(census.marked.get(place.removedBy) ?? []), entry.id]);
+    if (place.removedBy !== 0)
+      census.marked.set(place.removedBy, [...(census.marked.get(place.removedBy) ?? []), entry.id]);
   }
 }
 

@@ -42,10 +42,10 @@ async function* checkTimelines(calls: StoreCalls, top: number, census: Census): 
     if (state === null) yield damage(`Timeline ${key} is missing`, [], key);
     else yield* checkTimeline(calls, key, addressText(state.record), line, top);
   }
-  for (const key of census.lines.keys())
-    yield damage(`Mementos belong to timeline ${key}, which is missing`, [], key);
+  for (const key of census.lines.keys()) yield damage(`Mementos belong to timeline ${key}, which is missing`, [], key);
   const [addresses, timelines, goesOn] = (await calls.read(COUNTS, [calls.keys.addresses, calls.keys.order], [])).rest;
-  if (addresses !== timelines) yield damage(`There are ${String(timelines)} timelines and ${String(addresses)} addresses`);
+  if (addresses !== timelines)
+    yield damage(`There are ${String(timelines)} timelines and ${String(addresses)} addresses`);
   if (goesOn === 1) yield damage("The log goes on behind the commit that the store's facts name as its last");
 }
 
@@ -103,7 +103,8 @@ async function* checkHolders(calls: StoreCalls, names: readonly string[], census
     const lives = owner !== null && place !== null && placeOf(place).removedBy === 0;
     const wanted = lives ? owner : null;
     if ((holder?.toString() ?? null) === wanted) continue;
-    if (holder === null) yield damage(`The name ${key} of memento ${wanted} is missing`, wanted === null ? [] : [wanted]);
+    if (holder === null)
+      yield damage(`The name ${key} of memento ${wanted} is missing`, wanted === null ? [] : [wanted]);
     else yield damage(`The name ${key} points to ${holder.toString()}, which does not have it`, [holder.toString()]);
   }
 }

@@ -79,16 +79,23 @@ export function checkBorrowed(client: RedisClient): void {
         (client.options.retryDelayOnFailover ?? 1) > 0 && "retryDelayOnFailover: 0",
         client.options.keyPrefix ?? client.options.redisOptions?.keyPrefix,
       ]
-    : [client.options.autoResendUnfulfilledCommands !== false && "autoResendUnfulfilledCommands: false", client.options.keyPrefix];
+    : [
+        client.options.autoResendUnfulfilledCommands !== false && "autoResendUnfulfilledCommands: false",
+        client.options.keyPrefix,
+      ];
   if (resends !== false) {
     throw new MementoError("INVALID_ARGUMENT", `The Redis client sends commands again whose answer was lost`, {
       hint: `Make it with ${resends}; the store finds out itself what became of a command.`,
     });
   }
   if (prefix !== undefined && prefix !== "") {
-    throw new MementoError("INVALID_ARGUMENT", "The Redis client has a keyPrefix, which would break the store's hash tag", {
-      hint: "Give the store's option `prefix` in its place.",
-    });
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      "The Redis client has a keyPrefix, which would break the store's hash tag",
+      {
+        hint: "Give the store's option `prefix` in its place.",
+      },
+    );
   }
 }
 

@@ -9,8 +9,8 @@ import { StoreFixture } from "../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../testing/store/kit.ts";
 import { mementoQuery } from "../query.ts";
 import { readRedisUrl } from "./address.ts";
-import { judgeServer } from "./suitability.ts";
 import { RedisStore } from "./store.ts";
+import { judgeServer } from "./suitability.ts";
 
 const SECRET = "s3cr-t";
 

@@ -33,7 +33,9 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
     await server[Symbol.asyncDispose]();
   });
 
-  async function withStore(run: (made: { store: RedisStore; make: StoreFixture; prefix: string }) => Promise<void>): Promise<void> {
+  async function withStore(
+    run: (made: { store: RedisStore; make: StoreFixture; prefix: string }) => Promise<void>,
+  ): Promise<void> {
     const prefix = `faults-${++places}`;
     await using store = await RedisStore.openUrl(server.url(prefix));
     const make = new StoreFixture(places);
@@ -41,46 +43,52 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
     await run({ store, make, prefix });
   }
 
-  test("a lost answer is asked for by id: nothing is doubled, and nothing that happened is reported failed", { timeout: 240_000 }, async () => {
-    await withStore(async ({ store: plain, make, prefix }) => {
-      await using proxy = await startProxy(server.port);
-      const url = server.url(prefix).replace(String(server.port), String(proxy.port));
-      await using cut = await RedisStore.openUrl(url);
-      const store = retryStore(cut, { clock: systemClock });
-      const timeline = await make.timeline(plain);
-      const saved: string[] = [];
-      let lost = 0;
-      for (let round = 0; round < LOST_REPLIES; round++) {
-        const record = timeline.next();
-        // Before the request arrives, after it was done, or in the middle of a larger one.
-        const way = round % 3;
-        let isDue = true;
-        proxy.passage = {
-          toServer: (bytes, connection) => {
-            if (!isDue || way === 1 || !bytes.includes("evalsha")) return true;
-            isDue = false;
-            lost += 1;
-            connection.cut();
-            return false;
-          },
-          toClient: (_, connection) => {
-            if (!isDue || way !== 1) return true;
-            isDue = false;
-            lost += 1;
-            connection.cut();
-            return false;
-          },
-        };
-        const [result] = await store.append(make.batch([record], way === 2 ? { body: make.random.bytes(200_000) } : {}));
-        expect(result).toEqual({ outcome: "appended" });
-        saved.push(record.entry.id);
-      }
-      expect(lost).toBe(LOST_REPLIES);
-      expect(await idsOf(plain)).toEqual(saved);
-      expect((await collect(plain.commits(null))).length).toBe(LOST_REPLIES);
-      expect(await collect(plain.check())).toEqual([]);
-    });
-  });
+  test(
+    "a lost answer is asked for by id: nothing is doubled, and nothing that happened is reported failed",
+    { timeout: 240_000 },
+    async () => {
+      await withStore(async ({ store: plain, make, prefix }) => {
+        await using proxy = await startProxy(server.port);
+        const url = server.url(prefix).replace(String(server.port), String(proxy.port));
+        await using cut = await RedisStore.openUrl(url);
+        const store = retryStore(cut, { clock: systemClock });
+        const timeline = await make.timeline(plain);
+        const saved: string[] = [];
+        let lost = 0;
+        for (let round = 0; round < LOST_REPLIES; round++) {
+          const record = timeline.next();
+          // Before the request arrives, after it was done, or in the middle of a larger one.
+          const way = round % 3;
+          let isDue = true;
+          proxy.passage = {
+            toServer: (bytes, connection) => {
+              if (!isDue || way === 1 || !bytes.includes("evalsha")) return true;
+              isDue = false;
+              lost += 1;
+              connection.cut();
+              return false;
+            },
+            toClient: (_, connection) => {
+              if (!isDue || way !== 1) return true;
+              isDue = false;
+              lost += 1;
+              connection.cut();
+              return false;
+            },
+          };
+          const [result] = await store.append(
+            make.batch([record], way === 2 ? { body: make.random.bytes(200_000) } : {}),
+          );
+          expect(result).toEqual({ outcome: "appended" });
+          saved.push(record.entry.id);
+        }
+        expect(lost).toBe(LOST_REPLIES);
+        expect(await idsOf(plain)).toEqual(saved);
+        expect((await collect(plain.commits(null))).length).toBe(LOST_REPLIES);
+        expect(await collect(plain.check())).toEqual([]);
+      });
+    },
+  );
 
   test("calls that wait fail at once when the connection ends, and the next one connects anew", async () => {
     await withStore(async ({ make, prefix }) => {
@@ -114,36 +122,40 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
     });
   });
 
-  test("what was acknowledged is there after the server was killed under its writers", { timeout: 120_000 }, async () => {
-    await using killed = await startRedis();
-    await using first = await RedisStore.openUrl(killed.url("killed"));
-    const make = new StoreFixture(7);
-    await first.create(make.meta(), make.key("integrity"));
-    const store = retryStore(first, { clock: systemClock, attemptsMax: 20 });
-    const timelines = await Promise.all(Array.from({ length: 8 }, async () => await make.timeline(store)));
-    const saved = new Set<string>();
-    for (let kill = 0; kill < 8; kill++) {
-      let isOver = false;
-      const write = async (timeline: TestTimeline): Promise<void> => {
-        while (!isOver) {
-          const body = make.random.integer(10) === 0 ? { body: make.random.bytes(PART_BYTES + 1) } : {};
-          const record = timeline.next({ name: timeline.key, replaceName: true });
-          const [result] = await store.append(make.batch([record], body));
-          expect(result).toEqual({ outcome: "appended" });
-          saved.add(record.entry.id);
-        }
-      };
-      const writers = Promise.all(timelines.map(write));
-      await new Promise((resolve) => void setTimeout(resolve, 100 + make.random.integer(100)));
-      await (kill % 2 === 0 ? killed.kill() : killed.stop());
-      await killed.start();
-      isOver = true;
-      await writers;
-      expect(await collect(store.check())).toEqual([]);
-    }
-    expect(new Set(await idsOf(store))).toEqual(saved);
-    expect(saved.size).toBeGreaterThan(50);
-  });
+  test(
+    "what was acknowledged is there after the server was killed under its writers",
+    { timeout: 120_000 },
+    async () => {
+      await using killed = await startRedis();
+      await using first = await RedisStore.openUrl(killed.url("killed"));
+      const make = new StoreFixture(7);
+      await first.create(make.meta(), make.key("integrity"));
+      const store = retryStore(first, { clock: systemClock, attemptsMax: 20 });
+      const timelines = await Promise.all(Array.from({ length: 8 }, async () => await make.timeline(store)));
+      const saved = new Set<string>();
+      for (let kill = 0; kill < 8; kill++) {
+        let isOver = false;
+        const write = async (timeline: TestTimeline): Promise<void> => {
+          while (!isOver) {
+            const body = make.random.integer(10) === 0 ? { body: make.random.bytes(PART_BYTES + 1) } : {};
+            const record = timeline.next({ name: timeline.key, replaceName: true });
+            const [result] = await store.append(make.batch([record], body));
+            expect(result).toEqual({ outcome: "appended" });
+            saved.add(record.entry.id);
+          }
+        };
+        const writers = Promise.all(timelines.map(write));
+        await new Promise((resolve) => void setTimeout(resolve, 100 + make.random.integer(100)));
+        await (kill % 2 === 0 ? killed.kill() : killed.stop());
+        await killed.start();
+        isOver = true;
+        await writers;
+        expect(await collect(store.check())).toEqual([]);
+      }
+      expect(new Set(await idsOf(store))).toEqual(saved);
+      expect(saved.size).toBeGreaterThan(50);
+    },
+  );
 
   test("a body of 100 MB comes back, and no command was larger than a part", { timeout: 120_000 }, async () => {
     await withStore(async ({ store, make, prefix }) => {
@@ -193,8 +205,15 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
       const timeline = await make.timeline(store);
       const [one, two] = [timeline.record(), timeline.record()];
       const body = Buffer.alloc(PART_BYTES + 5, 1);
-      const results = await Promise.all([one, two].map(async (record) => await store.append(make.batch([record], { body }))));
-      expect(results.flat().map(({ outcome }) => outcome).toSorted()).toEqual(["appended", "conflict"]);
+      const results = await Promise.all(
+        [one, two].map(async (record) => await store.append(make.batch([record], { body }))),
+      );
+      expect(
+        results
+          .flat()
+          .map(({ outcome }) => outcome)
+          .toSorted(),
+      ).toEqual(["appended", "conflict"]);
       const redis = new Redis(server.port, "127.0.0.1");
       expect(await redis.keys(`{${prefix}}:b:*`)).toHaveLength(2);
       expect(await redis.exists(`{${prefix}}:pending`)).toBe(0);

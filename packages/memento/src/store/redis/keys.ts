@@ -8,8 +8,9 @@ export const COMMITS_IN_BUCKET = 256;
 
 /**
  * The names of a store's keys. All have one hash tag, `{prefix}:`, so that they lie in one slot of a cluster and a script
- * may use them together. A script is given the keys that are known beforehand; those that depend on what it reads (the
- * bucket of the next commit, the body of a commit) it derives from the same tag.
+ * may use them together. Every key that a script writes to is given to it, so that a cluster that is just moving the slot
+ * refuses the script before it begins; what it only reads it may find by what it has read (the commit of a memento, the
+ * body of a commit), under the same tag.
  *
  * `store` hash: the store's facts, and `last`, the number of the last commit.
  * `log:B` hash: commit number -> what was committed, see rows.ts.
@@ -55,6 +56,11 @@ export class Keys {
 
   bodyPart(token: string, part: number): string {
     return `${this.#tag}b:${token}:${part}`;
+  }
+
+  /** All keys of a body. */
+  bodies(token: string, parts: number): readonly string[] {
+    return parts === 0 ? [this.body(token)] : Array.from({ length: parts }, (_, part) => this.bodyPart(token, part));
   }
 
   timeline(key: string): string {

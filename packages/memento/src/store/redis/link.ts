@@ -116,6 +116,22 @@ export class Link {
     }
   }
 
+  /** True while a cluster moves the store's slot from one server to another: part of the store is on each. */
+  async isMoving(): Promise<boolean> {
+    if (!isClusterClient(this.#client)) return false;
+    if (!this.#isReady) await this.#prepare();
+    try {
+      for (const node of this.#client.nodes("master")) {
+        const slot = await this.#settled(node.cluster("KEYSLOT", this.#options.key));
+        const nodes = String(await this.#settled(node.cluster("NODES")));
+        if (nodes.includes(` [${slot}->-`) || nodes.includes(` [${slot}-<-`)) return true;
+      }
+      return false;
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
   /** Puts an error into our words. */
   #failure(error: unknown): MementoError {
     return failureOf(error, this.#options.where);
@@ -144,7 +160,11 @@ export class Link {
     this.#client.disconnect();
   }
 
-  async #script({ text, sha }: Script, keys: readonly string[], args: readonly Argument[]): Promise<readonly unknown[]> {
+  async #script(
+    { text, sha }: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+  ): Promise<readonly unknown[]> {
     const rest = [String(keys.length), ...keys, ...args.map(sendable)];
     try {
       return (await this.#call("evalsha", [sha, ...rest])) as readonly unknown[];
@@ -244,13 +264,18 @@ export class Link {
         if (!(error instanceof Error && error.message.startsWith("MOVED"))) throw this.#failure(error);
       }
     }
-    throw new MementoError("STORE_UNREACHABLE", `${this.#options.where}: no server of the cluster has the store's slot`);
+    throw new MementoError(
+      "STORE_UNREACHABLE",
+      `${this.#options.where}: no server of the cluster has the store's slot`,
+    );
   }
 
   /** On the connection that made the change: WAIT is for what that connection wrote. */
   async #waitForReplicas(): Promise<void> {
     const { waitReplicas, commandTimeoutMs, where } = this.#options;
-    const reached = await this.withServer(async (node) => await node.wait(waitReplicas, Math.ceil(commandTimeoutMs / 2)));
+    const reached = await this.withServer(
+      async (node) => await node.wait(waitReplicas, Math.ceil(commandTimeoutMs / 2)),
+    );
     if (reached >= waitReplicas) return;
     throw new MementoError(
       "STORE_UNREACHABLE",

@@ -191,7 +191,9 @@ export class RedisLog implements LogRows {
     return found.map((row, index) => {
       const place = places[index];
       if (place?.commit !== row.commit || place.slot !== row.slot || !row.entry.id.endsWith(`-${place.nonce}`))
-        throw damaged(`The place of memento ${row.entry.id} is missing, or is another one than commit ${row.commit} says`);
+        throw damaged(
+          `The place of memento ${row.entry.id} is missing, or is another one than commit ${row.commit} says`,
+        );
       return { ...row, removed: place.removedBy !== 0 };
     });
   }
@@ -231,7 +233,12 @@ export class RedisLog implements LogRows {
   }
 }
 
-function rowAt(timeline: string, sequence: number, place: Place, [row, header]: readonly [CommitRow, CommitHeader]): LogRow {
+function rowAt(
+  timeline: string,
+  sequence: number,
+  place: Place,
+  [row, header]: readonly [CommitRow, CommitHeader],
+): LogRow {
   const { commit, slot, removedBy } = place;
   const entry = header.type === "pack" ? header.entries[slot] : undefined;
   if (entry?.timeline !== timeline || entry.sequence !== sequence)

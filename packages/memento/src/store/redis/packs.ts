@@ -1,8 +1,8 @@
+import { isMementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
 import { keyRetired } from "../admit.ts";
 import { decodePackHeader, type PackHeader } from "../header.ts";
-import { isMementoError } from "../../core/errors.ts";
 import { mayReplace } from "../replacement.ts";
 import type { PackReplacement, SalvagedPack } from "../store.ts";
 import { bodyOf, clearedAway, discardBody, dropLeftovers, packArguments, placeBody } from "./bodies.ts";
@@ -23,12 +23,16 @@ interface Located {
 
 /** The commits of these mementos, each once. */
 async function locate(calls: StoreCalls, ids: readonly string[]): Promise<readonly Located[]> {
-  const args = ids.flatMap((id) => {
-    const place = parseMementoId(id);
-    return place === undefined ? [] : [place.timeline, String(place.sequence), id.slice(id.lastIndexOf("-") + 1)];
-  });
-  if (args.length === 0) return [];
-  const { rest } = await calls.read(LOCATE, [], args);
+  const keys: string[] = [];
+  const args: string[] = [];
+  for (const id of ids) {
+    const { timeline, sequence } = parseMementoId(id) ?? {};
+    if (timeline === undefined || sequence === undefined) continue;
+    keys.push(calls.keys.places(timeline, sequence));
+    args.push(String(sequence), id.slice(id.lastIndexOf("-") + 1));
+  }
+  if (keys.length === 0) return [];
+  const { rest } = await calls.read(LOCATE, keys, args);
   return Array.from({ length: rest.length / 2 }, (_, at) => ({
     commit: Number(rest[2 * at]),
     row: rest[2 * at + 1] as Buffer | null,
@@ -36,7 +40,10 @@ async function locate(calls: StoreCalls, ids: readonly string[]): Promise<readon
 }
 
 /** Drops the bodies of those packs of `ids` in which nothing lives any more; takes what dead processes have left with it. */
-export async function reclaimPacks(calls: StoreCalls, ids: readonly string[]): Promise<{ packs: number; bytes: number }> {
+export async function reclaimPacks(
+  calls: StoreCalls,
+  ids: readonly string[],
+): Promise<{ packs: number; bytes: number }> {
   let packs = 0;
   let bytes = 0;
   for (let start = 0; start < ids.length; start += RECLAIMED_AT_ONCE) {
@@ -46,8 +53,11 @@ export async function reclaimPacks(calls: StoreCalls, ids: readonly string[]): P
     const args: string[] = [];
     for (const [row, header] of candidates) {
       const entries = acceptedEntries(row, header).map(({ entry }) => entry);
+      const bodies = bodyKeys(calls, row);
+      keys.push(calls.keys.log(row.commit));
       for (const { timeline, sequence } of entries) keys.push(calls.keys.places(timeline, sequence));
-      args.push(String(row.commit), row.line, lineWithoutBody(row), String(entries.length));
+      keys.push(...bodies);
+      args.push(String(row.commit), row.line, lineWithoutBody(row), String(bodies.length), String(entries.length));
       args.push(...entries.map(({ sequence }) => String(sequence)));
     }
     if (args.length === 0) continue;
@@ -60,6 +70,10 @@ export async function reclaimPacks(calls: StoreCalls, ids: readonly string[]): P
 }
 
 const hasBody = ({ pack }: CommitRow): boolean => pack !== null && pack.bodyBytes !== null;
+
+function bodyKeys(calls: StoreCalls, { pack }: CommitRow): readonly string[] {
+  return pack === null || pack.bodyBytes === null ? [] : calls.keys.bodies(pack.token, pack.parts);
+}
 
 function lineWithoutBody({ header, pack, line }: CommitRow): string {
   return pack === null ? line : lineOf(packRow(header, { ...pack, bodyBytes: null, parts: 0 }));
@@ -93,7 +107,8 @@ export async function replacePack(
     // Where nothing but the header stays, nothing is sealed.
     const pack = packArguments(calls, body, replacement.body === null ? null : header.dataKey, replacement.dataKey);
     const expected = found.row === null ? "" : Buffer.from(lineOf(found.row), "latin1");
-    const { outcome } = await calls.write(REPLACE, pack.keys, [String(found.commit), expected, row, ...pack.args]);
+    const keys = [calls.keys.log(found.commit), ...pack.keys, ...before.bodies];
+    const { outcome } = await calls.write(REPLACE, keys, [String(found.commit), expected, row, ...pack.args]);
     if (outcome === "ok") return true;
     if (outcome === "lost") throw clearedAway();
     if (outcome !== "retired") continue;
@@ -103,6 +118,8 @@ export async function replacePack(
 }
 
 interface Before {
+  /** The keys of its body. */
+  readonly bodies: readonly string[];
   readonly header: Uint8Array | null;
   readonly hasBody: boolean;
   readonly slots: SalvagedPack["mementos"];
@@ -115,6 +132,7 @@ async function readBefore(calls: StoreCalls, { commit, row }: Located, header: P
   return {
     header: row === null ? null : row.subarray(lineOf(row).length + 1),
     hasBody: read !== null && hasBody(read),
+    bodies: read === null ? [] : bodyKeys(calls, read),
     slots: [...slots, ...strangers(read, slots)],
   };
 }
@@ -146,7 +164,11 @@ async function slotsOf(calls: StoreCalls, commit: number, { entries }: PackHeade
     .toSorted((a, b) => a.slot - b.slot);
 }
 
-function mementoAt(timeline: string, sequence: number, { nonce, slot, removedBy }: Place): SalvagedPack["mementos"][number] {
+function mementoAt(
+  timeline: string,
+  sequence: number,
+  { nonce, slot, removedBy }: Place,
+): SalvagedPack["mementos"][number] {
   return { id: `${timeline}-${sequence}-${nonce}`, slot, removed: removedBy !== 0 };
 }
 

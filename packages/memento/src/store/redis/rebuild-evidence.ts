@@ -102,7 +102,10 @@ function addClaims(claims: Map<string, Claim[]>, row: CommitRow, header: CommitH
     const name = entry.name === undefined ? "" : nameText(caretaker, entry.name);
     const nonce = id.slice(id.lastIndexOf("-") + 1);
     const place = placeText(timeline, sequence);
-    claims.set(place, [...(claims.get(place) ?? []), { commit: row.commit, slot, id, nonce, name, timeline, sequence }]);
+    claims.set(place, [
+      ...(claims.get(place) ?? []),
+      { commit: row.commit, slot, id, nonce, name, timeline, sequence },
+    ]);
   }
 }
 

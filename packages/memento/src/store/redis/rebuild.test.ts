@@ -88,7 +88,10 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("an index of a st
     ],
     ["heads went back", everyTimeline(async (redis, key) => await redis.hincrby(key, "sequence", -1))],
     ["heads name another memento", everyTimeline(async (redis, key) => await redis.hset(key, "head", "x-1-aaaaaa"))],
-    ["heads were forgotten", everyTimeline(async (redis, key) => await redis.hdel(key, "sequence", "head", "headCheck"))],
+    [
+      "heads were forgotten",
+      everyTimeline(async (redis, key) => await redis.hdel(key, "sequence", "head", "headCheck")),
+    ],
     ["names are gone", async ({ redis, key }) => await redis.del(key("names"))],
     ["a name points elsewhere", async ({ redis, key }) => await redis.hset(key("names"), '["etl","gold"]', "x-1-a")],
     ["a name is nobody's", async ({ redis, key }) => await redis.hset(key("names"), '["etl","new"]', "x-1-a")],
@@ -155,7 +158,9 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("an index of a st
       const [commit = "", row = ""] = fields ?? [];
       await redis.hset(key("log:0"), commit, row.replace('"type":"pack"', '"type":"kcap"'));
       await expectCode("DAMAGED", async () => await store.read(id));
-      expect((await collect(store.check())).map(({ problem }) => problem)).toContain(`The header of commit ${commit} was changed`);
+      expect((await collect(store.check())).map(({ problem }) => problem)).toContain(
+        `The header of commit ${commit} was changed`,
+      );
       const { changes } = await store.rebuildIndex(fixtureAuthority(make), true);
       expect(changes).toEqual([]);
       const salvaged = await store.salvage(id);

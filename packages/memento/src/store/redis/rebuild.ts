@@ -1,8 +1,8 @@
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
 import type { StoreCalls } from "./calls.ts";
 import { addressText } from "./keys.ts";
-import { FIELD } from "./lua/reads.ts";
 import { MEND } from "./lua/mending.ts";
+import { FIELD } from "./lua/reads.ts";
 import {
   placeText,
   readEvidence,
@@ -25,7 +25,10 @@ export async function rebuildIndex(
   dryRun: boolean,
 ): Promise<IndexRebuild> {
   const index = await readIndex(calls);
-  const reached = [...index.places.values()].reduce((most, { commit, removedBy }) => Math.max(most, commit, removedBy), 0);
+  const reached = [...index.places.values()].reduce(
+    (most, { commit, removedBy }) => Math.max(most, commit, removedBy),
+    0,
+  );
   const rebuild = new Rebuild(calls, authority, index, await readEvidence(calls, authority, reached));
   await rebuild.compare();
   if (!dryRun) await rebuild.write();
@@ -196,7 +199,8 @@ class Rebuild {
     }
     for (const [key, last] of lasts) {
       const id = `${placeText(key, last.sequence)}-${last.nonce}`;
-      if (!this.#index.timelines.has(key)) this.#problem(`Mementos belong to timeline ${key}, which is missing`, [id], key);
+      if (!this.#index.timelines.has(key))
+        this.#problem(`Mementos belong to timeline ${key}, which is missing`, [id], key);
     }
   }
 

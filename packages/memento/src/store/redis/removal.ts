@@ -17,7 +17,7 @@ export async function removeMementos(
   const { keys } = calls;
   const places = known.map(({ timeline, sequence }) => keys.places(timeline, sequence));
   const marks = known.flatMap(({ id, sequence }) => [String(sequence), id.slice(id.lastIndexOf("-") + 1)]);
-  const { rest } = await calls.write(REMOVE, [keys.names, ...places], [sha256(notice), notice, ...marks]);
+  const { rest } = await calls.log(REMOVE, [keys.names, ...places], [sha256(notice), notice, ...marks]);
   const [live] = rest as [number[]];
   return live.flatMap((index) => known[index]?.id ?? []);
 }

@@ -49,10 +49,7 @@ const PLACE = /^([0-9a-z]{6}) ([0-9]{1,15}) ([0-9]{1,9}) ([0-9]{1,15})(?: (.+))?
 const NEW_LINE = 0x0a;
 
 /** Writes a pack's row for the log. */
-export function packRow(
-  header: Uint8Array,
-  { token, bodyBytes, parts, slots, accepted }: PackFacts,
-): Buffer {
+export function packRow(header: Uint8Array, { token, bodyBytes, parts, slots, accepted }: PackFacts): Buffer {
   const taken = accepted === null ? "" : `:${accepted.join(",")}`;
   const line = `p ${token} ${bodyBytes ?? "-"} ${parts} ${slots}${taken} ${sha256(header)}\n`;
   return Buffer.concat([Buffer.from(line, "latin1"), header]);
@@ -99,7 +96,8 @@ export function commitOf(commit: number, row: Buffer): CommitRow {
 /** Reads a memento's place; DAMAGED for anything else. */
 export function placeOf(row: Buffer): Place {
   const [, nonce, commit, slot, removedBy, name] = PLACE.exec(row.toString("utf8")) ?? [];
-  if (nonce === undefined) throw damaged(`A memento's place is not readable: ${JSON.stringify(row.toString().slice(0, 60))}`);
+  if (nonce === undefined)
+    throw damaged(`A memento's place is not readable: ${JSON.stringify(row.toString().slice(0, 60))}`);
   return { nonce, commit: Number(commit), slot: Number(slot), removedBy: Number(removedBy), name: name ?? "" };
 }
 
@@ -165,7 +163,8 @@ export function keyOf(id: string, fields: Fields): KeyRecord | null {
   const state = textOf(fields, "state");
   if (state === "dropped") return null;
   const purpose = textOf(fields, "purpose");
-  if (purpose !== "data" && purpose !== "integrity") throw damaged(`Key ${id} has the purpose ${JSON.stringify(purpose)}`);
+  if (purpose !== "data" && purpose !== "integrity")
+    throw damaged(`Key ${id} has the purpose ${JSON.stringify(purpose)}`);
   return {
     id,
     purpose,
@@ -244,7 +243,15 @@ export function timelineFields(record: TimelineRecord): readonly string[] {
 /** Fields and values of a lease. */
 export function leaseFields({ epoch, owner, expiresAt, holder, check }: Lease): readonly string[] {
   const held = ["owner", marked(owner), "expiresAt", String(expiresAt)];
-  return ["epoch", String(epoch), ...held, "holder", holder === null ? "" : JSON.stringify(holder), "leaseCheck", check];
+  return [
+    "epoch",
+    String(epoch),
+    ...held,
+    "holder",
+    holder === null ? "" : JSON.stringify(holder),
+    "leaseCheck",
+    check,
+  ];
 }
 
 /** An owner as a lease's field has it. */

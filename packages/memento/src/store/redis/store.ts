@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { checkBatch } from "../admit.ts";
@@ -40,7 +40,7 @@ import { reclaimPacks, replacePack, salvage } from "./packs.ts";
 import { rebuildIndex } from "./rebuild.ts";
 import { removeMementos } from "./removal.ts";
 import { fieldsOf, keyFields, metaFields, metaOf, noticeRow } from "./rows.ts";
-import { changeLease, createTimeline, findTimeline, leaveRequest, pageTimelines, readTimeline } from "./timelines.ts";
+import { changeLease, createTimeline, findTimeline, leaveRequest, listTimelines, readTimeline } from "./timelines.ts";
 import { noteWiped, readKeys, retireKey, rewrapKey, rewriteEngineLog } from "./wrapped-keys.ts";
 
 /** How to open a store on Redis: by a URL, or over a client of one's own. */
@@ -113,7 +113,10 @@ export class RedisStore implements MementoStore {
   static async open(options: RedisStoreOptions): Promise<RedisStore> {
     const given = options.url === undefined ? null : readRedisUrl(options.url);
     if ((given === null) === (options.client === undefined))
-      throw new MementoError("INVALID_ARGUMENT", "A store on Redis is opened by a url or over a client: give one of the two");
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        "A store on Redis is opened by a url or over a client: give one of the two",
+      );
     const prefix = checkPrefix(options.prefix ?? given?.options.prefix ?? "memento");
     const patience = {
       connectTimeoutMs: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
@@ -153,7 +156,9 @@ export class RedisStore implements MementoStore {
   }
 
   async keys(): Promise<readonly KeyRecord[]> {
-    return (await this.meta()) === null ? [] : await readKeys(await this.#found());
+    if ((await this.meta()) === null) return [];
+    const calls = await this.#found();
+    return await this.#sure(async () => await readKeys(calls));
   }
 
   /** The old wrapping stays in the engine's append-only file until that is written anew, by itself or by `compact`. */
@@ -182,7 +187,8 @@ export class RedisStore implements MementoStore {
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
-    return await createTimeline(await this.#found(), record, lease);
+    const calls = await this.#found();
+    return await this.#sure(async () => await createTimeline(calls, record, lease));
   }
 
   async timeline(key: string): Promise<TimelineState | null> {
@@ -190,15 +196,13 @@ export class RedisStore implements MementoStore {
   }
 
   async findTimeline(address: TimelineAddress): Promise<TimelineState | null> {
-    return await findTimeline(await this.#found(), address);
+    const calls = await this.#found();
+    return await this.#sure(async () => await findTimeline(calls, address));
   }
 
   async *timelines(caretaker: string | null): AsyncIterable<TimelineState> {
-    for await (const { key, state } of pageTimelines(await this.#found())) {
-      this.#checkOpen();
-      if (state === null) throw new MementoError("DAMAGED", `Timeline ${key} is missing`);
-      if (caretaker === null || state.record.caretaker === caretaker) yield state;
-    }
+    const calls = await this.#found();
+    yield* this.#sureOfEach(() => listTimelines(calls, caretaker));
   }
 
   async acquireLease(change: LeaseChange): Promise<boolean> {
@@ -228,7 +232,8 @@ export class RedisStore implements MementoStore {
   }
 
   async read(id: string): Promise<StoredMemento | null> {
-    return await readMemento(await this.#found(), id);
+    const calls = await this.#found();
+    return await this.#sure(async () => await readMemento(calls, id));
   }
 
   async findByName(caretaker: string, name: string): Promise<string | null> {
@@ -238,10 +243,8 @@ export class RedisStore implements MementoStore {
   }
 
   async *query(query: MementoQuery): AsyncIterable<IndexRow> {
-    for await (const row of scanLog(new RedisLog(await this.#found()), query)) {
-      yield row;
-      this.#checkOpen();
-    }
+    const log = new RedisLog(await this.#found());
+    yield* this.#sureOfEach(() => scanLog(log, query));
   }
 
   async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
@@ -249,11 +252,12 @@ export class RedisStore implements MementoStore {
   }
 
   async note(notice: Uint8Array): Promise<void> {
-    await (await this.#found()).write(NOTE, [], [noticeRow(notice, null)]);
+    await (await this.#found()).log(NOTE, [], [noticeRow(notice, null)]);
   }
 
   async reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }> {
-    return await reclaimPacks(await this.#found(), ids);
+    const calls = await this.#found();
+    return await this.#sure(async () => await reclaimPacks(calls, ids));
   }
 
   /** Takes away what ended processes have left of large bodies, and has the server write its append-only file anew. */
@@ -266,17 +270,16 @@ export class RedisStore implements MementoStore {
 
   async replacePack(replacement: PackReplacement): Promise<boolean> {
     const calls = await this.#found();
-    return await replacePack(calls, replacement, checkReplacement(replacement, this.#limits()), this.#random);
+    const header = checkReplacement(replacement, this.#limits());
+    return await this.#sure(async () => await replacePack(calls, replacement, header, this.#random));
   }
 
   async *commits(after: string | null): AsyncIterable<StoredCommit> {
     if (after !== null && !/^[0-9]{1,15}$/.test(after)) {
       throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(after.slice(0, 60))} is not a cursor of this log`);
     }
-    for await (const commit of new RedisLog(await this.#found()).commits(Number(after ?? 0))) {
-      yield commit;
-      this.#checkOpen();
-    }
+    const log = new RedisLog(await this.#found());
+    yield* this.#sureOfEach(() => log.commits(Number(after ?? 0)));
   }
 
   async caretaker(name: string): Promise<CaretakerRecord | null> {
@@ -297,15 +300,24 @@ export class RedisStore implements MementoStore {
   }
 
   async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
-    return await rebuildIndex(await this.#found(), authority, dryRun);
+    const calls = await this.#found();
+    await this.#demandRest();
+    return await rebuildIndex(calls, authority, dryRun);
   }
 
   async salvage(id: string): Promise<SalvagedPack | null> {
-    return await salvage(await this.#found(), id);
+    const calls = await this.#found();
+    await this.#demandRest();
+    return await salvage(calls, id);
   }
 
   async *check(): AsyncIterable<StoreDamage> {
-    yield* findDamage(await this.#found());
+    const calls = await this.#found();
+    await this.#demandRest();
+    for await (const damage of findDamage(calls)) {
+      await this.#demandRest();
+      yield damage;
+    }
   }
 
   async close(): Promise<void> {
@@ -315,6 +327,39 @@ export class RedisStore implements MementoStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** What a cluster is just moving looks as if it were missing: that is said in place of damage. */
+  async #sure<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw await this.#certain(error);
+    }
+  }
+
+  async *#sureOfEach<T>(items: () => AsyncIterable<T>): AsyncIterable<T> {
+    try {
+      for await (const item of items()) {
+        yield item;
+        this.#checkOpen();
+      }
+    } catch (error) {
+      throw await this.#certain(error);
+    }
+  }
+
+  async #certain(error: unknown): Promise<unknown> {
+    return isMementoError(error, "DAMAGED") && (await this.#link.isMoving()) ? this.#moving(error) : error;
+  }
+
+  async #demandRest(): Promise<void> {
+    if (await this.#link.isMoving()) throw this.#moving();
+  }
+
+  #moving(cause?: unknown): MementoError {
+    const options = cause === undefined ? {} : { cause };
+    return new MementoError("STORE_UNREACHABLE", `${this.url}: the cluster is moving the store's slot`, options);
   }
 
   #remember(reply: readonly unknown[]): void {

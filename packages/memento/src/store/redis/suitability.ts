@@ -73,15 +73,21 @@ async function optional(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer;
   } catch (error) {
-    const refused = error instanceof Error && /^NOPERM|unknown command|Unknown Redis|ERR unknown|not allowed|wrong number/i.test(error.message);
+    const refused =
+      error instanceof Error &&
+      /^NOPERM|unknown command|Unknown Redis|ERR unknown|not allowed|wrong number/i.test(error.message);
     if (!refused) throw error;
     return null;
   }
 }
 
 function pairs(reply: unknown): readonly (readonly [string, string])[] {
-  if (!Array.isArray(reply)) return typeof reply === "object" && reply !== null ? Object.entries(reply as Record<string, string>) : [];
-  return Array.from({ length: reply.length / 2 }, (_, at) => [String(reply[2 * at]), String(reply[2 * at + 1])] as const);
+  if (!Array.isArray(reply))
+    return typeof reply === "object" && reply !== null ? Object.entries(reply as Record<string, string>) : [];
+  return Array.from(
+    { length: reply.length / 2 },
+    (_, at) => [String(reply[2 * at]), String(reply[2 * at + 1])] as const,
+  );
 }
 
 function unsuitable(where: string, reason: string, hint: string): MementoError {

@@ -17,8 +17,9 @@ export async function createTimeline(calls: StoreCalls, record: TimelineRecord, 
     [keys.addresses, keys.order, keys.timeline(record.key)],
     [addressText(record), record.key, ...timelineFields(record), ...leaseFields(lease)],
   );
-  const state = answer.outcome === "key" ? null : stateOf(answer);
-  if (state === null) throw new MementoError("INVALID_ARGUMENT", `The timeline key ${record.key} is taken`);
+  if (answer.outcome === "key") throw new MementoError("INVALID_ARGUMENT", `The timeline key ${record.key} is taken`);
+  const state = stateOf(answer);
+  if (state === null) throw damaged("A timeline is missing, and an address leads to it");
   return state;
 }
 
@@ -30,8 +31,17 @@ export async function readTimeline(calls: StoreCalls, key: string): Promise<Time
 /** The timeline of an address. DAMAGED when the address leads to none. */
 export async function findTimeline(calls: StoreCalls, address: TimelineAddress): Promise<TimelineState | null> {
   const answer = await calls.read(FIND_TIMELINE, [calls.keys.addresses], [addressText(address)]);
-  if (answer.outcome === "gone") throw damaged(`Timeline ${String(answer.rest[0])} is missing, and an address leads to it`);
+  if (answer.outcome === "gone")
+    throw damaged(`Timeline ${String(answer.rest[0])} is missing, and an address leads to it`);
   return stateOf(answer);
+}
+
+/** All timelines, of one caretaker where given. DAMAGED for one that is missing. */
+export async function* listTimelines(calls: StoreCalls, caretaker: string | null): AsyncIterable<TimelineState> {
+  for await (const { key, state } of pageTimelines(calls)) {
+    if (state === null) throw damaged(`Timeline ${key} is missing`);
+    if (caretaker === null || state.record.caretaker === caretaker) yield state;
+  }
 }
 
 /** All timelines in the order of their making; null for one that is missing. */
@@ -65,7 +75,11 @@ export async function changeLease(
 }
 
 /** Leaves a request, or takes it back. NOT_FOUND for an unknown timeline. */
-export async function leaveRequest(calls: StoreCalls, timeline: string, request: TimelineRequest | null): Promise<void> {
+export async function leaveRequest(
+  calls: StoreCalls,
+  timeline: string,
+  request: TimelineRequest | null,
+): Promise<void> {
   const { rest } = await calls.write(REQUEST, [calls.keys.timeline(timeline)], [request ?? ""]);
   if (rest[0] !== 1) throw new MementoError("NOT_FOUND", `There is no timeline ${timeline}`);
 }

@@ -21,7 +21,11 @@ export async function readKeys(calls: StoreCalls): Promise<readonly KeyRecord[]>
 }
 
 /** Replaces a key's wrapping while it is still by `expectedRing`. */
-export async function rewrapKey(calls: StoreCalls, { id, ring, wrapped }: KeyRecord, expectedRing: string): Promise<boolean> {
+export async function rewrapKey(
+  calls: StoreCalls,
+  { id, ring, wrapped }: KeyRecord,
+  expectedRing: string,
+): Promise<boolean> {
   return (await calls.write(REWRAP, [calls.keys.key(id)], [expectedRing, ring, wrapped])).rest[0] === 1;
 }
 
@@ -32,8 +36,7 @@ export async function retireKey(
   state: "retired" | "dropped",
 ): Promise<{ readonly wasThere: boolean; readonly mustWipe: boolean }> {
   const { outcome, rest } = await calls.write(RETIRE, [calls.keys.key(id)], [state]);
-  if (outcome === "integrity")
-    throw new MementoError("INVALID_ARGUMENT", `The integrity key cannot be ${state}`);
+  if (outcome === "integrity") throw new MementoError("INVALID_ARGUMENT", `The integrity key cannot be ${state}`);
   return { wasThere: rest[0] === 1, mustWipe: rest[1] === 1 };
 }
 

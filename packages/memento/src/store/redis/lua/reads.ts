@@ -111,16 +111,17 @@ return {'ok', commits, places}
 `,
 );
 
-/** The commits of mementos, each once. KEYS: store. ARGV: id, timeline, sequence and nonce of each. */
+/** The commits of mementos, each once. KEYS: store, places. ARGV: id, sequence and nonce of each. */
 export const LOCATE = storeScript(
   "locate",
   `
 local found, seen = {'ok'}, {}
-for at = 2, #ARGV, 3 do
-  local place = redis.call('HGET', placeKey(ARGV[at], tonumber(ARGV[at + 1])), ARGV[at + 1])
+for key = 2, #KEYS do
+  local at = 2 * key - 2
+  local place = redis.call('HGET', KEYS[key], ARGV[at])
   local nonce, n
   if place then nonce, n = string.match(place, '^(%w+) (%d+)') end
-  if nonce and nonce == ARGV[at + 2] and not seen[n] then
+  if nonce and nonce == ARGV[at + 1] and not seen[n] then
     seen[n] = true
     found[#found + 1] = tonumber(n)
     found[#found + 1] = commit(tonumber(n))

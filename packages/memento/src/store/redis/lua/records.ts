@@ -126,29 +126,31 @@ return {'ok', 1}
 `,
 );
 
-/** Saves a caretaker's next version with a notice. KEYS: store, caretakers. ARGV: id, name, version before, row, notice's row. */
+/** Saves a caretaker's next version with a notice. KEYS: store, bucket of the next commit, caretakers. ARGV: id, name, version before, row, notice's row. */
 export const SAVE_CARETAKER = storeScript(
   "saveCaretaker",
   `
-local row = redis.call('HGET', KEYS[2], ARGV[2])
+local row = redis.call('HGET', KEYS[3], ARGV[2])
 if (row and string.match(row, '^%d+') or '0') ~= ARGV[3] then return {'ok', 0} end
-if not logRow(ARGV[5]) then return {'taken', last + 1} end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
+local refusal = logRow(ARGV[5])
+if refusal then return {refusal, last} end
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
 return {'ok', 1}
 `,
 );
 
-/** Removes a caretaker with a notice, unless a commit behind the last one that was looked at speaks of it. KEYS: store, caretakers. ARGV: id, name, its JSON text, last commit looked at, notice's row. */
+/** Removes a caretaker with a notice, unless a commit behind the last one that was looked at speaks of it. KEYS: store, bucket of the next commit, caretakers. ARGV: id, name, its JSON text, last commit looked at, notice's row. */
 export const REMOVE_CARETAKER = storeScript(
   "removeCaretaker",
   `
-if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then return {'ok', 0} end
+if redis.call('HEXISTS', KEYS[3], ARGV[2]) == 0 then return {'ok', 0} end
 for n = tonumber(ARGV[4]) + 1, last do
   local row = commit(n)
-  if row and string.sub(row, 1, 1) == 'p' and string.find(row, ARGV[3], 1, true) then return {'moved'} end
+  if not row or (string.sub(row, 1, 1) == 'p' and string.find(row, ARGV[3], 1, true)) then return {'moved'} end
 end
-if not logRow(ARGV[5]) then return {'taken', last + 1} end
-redis.call('HDEL', KEYS[2], ARGV[2])
+local refusal = logRow(ARGV[5])
+if refusal then return {refusal, last} end
+redis.call('HDEL', KEYS[3], ARGV[2])
 return {'ok', 1}
 `,
 );

@@ -40,11 +40,13 @@ local function dropBody(token, parts)
   if parts == 0 then redis.call('UNLINK', bodyKey(token)) end
   for part = 0, parts - 1 do redis.call('UNLINK', bodyKey(token, part)) end
 end
--- A number that is taken although it should be the next one: the counter was changed, and nothing is written over.
+-- KEYS[2] must be the bucket of the next commit: a key that is written to is named before, or a cluster that is moving the
+-- slot could not tell that it is not here. A number that is taken although it should be the next one: the counter was
+-- changed, and nothing is written over.
 local function logRow(row)
-  if redis.call('HSETNX', logKey(last + 1), last + 1, row) == 0 then return false end
+  if logKey(last + 1) ~= KEYS[2] then return 'elsewhere' end
+  if redis.call('HSETNX', KEYS[2], last + 1, row) == 0 then return 'taken' end
   redis.call('HSET', KEYS[1], 'last', last + 1)
-  return true
 end
 `;
 
