@@ -1,0 +1,1 @@
+export { MongodbStore, type MongodbStoreOptions } from "./store.ts";
