@@ -80,6 +80,11 @@ async function countOf(place: ChainPlace): Promise<number> {
   }
 }
 
+async function untilThere(place: ChainPlace, mementos: number, hasEnded: () => boolean): Promise<void> {
+  while (!hasEnded() && (await countOf(place)) < mementos)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+}
+
 /**
  * Copies by the command line, killed by SIGKILL each time when it has got so far (shares of the whole), and then to the end.
  * Gives how often it was really killed, and what the last one reported.
@@ -102,10 +107,10 @@ export async function killedCopy(
     child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     try {
-      while (share !== null && child.exitCode === null && (await countOf(to)) < share * mementos) {
-        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      if (share !== null) {
+        await untilThere(to, share * mementos, () => child.exitCode !== null);
+        child.kill("SIGKILL");
       }
-      if (share !== null) child.kill("SIGKILL");
       await ended;
     } finally {
       child.kill("SIGKILL");

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, type Argument } from "commander";
 
 import { registerBackup } from "./commands/backup.ts";
+import { registerCheckStore } from "./commands/check-store.ts";
 import { registerCopy } from "./commands/copy.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
@@ -131,7 +132,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
       registerRm,
     ],
   ],
-  ["Move:", [registerCopy, registerSync, registerBackup, registerRestoreBackup]],
+  ["Move:", [registerCopy, registerSync, registerBackup, registerRestoreBackup, registerCheckStore]],
 ];
 
 const HELP_END = `

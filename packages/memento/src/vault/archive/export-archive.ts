@@ -1,6 +1,7 @@
 import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { TimelineState } from "../../core/timeline.ts";
+import type { CaretakerRecord } from "../../store/store.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import { isMaintenance } from "../maintenance.ts";
 import type { OpenedMemento } from "../opened-memento.ts";
@@ -115,17 +116,19 @@ async function contentOf(vault: Vault, subject: ExportSubject, options: ExportOp
     const { key, originator, partition, fork, kind, caretaker } = state.record;
     if (state.head === null) throw new MementoError("NOT_FOUND", `There is no memento on timeline ${key}`);
     const facts = { timeline: { key, originator, partition, fork, kind }, memento: state.head.id };
-    return await linesContent(vault, [state], { content: "timeline", caretaker, ...facts }, options);
+    return await linesContent(vault, [state], { content: "timeline", caretaker, ...facts }, [], options);
   }
   const caretaker = "caretaker" in subject ? subject.caretaker : null;
+  // Before the mementos are listed: no pin is of one that does not come along.
+  const settings = (await vault.store.caretakers()).filter(({ name }) => caretaker === null || name === caretaker);
   const states: TimelineState[] = [];
   for await (const state of vault.store.timelines(caretaker)) states.push(vault.verified(state));
   const wanted = states.filter(({ record }) => !isMaintenance(record));
   const facts = { timeline: null, memento: null };
   if (caretaker === null)
-    return await linesContent(vault, wanted, { content: "store", caretaker: "", ...facts }, options);
+    return await linesContent(vault, wanted, { content: "store", caretaker: "", ...facts }, settings, options);
   if (wanted.length === 0) throw new MementoError("NOT_FOUND", `There is no caretaker ${caretaker}`);
-  return await linesContent(vault, wanted, { content: "caretaker", caretaker, ...facts }, options);
+  return await linesContent(vault, wanted, { content: "caretaker", caretaker, ...facts }, settings, options);
 }
 
 async function mementoContent(vault: Vault, memento: OpenedMemento, options: ExportOptions): Promise<Content> {
@@ -159,8 +162,11 @@ async function linesContent(
   vault: Vault,
   states: readonly TimelineState[],
   facts: Pick<ArchiveHeader, "content" | "caretaker" | "timeline" | "memento">,
+  settings: readonly CaretakerRecord[],
   { signal, onProgress, keyText }: ExportOptions,
 ): Promise<Content> {
+  const { content } = facts;
+  const caretaker = content === "store" ? null : facts.caretaker;
   const plan = new ExportPlan(vault);
   let stateBytes = 0;
   for (const state of states) {
@@ -168,12 +174,6 @@ async function linesContent(
     await plan.add(state);
     if (state.head !== null) stateBytes += (await vault.reader.open(state.head.id)).entry.sizes.logicalBytes;
   }
-  const { content } = facts;
-  const caretaker = content === "store" ? null : facts.caretaker;
-  const settings =
-    content === "timeline"
-      ? []
-      : (await vault.store.caretakers()).filter(({ name }) => caretaker === null || name === caretaker);
   const total = plan.wholeMementos;
   let mementos = 0;
   const onMementos = (count: number): void => {

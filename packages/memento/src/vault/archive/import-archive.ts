@@ -80,8 +80,9 @@ async function lines({ vault, where, archive, facts, options }: Importing): Prom
     mementos += count;
     onProgress?.({ mementos, total: summary.mementos });
   };
-  await keepPolicies(vault, facts);
   const imported = await importLines(content(), { vault, facts, standings, where, signal, onMementos });
+  // Afterwards: a pin of a memento that is not there yet would keep garbage collection from its work.
+  await keepPolicies(vault, facts);
   return linesReport(summary, standings, { imported, dryRun });
 }
 

@@ -12,21 +12,30 @@ export interface CopiedSettings {
 const ATTEMPTS_MAX = 20;
 
 /**
- * Copies the settings of caretakers, of one where it is named. Where a caretaker has other settings already, it keeps them,
- * unless `follow`: then they become those of the source. DAMAGED for settings that somebody without the key has changed.
+ * Reads the settings that are to be copied. To be done before the mementos are listed, so that no pin is of one that does
+ * not come along. DAMAGED for settings that somebody without the key has changed.
  */
-export async function copySettings(
-  from: Vault,
+export async function readSettingsOf(from: Vault): Promise<readonly CaretakerRecord[]> {
+  const records = await from.store.caretakers();
+  for (const record of records)
+    from.checks.demand(`The record of caretaker ${record.name}`, record.check, from.checks.caretaker(record));
+  return records;
+}
+
+/**
+ * Writes the settings of caretakers, once their mementos are there: a pin of one that is missing would keep garbage
+ * collection from its work. Where a caretaker has other settings already, it keeps them, unless `follow`: then they become
+ * those of the source, whose id is `source`.
+ */
+export async function writeSettings(
   to: Vault,
-  caretaker: string | null,
-  { follow }: { readonly follow: boolean },
+  records: readonly CaretakerRecord[],
+  { source, follow }: { readonly source: string; readonly follow: boolean },
 ): Promise<CopiedSettings> {
   const copied: string[] = [];
   const kept: string[] = [];
-  for (const record of await from.store.caretakers()) {
-    if (caretaker !== null && record.name !== caretaker) continue;
-    from.checks.demand(`The record of caretaker ${record.name}`, record.check, from.checks.caretaker(record));
-    const became = await copyOne(to, record, from.meta.id, follow);
+  for (const record of records) {
+    const became = await copyOne(to, record, source, follow);
     if (became === "copied") copied.push(record.name);
     if (became === "kept") kept.push(record.name);
   }

@@ -3,7 +3,7 @@ import { firstError } from "../../core/first-error.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
-import type { IndexRow } from "../../store/store.ts";
+import type { CaretakerRecord, IndexRow } from "../../store/store.ts";
 import { entryAt, LinesAppender } from "../archive/append-lines.ts";
 import { ImportLeases } from "../archive/import-leases.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
@@ -12,7 +12,7 @@ import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { Bandwidth } from "./bandwidth.ts";
 import type { CopyReport } from "./copy-report.ts";
-import { copySettings, type CopiedSettings } from "./copy-settings.ts";
+import { readSettingsOf, writeSettings } from "./copy-settings.ts";
 import { LiveSet } from "./live-set.ts";
 import { PendingRemovals } from "./pending-removals.ts";
 import { copyScope, type CopyScope, type CopySelection } from "./scope.ts";
@@ -67,12 +67,12 @@ export async function copyLines(
     throw new MementoError("INVALID_ARGUMENT", `${from.store.url} and ${to.store.url} are the same store`);
   // What was removed comes before what needs it: nobody may collect it in between.
   await using alone = await beginMaintenance(to);
+  const settings = await readSettingsOf(from);
   const scope = await copyScope(from, options.selection, only);
   const standing = await copyStanding(from, to, scope);
-  const settings = scope.withSettings
-    ? await copySettings(from, to, scope.caretaker, { follow: options.followSettings ?? false })
-    : { copied: [], kept: [] };
-  const copy = new StoreCopy({ from, to, scope, standing, settings, alone, options });
+  const { caretaker, withSettings } = scope;
+  const wanted = settings.filter(({ name }) => withSettings && (caretaker === null || name === caretaker));
+  const copy = new StoreCopy({ from, to, scope, standing, settings: wanted, alone, options });
   return await copy.run();
 }
 
@@ -81,7 +81,7 @@ interface CopyPorts {
   readonly to: Vault;
   readonly scope: CopyScope;
   readonly standing: CopyStanding;
-  readonly settings: CopiedSettings;
+  readonly settings: readonly CaretakerRecord[];
   readonly alone: LeaseKeeper;
   readonly options: CopyOptions;
 }
@@ -134,6 +134,10 @@ class StoreCopy {
         ),
       );
     }
+    const caretakers = await writeSettings(to, settings, {
+      source: from.meta.id,
+      follow: options.followSettings ?? false,
+    });
     const gone = await this.#removeGone(options.delete ?? false);
     const { verified, evidence } = await verifyCopy({
       ...this.#ports,
@@ -151,7 +155,7 @@ class StoreCopy {
       ...gone,
       newTimelines: [...standing.states.values()].filter((state) => state === null).length,
       timelines: scope.lines.size,
-      caretakers: settings,
+      caretakers,
       evidence,
       bytes: this.#bytes,
       verified,
