@@ -219,10 +219,7 @@ class BatchAppend {
 }
 
 /** The results by which a group is refused as its timeline and the names stand now; null when it may go on. */
-async function refusal(
-  { timeline, batch }: Group,
-  looks: NameLooks,
-): Promise<readonly AppendResult[] | null> {
+async function refusal({ timeline, batch }: Group, looks: NameLooks): Promise<readonly AppendResult[] | null> {
   const known = timeline.log.known;
   if (known !== null) {
     const { accepted } = admit(batch, viewOf(timeline, known.state, looks));

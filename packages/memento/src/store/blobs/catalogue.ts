@@ -3,16 +3,16 @@ import { posix as nodePath } from "node:path";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord } from "../../core/timeline.ts";
-import { caretakerMeaning, type CaretakerEntry, type CaretakerStanding } from "./caretaker-log.ts";
 import type { BlobPort, BlobTuning } from "./blob-port.ts";
+import { caretakerMeaning, type CaretakerEntry, type CaretakerStanding } from "./caretaker-log.ts";
 import { damagedFile, frameJson, missingFile, openJson } from "./frame.ts";
 import type { WrittenRecord } from "./log-reader.ts";
 import { Log } from "./log.ts";
 import { addressText, logFile, logPosition, stateFile, type StorePaths } from "./paths.ts";
 import type { RecentEntries } from "./recent-entries.ts";
 import type { Stamps } from "./stamps.ts";
-import { concurrently, inOrder } from "./turns.ts";
 import { timelineMeaning, type TimelineEntry, type TimelineStanding } from "./timeline-log.ts";
+import { concurrently, inOrder } from "./turns.ts";
 
 /** The log of a caretaker. */
 export type CaretakerLog = Log<CaretakerEntry, CaretakerStanding>;

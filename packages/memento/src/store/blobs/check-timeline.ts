@@ -6,8 +6,8 @@ import type { OpenTimeline, TimelineFacts } from "./catalogue.ts";
 import { problemOr, walkLog } from "./check-log.ts";
 import type { CheckedCaretaker, CheckedParts } from "./check.ts";
 import type { LogRecord } from "./log-reader.ts";
-import { inOrder } from "./turns.ts";
 import { appendIn, type AppendedRecord, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
+import { inOrder } from "./turns.ts";
 
 /** What was gone through before a timeline. */
 export interface KnownGood {

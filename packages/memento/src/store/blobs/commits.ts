@@ -6,8 +6,8 @@ import { STREAM_BYTES_MAX, type LogReader, type LogRecord } from "./log-reader.t
 import { merge } from "./merge.ts";
 import type { Packs } from "./packs.ts";
 import { hashed } from "./paths.ts";
-import { concurrently } from "./turns.ts";
 import { appendIn, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
+import { concurrently } from "./turns.ts";
 
 /**
  * How far a reader has come in every log: by caretaker (a hash of its name), the position in its own log, and then those

@@ -39,7 +39,8 @@ async function hasOneWinner(blobs: BlobPort, key: string): Promise<string | null
   const outcomes = await Promise.all(racers.map((racer) => blobs.createIfAbsent(key, [textOf(racer)])));
   const winners = racers.filter((_, index) => outcomes[index]);
   const kept = await keptText(blobs, key);
-  if (winners.length !== 1) return `of ${RACERS} who created the same at once ${winners.length} were told that they had`;
+  if (winners.length !== 1)
+    return `of ${RACERS} who created the same at once ${winners.length} were told that they had`;
   return kept === winners[0] ? null : "it kept another one's bytes than the winner's";
 }
 

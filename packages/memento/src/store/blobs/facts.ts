@@ -38,8 +38,7 @@ export class Facts {
   async demand(): Promise<StoreMeta> {
     const facts = await this.#read();
     const { files, paths, url } = this.#parts;
-    if (facts === null)
-      throw new MementoError("NOT_A_STORE", `There is no store at ${url}: it was not made yet`);
+    if (facts === null) throw new MementoError("NOT_A_STORE", `There is no store at ${url}: it was not made yet`);
     // Whoever made it may not have come to the sync; what is written to a store must not outlive it.
     if (!this.#durable) await files.settle(paths.root);
     this.#durable = true;

@@ -1,9 +1,16 @@
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
-import { problemOr } from "./check-log.ts";
 import type { BlobPort } from "./blob-port.ts";
+import { problemOr } from "./check-log.ts";
 import { frameJson } from "./frame.ts";
-import { CHAPTER_ENTRIES, LogReader, splitEntry, type LogPlace, type LogRecord, type WrittenRecord } from "./log-reader.ts";
+import {
+  CHAPTER_ENTRIES,
+  LogReader,
+  splitEntry,
+  type LogPlace,
+  type LogRecord,
+  type WrittenRecord,
+} from "./log-reader.ts";
 import type { Tail } from "./log.ts";
 import { chapterFile, chapterNumber, logFile, stateFile } from "./paths.ts";
 

@@ -120,7 +120,11 @@ export class Packs {
    * Puts a pack, or only its header, behind the last one of this id that `accepts` has agreed to; it is given null for one
    * that cannot be read. False when it does not agree.
    */
-  async succeed(id: string, { header, body }: PackBytes, accepts: (last: PackBytes | null) => boolean): Promise<boolean> {
+  async succeed(
+    id: string,
+    { header, body }: PackBytes,
+    accepts: (last: PackBytes | null) => boolean,
+  ): Promise<boolean> {
     const { files, paths } = this.#parts;
     const content =
       body === null

@@ -77,7 +77,10 @@ describe("what a call asks of the objects", () => {
       expect(await requestsOf(blobs, async () => expectAppended(await store.append(small())))).toEqual(["create"]);
     }
     const large = { ...make.batch([timeline.next()], { ...known, body: Buffer.alloc(50_000) }), dataKey: null };
-    expect(await requestsOf(blobs, async () => expectAppended(await store.append(large)))).toEqual(["create", "create"]);
+    expect(await requestsOf(blobs, async () => expectAppended(await store.append(large)))).toEqual([
+      "create",
+      "create",
+    ]);
   });
 
   test("a thousand saves ask for little more than a thousand requests, and read nothing", async () => {
@@ -134,33 +137,36 @@ describe("a key that one writer remembers as fit", () => {
     await expect(store.append({ ...batch(), dataKey: null })).rejects.toMatchObject({ code: "KEY_RETIRED" });
   });
 
-  test.each(["before", "after"] as const)("brings no pack once its retirement is done: held up %s the entry", async (when) => {
-    const { objects, store, blobs, make, timeline } = await begin();
-    const dataKey = make.key("data");
-    expectAppended(await store.append(make.batch([timeline.next()], { ...sealed, dataKey })));
-    const batch = { ...make.batch([timeline.next()], { ...sealed, dataKey }), dataKey: null };
-    const { promise: gate, resolve: go } = Promise.withResolvers<void>();
-    const { promise: held, resolve: isHeld } = Promise.withResolvers<void>();
-    let isFirst = true;
-    blobs[when] = async () => {
-      if (!isFirst) return;
-      isFirst = false;
-      isHeld();
-      await gate;
-    };
-    const save = store.append(batch).then(
-      ([result]) => result?.outcome,
-      (error: unknown) => (error as { code?: string }).code,
-    );
-    await held;
-    const other = open(objects).store;
-    await other.retireKey(dataKey.id);
-    const isThere = async (): Promise<boolean> => (await other.read(batch.records[0]?.entry.id ?? "")) !== null;
-    expect(await isThere()).toBe(when === "after");
-    go();
-    expect(await save).toBe(when === "after" ? "appended" : "KEY_RETIRED");
-    expect(await isThere()).toBe(when === "after");
-  });
+  test.each(["before", "after"] as const)(
+    "brings no pack once its retirement is done: held up %s the entry",
+    async (when) => {
+      const { objects, store, blobs, make, timeline } = await begin();
+      const dataKey = make.key("data");
+      expectAppended(await store.append(make.batch([timeline.next()], { ...sealed, dataKey })));
+      const batch = { ...make.batch([timeline.next()], { ...sealed, dataKey }), dataKey: null };
+      const { promise: gate, resolve: go } = Promise.withResolvers<void>();
+      const { promise: held, resolve: isHeld } = Promise.withResolvers<void>();
+      let isFirst = true;
+      blobs[when] = async () => {
+        if (!isFirst) return;
+        isFirst = false;
+        isHeld();
+        await gate;
+      };
+      const save = store.append(batch).then(
+        ([result]) => result?.outcome,
+        (error: unknown) => (error as { code?: string }).code,
+      );
+      await held;
+      const other = open(objects).store;
+      await other.retireKey(dataKey.id);
+      const isThere = async (): Promise<boolean> => (await other.read(batch.records[0]?.entry.id ?? "")) !== null;
+      expect(await isThere()).toBe(when === "after");
+      go();
+      expect(await save).toBe(when === "after" ? "appended" : "KEY_RETIRED");
+      expect(await isThere()).toBe(when === "after");
+    },
+  );
 });
 
 describe("a pack in its log entry", () => {
@@ -189,11 +195,17 @@ describe("a pack in its log entry", () => {
     const { objects, store, timeline } = await begin();
     const { id } = await timeline.save(store);
     await store.close();
-    const [key = ""] = [...objects.keys()].filter((each) => each.includes("/timelines/")).toSorted().slice(-3, -2);
+    const [key = ""] = [...objects.keys()]
+      .filter((each) => each.includes("/timelines/"))
+      .toSorted()
+      .slice(-3, -2);
     const sound = objects.get(key) ?? new Uint8Array();
     expect(Buffer.from(sound).includes("memento-file/1 pack")).toBe(true);
     for (let at = 0; at < sound.byteLength; at++) {
-      objects.set(key, sound.map((byte, index) => (index === at ? byte ^ 1 : byte)));
+      objects.set(
+        key,
+        sound.map((byte, index) => (index === at ? byte ^ 1 : byte)),
+      );
       const found = await collect(open(objects).store.check());
       expect(found.map(({ problem }) => problem).join()).toContain(key);
       expect(found.flatMap(({ mementos }) => mementos)).toContain(id);
@@ -213,7 +225,10 @@ describe("a pack in its log entry", () => {
     const sound = objects.get(folder) ?? new Uint8Array();
     for (const at of [100, 300, Buffer.from(sound).indexOf(10, 80)]) {
       const copy: Objects = new Map(objects);
-      copy.set(folder, sound.map((byte, index) => (index === at ? byte ^ 3 : byte)));
+      copy.set(
+        folder,
+        sound.map((byte, index) => (index === at ? byte ^ 3 : byte)),
+      );
       const mended = open(copy).store;
       const authority = {
         isGenuine: () => true,

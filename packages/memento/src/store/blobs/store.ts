@@ -24,10 +24,10 @@ import type {
 import { appendBatch } from "./append.ts";
 import type { BlobPlace } from "./blob-port.ts";
 import { Caretakers } from "./caretakers.ts";
-import { proveConditions } from "./conditions.ts";
 import { Catalogue, type OpenTimeline, type StoreParts } from "./catalogue.ts";
 import { checkStore } from "./check.ts";
 import { readCommits } from "./commits.ts";
+import { proveConditions } from "./conditions.ts";
 import { Facts } from "./facts.ts";
 import { Keys } from "./keys.ts";
 import { Leases } from "./leases.ts";
@@ -37,13 +37,13 @@ import { Names } from "./names.ts";
 import { Packs } from "./packs.ts";
 import { StorePaths } from "./paths.ts";
 import { queryRows } from "./query.ts";
-import { RecentEntries } from "./recent-entries.ts";
 import { rebuildIndex } from "./rebuild.ts";
+import { RecentEntries } from "./recent-entries.ts";
 import { reclaimPacks, removeMementos } from "./removal.ts";
 import { replacePack } from "./replacing.ts";
-import { inOrder } from "./turns.ts";
 import { timelineRows } from "./rows.ts";
 import { Stamps } from "./stamps.ts";
+import { inOrder } from "./turns.ts";
 
 /** What `BlobStore` takes besides its place. */
 export interface BlobStoreOptions {

@@ -3,9 +3,9 @@ import { describe, expect, test } from "vitest";
 import { SimulatedDisk, type DiskProcess } from "../../../../../test/disk/simulated-disk.ts";
 import { systemClock } from "../../core/ports.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
-import { DurableFiles } from "./durable-write.ts";
 import { Log, type LogMeaning } from "../blobs/log.ts";
 import { Stamps } from "../blobs/stamps.ts";
+import { DurableFiles } from "./durable-write.ts";
 
 interface Sum {
   readonly sum: number;

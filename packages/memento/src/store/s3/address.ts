@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { endpointOf, parseObjectUrl, segmentsOf, shownUrl } from "../blobs/object-url.ts";
 
 /** Where a store lies, as an `s3:` URL says it. */
 export interface S3Address {
@@ -12,7 +13,7 @@ export interface S3Address {
   readonly pathStyle: boolean;
 }
 
-const PARAMETERS = ["endpoint", "region", "pathStyle"] as const;
+const PARAMETERS = ["endpoint", "region", "pathStyle"];
 
 /**
  * Reads `s3://BUCKET/PREFIX?endpoint=URL&region=NAME&pathStyle=true`. With an endpoint, the bucket stands in the path unless
@@ -21,59 +22,32 @@ const PARAMETERS = ["endpoint", "region", "pathStyle"] as const;
  * INVALID_ARGUMENT for anything else; what may be a secret is not repeated.
  */
 export function readS3Url(text: string): S3Address {
-  const url = URL.parse(text);
-  if (url?.protocol !== "s3:") throw invalid("it is not of the form s3://BUCKET/PREFIX?endpoint=URL&region=NAME");
-  if (url.username !== "" || url.password !== "") throw invalid("credentials do not belong into it");
-  const unknown = [...url.searchParams.keys()].find((name) => !PARAMETERS.some((known) => known === name));
-  if (unknown !== undefined) {
-    const taken = `it takes ${PARAMETERS.join(", ")}, and no credentials`;
-    throw invalid(`it has the parameter ${JSON.stringify(unknown.slice(0, 40))}; ${taken}`);
-  }
-  const endpoint = url.searchParams.get("endpoint") ?? undefined;
-  return checkS3Address({
-    bucket: url.host,
-    prefix: decodeURIComponent(url.pathname),
-    endpoint,
-    region: url.searchParams.get("region") ?? undefined,
-    pathStyle: pathStyleOf(url.searchParams.get("pathStyle"), endpoint),
-  });
+  const { host: bucket, segments, parameters } = parseObjectUrl(text, "s3", PARAMETERS);
+  const [endpoint, region] = [parameters.get("endpoint"), parameters.get("region")];
+  const pathStyle = parameters.get("pathStyle") ?? String(endpoint !== undefined);
+  if (pathStyle !== "true" && pathStyle !== "false") throw invalid("The pathStyle of an s3: URL is true or false");
+  return checkS3Address({ bucket, prefix: segments.join("/"), endpoint, region, pathStyle: pathStyle === "true" });
 }
 
-/** An address with its prefix in order. INVALID_ARGUMENT for a bucket, prefix or endpoint that cannot be. */
+/** An address in order. INVALID_ARGUMENT for a bucket, prefix or endpoint that cannot be. */
 export function checkS3Address(address: S3Address): S3Address {
-  const prefix = address.prefix.replace(/^\/+|\/+$/g, "");
-  if (!/^[0-9A-Za-z][0-9A-Za-z._-]{1,254}$/.test(address.bucket)) throw invalid("it names no bucket");
-  const segments = prefix === "" ? [] : prefix.split("/");
-  if (Buffer.byteLength(prefix) > 700 || segments.some((segment) => ["", ".", ".."].includes(segment))) {
-    throw invalid("its prefix has an empty segment, `.` or `..`, or is longer than 700 bytes");
+  const prefix = segmentsOf(address.prefix).join("/");
+  if (!/^[0-9A-Za-z][0-9A-Za-z._-]{1,254}$/.test(address.bucket)) {
+    throw invalid("A bucket's name has letters, digits, dots, dashes and underscores");
   }
-  if (address.endpoint !== undefined) checkEndpoint(address.endpoint);
-  return { ...address, prefix };
+  // With the longest key of a store that is what S3 takes, 1,024 bytes.
+  if (Buffer.byteLength(prefix) > 700) throw invalid("A store's prefix has 700 bytes at most");
+  const { endpoint } = address;
+  return { ...address, prefix, endpoint: endpoint === undefined ? undefined : endpointOf(endpoint) };
 }
 
 /** The address as a URL for people: `readS3Url` reads it again. */
 export function s3UrlOf({ bucket, prefix, endpoint, region, pathStyle }: S3Address): string {
-  const parameters = new URLSearchParams();
-  if (endpoint !== undefined) parameters.set("endpoint", endpoint);
-  if (region !== undefined) parameters.set("region", region);
-  if (pathStyle !== (endpoint !== undefined)) parameters.set("pathStyle", String(pathStyle));
-  const path = prefix.split("/").map(encodeURIComponent).join("/");
-  return `s3://${bucket}${path === "" ? "" : `/${path}`}${parameters.size === 0 ? "" : `?${parameters}`}`;
+  const isUsual = pathStyle === (endpoint !== undefined);
+  const parameters = { endpoint, region, pathStyle: isUsual ? undefined : String(pathStyle) };
+  return shownUrl("s3", [bucket, ...segmentsOf(prefix)], parameters);
 }
 
-function checkEndpoint(endpoint: string): void {
-  const url = URL.parse(endpoint);
-  if (url === null || !["http:", "https:"].includes(url.protocol)) throw invalid("its endpoint is no http or https URL");
-  if (url.username !== "" || url.password !== "") throw invalid("credentials do not belong into its endpoint");
-  if (url.search !== "") throw invalid("its endpoint has parameters of its own");
-}
-
-function pathStyleOf(text: string | null, endpoint: string | undefined): boolean {
-  if (text === null) return endpoint !== undefined;
-  if (text !== "true" && text !== "false") throw invalid("its pathStyle is neither true nor false");
-  return text === "true";
-}
-
-function invalid(problem: string): MementoError {
-  return new MementoError("INVALID_ARGUMENT", `The URL of a store on S3 cannot be used: ${problem}`);
+function invalid(message: string): MementoError {
+  return new MementoError("INVALID_ARGUMENT", message);
 }

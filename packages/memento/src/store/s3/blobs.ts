@@ -1,63 +1,66 @@
+import type * as Sdk from "@aws-sdk/client-s3";
 import type { S3Client } from "@aws-sdk/client-s3";
 
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, type MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { BlobPort } from "../blobs/blob-port.ts";
+import { hasBytes } from "../blobs/create-settled.ts";
+import { bytesIn, oneOf } from "../blobs/object-bytes.ts";
 import { s3UrlOf, type S3Address } from "./address.ts";
 import { failureOf, s3Error, type S3Failure } from "./errors.ts";
 import { putInParts } from "./multipart.ts";
 
-type Sdk = typeof import("@aws-sdk/client-s3");
-
 /** What the blobs of a bucket are reached by. */
 export interface S3BlobsOptions {
-  readonly sdk: Sdk;
+  readonly sdk: typeof Sdk;
   readonly client: S3Client;
   readonly address: S3Address;
+  /** A request's time with all of the SDK's repeats, in milliseconds; a second more for each MB that it sends. */
+  readonly requestMsMax: number;
   readonly clock: Clock;
 }
 
 /** Larger blobs are sent in parts. */
 const SINGLE_BYTES_MAX = 8 * 2 ** 20;
-/** A request's time with all of the SDK's repeats, and what it gets more for each of its bytes: a slow line's 1 MB a second. */
-const REQUEST_MS_MAX = 30_000;
+/** A slow line's 1 MB a second. */
 const BYTES_A_MS = 1_000;
 /** Servers answer 409 where two create at once; one of them is through soon. */
 const CONFLICTS_MAX = 10;
 const CONFLICT_PAUSE_MS = 20;
 
 const NOBODY = new Set(["NoSuchKey", "NotFound"]);
-const TAKEN = new Set(["PreconditionFailed"]);
 const CONFLICTS = new Set(["ConditionalRequestConflict", "OperationAborted"]);
 
 /** The blobs of one bucket. Creation is a PUT with `If-None-Match: *`, in parts too; no other condition is used. */
 export class S3Blobs implements BlobPort {
-  readonly #sdk: Sdk;
+  readonly #sdk: typeof Sdk;
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #url: string;
+  readonly #requestMsMax: number;
   readonly #clock: Clock;
 
-  constructor({ sdk, client, address, clock }: S3BlobsOptions) {
+  constructor({ sdk, client, address, requestMsMax, clock }: S3BlobsOptions) {
     this.#sdk = sdk;
     this.#client = client;
     this.#bucket = address.bucket;
     this.#url = s3UrlOf(address);
+    this.#requestMsMax = requestMsMax;
     this.#clock = clock;
   }
 
   async read(key: string): Promise<Uint8Array | null> {
     try {
       const command = new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key });
-      const { Body, ContentLength = 0 } = await this.#client.send(command, within(0));
+      const { Body, ContentLength = 0 } = await this.#client.send(command, this.#within(0));
       if (Body === undefined) return new Uint8Array();
       const bytes = await Body.transformToByteArray();
-      if (bytes.byteLength !== ContentLength) throw cutAnswer(this.#url, bytes.byteLength, ContentLength);
+      if (bytes.byteLength !== ContentLength) throw cutAnswer(bytes.byteLength, ContentLength);
       return bytes;
     } catch (error) {
       const failure = failureOf(error);
       if (NOBODY.has(failure.name)) return null;
-      throw this.#error(failure, "read");
+      throw this.#error(failure, "read", key);
     }
   }
 
@@ -68,9 +71,13 @@ export class S3Blobs implements BlobPort {
       if (failure === null) return true;
       // The SDK repeats what had no answer: then what lies there may be our own.
       mayBeDone ||= failure.attempts > 1 || failure.name === "NoSuchUpload";
-      if (TAKEN.has(failure.name) || failure.status === 412) return mayBeDone && (await this.#holds(key, parts));
-      if (failure.name === "NoSuchUpload" && (await this.#holds(key, parts))) return true;
-      if (!CONFLICTS.has(failure.name) || attempt === CONFLICTS_MAX) throw this.#error(failure, "write");
+      if (failure.status === 412) return mayBeDone && (await this.#holds(key, parts));
+      if (!CONFLICTS.has(failure.name) || attempt === CONFLICTS_MAX) {
+        const error = this.#error(failure, "write", key);
+        const isLost = mayBeDone || isMementoError(error, "STORE_UNREACHABLE");
+        if (isLost && (await this.#holds(key, parts))) return true;
+        throw error;
+      }
       await this.#clock.sleep(CONFLICT_PAUSE_MS * (attempt + 1));
     }
   }
@@ -79,7 +86,7 @@ export class S3Blobs implements BlobPort {
     const failure = await this.#put(key, parts);
     if (failure === null) return;
     if (failure.name === "NoSuchUpload" && (await this.#holds(key, parts))) return;
-    throw this.#error(failure, "write");
+    throw this.#error(failure, "write", key);
   }
 
   /** Old versions stay where a bucket keeps versions: only its owner's rule takes them away. */
@@ -93,10 +100,10 @@ export class S3Blobs implements BlobPort {
 
   async remove(key: string): Promise<void> {
     try {
-      await this.#client.send(new this.#sdk.DeleteObjectCommand({ Bucket: this.#bucket, Key: key }), within(0));
+      await this.#client.send(new this.#sdk.DeleteObjectCommand({ Bucket: this.#bucket, Key: key }), this.#within(0));
     } catch (error) {
       const failure = failureOf(error);
-      if (!NOBODY.has(failure.name)) throw this.#error(failure, "remove");
+      if (!NOBODY.has(failure.name)) throw this.#error(failure, "remove", key);
     }
   }
 
@@ -129,31 +136,33 @@ export class S3Blobs implements BlobPort {
       ...(ContinuationToken === undefined ? {} : { ContinuationToken }),
     });
     try {
-      const { Contents = [], CommonPrefixes = [], IsTruncated, NextContinuationToken } = await this.#client.send(
-        command,
-        within(0),
-      );
+      const {
+        Contents = [],
+        CommonPrefixes = [],
+        IsTruncated,
+        NextContinuationToken,
+      } = await this.#client.send(command, this.#within(0));
       const blobs = Contents.map(({ Key = "" }) => Key.slice(Prefix.length));
       const folders = CommonPrefixes.map((folder) => (folder.Prefix ?? "").slice(Prefix.length, -1));
       const names = [...blobs, ...folders].filter((name) => name !== "");
       return { names, next: IsTruncated === true ? NextContinuationToken : undefined };
     } catch (error) {
-      throw this.#error(failureOf(error), "list");
+      throw this.#error(failureOf(error), "list", Prefix);
     }
   }
 
   /** Writes an object; gives what went wrong, or null. */
   async #put(key: string, parts: readonly Uint8Array[], condition?: "*"): Promise<S3Failure | null> {
-    const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    const bytes = bytesIn(parts);
     const object = {
       Bucket: this.#bucket,
       Key: key,
       ...(condition === undefined ? {} : { IfNoneMatch: condition }),
     };
-    const options = within(bytes);
+    const options = this.#within(bytes);
     try {
       if (bytes > SINGLE_BYTES_MAX) await putInParts(this.#sdk, this.#client, object, parts, options.abortSignal);
-      else await this.#client.send(new this.#sdk.PutObjectCommand({ ...object, Body: Buffer.concat(parts) }), options);
+      else await this.#client.send(new this.#sdk.PutObjectCommand({ ...object, Body: oneOf(parts) }), options);
       return null;
     } catch (error) {
       return failureOf(error);
@@ -163,19 +172,19 @@ export class S3Blobs implements BlobPort {
   /** True when an object has exactly these bytes. */
   async #holds(key: string, parts: readonly Uint8Array[]): Promise<boolean> {
     const there = await this.read(key);
-    return there !== null && Buffer.concat(parts).equals(there);
+    return there !== null && hasBytes(there, parts);
   }
 
-  #error(failure: S3Failure, doing: string): MementoError {
-    return s3Error(failure, doing, this.#url);
+  /** No request is waited for without an end. */
+  #within(bytes: number): { readonly abortSignal: AbortSignal } {
+    return { abortSignal: AbortSignal.timeout(this.#requestMsMax + Math.ceil(bytes / BYTES_A_MS)) };
+  }
+
+  #error(failure: S3Failure, doing: string, key: string): MementoError {
+    return s3Error(failure, `${doing} ${key} of ${this.#url}`);
   }
 }
 
-/** No request is waited for without an end. */
-function within(bytes: number): { readonly abortSignal: AbortSignal } {
-  return { abortSignal: AbortSignal.timeout(REQUEST_MS_MAX + Math.ceil(bytes / BYTES_A_MS)) };
-}
-
-function cutAnswer(url: string, got: number, wanted: number): MementoError {
-  return new MementoError("STORE_UNREACHABLE", `The answer of ${url} was cut: ${got} bytes of ${wanted} came`);
+function cutAnswer(got: number, wanted: number): Error {
+  return Object.assign(new Error(`the answer was cut: ${got} bytes of ${wanted} came`), { code: "ECONNRESET" });
 }

@@ -1,77 +1,63 @@
-import { MementoError, type ErrorCode } from "../../core/errors.ts";
+import { MementoError } from "../../core/errors.ts";
+import { failureOfAnswer } from "../blobs/service-failure.ts";
 
-/** What an error of the SDK says, without what it carries: some errors repeat the whole signed request. */
+/** What an error of the SDK says, without what it carries: some repeat the whole signed request. */
 export interface S3Failure {
+  /** The service's word for it, or the client's, or the system's (ECONNRESET). */
   readonly name: string;
   readonly message: string;
-  /** The HTTP status; undefined when there was no answer. */
-  readonly status: number | undefined;
+  /** The HTTP status; null when there was no answer. */
+  readonly status: number | null;
   /** How often the SDK has sent the request. */
   readonly attempts: number;
 }
 
-const BY_NAME: Readonly<Record<string, ErrorCode>> = {
-  NoSuchBucket: "PLACE_MISSING",
-  PermanentRedirect: "PLACE_MISSING",
-  AccessDenied: "ACCESS_DENIED",
-  AccountProblem: "ACCESS_DENIED",
-  AllAccessDisabled: "ACCESS_DENIED",
-  AuthorizationHeaderMalformed: "ACCESS_DENIED",
-  CredentialsProviderError: "ACCESS_DENIED",
-  ExpiredToken: "ACCESS_DENIED",
-  InvalidAccessKeyId: "ACCESS_DENIED",
-  InvalidToken: "ACCESS_DENIED",
-  SignatureDoesNotMatch: "ACCESS_DENIED",
-  NotImplemented: "ENGINE_UNSUITABLE",
-  EntityTooLarge: "IO_FAILED",
-  QuotaExceeded: "DISK_FULL",
-  XMinioStorageFull: "DISK_FULL",
-};
+const PLACE_MISSING = new Set(["NoSuchBucket", "PermanentRedirect"]);
+const REFUSED = new Set([
+  "AccessDenied",
+  "AuthorizationHeaderMalformed",
+  "CredentialsProviderError",
+  "ExpiredToken",
+  "InvalidAccessKeyId",
+  "InvalidToken",
+  "SignatureDoesNotMatch",
+]);
+/** The client's own words for an answer that did not come in time. */
+const TOO_LATE = new Set(["AbortError", "TimeoutError"]);
 
-const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
-  301: "PLACE_MISSING",
-  401: "ACCESS_DENIED",
-  403: "ACCESS_DENIED",
-  408: "STORE_UNREACHABLE",
-  409: "STORE_UNREACHABLE",
-  429: "STORE_UNREACHABLE",
-  501: "ENGINE_UNSUITABLE",
-  507: "DISK_FULL",
-};
-
-const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
+const HINTS = {
   ACCESS_DENIED:
     "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile or the role; a store needs s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket.",
   PLACE_MISSING: "Make the bucket, or correct its name, region or endpoint.",
-};
+} as const;
 
-/** What an error of the SDK says. Passes on what is none. */
+/** What an error of the SDK says. Throws what is none. */
 export function failureOf(error: unknown): S3Failure {
   if (!(error instanceof Error) || error instanceof MementoError) throw error;
   const { $metadata: metadata } = error as { $metadata?: { httpStatusCode?: number; attempts?: number } };
-  const code = "Code" in error && typeof error.Code === "string" ? error.Code : error.name;
-  // A server that answers something else than S3 leaves the SDK without a name and a message.
-  return { name: code, message: error.message, status: metadata?.httpStatusCode, attempts: metadata?.attempts ?? 1 };
+  const word = ["Code", "code"].map((member) => (error as unknown as Record<string, unknown>)[member]).find(isText);
+  const late = TOO_LATE.has(error.name);
+  return {
+    name: late ? "ETIMEDOUT" : (word ?? error.name),
+    message: late ? "there was no answer in time" : error.message,
+    status: metadata?.httpStatusCode ?? null,
+    attempts: metadata?.attempts ?? 1,
+  };
 }
 
-/** A failure as one clear error that names the place and nothing secret. */
-export function s3Error({ name, message, status }: S3Failure, doing: string, url: string): MementoError {
-  const code = BY_NAME[name] ?? (status === undefined ? codeWithoutAnswer(name) : (BY_STATUS[status] ?? codeOf(status)));
-  const said = [name, status === undefined ? "" : `HTTP ${status}`, message].filter((part) => part !== "");
-  const reason = said.join(", ").replace(/\s+/g, " ").slice(0, 300);
-  const hint = HINTS[code];
-  return new MementoError(code, `Could not ${doing} ${url}: ${reason}`, {
-    cause: new Error(`${name}: ${message}`),
-    details: { reason: name, ...(status === undefined ? {} : { status }) },
-    ...(hint === undefined ? {} : { hint }),
+/** A failure as one clear error, with nothing secret in it; `doing` says what was tried, as "read the blob a/b of s3://bucket". */
+export function s3Error({ name, message, status }: S3Failure, doing: string): MementoError {
+  return failureOfAnswer({
+    doing,
+    // A conflict that did not go away says nothing of what lies there.
+    status: status === 409 ? 503 : status,
+    code: name,
+    message,
+    placeMissing: PLACE_MISSING.has(name) || status === 301,
+    noCredentials: REFUSED.has(name),
+    secrets: [],
+    hints: HINTS,
   });
 }
 
-function codeOf(status: number): ErrorCode {
-  return status >= 500 ? "STORE_UNREACHABLE" : "IO_FAILED";
-}
-
-/** Errors of the SDK's own, before or in place of an answer; all but a few are of the network. */
-function codeWithoutAnswer(name: string): ErrorCode {
-  return ["TypeError", "RangeError", "ValidationException"].includes(name) ? "IO_FAILED" : "STORE_UNREACHABLE";
-}
+const isText = (value: unknown): value is string => typeof value === "string";

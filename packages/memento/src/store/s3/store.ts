@@ -1,3 +1,4 @@
+import type * as Sdk from "@aws-sdk/client-s3";
 import type { S3Client } from "@aws-sdk/client-s3";
 
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
@@ -6,8 +7,6 @@ import { BlobStore } from "../blobs/store.ts";
 import { loadPeer } from "../optional-peer.ts";
 import { checkS3Address, readS3Url, s3UrlOf, type S3Address } from "./address.ts";
 import { S3Blobs } from "./blobs.ts";
-
-type Sdk = typeof import("@aws-sdk/client-s3");
 
 /** How to open a store in a bucket. */
 export interface S3StoreOptions {
@@ -21,6 +20,8 @@ export interface S3StoreOptions {
   readonly pathStyle?: boolean;
   /** A client to use; it is not destroyed, and endpoint, region and pathStyle only stand in the store's URL then. */
   readonly client?: S3Client;
+  /** How long a request may take with all of its repeats, in milliseconds; a second more for each MB that it sends. 30,000 by default. */
+  readonly requestMsMax?: number;
   readonly clock?: Clock;
   readonly random?: Random;
   /** Numbers that differ from `OBJECT_TUNING`. */
@@ -29,6 +30,7 @@ export interface S3StoreOptions {
 
 /** Well below the 5 GB that S3 takes in parts of 8 MB: one body is held in memory. */
 const BODY_BYTES_MAX = 2 ** 30;
+const REQUEST_MS_MAX = 30_000;
 const CONNECT_MS_MAX = 5_000;
 const SILENCE_MS_MAX = 30_000;
 const SOCKETS_MAX = 64;
@@ -45,12 +47,12 @@ const SOCKETS_MAX = 64;
 export class S3Store extends BlobStore {
   /** Opens a place in a bucket, and sends nothing before the first call. PEER_MISSING without the package of the client. */
   static async open(options: S3StoreOptions): Promise<S3Store> {
-    const { clock = systemClock, random = systemRandom, client } = options;
+    const { clock = systemClock, random = systemRandom, requestMsMax = REQUEST_MS_MAX, client } = options;
     const address = addressOf(options);
-    const sdk = await loadPeer<Sdk>("@aws-sdk/client-s3", "^3.700.0", "A store on S3");
+    const sdk = await loadPeer<typeof Sdk>("@aws-sdk/client-s3", "^3.700.0", "A store on S3");
     const own = client ?? newClient(sdk, address);
     const place: BlobPlace = {
-      blobs: new S3Blobs({ sdk, client: own, address, clock }),
+      blobs: new S3Blobs({ sdk, client: own, address, requestMsMax, clock }),
       root: address.prefix,
       url: s3UrlOf(address),
       supports: { durable: true, sharedBy: "network", bodyBytesMax: BODY_BYTES_MAX, reclaimsSpace: true },
@@ -78,7 +80,7 @@ function addressOf({ bucket, prefix = "", endpoint, region, pathStyle }: S3Store
   return checkS3Address({ bucket, prefix, endpoint, region, pathStyle: pathStyle ?? endpoint !== undefined });
 }
 
-function newClient(sdk: Sdk, { endpoint, region, pathStyle }: S3Address): S3Client {
+function newClient(sdk: typeof Sdk, { endpoint, region, pathStyle }: S3Address): S3Client {
   return new sdk.S3Client({
     ...(endpoint === undefined ? {} : { endpoint }),
     // Other servers take any region; Amazon's comes from the environment or the profile.

@@ -3,10 +3,10 @@ import process from "node:process";
 import { afterAll, beforeAll, describe, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { testObjectFaults } from "../../../../../test/harness/object-stores.ts";
 import { minioIsThere, startMinio } from "../../../../../test/harness/servers/minio.ts";
 import type { S3Server } from "../../../../../test/harness/servers/s3-server.ts";
 import { startVersitygw, versitygwIsThere } from "../../../../../test/harness/servers/versitygw.ts";
-import { testStore } from "../../testing/store/store-kit.ts";
 import { S3Store } from "./store.ts";
 
 const servers = [
@@ -17,28 +17,25 @@ const servers = [
 for (const { name, isThere, start } of servers) {
   describe.skipIf(!(await requireEngine(name, isThere)))(`S3Store on ${name}`, () => {
     let server: S3Server;
-    let bucket = "";
-    let places = 0;
 
     beforeAll(async () => {
       server = await start();
       Object.assign(process.env, server.environment);
-      bucket = await server.bucket();
     }, 90_000);
 
     afterAll(async () => {
       await server[Symbol.asyncDispose]();
     });
 
-    testStore({
+    testObjectFaults({
       test,
       describe,
-      supports: { durable: true, sharedBy: "network", bodyBytesMax: 2 ** 30, reclaimsSpace: true },
+      server: () => server,
       place: async () => {
-        const url = server.url(bucket, `place-${(places += 1)}`);
-        return { open: async () => await S3Store.openUrl(url), address: url, dispose: async () => {} };
+        const bucket = await server.bucket();
+        return (port) => server.url(bucket, "place", port);
       },
-      workerModule: new URL("../../../../../test/workers/url-store.ts", import.meta.url),
+      open: async (url) => await S3Store.openUrl(url),
     });
   });
 }
