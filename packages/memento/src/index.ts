@@ -20,6 +20,7 @@ export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";
 export { listBackup, verifyFile } from "./portable.ts";
 export type * from "./portable.ts";
+export * from "./replicated.ts";
 export type * from "./vault/archive/index.ts";
 export type * from "./vault/repair.ts";
 export type { StoreDigest } from "./vault/memento-sums.ts";

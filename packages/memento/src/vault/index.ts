@@ -12,6 +12,7 @@ export { vaultTransit, type VaultTransitOptions } from "./keys/vault-transit.ts"
 export { formatKey, parseKeys } from "./keys/key-text.ts";
 export { resolveKeys, type KeySource } from "./keys/resolve-keys.ts";
 export { OpenedMemento } from "./opened-memento.ts";
+export { replicaAuthority } from "./replica-authority.ts";
 export { revokeKey, type RevokeOptions } from "./rotation-revoke.ts";
 export { surveyKeys, type KeySurvey, type SurveyedKey, type UnopenedKey } from "./rotation-survey.ts";
 export { rotateKeys, type RotateOptions, type RotateReport } from "./rotation.ts";
