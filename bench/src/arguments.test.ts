@@ -38,6 +38,7 @@ describe("readArguments()", () => {
     );
     assert.ok(stores.engines.has("s3-minio") && !stores.engines.has("dbos"));
     assert.deepEqual([stores.stagesOn, stages.stagesOn], ["sqlite", "postgres"]);
+    assert.deepEqual([...stages.engines], ["ours", "bare", "dbos"]);
   });
 
   const refused = [

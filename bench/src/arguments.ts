@@ -147,7 +147,7 @@ export function readArguments(argv: readonly string[], startedIn: string): Bench
   return {
     suite,
     rounds: readCount("rounds", values.rounds ?? String(SUITES[suite].rounds)),
-    engines: readEngines(SUITES[suite], values.only),
+    engines: readEngines(suite === "stages" ? stagesFacts(stagesOn) : SUITES[suite], values.only),
     sizes: suite === "vault" ? readList("sizes", SIZE_NAMES, values.sizes) : new Set(),
     stateSizes: suite === "stores" ? readList("sizes", STATE_SIZES, values.sizes) : new Set(),
     writers: readList("writers", WRITERS, values.writers),
@@ -187,6 +187,12 @@ function parse(argv: readonly string[]) {
     if (error instanceof TypeError) throw usage(error.message);
     throw error;
   }
+}
+
+/** On PostgreSQL only those are measured that are on it too. */
+function stagesFacts(store: (typeof STAGE_STORES)[number]): SuiteFacts {
+  const engines = SUITES.stages.engines.filter((name) => store === "sqlite" || name !== "restate");
+  return { ...SUITES.stages, engines };
 }
 
 function readEngines({ engines, required }: SuiteFacts, list: string | undefined): ReadonlySet<EngineName> {

@@ -1,7 +1,9 @@
 import type { Probe } from "../harness/engines.ts";
 import { azuriteIsThere, startAzurite } from "../harness/servers/azurite.ts";
 import { fakeGcsIsThere, startFakeGcs } from "../harness/servers/fake-gcs.ts";
+import { probeMariadb, startMariadb } from "../harness/servers/mariadb.ts";
 import { minioIsThere, startMinio } from "../harness/servers/minio.ts";
+import { mongodbIsThere, startMongodb } from "../harness/servers/mongodb.ts";
 import { probePostgres, startPostgres } from "../harness/servers/postgres.ts";
 import { redisIsThere, startRedis } from "../harness/servers/redis.ts";
 import type { S3Server } from "../harness/servers/s3-server.ts";
@@ -46,6 +48,29 @@ export const NETWORKED_ENGINES: readonly NetworkedEngine[] = [
         const schema = newName();
         return (port?: number) => server.url(schema, port);
       });
+    },
+  },
+  {
+    id: "mariadb",
+    name: "MariaDB",
+    probe: probeMariadb,
+    stopSignal: "SIGTERM",
+    start: async () => {
+      const server = await startMariadb();
+      return running(server, {}, async () => {
+        const prefix = `${newName()}_`;
+        return (port?: number) => server.url(prefix, port);
+      });
+    },
+  },
+  {
+    id: "mongodb",
+    name: "MongoDB protocol (SecantusDB)",
+    probe: mongodbIsThere,
+    stopSignal: "SIGTERM",
+    start: async () => {
+      const server = await startMongodb();
+      return running(server, {}, async () => atPort(server, server.url(newName())));
     },
   },
   {

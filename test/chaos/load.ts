@@ -121,10 +121,11 @@ class Worker {
       if (table !== null) await write(rows);
       return before + 1;
     };
+    const sinks: Readonly<Record<string, () => Sink>> = table === null ? {} : { rows: () => rowsOf(table) };
     return definePipeline({
       name: "load",
       version: "1",
-      sinks: (table === null ? {} : { rows: () => rowsOf(table) }) as Readonly<Record<string, () => Sink>>,
+      sinks,
       stages: (stage) => {
         const chain: Stage<number>[] = [];
         for (let index = 0; index < STAGES; index++) {

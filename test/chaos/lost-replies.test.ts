@@ -135,18 +135,6 @@ for (const engine of NETWORKED_ENGINES) {
   });
 }
 
-/** A call is repeated while what is left of the lost connection still fails it; a few times at most. */
-async function answered<T>(call: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!isMementoError(error) || !error.retryable || attempt === 5) throw error;
-      await systemClock.sleep(5);
-    }
-  }
-}
-
 /** The sequence number of the newest memento of the only timeline. */
 async function headOf(memento: Memento): Promise<number> {
   const [timeline] = await Array.fromAsync(memento.timelines("etl"));

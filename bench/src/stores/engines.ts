@@ -1,4 +1,4 @@
-import { mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 
 import { NETWORKED_ENGINES, type EngineId } from "../../../test/chaos/engines.ts";
@@ -74,6 +74,8 @@ function networked(id: EngineId): StoreEngine {
       if (available !== true) throw new BenchError(`${engine.name} cannot be started: ${available}`);
       // Servers of the tests keep their data below the system's temp folder.
       process.env["TMPDIR"] = folder;
+      // Those that run as users of their own write there too.
+      chmodSync(folder, 0o1777);
       const running = await engine.start();
       const endWithUs = (): void => running.server.signal("SIGKILL");
       process.once("exit", endWithUs);
