@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 
+import type { SqlConnection } from "./postgres.ts";
 import { asUser, programIsThere, startServer, type Server } from "./server.ts";
 
 const PROGRAM = process.env["MEMENTO_MARIADB"] ?? "/usr/sbin/mariadbd";
@@ -12,6 +13,8 @@ export interface MariadbServer extends Server {
   url(prefix: string, port?: number): string;
   /** Does something as the server's owner, in the database `memento`. */
   query(sql: string): Promise<readonly Record<string, unknown>[]>;
+  /** A connection of the server's owner, in the same database. */
+  connect(): Promise<SqlConnection>;
 }
 
 /** True when MariaDB is installed, or the reason why not: for `requireEngine`. */
@@ -53,6 +56,7 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
   return Object.assign(server, {
     url: (prefix: string, port = server.port) => `mariadb://root@127.0.0.1:${port}/memento?prefix=${prefix}`,
     query: async (sql: string) => await ask(server.port, sql, "memento"),
+    connect: async () => await connect(server.port, "memento"),
   });
 }
 
@@ -61,13 +65,19 @@ async function ask(
   sql: string,
   database: string | undefined,
 ): Promise<readonly Record<string, unknown>[]> {
+  await using connection = await connect(port, database);
+  return await connection.query(sql);
+}
+
+async function connect(port: number, database: string | undefined): Promise<SqlConnection> {
   const { createConnection } = await import("mysql2/promise");
   const place = { host: "127.0.0.1", port, user: "root", multipleStatements: true, connectTimeout: 5_000 };
   const connection = await createConnection(database === undefined ? place : { ...place, database });
-  try {
-    const [rows] = await connection.query(sql);
-    return Array.isArray(rows) ? (rows as Record<string, unknown>[]) : [];
-  } finally {
-    await connection.end();
-  }
+  return {
+    query: async (sql) => {
+      const [rows] = await connection.query(sql);
+      return Array.isArray(rows) ? (rows as Record<string, unknown>[]) : [];
+    },
+    [Symbol.asyncDispose]: async () => await connection.end(),
+  };
 }

@@ -12,6 +12,13 @@ export interface PostgresServer extends Server {
   url(schema: string, port?: number): string;
   /** Does something as the server's owner. */
   query(sql: string): Promise<readonly Record<string, unknown>[]>;
+  /** A connection of the server's owner. */
+  connect(): Promise<SqlConnection>;
+}
+
+/** A connection on which a test holds a transaction open. */
+export interface SqlConnection extends AsyncDisposable {
+  query(sql: string): Promise<readonly Record<string, unknown>[]>;
 }
 
 /** True when PostgreSQL is installed, or the reason why not: for `requireEngine`. */
@@ -38,21 +45,32 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
       return true;
     },
   });
+  const stop = server.stop.bind(server);
   return Object.assign(server, {
+    stop: async () => {
+      // By SIGTERM alone it would wait until every client has gone.
+      server.signal("SIGINT");
+      await stop();
+    },
     url: (schema: string, port = server.port) =>
       `postgres://postgres@127.0.0.1:${port}/postgres?schema=${encodeURIComponent(schema)}`,
     query: async (sql: string) => await ask(server.port, sql),
+    connect: async () => await connect(server.port),
   });
 }
 
 async function ask(port: number, sql: string): Promise<readonly Record<string, unknown>[]> {
+  await using connection = await connect(port);
+  return await connection.query(sql);
+}
+
+async function connect(port: number): Promise<SqlConnection> {
   const { Client } = await import("pg");
   const client = new Client({ host: "127.0.0.1", port, user: "postgres", database: "postgres" });
   client.on("error", () => undefined);
   await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(sql)).rows;
-  } finally {
-    await client.end();
-  }
+  return {
+    query: async (sql) => (await client.query<Record<string, unknown>>(sql)).rows,
+    [Symbol.asyncDispose]: async () => await client.end(),
+  };
 }

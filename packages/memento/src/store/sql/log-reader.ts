@@ -1,17 +1,19 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import type { CommitHeader } from "../header.ts";
 import { matchesQuery, type MementoQuery } from "../query.ts";
 import type { LogPosition, LogRow, LogRows } from "../scan.ts";
 import type { StoredCommit } from "../store.ts";
 import { bodyOf } from "./bodies.ts";
-import { acceptedSlots, headerOf, packOf, readSlotsOf, type Slot, slotOf } from "./log.ts";
+import { acceptedSlots, entryAt, headerOf, readSlotsOf, type Slot, slotOf } from "./log.ts";
 import { queryTexts } from "./query-texts.ts";
-import { bytesOf, nullable, numberOf, type Row } from "./rows.ts";
+import { bytesOf, damagedRow, nullable, numberOf, type Row } from "./rows.ts";
 import type { SqlEngine, SqlSession } from "./session.ts";
 
 /** Pages start small, because most queries want the newest few. */
 const PAGE_ROWS_MIN = 8;
 const PAGE_ROWS_MAX = 256;
+const PAGE_BYTES = 4_194_304;
 const COMMITS_AT_ONCE = 64;
 
 /** Reads the log of a store: page by page, so that no transaction is held open between two rows. */
@@ -80,7 +82,7 @@ export class SqlLog implements LogRows {
     const texts = queryTexts(query);
     // The commit of the cursor is read again: its other slots may still be due.
     let last = after === null ? (ascending ? 0 : Number.MAX_SAFE_INTEGER) : after.commit + (ascending ? -1 : 1);
-    for (let size = PAGE_ROWS_MIN; ; size = Math.min(2 * size, PAGE_ROWS_MAX)) {
+    for (let size = PAGE_ROWS_MIN; ;) {
       const page = await this.#engine().read(async (session) => {
         const { commitsAfter, commitsBefore } = session.statements;
         const rows = await session.all((ascending ? commitsAfter : commitsBefore)(size, texts.length), last, ...texts);
@@ -96,22 +98,27 @@ export class SqlLog implements LogRows {
         last = numberOf(row, "id");
       }
       if (page.length < size) return;
+      size = nextSize(
+        size,
+        page.map(({ row }) => row),
+      );
     }
   }
 
   async *#rowsOfTimeline(query: MementoQuery, timeline: string, after: LogPosition | null): AsyncIterable<LogRow> {
     const ascending = query.order === "ascending";
     let last = after === null ? (ascending ? 0 : Number.MAX_SAFE_INTEGER) : await this.#sequenceAt(timeline, after);
-    for (let size = PAGE_ROWS_MIN; ; size = Math.min(2 * size, PAGE_ROWS_MAX)) {
+    for (let size = PAGE_ROWS_MIN; ;) {
       const page = await this.#engine().read(async (session) => {
         const { placesAfter, placesBefore } = session.statements;
         return await session.all((ascending ? placesAfter : placesBefore)(size), timeline, last);
       });
-      for (const row of page) {
-        yield rowOfPlace(row);
-        last = numberOf(row, "sequence");
+      for (const row of rowsOfPlaces(page)) {
+        yield row;
+        last = row.entry.sequence;
       }
       if (page.length < size) return;
+      size = nextSize(size, page);
     }
   }
 
@@ -174,11 +181,24 @@ function rowsOfCommit(row: Row, slots: readonly Slot[]): readonly LogRow[] {
   }));
 }
 
-function rowOfPlace(row: Row): LogRow {
-  const slot = slotOf(row);
-  const [header, entry] = packOf(row, slot);
-  const packBytes = header.byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
-  return { commit: slot.commit, slot: slot.slot, entry, packBytes, removed: slot.removedBy !== 0 };
+function* rowsOfPlaces(rows: readonly Row[]): Iterable<LogRow> {
+  let pack = null as { readonly commit: number; readonly row: Row; readonly header: CommitHeader } | null;
+  for (const row of rows) {
+    const slot = slotOf(row);
+    const { timeline, sequence, commit } = slot;
+    if (row["found"] === null)
+      throw damagedRow(`Commit ${commit}, which holds memento ${timeline}-${sequence}, is missing`);
+    if (pack?.commit !== commit) pack = { commit, row, header: headerOf(row, commit) };
+    const packBytes = bytesOf(pack.row, "header").byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
+    yield { commit, slot: slot.slot, entry: entryAt(pack.header, slot), packBytes, removed: slot.removedBy !== 0 };
+  }
+}
+
+/** Pages grow with what is read, as long as their headers stay within some megabytes: packs may be large. */
+function nextSize(size: number, page: readonly Row[]): number {
+  const bytes = page.reduce((sum, row) => sum + (nullable(row, "header", bytesOf)?.byteLength ?? 0), 0);
+  const fitting = Math.floor((PAGE_BYTES * page.length) / Math.max(1, bytes));
+  return Math.max(1, Math.min(2 * size, PAGE_ROWS_MAX, fitting));
 }
 
 function isBehind(row: LogPosition, after: LogPosition | null, ascending: boolean): boolean {

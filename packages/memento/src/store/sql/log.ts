@@ -104,15 +104,22 @@ export function acceptedSlots(
 }
 
 /** The header of a place's commit, and the entry of its slot; DAMAGED unless they belong together. */
-export function packOf(
+function packOf(
   row: Row,
   { timeline, sequence, commit, slot }: Pick<Slot, "timeline" | "sequence" | "commit" | "slot">,
 ): readonly [Uint8Array, MementoEntry] {
   const bytes = nullable(row, "header", bytesOf);
   if (bytes === null) throw damagedRow(`Commit ${commit}, which holds memento ${timeline}-${sequence}, is missing`);
-  const header = headerOf(row, commit);
+  return [bytes, entryAt(headerOf(row, commit), { timeline, sequence, commit, slot })];
+}
+
+/** The entry of a slot; DAMAGED when the pack holds another one there. */
+export function entryAt(
+  header: CommitHeader,
+  { timeline, sequence, commit, slot }: Pick<Slot, "timeline" | "sequence" | "commit" | "slot">,
+): MementoEntry {
   const entry = header.type === "pack" ? header.entries[slot] : undefined;
-  if (entry?.timeline === timeline && entry.sequence === sequence) return [bytes, entry];
+  if (entry?.timeline === timeline && entry.sequence === sequence) return entry;
   throw damagedRow(`Slot ${slot} of commit ${commit} is not memento ${timeline}-${sequence}`);
 }
 

@@ -114,18 +114,23 @@ function mementoStatements({ table, inPlaces, inNumbers, inTexts, orNothing, orC
     table("memento_name"),
     table("timeline"),
   ];
-  const places = `SELECT m.timeline, m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest,
+  // A header comes with the first of the rows that share it.
+  const repeated = (order: string): string => `lag(m.commit_id) OVER (ORDER BY m.sequence${order}) = m.commit_id`;
+  const places = (condition: string, order: string, size: number): string =>
+    `SELECT m.timeline, m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.id AS found,
+    CASE WHEN ${repeated(order)} THEN NULL ELSE c.header END AS header, c.header_digest,
     CASE WHEN c.body_id IS NULL THEN octet_length(c.body)
       ELSE (SELECT sum(octet_length(p.content)) FROM ${part} p WHERE p.body_id = c.body_id) END AS body_bytes
-    FROM ${memento} m LEFT JOIN ${log} c ON c.id = m.commit_id WHERE m.timeline = ?`;
+    FROM (SELECT ${PLACE} FROM ${memento} WHERE timeline = ? AND ${condition} ORDER BY sequence${order} LIMIT ${size}) m
+    LEFT JOIN ${log} c ON c.id = m.commit_id ORDER BY m.sequence${order}`;
   return {
     insertMemento: `INSERT INTO ${memento} (timeline, sequence, nonce, commit_id, slot) VALUES (?, ?, ?, ?, ?)`,
     putMemento: `INSERT INTO ${memento} (${PLACE}) VALUES (?, ?, ?, ?, ?, ?)${orChange(["timeline", "sequence"], ["nonce", "commit_id", "slot", "removed_by"])}`,
     // One statement, so that the body goes with what is said of its removal.
     pack: `SELECT m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest, c.body, c.body_id
       FROM ${memento} m LEFT JOIN ${log} c ON c.id = m.commit_id WHERE m.timeline = ? AND m.sequence = ?`,
-    placesAfter: (size: number): string => `${places} AND m.sequence > ? ORDER BY m.sequence LIMIT ${size}`,
-    placesBefore: (size: number): string => `${places} AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ${size}`,
+    placesAfter: (size: number): string => places("sequence > ?", "", size),
+    placesBefore: (size: number): string => places("sequence < ?", " DESC", size),
     slots: `SELECT ${PLACE} FROM ${memento} WHERE ${inPlaces}`,
     lockLive: `SELECT ${PLACE} FROM ${memento} WHERE ${inPlaces} AND removed_by = 0 ORDER BY timeline, sequence FOR UPDATE`,
     slotsOf: `SELECT ${PLACE} FROM ${memento} WHERE ${inNumbers("commit_id")} ORDER BY commit_id, slot`,
