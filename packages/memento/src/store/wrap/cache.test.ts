@@ -150,6 +150,28 @@ describe("cacheStore()", () => {
     expect((await store.read(first))?.removed).toBe(true);
   });
 
+  test("bytes that were damaged when they were read are not kept once the pack is mended, whoever mends it", async () => {
+    for (const withCheck of [true, false]) {
+      const { inner, batch, first, ids } = await filled();
+      let damaged = true;
+      const flipping = interceptStore(inner, async (call, proceed) => {
+        const answer = await proceed();
+        if (call.method === "read" && damaged) (answer as { body: Uint8Array }).body.fill(0);
+        return answer;
+      });
+      const isWhole = async (pack: { readonly body: Uint8Array }): Promise<boolean> =>
+        pack.body.some((byte) => byte !== 0);
+      const store = cacheStore(flipping, withCheck ? { isWhole } : {});
+      expect((await store.read(first))?.body?.every((byte) => byte === 0)).toBe(true);
+      damaged = false;
+      const { header, body } = batch;
+      const mend = { ids, header, body, expectedHeaderDigest: null, dataKey: null };
+      await (withCheck ? inner : store).replacePack(mend);
+      expect(await store.read(first)).toEqual(await inner.read(first));
+      expect(store.cacheFacts().packs).toBe(1);
+    }
+  });
+
   test("keeps within its bound, the packs that were asked for last", async () => {
     const { store, inner, make } = await filled({ bytesMax: 5_000 });
     const timeline = await make.timeline(inner);

@@ -25,6 +25,11 @@ export interface CacheOptions {
   readonly trustMs?: number;
   /** Where sealed packs are kept besides, for other processes too. CAPABILITY_MISSING for a store that has no `glance`. */
   readonly shared?: SharedPackCache;
+  /**
+   * True when header and body are what was sealed: `replicaAuthority` of the vault has it. With it nothing else is kept.
+   * Left out: what is shared is not kept in this process besides, as nobody could tell whether it was changed there.
+   */
+  readonly isWhole?: (pack: PackBytes) => Promise<boolean>;
   readonly clock?: Clock;
 }
 
@@ -90,6 +95,7 @@ class ReadCache {
   readonly #clock: Clock;
   readonly #trustMs: number;
   readonly #shared: SharedPackCache | null;
+  readonly #isWhole: ((pack: PackBytes) => Promise<boolean>) | null;
   readonly #cache: PackCache;
   /** Grows with each change's begin and end: what was read meanwhile may be old already. */
   #changes = 0;
@@ -98,7 +104,7 @@ class ReadCache {
   readonly #counts = { hits: 0, sharedHits: 0, misses: 0 };
 
   constructor(store: MementoStore, options: CacheOptions) {
-    const { bytesMax = BYTES_MAX, trustMs = 0, shared = null, clock = systemClock } = options;
+    const { bytesMax = BYTES_MAX, trustMs = 0, shared = null, isWhole = null, clock = systemClock } = options;
     if (shared !== null && store.glance === undefined) {
       throw new MementoError(
         "CAPABILITY_MISSING",
@@ -112,6 +118,7 @@ class ReadCache {
     this.#clock = clock;
     this.#trustMs = trustMs;
     this.#shared = shared;
+    this.#isWhole = isWhole;
     this.#cache = new PackCache(bytesMax);
   }
 
@@ -146,8 +153,11 @@ class ReadCache {
     }
     const shared = await this.#fromShared(version, glance);
     if (shared === null) return null;
+    if (this.#isWhole !== null) {
+      if (!(await this.#isWhole(shared))) return null;
+      this.#cache.add(shared);
+    }
     this.#counts.sharedHits += 1;
-    this.#cache.add(shared);
     return { version, pack: shared };
   }
 
@@ -168,6 +178,8 @@ class ReadCache {
     this.#counts.misses += 1;
     const { header, body } = stored;
     if (body === null || (this.#trustMs === 0 && this.#store.glance === undefined)) return stored;
+    // What is damaged may be mended under the same header: it must not stay here.
+    if ((await this.#isWhole?.({ header, body })) === false) return stored;
     const { version, isSealed } = this.#cache.add({ header, body });
     this.#place(id, version, stored, asked);
     const name = isSealed && this.#shared !== null ? await this.#sharedName(version) : null;
@@ -206,7 +218,7 @@ class ReadCache {
     this.#changes += 1;
     if (method === "remove") this.#cache.forget(first as readonly string[]);
     else if (method === "reclaim") this.#cache.dropPacks(first as readonly string[]);
-    else if (method === "replacePack") this.#cache.dropPacks((first as PackReplacement).ids);
+    else if (method === "replacePack") this.#cache.replaced(first as PackReplacement);
     else if (method === "retireKey" || method === "dropKey") this.#cache.dropKey(String(first));
     else this.#cache.clear();
   }

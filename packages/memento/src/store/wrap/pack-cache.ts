@@ -1,6 +1,6 @@
 import { sha256 } from "../../core/digest.ts";
 import { decodePackHeader } from "../header.ts";
-import type { PackGlance, StoredMemento } from "../store.ts";
+import type { PackGlance, PackReplacement, StoredMemento } from "../store.ts";
 import { ByteLru } from "./byte-lru.ts";
 
 /** Header and body of a pack. */
@@ -107,6 +107,12 @@ export class PackCache {
   /** Forgets the packs of these mementos, with all others in them. */
   dropPacks(ids: readonly string[]): void {
     for (const id of ids) this.#packs.delete(this.#versions.get(id) ?? "");
+  }
+
+  /** Forgets the packs that were replaced, and what was kept under the new one's name: it may have been mended. */
+  replaced({ ids, header, body }: PackReplacement): void {
+    this.dropPacks(ids);
+    if (body !== null) this.#packs.delete(packVersion(header, body, true));
   }
 
   /** Forgets every pack that is sealed under this data key. */

@@ -154,6 +154,26 @@ describe.skipIf(!isThere)("RedisPackCache", () => {
     expect(shared.facts().spoiled).toBe(3);
   });
 
+  test("a sound entry with other sealed bytes is no more than a wrong answer of Redis: it is not kept", async () => {
+    await using shared = await RedisPackCache.open({ client, prefix: "e:" });
+    const { inner, one, ids } = await filled(shared);
+    for (const id of ids) await one.read(id);
+    for (const key of await settled("e:*")) {
+      const { header, body } = unframePack((await client.getBuffer(key)) ?? Buffer.alloc(0)) ?? {
+        header: Buffer.alloc(0),
+        body: Buffer.alloc(0),
+      };
+      await client.set(key, framePack({ header, body: Buffer.alloc(body.byteLength) }));
+    }
+    const isWhole = async (pack: { readonly body: Uint8Array }): Promise<boolean> =>
+      pack.body.some((byte) => byte !== 0);
+    const trusting = cacheStore(inner, { shared });
+    expect((await trusting.read(ids[0] ?? ""))?.body?.some((byte) => byte !== 0)).toBe(false);
+    expect(trusting.cacheFacts().packs).toBe(0);
+    const checking = cacheStore(inner, { shared, isWhole });
+    for (const id of ids) expect(await checking.read(id)).toEqual(await inner.read(id));
+  });
+
   test("a Redis that dies, hangs and comes back is never noticed by readers, and told of once", async () => {
     await using mortal = await startRedis();
     const failures: string[] = [];
