@@ -27,7 +27,7 @@ async function withRequests(stepMs: number, run: (made: Made) => Promise<void>):
   const failureOf = (error: unknown, doing: string): MementoError =>
     new MementoError(String(error).includes("network") ? "STORE_UNREACHABLE" : "IO_FAILED", `Could not ${doing}`);
   const bounds = { attemptsMax: 4, silenceMsMax: 1_000, perMiBMs: 100, firstPauseMs: 100 };
-  const turns = setInterval(() => clock.tick(stepMs), 0);
+  const turns = setInterval(() => void clock.tick(stepMs), 0);
   try {
     await run({
       clock,
