@@ -29,6 +29,11 @@ const COMMANDS = [
   "verify",
   "doctor",
   "rm",
+  "copy",
+  "sync",
+  "backup",
+  "restore-backup",
+  "check-store",
 ];
 
 let folder: string;

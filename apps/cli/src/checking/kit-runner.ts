@@ -18,6 +18,7 @@ export interface KitResult {
 }
 
 const TIMEOUT_MS = 30_000;
+const LINES_MAX = 12;
 
 /** The functions by which the kit declares its tests, and the tests that it has declared. */
 export function collectTests(): Pick<StoreKitOptions, "test" | "describe"> & { readonly tests: readonly KitTest[] } {
@@ -56,5 +57,8 @@ export async function runTest({ name, run, timeoutMs }: KitTest, now: () => numb
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "code" in error ? ` (${String(error.code)})` : "";
-  return `${error.message}${code}`;
+  const lines = error.message.trimEnd().split("\n");
+  // Bytes that differ are told one by one, and nobody reads them all.
+  const shown = lines.length > LINES_MAX ? [...lines.slice(0, LINES_MAX), "…"] : lines;
+  return `${shown.join("\n")}${code}`;
 }

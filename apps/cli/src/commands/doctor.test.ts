@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -100,5 +100,21 @@ describe("memento doctor", () => {
   test("no store at all is one clear finding", async () => {
     const found = await examined(1);
     expect(found("store")).toMatchObject({ verdict: "bad", advice: expect.stringContaining("memento init") as string });
+  });
+
+  test("shows engine and latency, and how far copies are behind", async () => {
+    await memento(folder, ["init"]);
+    await memento(folder, ["sync", "--from", "sqlite:.memento/store.db", "--to", "file:copy"]);
+    const same = JSON.parse((await memento(folder, ["doctor", "--replica", "file:copy", "--json"])).stdout) as Report;
+    expect(same.findings.find(({ check }) => check === "latency")?.finding).toMatch(/a memento [\d.]+ ms$/u);
+    expect(same.findings.find(({ check }) => check === "replica")).toMatchObject({ verdict: "good" });
+    writeFileSync(path.join(folder, "notes.txt"), "one");
+    await memento(folder, ["put", "notes.txt", "--caretaker", "etl"]);
+    const behind = await memento(folder, ["doctor", "--replica", "file:copy", "--replica", "sqlite:none.db", "--json"]);
+    const { findings } = JSON.parse(behind.stdout) as Report;
+    const replicas = findings.filter(({ check }) => check === "replica");
+    expect(replicas.map(({ verdict }) => verdict)).toEqual(["advice", "bad"]);
+    expect(replicas[0]?.finding).toMatch(/is \d+ mementos? behind, on 1 timeline$/u);
+    expect(behind.exitCode).toBe(1);
   });
 });

@@ -7,10 +7,12 @@ import type { Command } from "commander";
 import { addHelp } from "../command-help.ts";
 import { bad, good, type Finding } from "../diagnosis/finding.ts";
 import { checkDurableWrite, checkFreeSpace, checkKey, checkNode } from "../diagnosis/machine.ts";
+import { examineEngine, examineReplica, type ExaminedStore } from "../diagnosis/stores.ts";
 import { checkContent, checkLeases, checkRuns } from "../diagnosis/timelines.ts";
 import { EXIT, exitCodeOf } from "../exit-code.ts";
 import { failureOf } from "../failure.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { collect } from "../option-values.ts";
 import { keyPlaceOf } from "../place/make-store.ts";
 import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
 import type { Style } from "../terminal/style.ts";
@@ -23,33 +25,60 @@ export function registerDoctor(program: Command, run: Runner): void {
     .command("doctor")
     .summary("check the machine, the store and its runs")
     .description(
-      "Looks at what runs need: Node.js, the store, its key, leases, unfinished runs and rollbacks, the disk. Says what to do about each.",
+      "Looks at what runs need: Node.js, the store and its engine, its key, leases, unfinished runs and rollbacks, the disk. Says what to do about each.",
     )
-    .action(async () => await run(async (invocation) => await doctor(invocation)));
+    .option(
+      "--replica <url>",
+      "also look at this copy of the store, and how far it is behind; repeat for more",
+      collect,
+    )
+    .action(async (options: DoctorOptions) => await run(async (invocation) => await doctor(invocation, options)));
   addHelp(command, {
     examples: [
       ["memento doctor", "of the store of this project"],
+      ["memento doctor --replica s3://backup/memento", "and is the backup up to date?"],
       ["memento doctor --json", "for a monitor: exit code 1 when something is bad"],
     ],
     exitCodes: [EXIT.damaged],
   });
 }
 
-async function doctor(invocation: Invocation): Promise<Outcome> {
+async function doctor(invocation: Invocation, { replica = [] }: DoctorOptions): Promise<Outcome> {
   const place = findStore(invocation);
   const findings: Finding[] = [checkNode()];
-  const problem = await examineStore(invocation, place, findings);
+  const stores: ExaminedStore[] = [];
+  const problem = await examineStore(invocation, place, { findings, stores, replicas: replica });
   const anyBad = findings.some(({ verdict }) => verdict === "bad");
   const exitCode = problem === null ? (anyBad ? EXIT.failed : EXIT.done) : exitCodeOf(problem);
   return {
-    json: { healthy: !anyBad, store: place.url, findings },
+    json: { healthy: !anyBad, store: stores[0]?.url ?? withoutSecrets(place.url), findings, stores },
     text: () => text(findings, invocation.style),
     exitCode,
   };
 }
 
+interface DoctorOptions {
+  readonly replica?: readonly string[];
+}
+
+/** What an examination adds to, and what else it looks at. */
+interface Examination {
+  readonly findings: Finding[];
+  readonly stores: ExaminedStore[];
+  readonly replicas: readonly string[];
+}
+
+/** A URL as it may be shown, where no driver was there to say it: without user, password and parameters. */
+function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^@/]*@/u, "//").replace(/\?.*$/su, "");
+}
+
 /** Adds what was found; gives the code of the error that kept the store from being looked at, or null. */
-async function examineStore(invocation: Invocation, place: StorePlace, findings: Finding[]): Promise<string | null> {
+async function examineStore(
+  invocation: Invocation,
+  place: StorePlace,
+  { findings, stores, replicas }: Examination,
+): Promise<string | null> {
   const { io } = invocation;
   let sealed: boolean | null = null;
   let problem: string | null = null;
@@ -64,7 +93,15 @@ async function examineStore(invocation: Invocation, place: StorePlace, findings:
         `${store.url}, format ${meta.format}, ${meta.sealed ? "sealed" : "not sealed"}, made ${meta.created}`,
       ),
     );
+    const engine = await examineEngine(store);
+    findings.push(...engine.findings);
+    stores.push(engine.examined);
     findings.push(...(await examineContent(memento, invocation)));
+    for (const url of replicas) {
+      const { examined, findings: found } = await examineReplica(store, url, io.cwd);
+      findings.push(...found);
+      if (examined !== null) stores.push(examined);
+    }
   } catch (error) {
     if (!isMementoError(error)) throw error;
     const { message, hint, code } = failureOf(error);

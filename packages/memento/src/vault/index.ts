@@ -17,4 +17,5 @@ export { revokeKey, type RevokeOptions } from "./rotation-revoke.ts";
 export { surveyKeys, type KeySurvey, type SurveyedKey, type UnopenedKey } from "./rotation-survey.ts";
 export { rotateKeys, type RotateOptions, type RotateReport } from "./rotation.ts";
 export { TimelineWriter, type MementoDraft, type SavedMemento } from "./timeline-writer.ts";
+export { copyLag, type CopyLag } from "./transfer/lag.ts";
 export { Vault, type VaultOptions } from "./vault.ts";
