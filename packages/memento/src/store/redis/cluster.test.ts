@@ -85,20 +85,20 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
     const [timeline, notes] = [await make.timeline(store), await make.timeline(store)];
     const saved: string[] = [];
     for (let index = 0; index < 300; index++) saved.push((await timeline.save(store)).id);
-    let isOver = false;
+    const over = new AbortController();
     const save = async (): Promise<void> => {
-      while (!isOver) saved.push((await timeline.save(store)).id);
+      while (!over.signal.aborted) saved.push((await timeline.save(store)).id);
     };
     const note = async (): Promise<number> => {
       for (let noted = 0; ; noted++) {
-        if (isOver) return noted;
+        if (over.signal.aborted) return noted;
         // A notice is never repeated blindly; here a refusal is certain, for nothing cuts an answer.
         await untilTaken(async () => await plain.note(make.notice("restored", { timeline: notes.key })));
       }
     };
     const read = async (): Promise<number> => {
       for (let reads = 0; ; reads++) {
-        if (isOver) return reads;
+        if (over.signal.aborted) return reads;
         const id = saved[make.random.integer(saved.length)] ?? "";
         expect((await reader.read(id))?.slot).toBe(0);
       }
@@ -106,7 +106,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
     const work = Promise.all([save(), note(), read()]);
     await moveSlot("moved");
     await new Promise((resolve) => void setTimeout(resolve, 200));
-    isOver = true;
+    over.abort();
     const [, noted] = await work;
     expect(await collect(store.check())).toEqual([]);
     const rows = await collect(store.query(mementoQuery({ order: "ascending" })));
@@ -170,7 +170,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
   }
 
   async function beginMove(slot: number, from: number, to: number): Promise<() => Promise<void>> {
-    const ids = await Promise.all(clients.map(async (client) => String(await client.cluster("MYID"))));
+    const ids = await Promise.all(clients.map(async (client) => await client.cluster("MYID")));
     await clients[to]?.cluster("SETSLOT", slot, "IMPORTING", ids[from] ?? "");
     await clients[from]?.cluster("SETSLOT", slot, "MIGRATING", ids[to] ?? "");
     return async () => {

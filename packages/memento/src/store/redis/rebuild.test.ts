@@ -148,7 +148,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("an index of a st
   });
 
   test("a pack whose header was changed is found by every read, kept for salvage, and replaced whole", async () => {
-    await withFilled(async ({ store, make, redis, key, before: _ }) => {
+    await withFilled(async ({ store, make, redis, key }) => {
       const timeline = await make.timeline(store);
       const record = timeline.next();
       const batch = make.batch([record]);

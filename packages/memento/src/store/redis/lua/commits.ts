@@ -131,7 +131,7 @@ for _, member in ipairs(found) do
   bytes = bytes + bodyLength(token, tonumber(parts))
   if ARGV[3] == '1' then
     redis.call('ZREM', KEYS[2], member)
-    dropBody(token, tonumber(parts))
+    for part = 0, parts - 1 do redis.call('UNLINK', bodyKey(token, part)) end
   end
 end
 return {'ok', #found, bytes}
