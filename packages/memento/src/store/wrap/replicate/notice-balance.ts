@@ -34,6 +34,12 @@ export class NoticeBalance {
     return isThere;
   }
 
+  /** True when somebody else has given the replica a notice since it was taken to be given. */
+  async arrived(notice: Uint8Array): Promise<boolean> {
+    await this.#readOn();
+    return (this.#counts.get(sha256(notice)) ?? 0) >= 0;
+  }
+
   /** The notice was not given after all. */
   giveBack(notice: Uint8Array): void {
     this.#add(sha256(notice), 1);

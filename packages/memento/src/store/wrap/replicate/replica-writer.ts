@@ -101,7 +101,7 @@ export class ReplicaWriter {
     if (header.type === "pack") return await this.#pack(commit, header);
     if (await notices.take(commit.header)) return;
     try {
-      await this.#notice(commit.header, header.notice);
+      await this.#notice(commit.header, header.notice, notices);
     } catch (error) {
       notices.giveBack(commit.header);
       throw error;
@@ -195,7 +195,7 @@ export class ReplicaWriter {
     for (const [timeline, epoch] of epochs) await this.raise(timeline, epoch);
   }
 
-  async #notice(bytes: Uint8Array, notice: Notice): Promise<void> {
+  async #notice(bytes: Uint8Array, notice: Notice, notices: NoticeBalance): Promise<void> {
     const { replica } = this.#pair;
     const done =
       notice.kind === "caretaker-saved"
@@ -203,7 +203,8 @@ export class ReplicaWriter {
         : notice.kind === "caretaker-removed"
           ? await replica.removeCaretaker(notice.caretaker, bytes)
           : notice.kind !== "restored" && (await this.#removal(bytes, notice.mementos));
-    if (!done) await replica.note(bytes);
+    // Another one who follows may have been faster: then there was nothing left to do.
+    if (!done && !(await notices.arrived(bytes))) await replica.note(bytes);
   }
 
   /** The caretaker's next version. What stood in versions between is not known any more: they get the newest policy. */

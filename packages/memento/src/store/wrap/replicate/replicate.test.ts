@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { fixtureReplicaAuthority, replicaContent } from "../../../../../../test/harness/replica-content.ts";
+import { embeddedDrivers } from "../../../../../../test/workers/embedded-places.ts";
 import { sqlitePlace } from "../../../../../../test/workers/sqlite-place.ts";
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
 import { chaosStore } from "../../../testing/chaos-store.ts";
@@ -122,6 +123,18 @@ describe("replicateStore(), synchronous", () => {
     mood.fails = null;
     await store.catchUp();
     await expectSame(primary, bad);
+  });
+
+  test("a lease's epoch comes behind what was saved under those before, whoever saved it", async () => {
+    const { primary, inner, store, make } = await pair();
+    const timeline = await make.timeline(store);
+    const { id } = await timeline.save(primary);
+    expect(await store.acquireLease({ timeline: timeline.key, lease: make.lease(2) })).toBe(true);
+    expect((await inner.read(id))?.slot).toBe(0);
+    expect((await inner.timeline(timeline.key))?.lease.epoch).toBe(2);
+    timeline.epoch = 2;
+    await timeline.save(store);
+    await expectSame(primary, inner);
   });
 
   test("two who write through wrappers of their own leave one and the same replica", async () => {
@@ -329,6 +342,56 @@ describe("replicateStore(), streamed", () => {
 });
 
 describe("the progress of a replica", () => {
+  test.each(embeddedDrivers.map((driver) => [driver.name, driver] as const))(
+    "lost, over %s: packs under keys that were retired or destroyed since are passed over, and nothing is doubled",
+    async (_, driver) => {
+      const place = await driver.place();
+      const replica = await place.open();
+      const primary = await MemoryStore.open();
+      const make = new StoreFixture(1);
+      await primary.create(make.meta(true), make.key("integrity"));
+      const timeline = await make.timeline(primary);
+      const [kept, dropped] = [make.key("data"), make.key("data")];
+      const doomed = timeline.next();
+      await primary.append(sealedBatch(make, [doomed], dropped));
+      await primary.append(sealedBatch(make, [timeline.next()], kept));
+      const follow = async (): Promise<void> => {
+        const store = replicateStore({ primary, replicas: [{ store: replica }], mode: "streamed", authority });
+        await store.catchUp();
+        await expectSame(primary, replica);
+      };
+      await follow();
+      await primary.retireKey(kept.id);
+      const { id } = doomed.entry;
+      await primary.remove([id], make.notice("erased", { mementos: [id] }));
+      await primary.reclaim([id]);
+      await primary.dropKey(dropped.id);
+      for (let times = 0; times < 3; times++) await follow();
+      await replica.close();
+      await place.dispose();
+    },
+  );
+
+  test("several who follow at the same time give no notice twice that they can see", async () => {
+    const [primary, replica] = [await MemoryStore.open(), await MemoryStore.open()];
+    const make = new StoreFixture(1);
+    await primary.create(make.meta(), make.key("integrity"));
+    for (let round = 0; round < 8; round++) await fillStore(primary, make).catch(() => undefined);
+    const stores = Array.from({ length: 4 }, () =>
+      replicateStore({ primary, replicas: [{ store: replica }], mode: "streamed", authority, pollMs: 3_600_000 }),
+    );
+    await Promise.all(stores.map(async (store) => await store.catchUp()));
+    const notices = async (store: MementoStore): Promise<Set<string>> =>
+      new Set((await collect(store.commits(null))).map(({ header }) => Buffer.from(header).toString("utf8")));
+    expect(await notices(replica)).toEqual(await notices(primary));
+    const [{ notices: there, ...content }, { notices: here, ...wanted }] = [
+      (await replicaContent(replica)) as { readonly notices: readonly string[] },
+      (await replicaContent(primary)) as { readonly notices: readonly string[] },
+    ];
+    expect(content).toEqual(wanted);
+    expect(there.length).toBeGreaterThanOrEqual(here.length);
+  });
+
   test("is kept in a file: who comes next goes on from there, and gives no notice twice", async () => {
     const folder = await mkdtemp(join(tmpdir(), "memento-replica-"));
     await using stack = new AsyncDisposableStack();
