@@ -112,13 +112,18 @@ export class Catalogue {
     }
     await files.ensureFolder(paths.caretaker(record.caretaker));
     const caretaker = this.caretaker(record.caretaker);
-    const winner = await caretaker.commit<string>(({ state }) => {
-      const key = state.addresses.get(addressText(record));
-      return key === undefined
-        ? { entry: { kind: "timeline", record, lease }, result: record.key }
-        : { entry: null, result: key };
+    const { key, isMine } = await caretaker.commit<{ readonly key: string; readonly isMine: boolean }>(({ state }) => {
+      const taken = state.addresses.get(addressText(record));
+      return taken === undefined
+        ? { entry: { kind: "timeline", record, lease }, result: { key: record.key, isMine: true } }
+        : { entry: null, result: { key: taken, isMine: false } };
     });
-    const made = await this.#listed(caretaker, winner);
+    if (isMine) {
+      const timeline = await this.#open(facts, caretaker);
+      timeline.log.beginEmpty();
+      return timeline;
+    }
+    const made = await this.#listed(caretaker, key);
     if (made === null) throw missingFile(file);
     return made;
   }

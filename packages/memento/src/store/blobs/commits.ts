@@ -4,10 +4,10 @@ import type { CaretakerEntry } from "./caretaker-log.ts";
 import type { Catalogue, OpenTimeline } from "./catalogue.ts";
 import { STREAM_BYTES_MAX, type LogReader, type LogRecord } from "./log-reader.ts";
 import { merge } from "./merge.ts";
-import type { Packs } from "./packs.ts";
+import type { PackBytes, Packs } from "./packs.ts";
 import { hashed } from "./paths.ts";
 import { appendIn, type AppendEntry, type TimelineEntry } from "./timeline-log.ts";
-import { concurrently } from "./turns.ts";
+import { concurrently, inOrder } from "./turns.ts";
 
 /**
  * How far a reader has come in every log: by caretaker (a hash of its name), the position in its own log, and then those
@@ -26,6 +26,10 @@ interface Event {
 
 /** Bytes of entries that all logs together hold in memory while they are put into one order. */
 const HELD_BYTES_MAX = 4_194_304;
+
+/** Packs that are read before their turn, and how large they may be. */
+const PACKS_AHEAD = 8;
+const LOOK_AHEAD_BYTES_MAX = 262_144;
 
 /** Logs whose ends are looked for at once. */
 const LOOKS_AT_ONCE = 12;
@@ -49,10 +53,11 @@ export async function* readCommits(
   const cursor = after === null ? {} : readCursor(after);
   const stopped = new Stopped();
   const streams = (await eventStreams(catalogue, cursor)).map((stream) => stopped.guard(stream));
-  for await (const events of inCommits(merge(streams, compareEvents))) {
+  const groups = inOrder(inCommits(merge(streams, compareEvents)), PACKS_AHEAD, (events) => lookAhead(events, packs));
+  for await (const { events, pack } of groups) {
     const wanted = events.filter((event) => !stopped.has(event));
     if (wanted.length === 0) continue;
-    const commit = await stopped.attempt(wanted, () => commitOf(wanted, packs, cursor));
+    const commit = await stopped.attempt(wanted, () => commitOf(wanted, pack, cursor));
     if (commit !== null) yield commit;
   }
   stopped.rethrow();
@@ -177,12 +182,33 @@ function commitKey({ append, record }: Event): string {
 
 const compareTexts = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
 
-/** Reads one commit, and moves the cursor behind it. */
-async function commitOf(events: readonly Event[], packs: Packs, cursor: Cursor): Promise<StoredCommit> {
+/** A commit's events, with its pack: a small one is being read already, a large one is read when its turn comes. */
+interface Group {
+  readonly events: readonly Event[];
+  readonly pack: () => Promise<PackBytes | null>;
+}
+
+async function lookAhead(events: readonly Event[], packs: Packs): Promise<Group> {
+  const [first] = events;
+  if (first === undefined || first.append === null) return { events, pack: async () => null };
+  const { pack: id, packBytes } = first.append;
+  const ids = events.flatMap(({ append }) => append?.records ?? []).map(({ entry }) => entry.id);
+  if (packBytes > LOOK_AHEAD_BYTES_MAX) return { events, pack: async () => await packs.demand(id, ids) };
+  const [read] = await Promise.allSettled([packs.demand(id, ids)]);
+  return {
+    events,
+    pack: async () => {
+      if (read.status === "rejected") throw read.reason;
+      return read.value;
+    },
+  };
+}
+
+/** Puts one commit together, and moves the cursor behind it. */
+async function commitOf(events: readonly Event[], packOf: Group["pack"], cursor: Cursor): Promise<StoredCommit> {
   const records = events.flatMap(({ append }) => append?.records ?? []);
   const [first] = events;
-  const ids = records.map(({ entry }) => entry.id);
-  const pack = first?.notice ? null : await packs.demand(first?.append?.pack ?? "", ids);
+  const pack = await packOf();
   for (const { caretaker, index, record } of events) {
     const positions = cursor[caretaker];
     if (positions !== undefined) positions[index] = record.position;

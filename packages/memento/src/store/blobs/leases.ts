@@ -22,11 +22,12 @@ export class Leases {
     this.#parts = parts;
   }
 
-  /** A timeline as it stands now. */
-  async stateOf({ record, log }: OpenTimeline): Promise<TimelineState> {
+  /** A timeline as it stands now. `renewed`: what this call's own process has just written. */
+  async stateOf({ record, log }: OpenTimeline, renewed: Lease | null = null): Promise<TimelineState> {
     const { state } = await log.refresh();
     const { head, request } = state;
-    const lease = await this.#present(record.key, state.lease);
+    const isRenewed = renewed !== null && holds(state.lease, renewed.epoch, renewed.owner);
+    const lease = isRenewed ? renewed : await this.#present(record.key, state.lease);
     // Copies: what is held here is read again and again.
     return structuredClone({ record, head, lease, request });
   }
@@ -36,7 +37,8 @@ export class Leases {
       state.lease.epoch === lease.epoch - 1 ? entry(state, { kind: "lease", lease }) : refused,
     );
     // A holder who was taken over may write it once more; nobody reads it.
-    if (taken) await this.#parts.files.remove(this.#parts.paths.lease(record.key, lease.epoch - 1));
+    const before = lease.epoch - 1;
+    if (taken && before > 0) await this.#parts.files.remove(this.#parts.paths.lease(record.key, before));
     return taken;
   }
 
@@ -46,7 +48,7 @@ export class Leases {
     if (!holds(state.lease, lease.epoch, lease.owner)) return null;
     const written: WrittenRenewal = { timeline: key, lease };
     await this.#parts.files.replace(this.#parts.paths.lease(key, lease.epoch), await frameJson("lease", written));
-    return await this.stateOf(timeline);
+    return await this.stateOf(timeline, lease);
   }
 
   async release({ log }: OpenTimeline, { lease }: LeaseChange, owner: string): Promise<boolean> {

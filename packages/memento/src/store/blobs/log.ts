@@ -100,6 +100,11 @@ export class Log<E, S> {
     return this.#tail ?? this.#sound;
   }
 
+  /** Takes a log that was just made for empty, so that nobody looks for what is not there. Who was faster is met like any other. */
+  beginEmpty(): void {
+    this.#tail ??= { position: 0, digest: "", stamp: 0, state: this.#options.meaning.initial() };
+  }
+
   /** Where the log stands now. DAMAGED when that cannot be told. */
   async refresh(): Promise<Tail<S>> {
     // Whoever asks while a look is waiting for its turn is served by it: it begins after the question.
