@@ -2,7 +2,15 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 
-import { listBackup, Memento, MementoError, type BackupListing, type RestoredBackup } from "@mementojs/memento";
+import {
+  isMementoError,
+  listBackup,
+  Memento,
+  MementoError,
+  type BackupListing,
+  type MementoOptions,
+  type RestoredBackup,
+} from "@mementojs/memento";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -89,7 +97,7 @@ async function restore(
   const place = namedPlace(store, "option", io.cwd);
   const keyFile = await placeKeys(listing, place, options, io);
   const named = keyFile === null ? namedKeys(options.toKeys, io) : { keys: { file: keyFile } };
-  await using memento = await Memento.open(place.url, { environment: io.env, ...named });
+  await using memento = await openOrMake(place, { environment: io.env, ...named }, listing.summary.sealed);
   const report = await memento.restoreBackup(input, {
     ...reading,
     signal: stop.signal,
@@ -103,6 +111,26 @@ async function restore(
   };
 }
 
+/** A sealed backup never becomes a store without a seal unless that was asked for: a server has no key file beside it. */
+async function openOrMake(place: StorePlace, options: MementoOptions, sealed: boolean): Promise<Memento> {
+  const isKeyless = options.keys === undefined && !hasKeysInEnvironment(options.environment ?? {});
+  if (place.path !== null || !isKeyless || !sealed || place.url.startsWith("memory:"))
+    return await Memento.open(place.url, options);
+  try {
+    return await Memento.open(place.url, { ...options, create: false });
+  } catch (error) {
+    if (!isMementoError(error, "NOT_A_STORE")) throw error;
+    throw new MementoError("KEY_MISSING", "The backup is sealed, and no key was named for the new store", {
+      hint: "Name one by --to-keys KEYS, or say --to-keys none.",
+      cause: error,
+    });
+  }
+}
+
+const VARIABLES = ["MEMENTO_KEY", "MEMENTO_KEY_FILE", "MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"];
+
+const hasKeysInEnvironment = (env: Io["env"]): boolean => VARIABLES.some((name) => (env[name] ?? "") !== "");
+
 /** Puts the keys of a backup beside a new store; gives their file, or null where they are not needed. Never overwrites one. */
 async function placeKeys(
   { keys }: BackupListing,
@@ -110,10 +138,8 @@ async function placeKeys(
   { toKeys }: RestoreCommandOptions,
   { env }: Pick<Io, "env">,
 ): Promise<string | null> {
-  const isNamed = ["MEMENTO_KEY", "MEMENTO_KEY_FILE", "MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"].some(
-    (name) => (env[name] ?? "") !== "",
-  );
-  if (keys === null || toKeys !== undefined || isNamed || place.path === null || place.exists) return null;
+  const isNamed = toKeys !== undefined || hasKeysInEnvironment(env);
+  if (keys === null || isNamed || place.path === null || place.exists) return null;
   const file = `${place.path}.key`;
   if (existsSync(file)) return null;
   await writeFile(file, keys, { flag: "wx", mode: 0o600 });
