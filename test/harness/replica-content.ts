@@ -1,3 +1,5 @@
+import assert from "node:assert/strict";
+
 import { decodeHeader } from "../../packages/memento/src/store/header.ts";
 import { mementoQuery } from "../../packages/memento/src/store/query.ts";
 import type { MementoStore } from "../../packages/memento/src/store/store.ts";
@@ -39,6 +41,11 @@ export async function replicaContent(store: MementoStore): Promise<unknown> {
     names: [...names].toSorted(([a], [b]) => compare(a, b)),
     notices: notices.toSorted(compare),
   };
+}
+
+/** Fails unless a replica has all that its primary has. */
+export async function expectSame(primary: MementoStore, replica: MementoStore): Promise<void> {
+  assert.deepEqual(await replicaContent(replica), await replicaContent(primary));
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
-import { programIsThere, startServer, type Server } from "../../../../../test/harness/servers/server.ts";
+import { redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
 import { expectCode } from "../../testing/store/kit.ts";
 import { sealedBatch } from "../../testing/store/sealed-batch.ts";
@@ -13,34 +13,7 @@ import { cacheStore, type SharedPackCache } from "./cache.ts";
 import { framePack, unframePack } from "./pack-frame.ts";
 import { RedisPackCache } from "./redis-cache.ts";
 
-const PROGRAM = "/usr/bin/redis-server";
-const isThere = await requireEngine("Redis", () => programIsThere(PROGRAM));
-
-const startRedis = async (): Promise<Server> =>
-  await startServer({
-    name: "redis",
-    command: ({ port, folder }) => [
-      PROGRAM,
-      "--port",
-      String(port),
-      "--dir",
-      folder,
-      "--save",
-      "",
-      "--appendonly",
-      "no",
-    ],
-    isReady: async ({ port }) => {
-      const client = new Redis({ port, lazyConnect: true, retryStrategy: () => null });
-      client.on("error", () => undefined);
-      try {
-        await client.connect();
-        return (await client.ping()) === "PONG";
-      } finally {
-        client.disconnect();
-      }
-    },
-  });
+const isThere = await requireEngine("Redis", redisIsThere);
 
 /** A store with sealed packs, and two processes' worth of caches before it. */
 async function filled(shared: SharedPackCache) {
@@ -57,7 +30,7 @@ async function filled(shared: SharedPackCache) {
 }
 
 describe.skipIf(!isThere)("RedisPackCache", () => {
-  let server: Server;
+  let server: RedisServer;
   let client: Redis;
   beforeAll(async () => {
     server = await startRedis();
