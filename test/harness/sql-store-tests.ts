@@ -154,9 +154,9 @@ async function expectEachEventOnce(engine: SqlEngineUnderTest): Promise<void> {
       cursor = commit.cursor;
     }
   };
-  let writing = true;
+  const done = new AbortController();
   const reader = (async () => {
-    while (writing) await tail();
+    while (!done.signal.aborted) await tail();
   })();
   const written: string[] = [];
   await Promise.all(
@@ -167,7 +167,7 @@ async function expectEachEventOnce(engine: SqlEngineUnderTest): Promise<void> {
       }
     }),
   );
-  writing = false;
+  done.abort();
   await reader;
   await tail();
   expect(seen.toSorted()).toEqual(written.toSorted());

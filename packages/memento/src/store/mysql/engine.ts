@@ -1,6 +1,6 @@
 import type { Pool, PoolConnection, RowDataPacket } from "mysql2/promise";
 
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { keyRetired } from "../admit.ts";
 import { repeatRolledBack, retryLost } from "../sql/attempts.ts";
@@ -9,6 +9,7 @@ import type { SqlEngine, SqlSession, SqlSnapshot } from "../sql/session.ts";
 import type { SqlStatements } from "../sql/statements.ts";
 import type { AppendBatch, StoreSupports } from "../store.ts";
 import { appendCall } from "./append-call.ts";
+import { bounded, type Bound } from "./bounded.ts";
 import { mysqlStatements, quotedName } from "./dialect.ts";
 import { failureOf, isLost } from "./failure.ts";
 import { hasProcedures, migrate, readServer, schemaVersion, type ServerFacts } from "./schema.ts";
@@ -21,6 +22,7 @@ export interface MysqlEngineOptions {
   readonly owned: boolean;
   readonly prefix: string;
   readonly url: string;
+  readonly connectTimeoutMs: number;
   readonly statementTimeoutMs: number;
   readonly clock: Clock;
 }
@@ -50,11 +52,12 @@ export class MysqlEngine implements SqlEngine {
 
   /** Connects and looks at the server; changes nothing there. */
   static async open(options: MysqlEngineOptions): Promise<MysqlEngine> {
-    const { pool, url } = options;
+    const { url, clock, statementTimeoutMs: timeoutMs } = options;
     try {
-      const connection = await pool.getConnection();
+      const connection = await lend(options);
       try {
-        return new MysqlEngine(options, await readServer(connection, url));
+        const server = readServer(connection, url);
+        return new MysqlEngine(options, await bounded(server, { clock, timeoutMs, url }, () => connection.destroy()));
       } finally {
         connection.release();
       }
@@ -80,9 +83,9 @@ export class MysqlEngine implements SqlEngine {
     await this.#use(async (connection) => {
       const { collation } = this.#server;
       await migrate(connection, { prefix, url: this.url, collation }, async () => {
-        await connection.query("START TRANSACTION");
+        await this.#say(connection, "START TRANSACTION");
         await first(this.#session(connection));
-        await connection.query("COMMIT");
+        await this.#say(connection, "COMMIT");
       });
     });
   }
@@ -111,15 +114,15 @@ export class MysqlEngine implements SqlEngine {
         held = false;
         // A connection that was lost is not used again.
         try {
-          await connection.query("ROLLBACK");
+          await this.#say(connection, "ROLLBACK");
           connection.release();
         } catch {
           connection.destroy();
         }
       };
       try {
-        await connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-        await connection.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+        await this.#say(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+        await this.#say(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
         return { session: this.#session(connection), release };
       } catch (error) {
         await release();
@@ -165,11 +168,20 @@ export class MysqlEngine implements SqlEngine {
 
   async close(): Promise<void> {
     const { pool, owned } = this.#options;
-    if (owned) await pool.end();
+    if (owned) await endPool(pool, this.#options);
+  }
+
+  #bound(): Bound {
+    const { clock, statementTimeoutMs } = this.#options;
+    return { clock, url: this.url, timeoutMs: statementTimeoutMs };
+  }
+
+  async #say(connection: PoolConnection, sql: string): Promise<void> {
+    await bounded(connection.query(sql), this.#bound(), () => connection.destroy());
   }
 
   #session(connection: PoolConnection): MysqlSession {
-    return new MysqlSession(connection, this.#statements, this.url, this.#options.statementTimeoutMs);
+    return new MysqlSession(connection, this.#statements, this.#bound());
   }
 
   async #tableBytes(connection: PoolConnection): Promise<number> {
@@ -184,16 +196,16 @@ export class MysqlEngine implements SqlEngine {
   async #transact<T>(work: (connection: PoolConnection) => Promise<T>): Promise<T> {
     return await this.#use(async (connection) => {
       // Behind the gate a statement must see what others committed while it was waited for.
-      await connection.query("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
-      await connection.query("START TRANSACTION");
+      await this.#say(connection, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
+      await this.#say(connection, "START TRANSACTION");
       let result: T;
       try {
         result = await work(connection);
       } catch (error) {
-        if (!isLost(error)) await connection.query("ROLLBACK");
+        if (!isLost(error)) await this.#say(connection, "ROLLBACK");
         throw error;
       }
-      await connection.query("COMMIT");
+      await this.#say(connection, "COMMIT");
       return result;
     });
   }
@@ -216,11 +228,33 @@ export class MysqlEngine implements SqlEngine {
 
   async #connect(): Promise<PoolConnection> {
     try {
-      return await this.#options.pool.getConnection();
+      return await lend(this.#options);
     } catch (error) {
       if (error instanceof Error && /Pool is closed/u.test(error.message))
         throw new MementoError("STORE_CLOSED", `${this.url} is closed`, { cause: error });
       throw failureOf(error, this.url);
     }
+  }
+}
+
+type Waiting = Pick<MysqlEngineOptions, "pool" | "clock" | "url" | "connectTimeoutMs">;
+
+/** A connection of the pool; one that comes too late goes back to it. */
+async function lend({ pool, clock, url, connectTimeoutMs: timeoutMs }: Waiting): Promise<PoolConnection> {
+  const coming = pool.getConnection();
+  return await bounded(coming, { clock, url, timeoutMs }, () => {
+    coming.then(
+      (connection) => connection.release(),
+      () => undefined,
+    );
+  });
+}
+
+/** Ends a pool; connections on which the server is silent are not waited for. */
+async function endPool(pool: Pool, { clock, url, connectTimeoutMs: timeoutMs }: Waiting): Promise<void> {
+  try {
+    await bounded(pool.end(), { clock, url, timeoutMs }, () => undefined);
+  } catch (error) {
+    if (!isMementoError(error, "STORE_UNREACHABLE")) throw failureOf(error, url);
   }
 }

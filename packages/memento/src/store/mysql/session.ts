@@ -3,6 +3,7 @@ import type { PoolConnection, ResultSetHeader, RowDataPacket } from "mysql2/prom
 import type { Row } from "../sql/rows.ts";
 import type { SqlSession, SqlValue } from "../sql/session.ts";
 import type { SqlStatements } from "../sql/statements.ts";
+import { bounded, type Bound } from "./bounded.ts";
 import { errorNumber, failureOf } from "./failure.ts";
 import { writtenOut } from "./written-out.ts";
 
@@ -12,14 +13,12 @@ const DUPLICATE_KEY = 1062;
 export class MysqlSession implements SqlSession {
   readonly statements: SqlStatements;
   readonly #connection: PoolConnection;
-  readonly #url: string;
-  readonly #timeoutMs: number;
+  readonly #bound: Bound;
 
-  constructor(connection: PoolConnection, statements: SqlStatements, url: string, timeoutMs: number) {
+  constructor(connection: PoolConnection, statements: SqlStatements, bound: Bound) {
     this.#connection = connection;
     this.statements = statements;
-    this.#url = url;
-    this.#timeoutMs = timeoutMs;
+    this.#bound = bound;
   }
 
   async all(sql: string, ...values: readonly SqlValue[]): Promise<readonly Row[]> {
@@ -55,10 +54,10 @@ export class MysqlSession implements SqlSession {
     values: readonly SqlValue[],
   ): Promise<[Result, unknown]> {
     try {
-      const statement = writtenOut(sql, values);
-      return await this.#connection.execute<Result>({ ...statement, timeout: this.#timeoutMs });
+      const answer = this.#connection.execute<Result>(writtenOut(sql, values));
+      return await bounded(answer, this.#bound, () => this.#connection.destroy());
     } catch (error) {
-      throw failureOf(error, this.#url);
+      throw failureOf(error, this.#bound.url);
     }
   }
 }

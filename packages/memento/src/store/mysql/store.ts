@@ -46,7 +46,12 @@ export class MysqlStore extends SqlStore {
    * ENGINE_UNSUITABLE, PEER_MISSING.
    */
   static async open(options: MysqlStoreOptions): Promise<MysqlStore> {
-    const { clock = systemClock, random = systemRandom, statementTimeoutMs = 60_000 } = options;
+    const {
+      clock = systemClock,
+      random = systemRandom,
+      connectTimeoutMs = 10_000,
+      statementTimeoutMs = 60_000,
+    } = options;
     const location = options.url === undefined ? null : readSqlUrl(options.url, URLS);
     const prefix = checkPlace("prefix of tables", options.prefix ?? location?.place ?? "memento_", 40);
     const pool = options.pool ?? (location === null ? null : await makePool(location, options));
@@ -54,7 +59,15 @@ export class MysqlStore extends SqlStore {
     const url = shownSqlUrl(URLS, location ?? placeOf(pool), prefix);
     const owned = options.pool === undefined;
     try {
-      const engine = await MysqlEngine.open({ pool, owned, prefix, url, statementTimeoutMs, clock });
+      const engine = await MysqlEngine.open({
+        pool,
+        owned,
+        prefix,
+        url,
+        connectTimeoutMs,
+        statementTimeoutMs,
+        clock,
+      });
       return new MysqlStore(engine, random);
     } catch (error) {
       if (owned) await pool.end();

@@ -95,7 +95,7 @@ async function makePool(location: SqlLocation, options: PostgresStoreOptions): P
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
     // Where the server is gone without a word, nothing but the client's own clock ends the wait.
-    query_timeout: statementTimeoutMs + 5_000,
+    query_timeout: statementTimeoutMs + Math.min(5_000, statementTimeoutMs),
     lock_timeout: lockTimeoutMs,
     idle_in_transaction_session_timeout: statementTimeoutMs,
   });

@@ -1,5 +1,5 @@
 import { idOf } from "./log.ts";
-import { rowOf, type Claim, type NameRow, type RebuildPlan } from "./rebuild-evidence.ts";
+import { rowOf, type Claim, type Evidence, type NameRow, type RebuildPlan } from "./rebuild-evidence.ts";
 
 /**
  * Notices that are lost or not genuine: one takes their place that says so. The numbers of commits have gaps by nature,
@@ -17,13 +17,17 @@ export function compareNotices(plan: RebuildPlan): void {
       problem(`Commit ${commit} cannot be read, and no row says what it holds`, [], null);
     else lost.set(number, commit);
   }
-  const last = Math.max(evidence.noticesCounted, ...evidence.notices.keys());
+  const last = greatest(evidence.noticesCounted, evidence.notices.keys());
   for (let number = 1; number <= last; number++) {
-    if (evidence.notices.has(number)) continue;
-    const commit = freeCommit(plan, number, new Set([...evidence.commits, ...lost.values(), ...held]));
-    if (commit === null)
-      problem(`Notice ${number} is lost, and there is no place left for what would say so`, [], null);
-    else lost.set(number, commit);
+    const first = number;
+    while (number <= last && !evidence.notices.has(number)) number += 1;
+    const numbers = Array.from({ length: number - first }, (_, index) => first + index);
+    const places = freeCommits(evidence, numbers, held);
+    for (const [index, its] of numbers.entries()) {
+      const commit = places[index];
+      if (commit === undefined) problem(`Notice ${its} is lost, and there is no place for one that says so`, [], null);
+      else lost.set(its, commit);
+    }
   }
   for (const [number, commit] of [...lost].toSorted(([a], [b]) => a - b)) {
     const removed = [...evidence.places.values()]
@@ -46,18 +50,30 @@ export function compareNotices(plan: RebuildPlan): void {
   });
 }
 
-/** Where a lost notice stood: the commit that mementos name as the one that removed them, or any free place between its neighbours. */
-function freeCommit({ evidence }: RebuildPlan, number: number, taken: ReadonlySet<number>): number | null {
-  const before = Math.max(0, ...[...evidence.notices].filter(([its]) => its < number).map(([, commit]) => commit));
-  const after = Math.min(
-    Infinity,
-    ...[...evidence.notices].filter(([its]) => its > number).map(([, commit]) => commit),
-  );
+/**
+ * Where notices that follow one another stood before they were lost: the commits that mementos name as those that removed
+ * them, and free numbers between their neighbours for the others. Ascending, as notices are.
+ */
+function freeCommits(evidence: Evidence, numbers: readonly number[], held: ReadonlySet<number>): readonly number[] {
+  const [first, last] = [numbers[0] ?? 0, numbers.at(-1) ?? 0];
+  if (first === 0) return [];
+  const [before, after] = [evidence.notices.get(first - 1) ?? 0, evidence.notices.get(last + 1) ?? Infinity];
+  const isFree = (commit: number): boolean =>
+    commit > before && commit < after && !evidence.commits.has(commit) && !held.has(commit);
+  const found = new Set<number>();
   for (const { removedBy } of evidence.places.values())
-    if (removedBy > before && removedBy < after && !taken.has(removedBy)) return removedBy;
-  const end = Math.min(after, Math.max(before, ...evidence.commits) + 2);
-  for (let commit = before + 1; commit < end; commit++) if (!taken.has(commit)) return commit;
-  return null;
+    if (isFree(removedBy) && found.size < numbers.length) found.add(removedBy);
+  const end = Math.min(after, greatest(greatest(before, evidence.commits), held) + numbers.length + 1);
+  for (let commit = before + 1; commit < end && found.size < numbers.length; commit++)
+    if (isFree(commit)) found.add(commit);
+  return [...found].toSorted((a, b) => a - b);
+}
+
+/** The greatest of numbers that may be more than a call takes. */
+function greatest(least: number, numbers: Iterable<number>): number {
+  let found = least;
+  for (const number of numbers) found = Math.max(found, number);
+  return found;
 }
 
 /** Names belong to the last memento of the log that was given them, as long as it lives. */

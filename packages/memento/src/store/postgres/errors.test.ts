@@ -1,0 +1,114 @@
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { probePostgres, startPostgres } from "../../../../../test/harness/servers/postgres.ts";
+import { declareErrorTests, expectFailure, SECRET } from "../../../../../test/harness/sql-error-tests.ts";
+import { makeStore, newPlace, type SqlEngineUnderTest } from "../../../../../test/harness/sql-store-tests.ts";
+import { readServer } from "./schema.ts";
+import { PostgresStore } from "./store.ts";
+
+const isThere = await requireEngine("PostgreSQL", probePostgres);
+const server = isThere ? await startPostgres() : null;
+
+const engine: SqlEngineUnderTest = {
+  server: () => {
+    if (server === null) throw new Error("there is no PostgreSQL");
+    return server;
+  },
+  open: async (url) => await PostgresStore.openUrl(url),
+  table: (place, name) => `"${place}".${name}`,
+  numberCommit: () => [],
+  waiting: "",
+};
+
+const accountUrl = (place: string, password: string): string =>
+  `postgres://locked:${encodeURIComponent(password)}@127.0.0.1:${engine.server().port}/postgres?schema=${place}`;
+
+describe.skipIf(!isThere)("PostgresStore", () => {
+  beforeAll(async () => {
+    const { folder, query } = engine.server();
+    await query(`CREATE ROLE locked LOGIN PASSWORD '${SECRET}'`);
+    await query("CREATE ROLE reader LOGIN");
+    const rules = ["host all locked 127.0.0.1/32 scram-sha-256", "host all all 127.0.0.1/32 trust"];
+    writeFileSync(path.join(folder, "data", "pg_hba.conf"), `${rules.join("\n")}\n`);
+    await query("SELECT pg_reload_conf(), pg_sleep(0.3)");
+  });
+  afterAll(async () => await server?.[Symbol.asyncDispose]());
+
+  declareErrorTests(engine, {
+    scheme: "postgres",
+    accountUrl,
+    readOnlyUrl: async (place) => {
+      await engine.server().query(`GRANT USAGE ON SCHEMA "${place}" TO reader`);
+      await engine.server().query(`GRANT SELECT ON ALL TABLES IN SCHEMA "${place}" TO reader`);
+      return engine.server().url(place).replace("postgres@", "reader@");
+    },
+    openImpatiently: async (url) =>
+      await PostgresStore.open({ url, lockTimeoutMs: 200, statementTimeoutMs: 1_000, connectTimeoutMs: 1_000 }),
+    lockTimelines: (place) => ["BEGIN", `SELECT 1 FROM "${place}".timeline FOR UPDATE`],
+    setVersion: (place, version) => `UPDATE "${place}".migration SET version = ${version}`,
+  });
+
+  test("an account that may make no schema is refused with ACCESS_DENIED", async () => {
+    const { make, store } = await makeStore(engine);
+    await store.close();
+    await using locked = await engine.open(accountUrl(newPlace(), SECRET));
+    await expectFailure("ACCESS_DENIED", () => locked.create(make.meta(), make.key("integrity")));
+  });
+
+  test("another program's schema is refused with NOT_A_STORE", async () => {
+    const place = newPlace();
+    await engine.server().query(`CREATE SCHEMA "${place}"`);
+    await engine.server().query(`CREATE TABLE "${place}".memento (id integer)`);
+    await using store = await engine.open(engine.server().url(place));
+    await expectFailure("NOT_A_STORE", () => store.meta());
+  });
+
+  test("a pool that is handed in stays open", async () => {
+    const pool = new pg.Pool({ host: "127.0.0.1", port: engine.server().port, user: "postgres", database: "postgres" });
+    const store = await PostgresStore.open({ pool, schema: newPlace() });
+    expect(await store.meta()).toBeNull();
+    expect(store.url).toMatch(/^postgres:\/\/127\.0\.0\.1:[0-9]+\/postgres\?schema=/u);
+    await store.close();
+    expect((await pool.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await pool.end();
+  });
+
+  test("a server that does not wait for its disk is not durable, and one that is too old is refused", async () => {
+    await using lazy = await startPostgres(["fsync=off"]);
+    await using store = await PostgresStore.openUrl(lazy.url("lazy"));
+    expect(store.supports.durable).toBe(false);
+    const answers = { rows: [{ number: "120022", version: "12.22", fsync: "on" }] };
+    const old = { query: async () => answers } as unknown as pg.Client;
+    await expectFailure("ENGINE_UNSUITABLE", () => readServer(old, "postgres://h"));
+  });
+
+  test("commits are waited for although the account's sessions do not", async () => {
+    const { make, place, url, store: first } = await makeStore(engine);
+    await using _ = first;
+    const { query } = engine.server();
+    await query(`CREATE TABLE "${place}".seen (setting text)`);
+    await query(`CREATE FUNCTION "${place}".look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO "${place}".seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$`);
+    await query(`CREATE TRIGGER look BEFORE INSERT ON "${place}".commit_log FOR EACH ROW
+      EXECUTE FUNCTION "${place}".look()`);
+    await query("ALTER ROLE postgres SET synchronous_commit = off");
+    try {
+      await using store = await engine.open(url);
+      const [one, two] = [await make.timeline(store), await make.timeline(store)];
+      await one.save(store);
+      await one.save(store, { name: "gold" });
+      await store.append(make.batch([one.next(), two.next()]));
+      await store.note(make.notice("restored"));
+    } finally {
+      await query("ALTER ROLE postgres RESET synchronous_commit");
+    }
+    expect(await query(`SELECT setting FROM "${place}".seen`)).toEqual(
+      Array.from({ length: 4 }, () => ({ setting: "on" })),
+    );
+  });
+});
