@@ -38,7 +38,7 @@ const PAUSE_MS = 50;
 /** Longer than any engine here needs to come back, with many runs waiting for their leases. */
 const PATIENCE_MS = 120_000;
 /** How long a run waits for a lease whose holder's word got lost. */
-const LEASE_MS = 2_000;
+const LEASE_MS = 5_000;
 
 /**
  * Runs that many pipelines at once, each one run after the other, and resumes those that end with a retryable error. At the

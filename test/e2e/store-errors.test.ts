@@ -13,8 +13,10 @@ describe("a store's URL that cannot be", () => {
   test.each([
     ["without a database", `postgres://me:${SECRET_IN_URL}@127.0.0.1:5432`, /database/u],
     ["with a parameter that nobody knows", `postgres://me:${SECRET_IN_URL}@127.0.0.1:5432/db?shcema=x`, /shcema/u],
+    ["of MongoDB without a database", `mongodb://me:${SECRET_IN_URL}@127.0.0.1:27017`, /database/u],
+    ["of MySQL without a database", `mysql://me:${SECRET_IN_URL}@127.0.0.1:3306/`, /database/u],
     ["with a database that is no number", `redis://:${SECRET_IN_URL}@127.0.0.1:6379/db`, /number/u],
-    ["that names no bucket", "s3://", /bucket/u],
+    ["that names no bucket", "s3://", /s3:|bucket/iu],
     ["with credentials where none belong", `s3://me:${SECRET_IN_URL}@bucket/prefix`, /credentials/u],
     ["that names no container", "azure://account", /CONTAINER/u],
     ["of Google that names no bucket", "gs://", /gs:|bucket/iu],
@@ -33,6 +35,8 @@ describe("a server that nobody is at", () => {
 
   test.each([
     ["PostgreSQL", (port: number) => `postgres://me:${SECRET_IN_URL}@127.0.0.1:${port}/db`, {}],
+    ["MariaDB", (port: number) => `mariadb://me:${SECRET_IN_URL}@127.0.0.1:${port}/db`, {}],
+    ["MongoDB", (port: number) => `mongodb://me:${SECRET_IN_URL}@127.0.0.1:${port}/db`, {}],
     ["Redis", (port: number) => `redis://me:${SECRET_IN_URL}@127.0.0.1:${port}/0`, {}],
     [
       "S3",
@@ -87,6 +91,8 @@ describe("a package that is not installed", () => {
 
   test.each([
     ["pg", `postgres://me:${SECRET_IN_URL}@127.0.0.1:1/db`],
+    ["mysql2", `mysql://me:${SECRET_IN_URL}@127.0.0.1:1/db`],
+    ["mongodb", `mongodb://me:${SECRET_IN_URL}@127.0.0.1:1/db`],
     ["ioredis", `redis://me:${SECRET_IN_URL}@127.0.0.1:1/0`],
     ["@aws-sdk/client-s3", "s3://bucket/prefix"],
     ["@azure/storage-blob", "azure://account/container"],
