@@ -40,6 +40,10 @@ interface Prepared {
 
 const GROUP_MAX = 64;
 const GROUP_BYTES_MAX = 4_194_304;
+/** So many commits, or bytes, may wait for their effects to be written together. */
+const OWED_MAX = 64;
+const OWED_BYTES_MAX = 1_048_576;
+const IDLE_MS = 30;
 const REMEMBERED_MAX = 20_000;
 /** How long a writer tries before it says that others are in the way. */
 const PATIENCE_MS = 30_000;
@@ -64,6 +68,8 @@ export class Committer {
   readonly #remembered = new Map<string, StoreDocument | null>();
   #rememberedChanges = -1;
   #running: Promise<void> | null = null;
+  #paying: Promise<void> | null = null;
+  #finished = false;
 
   constructor(access: StoreAccess, tail: Tail, way: CommitWay, sessions: Sessions | null, random: Random) {
     this.#access = access;
@@ -82,9 +88,11 @@ export class Committer {
     return (await done) as T;
   }
 
-  /** Resolves once nothing is under way any more. */
-  async idle(): Promise<void> {
+  /** Resolves once nothing is under way any more, and nothing is owed. */
+  async finish(): Promise<void> {
+    this.#finished = true;
     await this.#running;
+    await this.#tail.pay();
   }
 
   async #run(): Promise<void> {
@@ -92,12 +100,31 @@ export class Committer {
       const group = this.#nextGroup();
       try {
         await this.#commitGroup(group);
+        if (this.#tail.owed.length >= OWED_MAX || owedBytes(this.#tail.owed) > OWED_BYTES_MAX) await this.#tail.pay();
       } catch (error) {
         this.#tail.forget();
         for (const { reject } of group) reject(error);
       }
     }
     this.#running = null;
+    if (this.#tail.owed.length > 0) this.#paying ??= this.#payWhenIdle();
+  }
+
+  /** Writes what is owed once this process has stopped committing, so that readers need not. */
+  async #payWhenIdle(): Promise<void> {
+    for (let end = -1; end !== this.#tail.end;) {
+      end = this.#tail.end ?? -1;
+      await this.#access.clock.sleep(IDLE_MS);
+      await this.#running;
+    }
+    this.#paying = null;
+    if (this.#finished) return;
+    try {
+      await this.#tail.pay();
+    } catch {
+      // Nothing is lost: whoever reads or writes next finds the commits, completes them, and is told if it cannot.
+      this.#tail.forget();
+    }
   }
 
   #nextGroup(): Waiting[] {
@@ -110,14 +137,16 @@ export class Committer {
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
     const patience = new Patience(this.#access, this.#sessions, this.#random);
     for (let left = group; left.length > 0;) {
-      const before = this.#tail.position ?? (await this.#tail.settle());
+      // What does not say which documents it reads must find all effects in place.
+      const settling = left[0]?.change.groups === false && this.#tail.owed.length > 0;
+      const before = (settling ? null : this.#tail.end) ?? (await this.#tail.settle());
       this.#forgetStale();
       const prepared = await this.#prepare(left, before);
       const documents = prepared.flatMap(({ document }) => document ?? []);
       let settled = prepared;
       if (documents.length > 0) {
         const { committed, blocked } = await this.#way.commit(documents);
-        if (committed > 0) this.#tail.moveOver(before, before + committed);
+        if (committed > 0) this.#tail.moveOver(documents.slice(0, committed), this.#way.atomic);
         if (committed < documents.length) {
           settled = prepared.slice(0, countSettled(prepared, committed));
           this.#remembered.clear();
@@ -159,7 +188,7 @@ export class Committer {
         number += 1;
         bytes += draft.headerBytes + (draft.bodyBytes ?? 0);
         for (const effect of draft.effects) this.#foresee(effect, number);
-        prepared.push({ waiting, document: this.#document(draft, number, before), outcome: { answer } });
+        prepared.push({ waiting, document: this.#document(draft, number), outcome: { answer } });
       } catch (error) {
         // A refusal by an error, judged as any other answer is.
         if (!isMementoError(error) || error.retryable) throw error;
@@ -169,10 +198,16 @@ export class Committer {
     return prepared;
   }
 
-  #document(draft: Draft, number: number, base: number): LogDocument {
+  #document(draft: Draft, number: number): LogDocument {
     const { atomic } = this.#way;
+    const base = this.#tail.position ?? 0;
     const by = this.#access.writer + randomText(this.#random, 12);
     return { _id: number, at: number, by, base, atomic, applied: false, ...draft };
+  }
+
+  #owes(ids: readonly string[]): boolean {
+    const wanted = new Set<string | number>(ids);
+    return this.#tail.owed.some(({ effects }) => effects?.some(({ id }) => wanted.has(id)) === true);
   }
 
   /** What is remembered of a document as it will be behind the commit. */
@@ -192,6 +227,7 @@ export class Committer {
   async #documents(ids: readonly string[]): Promise<ReadonlyMap<string, StoreDocument | null>> {
     const missing = ids.filter((id) => !this.#remembered.has(id));
     if (missing.length > 0) {
+      if (this.#owes(missing)) await this.#tail.pay();
       const { documents, maxTimeMS } = this.#access;
       const found = await documents.find({ _id: { $in: missing } }, { maxTimeMS }).toArray();
       for (const id of missing) this.#remembered.set(id, null);
@@ -200,6 +236,8 @@ export class Committer {
     return new Map(ids.map((id) => [id, this.#remembered.get(id) ?? null]));
   }
 }
+
+const owedBytes = (owed: readonly LogDocument[]): number => owed.reduce((sum, { headerBytes }) => sum + headerBytes, 0);
 
 /** How many of a group have a certain outcome when so many of its commits stand: all up to the last one of those. */
 function countSettled(prepared: readonly Prepared[], committed: number): number {

@@ -69,9 +69,8 @@ function rowProblem(row: MementoDocument, claim: Claim, end: number): string | n
   if (row.order !== order) return `${what} points elsewhere than the log`;
   const wanted = mementoFields(entry, claim.commit, claim.slot);
   const { at: _, removedBy: __, entry: ___, ...searched } = wanted;
-  const differs = Object.entries(searched).some(
-    ([field, value]) => JSON.stringify(row[field]) !== JSON.stringify(value),
-  );
+  const fields = [...Object.keys(searched), "run", "stage", "name"];
+  const differs = fields.some((field) => JSON.stringify(row[field]) !== JSON.stringify(wanted[field]));
   if (row.entry !== entryText(entry) || differs) return `${what} says other things than the log`;
   const marked = row.removedBy > end ? 0 : row.removedBy;
   if (marked === removedBy) return null;

@@ -14,11 +14,11 @@ export type ProvedCollection = Pick<
 
 /** As an expression: the type of a store's document knows nothing of numbers in it. */
 const ADD_ONE = [{ $set: { sum: { $add: ["$sum", 1] } } }];
-const RACERS = 12;
-const ROUNDS = 3;
+const RACERS = 8;
+const ROUNDS = 2;
 
 /**
- * Races a dozen writers for one document, a few times: of those who make it one may win, of those who change it if
+ * Races eight writers for one document, a few times: of those who make it one may win, of those who change it if
  * nobody else has one, and what all of them add must be there. Some servers that speak the protocol let all of them win;
  * ENGINE_UNSUITABLE then, with what failed. Leaves nothing behind.
  */

@@ -120,6 +120,8 @@ async function mendChecks(access: StoreAccess, authority: IndexAuthority, mends:
   }
 }
 
+/** A memento's document is written whole, all others keep the fields that are not named. */
 async function put({ documents, maxTimeMS }: StoreAccess, id: string, fields: Fields): Promise<void> {
-  await documents.updateOne({ _id: id }, { $set: fields }, { upsert: true, maxTimeMS });
+  if ("order" in fields) await documents.replaceOne({ _id: id }, fields, { upsert: true, maxTimeMS });
+  else await documents.updateOne({ _id: id }, { $set: fields }, { upsert: true, maxTimeMS });
 }

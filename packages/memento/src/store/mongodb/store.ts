@@ -130,9 +130,7 @@ export class MongodbStore implements MementoStore {
     this.#contents = new Contents(chunks, random, maxTimeMS);
     const sessions = mode === "transaction" ? new Sessions(this.#access, database) : null;
     this.#way =
-      sessions === null
-        ? new SingleDocumentWay(this.#access, this.#tail)
-        : new TransactionWay(this.#access, client, sessions);
+      sessions === null ? new SingleDocumentWay(this.#access) : new TransactionWay(this.#access, client, sessions);
     this.#committer = new Committer(this.#access, this.#tail, this.#way, sessions, random);
   }
 
@@ -198,7 +196,7 @@ export class MongodbStore implements MementoStore {
 
   async rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean> {
     await this.#facts();
-    return await this.#read(async () => await keys.rewrapKey(this.#access, key, expectedRing));
+    return await this.#change(async () => await keys.rewrapKey(this.#access, key, expectedRing));
   }
 
   async retireKey(id: string): Promise<boolean> {
@@ -254,7 +252,7 @@ export class MongodbStore implements MementoStore {
   async requestOf(timeline: string, request: TimelineRequest | null): Promise<void> {
     await this.#facts();
     const { documents, maxTimeMS } = this.#access;
-    const found = await this.#read(
+    const found = await this.#change(
       async () => await documents.updateOne({ _id: timelineKey(timeline) }, { $set: { request } }, { maxTimeMS }),
     );
     if (found.matchedCount === 0) throw new MementoError("NOT_FOUND", `There is no timeline ${timeline}`);
@@ -320,7 +318,7 @@ export class MongodbStore implements MementoStore {
   /** Deletes the bytes that writers left behind which died before their commit. The engine uses the space again by itself. */
   async compact(): Promise<number> {
     await this.#facts();
-    return await this.#read(async () => await sweepContents(this.#access, this.#contents));
+    return await this.#change(async () => await sweepContents(this.#access, this.#contents));
   }
 
   async replacePack(replacement: PackReplacement): Promise<boolean> {
@@ -370,7 +368,7 @@ export class MongodbStore implements MementoStore {
 
   async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
     await this.#facts();
-    const rebuilt = await this.#read(
+    const rebuilt = await this.#change(
       async () => await rebuildIndex(this.#access, this.#tail, this.#contents, authority, dryRun),
     );
     if (!dryRun && rebuilt.changes.length > 0) {
@@ -416,8 +414,8 @@ export class MongodbStore implements MementoStore {
   }
 
   async #close(): Promise<void> {
-    await this.#committer.idle();
     try {
+      await this.#committer.finish();
       await this.#way.close();
     } finally {
       await this.#connection.close();
@@ -441,9 +439,7 @@ export class MongodbStore implements MementoStore {
     const filter = { _id: timelineKey(timeline), epoch: lease.epoch, owner };
     const update = { $set: { ...leaseFields(lease), ...fields } };
     const options = { returnDocument: "after" as const, maxTimeMS };
-    // Whatever a writer left half done is completed first: it may be another's lease.
-    await this.#ask(async () => await this.#tail.settle());
-    const found = await this.#ask(async () => await documents.findOneAndUpdate(filter, update, options));
+    const found = await this.#change(async () => await documents.findOneAndUpdate(filter, update, options));
     return found === null ? null : timelineOf(found);
   }
 
@@ -461,6 +457,14 @@ export class MongodbStore implements MementoStore {
   /** Reads what every acknowledged commit has left. */
   async #read<T>(work: () => Promise<T>): Promise<T> {
     return await this.#ask(async () => await this.#tail.read(work));
+  }
+
+  /** Changes something outside the log, once what others left half done is completed: it may be about the same. */
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#ask(async () => {
+      await this.#tail.settle();
+      return await work();
+    });
   }
 
   /** Asks the server, and puts its refusals into our words. */

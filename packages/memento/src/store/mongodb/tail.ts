@@ -27,21 +27,34 @@ const FOREIGN_APPLY_TRIES_MAX = 40;
 const FOREIGN_APPLY_PAUSE_MS = 50;
 
 /**
- * How far this process knows the log. Up to its position every commit is there with all of its effects. Commits are
- * numbered without a gap and never deleted, so what is new is found by the numbers that follow.
+ * How far this process knows the log. Commits are numbered without a gap and never deleted, so what is new is found by the
+ * numbers that follow. Up to its position every commit is there with all of its effects; behind that, up to its end, stand
+ * commits of this process whose effects are still owed. Any reader and any other writer completes them when it comes by.
  */
 export class Tail {
   readonly #access: StoreAccess;
   #position: number | null = null;
+  #end: number | null = null;
   #changes = 0;
+  #owed: readonly LogDocument[] = [];
 
   constructor(access: StoreAccess) {
     this.#access = access;
   }
 
-  /** The last known number; null before the first look. */
+  /** Up to here everything is applied; null before the first look. */
   get position(): number | null {
     return this.#position;
+  }
+
+  /** The last known number; null before the first look. */
+  get end(): number | null {
+    return this.#end;
+  }
+
+  /** Own commits whose effects are not written yet. */
+  get owed(): readonly LogDocument[] {
+    return this.#owed;
   }
 
   /** Grows when commits are met that this process did not make; what was remembered of the store may be stale then. */
@@ -52,12 +65,30 @@ export class Tail {
   /** Forgets the position: the next look finds it anew. */
   forget(): void {
     this.#position = null;
+    this.#end = null;
+    this.#owed = [];
     this.#changes += 1;
   }
 
-  /** Moves over commits of one's own, that were applied. */
-  moveOver(from: number, to: number): void {
-    if (this.#position !== null && this.#position >= from && this.#position < to) this.#position = to;
+  /** Moves over commits of one's own. */
+  moveOver(commits: readonly LogDocument[], applied: boolean): void {
+    const last = commits.at(-1)?._id ?? 0;
+    // After it was forgotten the next look finds them.
+    if (this.#position === null || this.#end === null) return;
+    this.#end = Math.max(this.#end, last);
+    if (applied) this.#position = Math.max(this.#position, last);
+    else this.#owed = [...this.#owed, ...commits];
+    this.#drop(this.#position);
+  }
+
+  /** Writes the effects that are owed. */
+  async pay(): Promise<void> {
+    const owed = this.#owed;
+    const last = owed.at(-1);
+    if (last === undefined) return;
+    await this.apply(owed);
+    if (this.#position !== null) this.#position = Math.max(this.#position, last._id);
+    this.#drop(last._id);
   }
 
   /** Gets to the end of the log, completing whatever a writer has left half done; gives the last number. */
@@ -67,8 +98,10 @@ export class Tail {
       const news = await this.news(position, count);
       await this.#complete(news);
       position = news.at(-1)?._id ?? position;
-      const own = news.every(({ by }) => by.startsWith(this.#access.writer));
-      this.#meet(position, own);
+      this.#meet(
+        position,
+        news.every(({ by }) => by.startsWith(this.#access.writer)),
+      );
       if (news.length < count) return position;
     }
   }
@@ -107,19 +140,15 @@ export class Tail {
   /** Writes the effects of commits, in their order, and that they are written. May be done again, at any time, by anybody. */
   async apply(commits: readonly Pick<LogDocument, "_id" | "effects">[]): Promise<void> {
     const { documents, maxTimeMS } = this.#access;
-    const inserts: StoreDocument[] = [];
-    const updates: AnyBulkWriteOperation<StoreDocument>[] = [];
-    const many = commits.flatMap(({ effects }) => effects ?? []).filter(({ act }) => act === "insert");
-    for (const { _id, effects } of commits) {
-      for (const effect of effects ?? []) {
-        if (effect.act === "insert" && many.length >= INSERTS_MIN) inserts.push({ _id: effect.id, ...effect.fields });
-        else updates.push(operationOf(effect, _id));
-      }
-      updates.push({ updateOne: { filter: { _id }, update: { $set: { applied: true, effects: null } } } });
-    }
+    const { inserts, others } = gatherEffects(commits);
+    const few = inserts.length < INSERTS_MIN;
+    const updates = [...(few ? inserts : []), ...others].map(({ effect, number }) => operationOf(effect, number));
+    const numbers = commits.map(({ _id }) => _id);
+    const done = { $set: { applied: true, effects: null } };
+    updates.push({ updateMany: { filter: { _id: { $in: numbers } }, update: done } });
     for (let tries = 1; ; tries++) {
       try {
-        if (inserts.length > 0) await insertMissing(documents, inserts, maxTimeMS);
+        if (!few) await insertMissing(documents, inserts, maxTimeMS);
         await documents.bulkWrite(updates, { ordered: true, maxTimeMS });
         return;
       } catch (error) {
@@ -159,14 +188,48 @@ export class Tail {
     const last = await documents.findOne({ _id: { $gt: 0 } }, options);
     const base = last === null ? 0 : Number(last["base"]);
     this.#position ??= base;
+    this.#end ??= base;
     return base;
   }
 
   #meet(position: number, own: boolean): void {
     if (this.#position === null || position <= this.#position) return;
     this.#position = position;
+    this.#end = Math.max(this.#end ?? 0, position);
+    this.#drop(position);
     if (!own) this.#changes += 1;
   }
+
+  #drop(applied: number): void {
+    if (this.#owed.length > 0) this.#owed = this.#owed.filter(({ _id }) => _id > applied);
+  }
+}
+
+interface NumberedEffect {
+  readonly effect: Effect;
+  readonly number: number;
+}
+
+/** The effects of commits that follow one another. Of several changes of one document one is left, with the fields of all. */
+function gatherEffects(commits: readonly Pick<LogDocument, "_id" | "effects">[]): {
+  readonly inserts: readonly NumberedEffect[];
+  readonly others: readonly NumberedEffect[];
+} {
+  const inserts: NumberedEffect[] = [];
+  const creates = new Map<string | number, NumberedEffect>();
+  const changes = new Map<string | number, NumberedEffect>();
+  for (const { _id: number, effects } of commits) {
+    for (const effect of effects ?? []) {
+      if (effect.act === "insert") inserts.push({ effect, number });
+      else if (effect.act === "create") creates.set(effect.id, creates.get(effect.id) ?? { effect, number });
+      else {
+        const fields = { ...changes.get(effect.id)?.effect.fields, ...effect.fields };
+        changes.set(effect.id, { effect: { ...effect, fields }, number });
+      }
+    }
+  }
+  // A document is made before it is changed.
+  return { inserts, others: [...creates.values(), ...changes.values()] };
 }
 
 /** An effect as the driver takes it. A change is passed over where a later commit has been at the document. */
@@ -181,11 +244,12 @@ export function operationOf(effect: Effect, number: number): AnyBulkWriteOperati
 
 async function insertMissing(
   documents: Collection<StoreDocument>,
-  inserts: readonly StoreDocument[],
+  inserts: readonly NumberedEffect[],
   maxTimeMS: number,
 ): Promise<void> {
   try {
-    await documents.insertMany(inserts, { ordered: false, maxTimeMS });
+    const made = inserts.map(({ effect }) => ({ _id: effect.id, ...effect.fields }));
+    await documents.insertMany(made, { ordered: false, maxTimeMS });
   } catch (error) {
     // All others were tried too; those that are there are not changed.
     const errors = isDuplicate(error) && "writeErrors" in (error as object) ? writeErrorsOf(error) : null;

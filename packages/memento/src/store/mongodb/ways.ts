@@ -1,9 +1,10 @@
 import type { ClientSession, MongoClient } from "mongodb";
 
+import { isMementoError } from "../../core/errors.ts";
 import type { LogDocument, StoreDocument } from "./documents.ts";
-import { failureOf, isConflict, isDuplicate, isTransient } from "./failure.ts";
+import { failureOf, isConflict, isTransient } from "./failure.ts";
 import type { Sessions } from "./sessions.ts";
-import { operationOf, type StoreAccess, type Tail } from "./tail.ts";
+import { operationOf, type StoreAccess } from "./tail.ts";
 
 /** What became of commits: so many of the first ones stand in the log. */
 export interface WayResult {
@@ -21,32 +22,36 @@ export interface CommitWay {
 }
 
 const COMMIT_TRIES_MAX = 3;
+const FIRST_PAUSE_MS = 50;
 
 /**
  * Commits by writing the log documents: each is one document, there completely or not at all, and the server takes each
- * number once. Their effects stand in them until they were applied, which every later reader and writer does too.
+ * number once. Their effects stand in them until somebody has applied them: this process for many at once, or every reader
+ * and other writer that meets them before.
  */
 export class SingleDocumentWay implements CommitWay {
   readonly atomic = false;
   readonly #access: StoreAccess;
-  readonly #tail: Tail;
 
-  constructor(access: StoreAccess, tail: Tail) {
+  constructor(access: StoreAccess) {
     this.#access = access;
-    this.#tail = tail;
   }
 
+  /** After a lost answer the very same documents are sent again: what the first try may still bring is then one's own. */
   async commit(documents: readonly LogDocument[]): Promise<WayResult> {
-    const { documents: collection, maxTimeMS, where } = this.#access;
-    let committed = documents.length;
-    try {
-      await collection.insertMany(documents as unknown as StoreDocument[], { ordered: true, maxTimeMS });
-    } catch (error) {
-      committed = await countOwn(this.#access, documents);
-      // A repeat by the driver itself may meet the first try's own documents; of other failures the cause counts.
-      if (committed === 0 && !isDuplicate(error)) throw failureOf(error, where);
-    }
-    if (committed > 0) await this.#tail.apply(documents.slice(0, committed));
+    const { documents: collection, maxTimeMS } = this.#access;
+    let committed = 0;
+    await untilReached(this.#access, async () => {
+      const left = documents.slice(committed) as unknown as StoreDocument[];
+      try {
+        await collection.insertMany(left, { ordered: true, maxTimeMS });
+        committed = documents.length;
+      } catch (error) {
+        const { own, isTaken } = await countOwn(this.#access, documents);
+        committed = own;
+        if (committed < documents.length && !isTaken) throw error;
+      }
+    });
     return { committed, blocked: false };
   }
 
@@ -68,21 +73,7 @@ export class TransactionWay implements CommitWay {
   }
 
   async commit(documents: readonly LogDocument[]): Promise<WayResult> {
-    const session = (this.#session ??= await this.#newSession());
-    const { maxTimeMS, where } = this.#access;
-    session.startTransaction({
-      readConcern: { level: "snapshot" },
-      writeConcern: { w: "majority", journal: true },
-      maxCommitTimeMS: maxTimeMS,
-    });
-    try {
-      await this.#write(documents, session);
-    } catch (error) {
-      await this.#abandon(session, error);
-      if (isDuplicate(error) || isTransient(error)) return { committed: 0, blocked: !isDuplicate(error) };
-      throw failureOf(error, where);
-    }
-    return await this.#end(documents, session);
+    return await untilReached(this.#access, async () => await this.#try(documents));
   }
 
   async close(): Promise<void> {
@@ -111,24 +102,41 @@ export class TransactionWay implements CommitWay {
     if (updates.length > 0) await collection.bulkWrite(updates, { session, ordered: true, maxTimeMS });
   }
 
-  async #end(documents: readonly LogDocument[], session: ClientSession): Promise<WayResult> {
+  async #try(documents: readonly LogDocument[]): Promise<WayResult> {
+    const session = (this.#session ??= await this.#newSession());
+    session.startTransaction({
+      readConcern: { level: "snapshot" },
+      writeConcern: { w: "majority", journal: true },
+      maxCommitTimeMS: this.#access.maxTimeMS,
+    });
+    try {
+      await this.#write(documents, session);
+      await this.#end(session);
+      return { committed: documents.length, blocked: false };
+    } catch (error) {
+      await this.#abandon(session, error);
+      // Whatever the answer was, or whether it was lost: the log says what happened.
+      const { own, isTaken } = await countOwn(this.#access, documents);
+      if (own === documents.length) return { committed: own, blocked: false };
+      if (isTaken || isTransient(error)) return { committed: 0, blocked: !isTaken };
+      throw error;
+    }
+  }
+
+  async #end(session: ClientSession): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
         await session.commitTransaction();
-        return { committed: documents.length, blocked: false };
+        return;
       } catch (error) {
-        if (tries < COMMIT_TRIES_MAX && !isTransient(error)) continue;
-        // Whatever the answer was, or whether it was lost: the log says what happened.
-        const committed = await countOwn(this.#access, documents);
-        await this.#abandon(session, error);
-        if (committed === 0 && !isTransient(error)) throw failureOf(error, this.#access.where);
-        return { committed, blocked: committed === 0 };
+        if (tries === COMMIT_TRIES_MAX || isTransient(error)) throw error;
       }
     }
   }
 
   /** Ends the transaction if it is still there; the server ends it by itself otherwise. */
   async #abandon(session: ClientSession, cause: unknown): Promise<void> {
+    // It may not be reached either; the server then ends it by itself.
     if (session.inTransaction()) await session.abortTransaction();
     if (isConflict(cause)) return;
     // One that was ended from outside, or whose connection broke, is not used again.
@@ -143,17 +151,28 @@ export class TransactionWay implements CommitWay {
   }
 }
 
-/** How many of the first of one's own documents stand in the log. */
-async function countOwn(access: StoreAccess, documents: readonly LogDocument[]): Promise<number> {
-  const { documents: collection, maxTimeMS, where } = access;
-  try {
-    const numbers = documents.map(({ _id }) => _id);
-    const options = { projection: { by: 1 }, maxTimeMS };
-    const found = await collection.find({ _id: { $in: numbers } }, options).toArray();
-    const byNumber = new Map(found.map(({ _id, by }) => [_id, by]));
-    const foreign = documents.findIndex(({ _id, by }) => byNumber.get(_id) !== by);
-    return foreign === -1 ? documents.length : foreign;
-  } catch (error) {
-    throw failureOf(error, where);
+/** Repeats what failed because the server was not reached, a few times; after that, STORE_UNREACHABLE. */
+async function untilReached<T>({ clock, where }: StoreAccess, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      const failure = failureOf(error, where);
+      if (!isMementoError(failure, "STORE_UNREACHABLE") || tries === COMMIT_TRIES_MAX) throw failure;
+      await clock.sleep(FIRST_PAUSE_MS * 2 ** tries);
+    }
   }
+}
+
+/** How many of the first of one's own documents stand in the log, and whether the number behind them is another's. */
+async function countOwn(
+  { documents: collection, maxTimeMS }: StoreAccess,
+  documents: readonly LogDocument[],
+): Promise<{ readonly own: number; readonly isTaken: boolean }> {
+  const numbers = documents.map(({ _id }) => _id);
+  const found = await collection.find({ _id: { $in: numbers } }, { projection: { by: 1 }, maxTimeMS }).toArray();
+  const byNumber = new Map(found.map(({ _id, by }) => [_id, by]));
+  const foreign = documents.findIndex(({ _id, by }) => byNumber.get(_id) !== by);
+  const own = foreign === -1 ? documents.length : foreign;
+  return { own, isTaken: byNumber.has(documents[own]?._id ?? 0) };
 }
