@@ -1,4 +1,5 @@
 import { createServer, request } from "node:http";
+import { createRequire } from "node:module";
 import path from "node:path";
 import process from "node:process";
 
@@ -47,7 +48,10 @@ describe.skipIf(!(await requireEngine("MinIO", minioIsThere)))("S3", () => {
 
 describe("S3 by a server that ignores conditions", () => {
   test("is refused by name", async () => {
-    const program = path.resolve(import.meta.dirname, "../../node_modules/s3rver/bin/s3rver.js");
+    const program = path.join(
+      path.dirname(createRequire(import.meta.url).resolve("s3rver/package.json")),
+      "bin/s3rver.js",
+    );
     await using server = await startServer({
       name: "s3rver",
       command: ({ port, folder }) => [
