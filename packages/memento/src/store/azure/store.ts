@@ -102,8 +102,10 @@ function placeIn(container: ContainerClient, settings: AzureSettings, secrets: r
     failureOf: (error, doing) => azureFailure(error, `${doing} of the container ${container.containerName}`, secrets),
   });
   // The client's own URL ends with the container, and with a signature where one was given.
-  const { accountName: account, containerName } = container;
   const service = new URL(container.url);
+  const { containerName } = container;
+  // A domain of one's own does not tell the account.
+  const account = container.accountName === "" ? service.hostname : container.accountName;
   const endpoint = `${service.origin}${service.pathname.replace(/\/[^/]*\/?$/, "")}`;
   return {
     blobs: new AzureBlobs({ container, requests, random }),
