@@ -123,6 +123,33 @@ export class S3Blobs implements BlobPort {
 
   async settle(): Promise<void> {}
 
+  /** What the server calls itself, as "AmazonS3"; null where it does not say. Asks for the bucket. */
+  async serverName(): Promise<string | null> {
+    const command = new this.#sdk.HeadBucketCommand({ Bucket: this.#bucket });
+    let name: string | null = null;
+    command.middlewareStack.add(
+      (next) => async (request) => {
+        const result = await next(request);
+        const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> };
+        name = headers?.["server"] ?? null;
+        return result;
+      },
+      { step: "deserialize" },
+    );
+    try {
+      await this.#client.send(command, this.#within(0));
+      return name;
+    } catch (error) {
+      const failure = failureOf(error);
+      // This request's answers have no body, so a bucket that is not there has no name of its own.
+      throw this.#error(
+        failure.status === 404 ? { ...failure, name: "NoSuchBucket" } : failure,
+        "look at",
+        "the bucket",
+      );
+    }
+  }
+
   async #page(
     Prefix: string,
     StartAfter: string | undefined,

@@ -87,8 +87,14 @@ describe.skipIf(!(await requireEngine("MinIO", minioIsThere)))("S3Store", () => 
   test("a bucket that is not there is PLACE_MISSING, for readers and makers", async () => {
     await using store = await S3Store.openUrl(server.url("not-there"));
     await expectError("PLACE_MISSING", async () => await store.meta());
+    await expectError("PLACE_MISSING", async () => await store.engine());
     const error = await expectError("PLACE_MISSING", async () => await create(store));
     expect(error.message).toContain("s3://not-there");
+  });
+
+  test("the server's own name is told", async () => {
+    await using store = await S3Store.openUrl(server.url(bucket));
+    expect(await store.engine()).toEqual({ name: "S3", version: "MinIO", bytes: null, freeBytes: null });
   });
 
   test("a wrong secret, a wrong key id and none at all are ACCESS_DENIED", async () => {
@@ -160,7 +166,9 @@ interface Careless {
 
 describe("a server that ignores conditions", () => {
   test("is refused by name before anything is made", async () => {
-    const S3rver = createRequire(import.meta.url)("s3rver") as new (options: object) => Careless;
+    // It has no types.
+    const require = createRequire(import.meta.url);
+    const S3rver = require("s3rver") as new (options: object) => Careless;
     const careless = new S3rver({
       port: 0,
       address: "127.0.0.1",

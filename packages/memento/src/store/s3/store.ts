@@ -3,8 +3,9 @@ import type { S3Client } from "@aws-sdk/client-s3";
 
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { OBJECT_TUNING, type BlobPlace, type BlobTuning } from "../blobs/blob-port.ts";
-import { BlobStore } from "../blobs/store.ts";
+import { BlobStore, type BlobStoreOptions } from "../blobs/store.ts";
 import { loadPeer } from "../optional-peer.ts";
+import type { EngineFacts } from "../store.ts";
 import { checkS3Address, readS3Url, s3UrlOf, type S3Address } from "./address.ts";
 import { S3Blobs } from "./blobs.ts";
 
@@ -45,13 +46,20 @@ const SOCKETS_MAX = 64;
  * keys that a secure delete has written over: give it a rule that expires noncurrent versions.
  */
 export class S3Store extends BlobStore {
+  readonly #blobs: S3Blobs;
+
+  private constructor(place: BlobPlace & { readonly blobs: S3Blobs }, options: BlobStoreOptions) {
+    super(place, options);
+    this.#blobs = place.blobs;
+  }
+
   /** Opens a place in a bucket, and sends nothing before the first call. PEER_MISSING without the package of the client. */
   static async open(options: S3StoreOptions): Promise<S3Store> {
     const { clock = systemClock, random = systemRandom, requestMsMax = REQUEST_MS_MAX, client } = options;
     const address = addressOf(options);
     const sdk = await loadPeer<typeof Sdk>("@aws-sdk/client-s3", "^3.700.0", "A store on S3");
     const own = client ?? newClient(sdk, address);
-    const place: BlobPlace = {
+    const place: BlobPlace & { readonly blobs: S3Blobs } = {
       blobs: new S3Blobs({ sdk, client: own, address, requestMsMax, clock }),
       root: address.prefix,
       url: s3UrlOf(address),
@@ -73,6 +81,11 @@ export class S3Store extends BlobStore {
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(region === undefined ? {} : { region }),
     });
+  }
+
+  /** One request. Servers of S3 tell their names and no versions, and nobody tells what a prefix takes up without listing it. */
+  async engine(): Promise<EngineFacts> {
+    return { name: "S3", version: (await this.#blobs.serverName()) ?? "unnamed", bytes: null, freeBytes: null };
   }
 }
 
