@@ -77,7 +77,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   const program = new Command("memento")
     .description("A memory that data pipelines can trust: run, inspect, plan and roll back.")
     .version(version(), "-v, --version", "show the version")
-    .option("--store <url>", "the store: sqlite:FILE or file:FOLDER")
+    .option("--store <url>", "the store: its URL, such as sqlite:FILE, file:FOLDER or postgres://HOST/DATABASE")
     .option("--json", "print one JSON document and nothing else")
     .option("--debug", "show where an error was thrown")
     .helpOption("-h, --help", "show this help")
