@@ -28,7 +28,7 @@ const PLACE_BYTES = 250;
  * The name of a pack's bytes. Of a sealed pack the header says it all, for its nonce is never used twice; a glance has
  * as much. Of one that is not sealed the body must be looked at, so that no glance names it.
  */
-export function packVersion(header: Uint8Array, body: Uint8Array, isSealed: boolean): string {
+function packVersion(header: Uint8Array, body: Uint8Array, isSealed: boolean): string {
   return `${sha256(header)}.${isSealed ? body.byteLength : sha256(body)}`;
 }
 

@@ -4,6 +4,7 @@ import { moody } from "../../../../../../test/harness/moody-store.ts";
 import { expectSame, fixtureReplicaAuthority, replicaContent } from "../../../../../../test/harness/replica-content.ts";
 import { sqlitePlace } from "../../../../../../test/workers/sqlite-place.ts";
 import type { MementoError } from "../../../core/errors.ts";
+import { chaosStore } from "../../../testing/chaos-store.ts";
 import { ManualClock } from "../../../testing/manual-clock.ts";
 import { expectAppended, StoreFixture } from "../../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../../testing/store/kit.ts";
@@ -158,6 +159,57 @@ describe("replicateStore(), synchronous", () => {
     await expectCode("STORE_UNREACHABLE", () => wrong.note(make.notice("restored")));
     expect((await wrong.lag())[0]?.problem).toContain("holds another store");
     await store.close();
+  });
+});
+
+describe("replicateStore() with a slow replica", () => {
+  async function slowPair(mode: ReplicateOptions["mode"]) {
+    const inner = await MemoryStore.open();
+    const gate = { isShut: false, begun: 0, open: (): void => undefined };
+    const slow = chaosStore(inner, {
+      before: async ({ method }) => {
+        if (!gate.isShut || method !== "append") return;
+        gate.begun += 1;
+        await new Promise<void>((resolve) => (gate.open = resolve));
+      },
+    });
+    const { primary, store, make } = await pair({ replicas: [{ store: slow }], mode });
+    const timeline = await make.timeline(store);
+    await store.catchUp();
+    gate.isShut = true;
+    return { primary, inner, store, make, timeline, gate };
+  }
+  const turns = async (count: number): Promise<void> => {
+    for (let turn = 0; turn < count; turn++) await new Promise((resolve) => void setImmediate(resolve));
+  };
+
+  test("synchronous: a save waits for it, and those that come meanwhile share the next round", async () => {
+    const { primary, inner, store, make, timeline, gate } = await slowPair("synchronous");
+    let acknowledged = 0;
+    const saves = Array.from({ length: 5 }, async () => {
+      expectAppended(await store.append(make.batch([timeline.next()])));
+      acknowledged += 1;
+    });
+    await turns(50);
+    expect([acknowledged, gate.begun]).toEqual([0, 1]);
+    expect((await primary.timeline(timeline.key))?.head?.sequence).toBe(5);
+    gate.isShut = false;
+    gate.open();
+    await Promise.all(saves);
+    await expectSame(primary, inner);
+  });
+
+  test("streamed: saves do not wait, and it has all of them in the end", async () => {
+    const { primary, inner, store, make, timeline, gate } = await slowPair("streamed");
+    const dataKey = make.key("data");
+    for (let saves = 0; saves < 30; saves++) await store.append(sealedBatch(make, [timeline.next()], dataKey));
+    await turns(50);
+    expect(gate.begun).toBe(1);
+    expect((await store.lag())[0]?.commits).toBe(30);
+    gate.isShut = false;
+    gate.open();
+    await store.catchUp();
+    await expectSame(primary, inner);
   });
 });
 
