@@ -5,10 +5,11 @@ import { pathToFileURL } from "node:url";
 
 import { MementoError } from "@mementojs/memento";
 import { randomText, systemRandom } from "@mementojs/memento/core";
-import { openStore, type MementoStore, type StoreSupports } from "@mementojs/memento/store";
+import type { MementoStore, StoreSupports } from "@mementojs/memento/store";
 import type { StoreKitOptions, StorePlace } from "@mementojs/memento/testing";
 
 import { namedPlace } from "../place/store-place.ts";
+import { openStore } from "./url-store.ts";
 
 /** What is checked, ready for the conformance kit. */
 export interface CheckedDriver extends Omit<StoreKitOptions, "test" | "describe"> {
@@ -63,7 +64,7 @@ async function fromUrl(url: string, cwd: string): Promise<CheckedDriver> {
     count += 1;
     const named = namedPlace(url.replaceAll(COUNTER, `${session}${count}`), "option", cwd);
     return await Promise.resolve({
-      open: async () => (await openStore(named.url)).store,
+      open: async () => await openStore(named.url),
       address: named.url,
       dispose: async () => {
         if (named.path === null) return;
