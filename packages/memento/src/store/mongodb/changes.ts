@@ -4,8 +4,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import type { Lease, TimelineRecord, TimelineState } from "../../core/timeline.ts";
 import { admit, keyRetired } from "../admit.ts";
 import type { PackHeader } from "../header.ts";
-import type { LeaseChange } from "../store.ts";
-import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
+import type { AppendBatch, AppendResult, CaretakerRecord, LeaseChange } from "../store.ts";
 import type { Change, Draft } from "./committer.ts";
 import {
   addressText,

@@ -68,7 +68,7 @@ export class Committer {
   readonly #remembered = new Map<string, StoreDocument | null>();
   #rememberedChanges = -1;
   #running: Promise<void> | null = null;
-  #paying: Promise<void> | null = null;
+  #isWaiting = false;
   #finished = false;
 
   constructor(access: StoreAccess, tail: Tail, way: CommitWay, sessions: Sessions | null, random: Random) {
@@ -107,7 +107,9 @@ export class Committer {
       }
     }
     this.#running = null;
-    if (this.#tail.owed.length > 0) this.#paying ??= this.#payWhenIdle();
+    if (this.#tail.owed.length === 0 || this.#isWaiting) return;
+    this.#isWaiting = true;
+    void this.#payWhenIdle();
   }
 
   /** Writes what is owed once this process has stopped committing, so that readers need not. */
@@ -117,7 +119,7 @@ export class Committer {
       await this.#access.clock.sleep(IDLE_MS);
       await this.#running;
     }
-    this.#paying = null;
+    this.#isWaiting = false;
     if (this.#finished) return;
     try {
       await this.#tail.pay();

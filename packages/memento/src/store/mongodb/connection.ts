@@ -1,3 +1,4 @@
+import type * as Mongodb from "mongodb";
 import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 
 import { MementoError } from "../../core/errors.ts";
@@ -32,7 +33,8 @@ export interface MongodbAddress {
 }
 
 const SELECTION_MS = 5_000;
-const CONNECT_MS = 5_000;
+/** The driver bounds its looks at the server by this too: one that is only busy must not be taken for dead. */
+const CONNECT_MS = 10_000;
 const SOCKET_MS = 60_000;
 const POOL_SIZE = 20;
 
@@ -68,11 +70,7 @@ export function readAddress(url: string): MongodbAddress {
 
 /** Connects to a URL's server, with bounded waits; what the URL itself says of them counts. */
 export async function connectUrl(address: MongodbAddress, commit: CommitMode | "auto"): Promise<MongodbConnection> {
-  const { MongoClient: Client } = await loadPeer<typeof import("mongodb")>(
-    "mongodb",
-    ">=6.12 <8",
-    "A store on MongoDB",
-  );
+  const { MongoClient: Client } = await loadPeer<typeof Mongodb>("mongodb", ">=6.12 <8", "A store on MongoDB");
   const { where, url, secrets } = address;
   const given = new URLSearchParams(url.split("?")[1] ?? "");
   const bounds: MongoClientOptions = {};

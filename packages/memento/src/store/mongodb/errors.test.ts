@@ -168,7 +168,7 @@ describe.skipIf(!isThere)("errors of MongodbStore", () => {
       expectNoSecret(store.url);
       await store.close();
     }
-    const names = (await client.db("shared").listCollections().toArray()).map(({ name }) => String(name));
+    const names = (await client.db("shared").listCollections().toArray()).map(({ name }) => name);
     expect(names.toSorted()).toEqual(["one_chunks", "one_store", "two_chunks", "two_store"]);
   });
 

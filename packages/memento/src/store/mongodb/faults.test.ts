@@ -94,9 +94,9 @@ describe.skipIf(!isThere).each(MODES)("MongodbStore, committing by %s", (commit)
     await store.create(make.meta(), make.key("integrity"));
     const lines = await Promise.all(Array.from({ length: 4 }, async () => await make.timeline(store)));
     const acknowledged: string[] = [];
-    let goesOn = true;
+    const done = new AbortController();
     const writers = lines.map(async (line) => {
-      while (goesOn) acknowledged.push((await line.save(store)).id);
+      while (!done.signal.aborted) acknowledged.push((await line.save(store)).id);
     });
     try {
       for (let kill = 0; kill < 4; kill++) {
@@ -106,7 +106,7 @@ describe.skipIf(!isThere).each(MODES)("MongodbStore, committing by %s", (commit)
         await running().start();
       }
     } finally {
-      goesOn = false;
+      done.abort();
     }
     await Promise.all(writers);
     await using fresh = await MongodbStore.openUrl(url);

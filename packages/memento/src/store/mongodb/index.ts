@@ -1,1 +1,2 @@
-export { MongodbStore, type MongodbStoreOptions } from "./store.ts";
+export type { MongodbStoreOptions } from "./options.ts";
+export { MongodbStore } from "./store.ts";

@@ -6,7 +6,7 @@ import type { StoreAccess } from "./tail.ts";
 
 /** The document that tells others of a session with transactions. */
 const sessionKey = (session: ClientSession): string => `s/${Buffer.from(bytesOf(idOf(session))).toString("hex")}`;
-const idOf = (session: ClientSession): Binary => session.serverSession.id.id as Binary;
+const idOf = (session: ClientSession): Binary => session.serverSession.id.id;
 
 /**
  * The sessions whose transactions write the log, by their ids. A client that dies inside a transaction keeps what it has

@@ -1,6 +1,6 @@
 import { findAll, findMementos } from "./changes.ts";
 import type { Contents, ContentWants } from "./contents.ts";
-import { commitOf, mementoKey, timelineKey, type LogDocument, type MementoDocument } from "./documents.ts";
+import { commitOf, mementoKey, timelineKey, type LogDocument } from "./documents.ts";
 import type { StoreAccess } from "./tail.ts";
 
 /**
@@ -34,7 +34,7 @@ async function isOrphan(access: StoreAccess, name: string, wants: ContentWants):
   );
   const [row] = rows;
   if (row !== undefined) {
-    const commit = commitOf((row as MementoDocument).order);
+    const commit = commitOf(row.order);
     const log = (await findAll(access, [commit], { effects: 0 })).get(commit) as LogDocument | undefined;
     return log !== undefined && !names(log, name);
   }
