@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { isMementoError, type ErrorCode, type MementoError } from "../../packages/memento/src/core/errors.ts";
 import { openStore } from "../../packages/memento/src/store/open-store.ts";
 import type { MementoStore } from "../../packages/memento/src/store/store.ts";
+import { StoreFixture } from "../../packages/memento/src/testing/store/fixture.ts";
 import { collect } from "../../packages/memento/src/testing/store/kit.ts";
 import { freePort } from "./servers/server.ts";
 import { startProxy } from "./servers/tcp-proxy.ts";
@@ -91,6 +92,27 @@ export function declareErrorTests(engine: SqlEngineUnderTest, errors: SqlErrors)
       await using damaged = await engine.open(url);
       await expectFailure("DAMAGED", () => damaged.meta());
     });
+  });
+
+  declareMakingTests(engine);
+  declareUrlTests(engine, scheme);
+  declareAccountTests(engine, errors);
+}
+
+function declareMakingTests(engine: SqlEngineUnderTest): void {
+  describe("create()", () => {
+    test("is made once by many who start at the same time", async () => {
+      const url = engine.server().url(newPlace());
+      const make = new StoreFixture(1);
+      await using opened = new AsyncDisposableStack();
+      const made = await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const store = opened.use(await engine.open(url));
+          return await store.create(make.meta(), make.key("integrity"));
+        }),
+      );
+      for (const meta of made) expect(meta).toEqual(made[0]);
+    });
 
     test("is found by the scheme of its URL", async () => {
       const { store } = await openStore(engine.server().url(newPlace()));
@@ -98,9 +120,6 @@ export function declareErrorTests(engine: SqlEngineUnderTest, errors: SqlErrors)
       expect(await store.meta()).toBeNull();
     });
   });
-
-  declareUrlTests(engine, scheme);
-  declareAccountTests(engine, errors);
 }
 
 function declareUrlTests(engine: SqlEngineUnderTest, scheme: string): void {

@@ -22,24 +22,15 @@ const keyText = (key: KeyRecord | null): string | null => (key === null ? null :
 
 function callForOne(
   { header, body, dataKey: newKey }: AppendBatch,
-  { entry, expectedSequence, headCheck }: AppendRecord,
+  { entry, expectedSequence, headCheck, replaceName }: AppendRecord,
   dataKey: string | null,
   prefix: string,
 ): AppendCall {
-  const { timeline, epoch, id } = entry;
-  const values = [
-    timeline,
-    expectedSequence,
-    epoch,
-    id,
-    headCheck,
-    nonceOf(id),
-    header,
-    body,
-    dataKey,
-    keyText(newKey),
-  ];
-  return { sql: `CALL ${quotedName(prefix, "append_one")}(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, values };
+  const { timeline, epoch, id, caretaker, name = null } = entry;
+  const place = [timeline, expectedSequence, epoch, id, headCheck, nonceOf(id)];
+  const naming = [caretaker, name, replaceName ? 1 : 0];
+  const values = [...place, header, body, dataKey, keyText(newKey), ...naming];
+  return { sql: `CALL ${quotedName(prefix, "append_one")}(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, values };
 }
 
 function callForMany(
@@ -48,7 +39,7 @@ function callForMany(
   prefix: string,
 ): AppendCall | null {
   const lines = appendLines(records);
-  if (lines === null) return null;
+  if (lines === null || records.some(({ entry }) => entry.name !== undefined)) return null;
   const timelines = lines.map(({ timeline, expected, epoch, last }) => {
     const { id, sequence } = last.entry;
     return [timeline, expected, epoch, sequence, id, last.headCheck];

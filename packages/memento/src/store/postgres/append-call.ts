@@ -16,13 +16,14 @@ export function appendCall(batch: AppendBatch, dataKey: string | null): AppendCa
 
 function callForOne(
   { header, body, dataKey: newKey }: AppendBatch,
-  { entry, expectedSequence, headCheck }: AppendRecord,
+  { entry, expectedSequence, headCheck, replaceName }: AppendRecord,
   dataKey: string | null,
 ): AppendCall {
-  const { timeline, epoch, id } = entry;
+  const { timeline, epoch, id, caretaker, name = null } = entry;
   const place = [timeline, expectedSequence, epoch, id, headCheck, nonceOf(id)];
-  const values = [...place, header, body, dataKey, newKey === null ? null : keyValues(newKey)];
-  return { sql: "append_one(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values };
+  const keys = [dataKey, newKey === null ? null : keyValues(newKey)];
+  const values = [...place, header, body, ...keys, caretaker, name, replaceName];
+  return { sql: "append_one(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values };
 }
 
 function callForMany(
@@ -30,7 +31,7 @@ function callForMany(
   dataKey: string | null,
 ): AppendCall | null {
   const lines = appendLines(records);
-  if (lines === null) return null;
+  if (lines === null || records.some(({ entry }) => entry.name !== undefined)) return null;
   const values = [
     lines.map(({ timeline }) => timeline),
     lines.map(({ expected }) => expected),

@@ -31,10 +31,8 @@ export class SqlLog implements LogRows {
 
   async at({ commit, slot }: LogPosition): Promise<LogRow | null> {
     return await this.#engine().read(async (session) => {
-      const row = await session.get(session.statements.commitById, commit);
-      if (row === undefined) return null;
-      const slots = (await readSlotsOf(session, [commit])).get(commit) ?? [];
-      return rowsOfCommit(row, slots).find((each) => each.slot === slot) ?? null;
+      const row = await session.get(session.statements.commitSlot, commit, slot);
+      return row === undefined ? null : (rowsOfCommit(row, [slotOf(row)])[0] ?? null);
     });
   }
 

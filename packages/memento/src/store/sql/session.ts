@@ -53,8 +53,8 @@ export interface SqlEngine {
   snapshot(): Promise<SqlSnapshot>;
 
   /**
-   * Appends a batch in one round trip where every record of it is to be taken and none has a name. False, and nothing
-   * done, in every other case: `write` with a look at each record tells which.
+   * Appends a batch in one round trip, where every record of it is to be taken, and one alone or none has a name. False,
+   * and nothing done, in every other case: `write` with a look at each record tells which.
    */
   appendAll(batch: AppendBatch, dataKey: string | null): Promise<boolean>;
   /**

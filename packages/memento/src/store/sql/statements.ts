@@ -84,6 +84,8 @@ function logStatements({ table, contains, inNumbers, orChange, givingId }: SqlDi
     dropBody: `UPDATE ${log} SET body = NULL, body_id = NULL, header_digest = ? WHERE id = ?`,
 
     commitById: `SELECT ${commit} FROM ${log} c WHERE c.id = ?`,
+    commitSlot: `SELECT ${commit}, m.timeline, m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by FROM ${log} c
+      JOIN ${table("memento")} m ON m.commit_id = c.id WHERE c.id = ? AND m.slot = ?`,
     commitsOf: `SELECT ${commit} FROM ${log} c WHERE ${inNumbers("c.id")} ORDER BY c.id`,
     lockCommit: `SELECT id FROM ${log} WHERE id = ? FOR UPDATE`,
     lockCommits: `SELECT id FROM ${log} WHERE ${inNumbers("id")} ORDER BY id FOR UPDATE`,

@@ -191,9 +191,7 @@ export class SqlStore implements MementoStore {
     this.#checkOpen();
     const { dataKey } = checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
     const engine = this.#engine;
-    const isPlain =
-      batch.body.byteLength <= engine.partBytesMax && batch.records.every(({ entry }) => entry.name === undefined);
-    if (isPlain && (await engine.appendAll(batch, dataKey)))
+    if (batch.body.byteLength <= engine.partBytesMax && (await engine.appendAll(batch, dataKey)))
       return batch.records.map(() => ({ outcome: "appended" as const }));
     return await engine.write(async (session) => {
       const body = await placeBody(session, batch.body, engine.partBytesMax, () => this.#newBodyId());

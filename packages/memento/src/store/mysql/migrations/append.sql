@@ -1,11 +1,12 @@
 -- The way of an append in one round trip, for accounts that may make procedures: 1 done, 0 nothing done because a timeline
--- stands elsewhere, 2 nothing done because the data key seals nothing any more.
+-- stands elsewhere or a name is taken, 2 nothing done because the data key seals nothing any more.
 
 DROP PROCEDURE IF EXISTS {append_one};
 
 CREATE PROCEDURE {append_one}(
   p_line varchar(20) {collated}, p_expected bigint, p_epoch bigint, p_id varchar(60) {collated}, p_check varchar(64) {collated},
-  p_nonce varchar(20) {collated}, p_header longblob, p_body longblob, p_key varchar(100) {collated}, p_new text {collated}
+  p_nonce varchar(20) {collated}, p_header longblob, p_body longblob, p_key varchar(100) {collated}, p_new text {collated},
+  p_caretaker varchar(255) {collated}, p_name varchar(255) {collated}, p_moves_name int
 )
 SQL SECURITY INVOKER
 append: BEGIN
@@ -16,6 +17,13 @@ append: BEGIN
   UPDATE {timeline} SET head_sequence = p_expected + 1, head_id = p_id, head_check = p_check
     WHERE timeline = p_line AND head_sequence = p_expected AND lease_epoch = p_epoch;
   IF ROW_COUNT() = 0 THEN ROLLBACK; SELECT 0 AS done; LEAVE append; END IF;
+  IF p_name IS NOT NULL AND p_moves_name = 1 THEN
+    INSERT INTO {memento_name} (caretaker, name, memento) VALUES (p_caretaker, p_name, p_id)
+      ON DUPLICATE KEY UPDATE memento = VALUES(memento);
+  ELSEIF p_name IS NOT NULL THEN
+    INSERT IGNORE INTO {memento_name} (caretaker, name, memento) VALUES (p_caretaker, p_name, p_id);
+    IF ROW_COUNT() = 0 THEN ROLLBACK; SELECT 0 AS done; LEAVE append; END IF;
+  END IF;
   SELECT one INTO v_one FROM {gate} WHERE one = 1 LOCK IN SHARE MODE;
   IF p_key IS NOT NULL THEN
     SET v_state = (SELECT state FROM {wrapped_key} WHERE id = p_key);

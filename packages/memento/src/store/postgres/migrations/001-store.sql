@@ -131,11 +131,12 @@ BEGIN
   END IF;
 END $$;
 
--- Appends a pack of one memento without a name. False, and nothing done, when the timeline stands elsewhere; MM002 when
--- the data key seals nothing any more. Arrays cost more than all that is done here, so that one memento goes without them.
+-- Appends a pack of one memento, with a name or without (NULL). False, and nothing done, when the timeline stands elsewhere;
+-- MM001 when the name is taken, and MM002 when the data key seals nothing any more. Arrays cost more than all that is done
+-- here, so that one memento goes without them.
 CREATE FUNCTION {schema}.append_one(
   line text, expected bigint, epoch bigint, id text, check_text text, nonce_text text,
-  pack_header bytea, pack_body bytea, data_key text, new_key text[]
+  pack_header bytea, pack_body bytea, data_key text, new_key text[], its_caretaker text, its_name text, moves_name boolean
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('synchronous_commit') = 'off' THEN
@@ -144,6 +145,11 @@ BEGIN
   UPDATE {schema}.timeline SET head_sequence = expected + 1, head_id = id, head_check = check_text
     WHERE timeline = line AND head_sequence = expected AND lease_epoch = epoch;
   IF NOT FOUND THEN RETURN false; END IF;
+  IF its_name IS NOT NULL THEN
+    INSERT INTO {schema}.memento_name (caretaker, name, memento) VALUES (its_caretaker, its_name, id)
+      ON CONFLICT (caretaker, name) DO UPDATE SET memento = excluded.memento WHERE moves_name;
+    IF NOT FOUND THEN RAISE EXCEPTION 'the name is taken' USING ERRCODE = 'MM001'; END IF;
+  END IF;
   PERFORM pg_advisory_xact_lock_shared({gate});
   IF data_key IS NOT NULL OR new_key IS NOT NULL THEN PERFORM {schema}.demand_key(data_key, new_key); END IF;
   WITH pack AS (INSERT INTO {schema}.commit_log (header, body) VALUES (pack_header, pack_body) RETURNING commit_log.id)
