@@ -25,7 +25,11 @@ export interface LogRows {
   rows(query: MementoQuery, after: LogPosition | null): AsyncIterable<LogRow> | Iterable<LogRow>;
   /** The row at a position; null when there is none. */
   at(position: LogPosition): Promise<LogRow | null> | LogRow | null;
+  /** The rows at some positions, in their order, for a driver that is far from its engine: it is then asked for a few at a time. */
+  atEach?(positions: readonly LogPosition[]): Promise<readonly (LogRow | null)[]>;
 }
+
+const ROWS_AT_ONCE = 64;
 
 interface KeyedPosition extends LogPosition {
   readonly key: SortKey;
@@ -60,15 +64,29 @@ async function* scanByKey(log: LogRows, query: MementoQuery): AsyncIterable<Inde
   let after = query.after === null ? null : readKeyCursor(query.after, query.sort);
   for (;;) {
     const page = await firstKeys(log, query, after, left);
-    for (const place of page) {
+    for await (const [place, row] of rowsAt(log, page)) {
       after = place;
-      const row = await log.at(place);
       // A row may have been removed since its key was collected.
       if (row === null || !wanted(query, row)) continue;
       yield indexRow(row, keyCursor(place));
       left -= 1;
     }
     if (page.length === 0 || left === 0 || query.limit === null) return;
+  }
+}
+
+async function* rowsAt(
+  log: LogRows,
+  places: readonly KeyedPosition[],
+): AsyncIterable<readonly [KeyedPosition, LogRow | null]> {
+  if (log.atEach === undefined) {
+    for (const place of places) yield [place, await log.at(place)];
+    return;
+  }
+  for (let start = 0; start < places.length; start += ROWS_AT_ONCE) {
+    const some = places.slice(start, start + ROWS_AT_ONCE);
+    const rows = await log.atEach(some);
+    for (const [index, place] of some.entries()) yield [place, rows[index] ?? null];
   }
 }
 

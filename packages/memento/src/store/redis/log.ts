@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { decodeHeader, type CommitHeader } from "../header.ts";
@@ -8,7 +8,7 @@ import type { StoredCommit, StoredMemento } from "../store.ts";
 import { bodyOf } from "./bodies.ts";
 import type { StoreCalls } from "./calls.ts";
 import { damaged } from "./failure.ts";
-import { LAST, LINE_PAGE, PAGE, PLACES, READ } from "./lua/reads.ts";
+import { COMMITS, LAST, LINE_PAGE, PAGE, PLACES, READ } from "./lua/reads.ts";
 import { commitOf, numberOf, placeOf, type CommitRow, type Place } from "./rows.ts";
 
 /** Pages start small, because most queries want the newest few. */
@@ -117,6 +117,8 @@ export async function readMemento(calls: StoreCalls, id: string): Promise<Stored
 /** Reads the log of a store: page by page, so that nothing is held between two rows. */
 export class RedisLog implements LogRows {
   readonly #calls: StoreCalls;
+  /** The commits of the rows that were asked for last: the next ones are often of the same packs. What they say of their mementos never changes. */
+  readonly #known = new Map<number, readonly [CommitRow, CommitHeader]>();
 
   constructor(calls: StoreCalls) {
     this.#calls = calls;
@@ -126,10 +128,28 @@ export class RedisLog implements LogRows {
     return query.timeline === null ? this.#rowsOfAll(query, after) : this.#rowsOfTimeline(query, query.timeline, after);
   }
 
-  async at({ commit, slot }: LogPosition): Promise<LogRow | null> {
-    const [page] = (await readPage(this.#calls, commit, 1, 1)).commits;
-    if (page?.commit !== commit) return null;
-    return (await this.#rowsOf([page], () => true)).find((row) => row.slot === slot) ?? null;
+  async at(position: LogPosition): Promise<LogRow | null> {
+    const [row] = await this.atEach([position]);
+    return row ?? null;
+  }
+
+  async atEach(positions: readonly LogPosition[]): Promise<readonly (LogRow | null)[]> {
+    const numbers = [...new Set(positions.map(({ commit }) => commit))];
+    const unknown = numbers.filter((commit) => !this.#known.has(commit));
+    if (unknown.length > 0) {
+      const [found] = (await this.#calls.read(COMMITS, [], unknown.map(String))).rest as [(Buffer | null)[]];
+      for (const [at, commit] of unknown.entries()) {
+        const row = found[at] ?? null;
+        if (row !== null) this.#known.set(commit, headerOf(commit, row));
+      }
+    }
+    for (const commit of this.#known.keys()) if (!numbers.includes(commit)) this.#known.delete(commit);
+    const wanted = new Set(positions.map(positionText));
+    const rows = await this.#rowsOf([...this.#known.values()], (_, slot, commit) =>
+      wanted.has(positionText({ commit, slot })),
+    );
+    const byPosition = new Map(rows.map((row) => [positionText(row), row]));
+    return positions.map((position) => byPosition.get(positionText(position)) ?? null);
   }
 
   /** The log behind a commit. Bodies that are small come with their page, and others one at a time. */
@@ -163,8 +183,10 @@ export class RedisLog implements LogRows {
     let next = after?.commit ?? (step === 1 ? 1 : Number.MAX_SAFE_INTEGER);
     for (let size = PAGE_COMMITS_MIN; ; size = Math.min(2 * size, PAGE_COMMITS_MAX)) {
       const { last, commits } = await readPage(this.#calls, next, step, size);
-      const rows = await this.#rowsOf(commits, (entry) => matchesQuery(query, entry));
+      const { read, damage } = soundCommits(commits);
+      const rows = await this.#rowsOf(read, (entry) => matchesQuery(query, entry));
       for (const row of step === 1 ? rows : rows.toReversed()) if (isBehind(row, after, step)) yield row;
+      if (damage !== null) throw damage;
       next = (commits.at(-1)?.commit ?? next) + step;
       if (commits.length === 0 || next < 1 || next > last) return;
     }
@@ -172,16 +194,16 @@ export class RedisLog implements LogRows {
 
   /** The rows of some commits, in the order of the log. */
   async #rowsOf(
-    commits: readonly PagedCommit[],
-    wanted: (entry: MementoEntry, slot: number) => boolean,
+    commits: readonly (readonly [CommitRow, CommitHeader])[],
+    wanted: (entry: MementoEntry, slot: number, commit: number) => boolean,
   ): Promise<readonly LogRow[]> {
     const found = commits
-      .toSorted((a, b) => a.commit - b.commit)
-      .flatMap(({ commit, row }) => {
-        const [read, header] = headerOf(commit, row);
-        const packBytes = read.header.byteLength + (read.pack?.bodyBytes ?? 0);
-        return acceptedEntries(read, header)
-          .filter(({ entry, slot }) => wanted(entry, slot))
+      .toSorted(([a], [b]) => a.commit - b.commit)
+      .flatMap(([row, header]) => {
+        const { commit } = row;
+        const packBytes = row.header.byteLength + (row.pack?.bodyBytes ?? 0);
+        return acceptedEntries(row, header)
+          .filter(({ entry, slot }) => wanted(entry, slot, commit))
           .map(({ entry, slot }) => ({ commit, slot, entry, packBytes }));
       });
     const places = await readPlaces(
@@ -246,6 +268,25 @@ function rowAt(
   const packBytes = row.header.byteLength + (row.pack?.bodyBytes ?? 0);
   return { commit, slot, entry, packBytes, removed: removedBy !== 0 };
 }
+
+/** Commits up to the first that is damaged: what stands before it is given first. */
+function soundCommits(commits: readonly PagedCommit[]): {
+  readonly read: readonly (readonly [CommitRow, CommitHeader])[];
+  readonly damage: MementoError | null;
+} {
+  const read: (readonly [CommitRow, CommitHeader])[] = [];
+  for (const { commit, row } of commits) {
+    try {
+      read.push(headerOf(commit, row));
+    } catch (error) {
+      if (!isMementoError(error)) throw error;
+      return { read, damage: error };
+    }
+  }
+  return { read, damage: null };
+}
+
+const positionText = ({ commit, slot }: LogPosition): string => `${commit}.${slot}`;
 
 function isBehind(row: LogPosition, after: LogPosition | null, step: 1 | -1): boolean {
   if (after === null) return true;

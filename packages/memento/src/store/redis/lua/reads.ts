@@ -51,6 +51,16 @@ return page
 `,
 );
 
+/** Commits by their numbers. KEYS: store. ARGV: id, numbers. */
+export const COMMITS = storeScript(
+  "commits",
+  `
+local rows = {}
+for at = 2, #ARGV do rows[at - 1] = commit(tonumber(ARGV[at])) end
+return {'ok', rows}
+`,
+);
+
 /** A timeline's mementos from a sequence on, with their commits. KEYS: store, timeline. ARGV: id, timeline, from, step, count, bytes. */
 export const LINE_PAGE = storeScript(
   "linePage",
