@@ -247,6 +247,8 @@ class StoreCopy {
     const { from, to, scope, standing, options } = this.#ports;
     const turns = new Turns(to.clock);
     const counts = { deleted: 0, onlyInTarget: 0 };
+    // A choice of mementos says nothing of the others.
+    if (!scope.withSettings) return counts;
     for (const [timeline, state] of standing.states) {
       const upTo = Math.min(state?.head?.sequence ?? 0, scope.lines.get(timeline)?.upTo ?? 0);
       if (upTo === 0) continue;
