@@ -4,7 +4,7 @@ import { sqlStatements, type SqlDialect, type SqlStatements } from "../sql/state
 export const quotedName = (prefix: string, name: string): string => `\`${prefix}${name}\``;
 
 /** Stands in statements where a list comes in; the session writes as many values as there are. */
-export const LIST = "(?*)";
+const LIST = "(?*)";
 
 /** A store's statements in the language of MySQL and MariaDB. */
 export function mysqlStatements(prefix: string): SqlStatements {

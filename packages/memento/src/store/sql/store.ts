@@ -118,8 +118,9 @@ export class SqlStore implements MementoStore {
   }
 
   /**
-   * The key's row is changed, and no statement finds the old one any more. An engine that keeps several versions of its
-   * rows leaves the old bytes where they lie until it cleans up, and in its logs and backups for as long as those are kept.
+   * The key's row is changed, and no statement finds the old one any more. These engines keep old versions of their rows
+   * until they clean up (VACUUM, purge), in pages that are not written over, and in their logs (WAL, binary log) and backups for as
+   * long as those are kept: whoever has these and the ring's key can still open what the data key sealed.
    */
   async dropKey(id: string): Promise<boolean> {
     const engine = await this.#found();
