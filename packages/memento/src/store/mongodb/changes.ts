@@ -82,7 +82,7 @@ export function appendChange(
 }
 
 /** What a name's document becomes: the memento that has it, or null. */
-export function nameEffects(caretaker: string, name: string, memento: string | null): readonly Effect[] {
+function nameEffects(caretaker: string, name: string, memento: string | null): readonly Effect[] {
   const id = nameKey(caretaker, name);
   return [
     { act: "create", id, fields: { holder: null } },

@@ -64,6 +64,8 @@ export class Committer {
   readonly #sessions: Sessions | null;
   readonly #random: Random;
   readonly #queue: Waiting[] = [];
+  /** What is done between two groups. */
+  readonly #between: (() => Promise<void>)[] = [];
   /** Documents as they stand behind `#rememberedAt`. */
   readonly #remembered = new Map<string, StoreDocument | null>();
   #rememberedChanges = -1;
@@ -88,6 +90,18 @@ export class Committer {
     return (await done) as T;
   }
 
+  /**
+   * Does something to documents outside the log while no group is being committed: beside the transaction of a group that
+   * changes the same documents, the two would be in each other's way for ever.
+   */
+  async between<T>(work: () => Promise<T>): Promise<T> {
+    const done = new Promise<T>((resolve, reject) => {
+      this.#between.push(async () => await work().then(resolve, reject));
+    });
+    this.#running ??= this.#run();
+    return await done;
+  }
+
   /** Resolves once nothing is under way any more, and nothing is owed. */
   async finish(): Promise<void> {
     this.#finished = true;
@@ -96,7 +110,8 @@ export class Committer {
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
+    while (this.#queue.length + this.#between.length > 0) {
+      await Promise.all(this.#between.splice(0).map(async (work) => await work()));
       const group = this.#nextGroup();
       try {
         await this.#commitGroup(group);

@@ -95,7 +95,7 @@ export const labelText = (key: string, value: string): string => JSON.stringify(
 export const metadataText = (path: string, value: Json): string => `${JSON.stringify(path)} ${canonicalJson(value)}`;
 
 /** A text that sorts by its bytes as the name does by its UTF-16 code units. */
-export const sortableName = (name: string): string => Buffer.from(name, "utf16le").swap16().toString("hex");
+const sortableName = (name: string): string => Buffer.from(name, "utf16le").swap16().toString("hex");
 
 /** The fields of a memento's index document. */
 export function mementoFields(entry: MementoEntry, commit: number, slot: number): Fields {

@@ -86,10 +86,13 @@ export class MongodbEngine {
   /** Changes something outside the log, once what others left half done is completed: it may be about the same. */
   async change<T>(work: () => Promise<T>): Promise<T> {
     await this.facts();
-    return await this.ask(async () => {
-      await this.tail.settle();
-      return await work();
-    });
+    return await this.ask(
+      async () =>
+        await this.#committer.between(async () => {
+          await this.tail.settle();
+          return await work();
+        }),
+    );
   }
 
   /** Asks the server. */

@@ -7,7 +7,7 @@ import { mongodbIsThere, startMongodb } from "../../../../../test/harness/server
 import { startProxy } from "../../../../../test/harness/servers/tcp-proxy.ts";
 import { isMementoError } from "../../core/errors.ts";
 import { systemClock } from "../../core/ports.ts";
-import { StoreFixture } from "../../testing/store/fixture.ts";
+import { expectAppended, StoreFixture } from "../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../testing/store/kit.ts";
 import { mementoQuery } from "../query.ts";
 import { retryStore } from "../wrap/index.ts";
@@ -18,6 +18,8 @@ const server = isThere ? await startMongodb() : null;
 afterAll(async () => await server?.[Symbol.asyncDispose]());
 
 const ROUNDS = Number(process.env["MEMENTO_LOST_REPLIES"] ?? 300);
+/** 100,000 take this server minutes; `MEMENTO_LISTED` may ask for them. */
+const LISTED = Number(process.env["MEMENTO_LISTED"] ?? 20_000);
 const MODES = ["transaction", "single-document"];
 const running = (): NonNullable<typeof server> => {
   if (server === null) throw new Error("there is no server");
@@ -140,6 +142,28 @@ describe.skipIf(!isThere).each(MODES)("MongodbStore, committing by %s", (commit)
 });
 
 describe.skipIf(!isThere)("MongodbStore", () => {
+  test("a listing of many mementos keeps no more than a page in memory", { timeout: 400_000 }, async () => {
+    const make = new StoreFixture(1);
+    await using store = await MongodbStore.openUrl(urlOf("many", "auto"));
+    await store.create(make.meta(), make.key("integrity"));
+    const line = await make.timeline(store);
+    for (let pack = 0; pack < LISTED / 1_000; pack++) {
+      const records = Array.from({ length: 1_000 }, () => line.next({ labels: { text: "x".repeat(1_000) } }));
+      expectAppended(await store.append(make.batch(records)));
+    }
+    const used = (): number => process.memoryUsage().heapUsed + process.memoryUsage().external;
+    const before = used();
+    let [count, peak] = [0, 0];
+    for await (const { entry } of store.query(mementoQuery({ order: "ascending" }))) {
+      count += 1;
+      expect(entry.sequence).toBe(count);
+      if (count % 500 === 0) peak = Math.max(peak, used() - before);
+    }
+    expect(count).toBe(LISTED);
+    // All of them would take more than 3 KB each.
+    expect(peak).toBeLessThan(LISTED * 3_000);
+  });
+
   test("a body of 100 MB comes back as it was, and is reclaimed", { timeout: 180_000 }, async () => {
     const make = new StoreFixture(1);
     await using store = await MongodbStore.openUrl(urlOf("large", "auto"));

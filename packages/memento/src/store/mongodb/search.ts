@@ -1,6 +1,6 @@
 import type { Filter } from "mongodb";
 
-import { isMementoError, MementoError } from "../../core/errors.ts";
+import { MementoError } from "../../core/errors.ts";
 import type { MementoQuery } from "../query.ts";
 import type { LogPosition, LogRow, LogRows } from "../scan.ts";
 import { findAll } from "./changes.ts";
@@ -93,7 +93,7 @@ function rowOf(row: MementoDocument, log: StoreDocument | undefined): LogRow {
 }
 
 /** What of a query the server can decide; all of it but the range of the order. */
-export function filterOf(query: MementoQuery): Filter<StoreDocument> {
+function filterOf(query: MementoQuery): Filter<StoreDocument> {
   const { caretaker, timeline, originator, kind, status, reason, run, stage, name } = query;
   const equal = Object.entries({ caretaker, timeline, originator, kind, status, reason, run, stage, name });
   const labels = Object.entries(query.labels).map(([key, value]) => labelText(key, value));
@@ -120,7 +120,3 @@ function range(
   const bounds = { ...(least === null ? {} : { [from]: least }), ...(most === null ? {} : { [to]: most }) };
   return Object.keys(bounds).length === 0 ? null : bounds;
 }
-
-/** True for an error that means damage, as a check is to list it. */
-export const isDamage = (error: unknown): error is MementoError =>
-  isMementoError(error, "DAMAGED") || isMementoError(error, "FORMAT_UNKNOWN");
