@@ -1,3 +1,9 @@
+import { execFile } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -181,6 +187,43 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("what goes wrong 
     await using patient = await RedisStore.open({ url: `${server.url("e")}&waitReplicas=1`, commandTimeoutMs: 1_000 });
     const error = await refusal(async () => await patient.note(make.notice("restored")));
     expect([error.code, error.details["replicas"]]).toEqual(["STORE_UNREACHABLE", 0]);
+  });
+
+  test("TLS: a certificate is trusted by the authority that is given, and by nothing else", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "memento-tls-"));
+    chmodSync(folder, 0o755);
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const made = [
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-days",
+      "2",
+      "-keyout",
+      key,
+      "-out",
+      cert,
+      ...names,
+    ];
+    await promisify(execFile)("openssl", made);
+    chmodSync(key, 0o644);
+    const port = await freePort();
+    const settings = ["tls-port", String(port), "tls-cert-file", cert, "tls-key-file", key, "tls-ca-cert-file", cert];
+    await using secure = await startRedis(...settings, "tls-auth-clients", "no");
+    const url = `rediss://127.0.0.1:${port}?prefix=tls`;
+    await using store = await RedisStore.open({ url, tls: { ca: readFileSync(cert) } });
+    const make = new StoreFixture(1);
+    await store.create(make.meta(), make.key("integrity"));
+    expect(store.url).toBe(url);
+    await expectCode("STORE_UNREACHABLE", async () => await RedisStore.openUrl(url));
+    await expectCode(
+      "STORE_UNREACHABLE",
+      async () => await RedisStore.open({ url: url.replace(`${port}`, `${secure.port}`), connectTimeoutMs: 500 }),
+    );
+    rmSync(folder, { recursive: true });
   });
 
   describe("a client that is handed in", () => {

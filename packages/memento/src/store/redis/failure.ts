@@ -35,6 +35,9 @@ const REPLIES: readonly (readonly [pattern: RegExp, code: ErrorCode, reason: str
 const CLIENT =
   /Connection is closed|Command timed out|isn't writeable|Reached the max retries|None of startup nodes|Failed to refresh slots|Cluster is ended|Connection is aborted|Command aborted|isn't ready|connect E?TIMEDOUT/i;
 
+/** The system's codes of a connection that failed, and those of TLS: a certificate that is not trusted, a server that does not speak it. */
+const SYSTEM = /^E[A-Z_]+$|CERT|^UNABLE_TO|^ERR_(?:TLS|SSL)/;
+
 /** Says in our words what the client threw; passes our own errors through. `where` is the store's URL without secrets. */
 export function failureOf(error: unknown, where: string): MementoError {
   if (isMementoError(error)) return error;
@@ -46,7 +49,7 @@ export function failureOf(error: unknown, where: string): MementoError {
     }
   }
   const systemCode = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (CLIENT.test(error.message) || /^E[A-Z_]+$/.test(systemCode) || error.name === "ClusterAllFailedError") {
+  if (CLIENT.test(error.message) || SYSTEM.test(systemCode) || error.name === "ClusterAllFailedError") {
     const reason = `${where}: it could not be reached, or its answer was lost (${shown(error)})`;
     return new MementoError("STORE_UNREACHABLE", reason, { cause: bare(error), details });
   }

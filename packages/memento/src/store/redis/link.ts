@@ -17,6 +17,8 @@ export interface LinkOptions {
   readonly allowLoss: boolean;
   /** How many replicas must have a change before it is acknowledged; 0 for none. */
   readonly waitReplicas: number;
+  /** Within this a connection that was refused is tried again; the last try may take as long once more. */
+  readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
   /** A key of the store: tells which server of a cluster has it. */
   readonly key: string;
@@ -202,6 +204,8 @@ export class Link {
   }
 
   async #connect(): Promise<void> {
+    const { clock, connectTimeoutMs } = this.#options;
+    const deadline = clock.monotonic() + connectTimeoutMs;
     for (let attempt = 0; ; attempt++) {
       try {
         await this.#connectOnce();
@@ -209,8 +213,9 @@ export class Link {
       } catch (error) {
         const failure = this.#failure(error);
         const pause = PAUSES_MS[attempt];
-        if (failure.code !== "STORE_UNREACHABLE" || pause === undefined || this.#isClosed) throw failure;
-        await this.#options.clock.sleep(pause);
+        const isLast = pause === undefined || this.#isClosed || clock.monotonic() + pause > deadline;
+        if (failure.code !== "STORE_UNREACHABLE" || isLast) throw failure;
+        await clock.sleep(pause);
       }
     }
   }

@@ -133,7 +133,7 @@ export class RedisStore implements MementoStore {
       where: url,
       allowLoss: options.allowLoss ?? given?.options.allowLoss ?? false,
       waitReplicas: options.waitReplicas ?? given?.options.waitReplicas ?? 0,
-      commandTimeoutMs: patience.commandTimeoutMs,
+      ...patience,
       key: keys.store,
       clock: options.clock ?? systemClock,
     });
