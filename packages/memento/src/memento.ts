@@ -106,6 +106,7 @@ export class Memento implements AsyncDisposable {
                 besideStore: keyFile,
                 mayCreate: create && meta === null,
               });
+      if (keys === null && options.keys === undefined && meta === null && create) throw unsealed(store);
       return new Memento(await Vault.open(store, { keys, clock, random, create }), options);
     } catch (error) {
       await store.close();
@@ -333,3 +334,14 @@ const otherPlace = (name: string): MementoError =>
     "INVALID_ARGUMENT",
     `The caretaker ${JSON.stringify(name)} is open already, in another place or with other keys`,
   );
+/** A store is made without a seal only where that was asked for. */
+function unsealed({ url }: MementoStore): MementoError {
+  return new MementoError(
+    "KEY_MISSING",
+    `There is no store at ${url} yet, and no key was named to seal a new one with`,
+    {
+      details: { url },
+      hint: "Name a key by MEMENTO_KEY_FILE, MEMENTO_PASSPHRASE or `keys` (docs/keys.md); `keys: false` makes a store that is not sealed.",
+    },
+  );
+}
