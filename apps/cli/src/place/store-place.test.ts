@@ -92,7 +92,7 @@ describe("openMemento()", () => {
   );
 
   test("leaves unknown kinds of store to the library", async () => {
-    await expect(openMemento(invocation(folder, "mongodb://user:secret@host/db"))).rejects.toMatchObject({
+    await expect(openMemento(invocation(folder, "ftp://user:secret@host/db"))).rejects.toMatchObject({
       code: "PORT_UNKNOWN",
     });
   });
