@@ -303,9 +303,12 @@ async function expectFlatListing(engine: SqlEngineUnderTest): Promise<void> {
   expect(newest.map(({ entry }) => entry.sequence)).toEqual([100_000, 99_999, 99_998]);
 }
 
+/** InnoDB tells of its transactions out of a cache that is renewed only when nobody has asked for 100 ms. */
+const ASK_AGAIN_MS = 150;
+
 async function until(done: () => Promise<boolean>): Promise<void> {
   for (const deadline = performance.now() + 30_000; !(await done());) {
     if (performance.now() > deadline) throw new Error("what was waited for did not come");
-    await new Promise((resolve) => void setTimeout(resolve, 5));
+    await new Promise((resolve) => void setTimeout(resolve, ASK_AGAIN_MS));
   }
 }
