@@ -67,9 +67,12 @@ function compressHere(plain: Uint8Array, { codec, level }: Compression): Uint8Ar
 }
 
 async function compressElsewhere(plain: Uint8Array, { codec, level }: Compression): Promise<Uint8Array> {
-  if (codec === "gzip") return await promisify(zlib.gzip)(plain, gzipOptions(level));
-  if (codec === "brotli") return await promisify(zlib.brotliCompress)(plain, brotliOptions(plain, level));
-  return await promisify(zlib.zstdCompress)(plain, zstdOptions(plain, level));
+  // As one chunk: hundreds of small ones would be put together by the main thread.
+  const chunk = { chunkSize: plain.length };
+  if (codec === "gzip") return await promisify(zlib.gzip)(plain, { ...gzipOptions(level), ...chunk });
+  if (codec === "brotli")
+    return await promisify(zlib.brotliCompress)(plain, { ...brotliOptions(plain, level), ...chunk });
+  return await promisify(zlib.zstdCompress)(plain, { ...zstdOptions(plain, level), ...chunk });
 }
 
 function decompress(bytes: Uint8Array, { codec, plainBytes }: PackSection, where: string): Uint8Array {

@@ -60,7 +60,7 @@ export class ArrayVersion {
     this.#before = before;
     this.#items = items;
     this.#places = new Int32Array(items.length).fill(-1);
-    this.#store = before === null || before.#isWasteful() ? new RowStore() : before.#store;
+    this.#store = before === null || before.#isWasteful() ? new RowStore(cellsFor(items)) : before.#store;
     this.#runs =
       before === null
         ? [{ at: 0, count: items.length, from: -1 }]
@@ -248,6 +248,13 @@ export class ArrayVersion {
 const ITEMS_A_STEP = 1_024;
 /** Cells that may be in vain without more ado. */
 const WASTE_MIN = 65_536;
+
+/** About how many cells a store needs for these items. */
+function cellsFor(items: readonly unknown[]): number {
+  const [first] = items;
+  const isRow = typeof first === "object" && first !== null && !Object.isFrozen(first);
+  return isRow ? (Object.keys(first).length + 1) * items.length : 0;
+}
 
 /** Puts down where items start that are copied as a run, the first of them at `position`; gives where the next one does. */
 function moveStarts(

@@ -8,12 +8,18 @@ import { isJsonLeaf, TAG } from "../escape-value.ts";
  * busy for longer than all the rest. What was remembered stays where it is.
  */
 export class RowStore {
-  readonly #cells: unknown[] = [];
+  readonly #cells: unknown[];
+  #size = 0;
   #keys: readonly string[] = [];
+
+  /** `expected` is how many cells will be taken at first: an array that grows bit by bit is copied again and again. */
+  constructor(expected = 0) {
+    this.#cells = Array<unknown>(expected);
+  }
 
   /** How many cells are taken, by rows that are still needed and by others. */
   get size(): number {
-    return this.#cells.length;
+    return this.#size;
   }
 
   /** Remembers an object as it is now and gives its place; -1 for any other kind of value. */
@@ -21,23 +27,24 @@ export class RowStore {
     if (!isPlain(row)) return -1;
     const cells = this.#cells;
     const known = this.#keys;
-    const place = cells.length;
-    cells.push(known);
+    const place = this.#size;
+    cells[place] = known;
     let count = 0;
     let isAlike = true;
     for (const key in row) {
       const value = (row as Readonly<Record<string, unknown>>)[key];
-      if (!isJsonLeaf(value)) return this.#giveUp(place);
+      if (!isJsonLeaf(value)) return -1;
       isAlike &&= known[count] === key;
-      cells.push(value);
       count += 1;
+      cells[place + count] = value;
     }
-    if (isAlike && count === known.length) return place;
-    const keys = Object.keys(row);
-    // Members of the prototype are no members, "__proto__" cannot be put together again, and the tag has a meaning.
-    if (keys.length !== count || keys.includes(TAG) || keys.includes("__proto__")) return this.#giveUp(place);
-    this.#keys = keys;
-    cells[place] = keys;
+    if (!isAlike || count !== known.length) {
+      const keys = keysOf(row, count);
+      if (keys === null) return -1;
+      this.#keys = keys;
+      cells[place] = keys;
+    }
+    this.#size += count + 1;
     return place;
   }
 
@@ -66,15 +73,18 @@ export class RowStore {
   /** Takes a row over from another store and gives its place here. */
   take(other: RowStore, place: number): number {
     const keys = other.#cells[place] as readonly string[];
-    const own = this.#cells.length;
-    for (let index = 0; index <= keys.length; index++) this.#cells.push(other.#cells[place + index]);
+    const own = this.#size;
+    for (let index = 0; index <= keys.length; index++) this.#cells[own + index] = other.#cells[place + index];
+    this.#size += keys.length + 1;
     return own;
   }
+}
 
-  #giveUp(place: number): -1 {
-    this.#cells.length = place;
-    return -1;
-  }
+/** The keys of a row with so many members that were met; null where it cannot be put together again by them. */
+function keysOf(row: object, count: number): readonly string[] | null {
+  const keys = Object.keys(row);
+  // Members of the prototype are no members, "__proto__" cannot be assigned as a key, and the tag has a meaning.
+  return keys.length !== count || keys.includes(TAG) || keys.includes("__proto__") ? null : keys;
 }
 
 function isPlain(row: object): boolean {
