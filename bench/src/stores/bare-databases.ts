@@ -34,6 +34,8 @@ export async function barePostgres(url: string, writers: number): Promise<BareSt
   };
 }
 
+const PREPARED_BYTES_MAX = 65_000;
+
 /** A table in a MariaDB database. */
 export async function bareMysql(url: string, writers: number): Promise<BareStore> {
   const pool = createPool({ uri: plain(url), connectionLimit: Math.min(writers, POOL_MAX) });
@@ -41,7 +43,10 @@ export async function bareMysql(url: string, writers: number): Promise<BareStore
   await pool.query("CREATE TABLE bare (id VARCHAR(64) PRIMARY KEY, body LONGBLOB) ENGINE=InnoDB");
   return {
     put: async (key, bytes) => {
-      await pool.execute("INSERT INTO bare (id, body) VALUES (?, ?)", [key, bytes]);
+      // mysql2 3.24.0 cannot send prepared values of 65,535 bytes to 16 MB; those go in the statement's text.
+      if (bytes.length < PREPARED_BYTES_MAX)
+        await pool.execute("INSERT INTO bare (id, body) VALUES (?, ?)", [key, bytes]);
+      else await pool.query("INSERT INTO bare (id, body) VALUES (?, ?)", [key, bytes]);
     },
     get: async (key) => {
       const [rows] = await pool.execute<RowDataPacket[]>("SELECT body FROM bare WHERE id = ?", [key]);
