@@ -15,7 +15,7 @@ import type { StoreSupports } from "../store.ts";
  * repeat: all but `createIfAbsent` as they are; that one by asking. Calls come side by side, up to `tuning.requestsAtOnce`
  * for each piece of work.
  *
- * An adapter is tested by `testBlobPort` and `testObjectStore` of `test/harness/object-stores.ts`, and the conformance kit.
+ * An adapter is tested by `testBlobPort` of `test/harness/blob-ports.ts`, by the faults beside it, and by the conformance kit.
  */
 export interface BlobPort {
   /** A blob's bytes; null when there is none. */
