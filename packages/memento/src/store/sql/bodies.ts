@@ -1,4 +1,5 @@
-import { bytesOf, damagedRow, nullable, textOf, type Row } from "./rows.ts";
+import { bytesOf, damagedRow, nullable, textOf } from "../columns.ts";
+import type { Row } from "./rows.ts";
 import type { SqlSession } from "./session.ts";
 
 /** How a body is written: whole beside its header, or in parts under an id of its own. */

@@ -1,6 +1,7 @@
 import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import { admit, keyRetired, type NameMove } from "../admit.ts";
+import { bytesOf, nullable, textOf } from "../columns.ts";
 import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
 import type { PlacedBody } from "./bodies.ts";
 import {
@@ -14,7 +15,7 @@ import {
   slotOf,
   type Slot,
 } from "./log.ts";
-import { bytesOf, headOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
+import { headOf, keyValues, numberOf } from "./rows.ts";
 import { mustRepeat, type SqlSession } from "./session.ts";
 
 /** Throws KEY_RETIRED when nothing may be sealed with this data key any more. Behind the gate, so that whoever retires it waits. */

@@ -1,9 +1,10 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import { nullable, textOf } from "../columns.ts";
 import type { CommitHeader } from "../header.ts";
 import type { StoreDamage } from "../store.ts";
 import { acceptedSlots, headerOf, idOf, readSlotsOf, type Slot, slotOf } from "./log.ts";
-import { nullable, numberOf, textOf, timelineOf, type Row } from "./rows.ts";
+import { numberOf, timelineOf, type Row } from "./rows.ts";
 import type { SqlSession } from "./session.ts";
 
 const COMMITS_AT_ONCE = 256;

@@ -1,5 +1,6 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import { bytesOf, damagedRow, nullable } from "../columns.ts";
 import type { CommitHeader } from "../header.ts";
 import { matchesQuery, type MementoQuery } from "../query.ts";
 import type { LogPosition, LogRow, LogRows } from "../scan.ts";
@@ -7,7 +8,7 @@ import type { StoredCommit } from "../store.ts";
 import { bodyOf } from "./bodies.ts";
 import { acceptedSlots, entryAt, headerOf, readSlotsOf, type Slot, slotOf } from "./log.ts";
 import { queryTexts } from "./query-texts.ts";
-import { bytesOf, damagedRow, nullable, numberOf, type Row } from "./rows.ts";
+import { numberOf, type Row } from "./rows.ts";
 import type { SqlEngine, SqlSession } from "./session.ts";
 
 /** Pages start small, because most queries want the newest few. */

@@ -2,10 +2,11 @@ import { sha256 } from "../../core/digest.ts";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import { bytesOf, damagedRow, nullable, textOf } from "../columns.ts";
 import { decodeHeader, type CommitHeader } from "../header.ts";
 import type { StoredMemento } from "../store.ts";
 import { bodyOf } from "./bodies.ts";
-import { bytesOf, damagedRow, nullable, numberOf, textOf, type Row } from "./rows.ts";
+import { numberOf, type Row } from "./rows.ts";
 import type { Place, SqlSession } from "./session.ts";
 
 /** Where one memento lies and whether it lives, from its row. */

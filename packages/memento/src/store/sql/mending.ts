@@ -1,11 +1,12 @@
 import { sha256 } from "../../core/digest.ts";
+import { bytesOf, nullable, textOf } from "../columns.ts";
 import type { PackHeader } from "../header.ts";
 import { mayReplace } from "../replacement.ts";
 import type { PackReplacement, SalvagedPack } from "../store.ts";
 import { partsOf, type PlacedBody } from "./bodies.ts";
 import { demandSealingKey } from "./changes.ts";
 import { idOf, readSlots, readSlotsOf } from "./log.ts";
-import { bytesOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
+import { keyValues, numberOf } from "./rows.ts";
 import type { SqlSession } from "./session.ts";
 
 /** Replaces a pack, inside the caller's transaction; false when it is another one than was expected. */

@@ -1,9 +1,10 @@
 import type { MementoEntry } from "../../core/memento.ts";
 import type { TimelineState } from "../../core/timeline.ts";
+import { nullable, textOf } from "../columns.ts";
 import type { IndexAuthority } from "../store.ts";
 import { allSlots } from "./check.ts";
 import { idOf, readableHeader, type Slot } from "./log.ts";
-import { nullable, numberOf, textOf, timelineOf } from "./rows.ts";
+import { numberOf, timelineOf } from "./rows.ts";
 import type { SqlSession } from "./session.ts";
 
 /** What a pack's header says of one memento, as far as the index repeats it. */

@@ -1,8 +1,8 @@
+import { leaseValues } from "../columns.ts";
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
 import { idOf, type Slot } from "./log.ts";
 import { placeText, readEvidence, rowOf, type Claim, type Evidence, type RebuildPlan } from "./rebuild-evidence.ts";
 import { compareNames, compareNotices } from "./rebuild-log.ts";
-import { leaseValues } from "./rows.ts";
 import type { SqlSession } from "./session.ts";
 
 /**

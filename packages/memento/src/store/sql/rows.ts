@@ -1,6 +1,6 @@
-import { MementoError } from "../../core/errors.ts";
 import type { OriginatorKind } from "../../core/memento.ts";
-import type { Lease, LeaseHolder, TimelineHead, TimelineRecord, TimelineState } from "../../core/timeline.ts";
+import type { Lease, TimelineHead, TimelineRecord, TimelineState } from "../../core/timeline.ts";
+import { damagedRow, leaseHolderOf, nullable, textOf } from "../columns.ts";
 import type { CaretakerRecord, KeyRecord, StoreMeta } from "../store.ts";
 
 /** A row as a server's client gives it; whole numbers may come as texts. */
@@ -9,36 +9,12 @@ export type Row = Readonly<Record<string, unknown>>;
 /** What becomes of a data key: it seals, it only opens, or nothing but its id is left. */
 export type KeyState = "active" | "retired" | "dropped";
 
-/** The error of a row whose content cannot be. */
-export function damagedRow(problem: string): MementoError {
-  return new MementoError("DAMAGED", problem);
-}
-
-/** A column's text; DAMAGED when it holds anything else. */
-export function textOf(row: Row, column: string): string {
-  const value = row[column];
-  if (typeof value === "string") return value;
-  throw damagedRow(`The column ${column} of a row holds no text`);
-}
-
 /** A column's whole number; DAMAGED when it holds anything else. */
 export function numberOf(row: Row, column: string): number {
   const value = row[column];
   const number = typeof value === "string" && /^-?[0-9]{1,16}$/.test(value) ? Number(value) : value;
   if (typeof number === "number" && Number.isSafeInteger(number)) return number;
   throw damagedRow(`The column ${column} of a row holds no whole number`);
-}
-
-/** A column's bytes; DAMAGED when it holds anything else. */
-export function bytesOf(row: Row, column: string): Uint8Array {
-  const value = row[column];
-  if (value instanceof Uint8Array) return value;
-  throw damagedRow(`The column ${column} of a row holds no bytes`);
-}
-
-/** A column's content as `read` reads it, or null where the column is NULL. */
-export function nullable<T>(row: Row, column: string, read: (row: Row, column: string) => T): T | null {
-  return row[column] === null ? null : read(row, column);
 }
 
 /** The store's facts. */
@@ -127,27 +103,13 @@ function leaseOf(row: Row): Lease {
     epoch: numberOf(row, "lease_epoch"),
     owner: nullable(row, "lease_owner", textOf),
     expiresAt: numberOf(row, "lease_expires_at"),
-    holder: holderOf(nullable(row, "lease_holder", textOf)),
+    holder: leaseHolderOf(nullable(row, "lease_holder", textOf)),
     check: textOf(row, "lease_check"),
   };
-}
-
-function holderOf(text: string | null): LeaseHolder | null {
-  if (text === null) return null;
-  try {
-    return JSON.parse(text) as LeaseHolder;
-  } catch (cause) {
-    throw new MementoError("DAMAGED", "A lease's holder is not readable", { cause });
-  }
 }
 
 /** The values of `insertTimeline`, behind the address's digest and without those of the lease. */
 export function timelineValues(record: TimelineRecord): readonly (string | null)[] {
   const { key, caretaker, originator, partition, fork, kind, created, forkedFrom, check } = record;
   return [key, caretaker, originator, partition, fork, kind, created, forkedFrom, check];
-}
-
-/** The values of a lease's columns. */
-export function leaseValues({ epoch, owner, expiresAt, holder, check }: Lease): readonly (string | number | null)[] {
-  return [epoch, owner, expiresAt, holder === null ? null : JSON.stringify(holder), check];
 }

@@ -4,6 +4,7 @@ import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { checkBatch } from "../admit.ts";
+import { leaseValues, textOf } from "../columns.ts";
 import type { MementoQuery } from "../query.ts";
 import { checkReplacement } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
@@ -44,11 +45,9 @@ import {
   caretakerOf,
   keyOf,
   keyValues,
-  leaseValues,
   metaOf,
   metaValues,
   numberOf,
-  textOf,
   timelineOf,
   timelineValues,
   type Row,

@@ -3,9 +3,10 @@ import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { admit, keyRetired } from "../admit.ts";
+import { bytesOf, nullable, textOf } from "../columns.ts";
 import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
 import { acceptedSlots, headerOf, readSlot } from "./log.ts";
-import { bytesOf, headOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
+import { headOf, keyValues, numberOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /** Throws KEY_RETIRED when nothing may be sealed with this data key any more. */

@@ -1,10 +1,11 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import { nullable, textOf } from "../columns.ts";
 import type { CommitHeader } from "../header.ts";
 import type { StoreDamage } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { acceptedSlots, headerOf } from "./log.ts";
-import { headOf, nullable, numberOf, textOf, type Row } from "./rows.ts";
+import { headOf, numberOf, type Row } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 const COMMITS_AT_ONCE = 100;

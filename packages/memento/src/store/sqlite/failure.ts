@@ -44,8 +44,3 @@ export function failureOf(error: unknown, path: string): MementoError {
   const ours = SYSTEM_CODES[code] ?? "IO_FAILED";
   return new MementoError(ours, `${path}: ${message}`, { cause: error, details: { path, reason: code } });
 }
-
-/** The error of a row whose content cannot be. */
-export function damagedRow(problem: string): MementoError {
-  return new MementoError("DAMAGED", problem);
-}

@@ -2,13 +2,13 @@ import { sha256 } from "../../core/digest.ts";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import { bytesOf, damagedRow, nullable, textOf } from "../columns.ts";
 import { decodeHeader, type CommitHeader } from "../header.ts";
 import { matchesQuery, type MementoQuery } from "../query.ts";
 import type { LogPosition, LogRow, LogRows } from "../scan.ts";
 import type { PackGlance, StoredCommit, StoredMemento } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { damagedRow } from "./failure.ts";
-import { bytesOf, nullable, numberOf, textOf, type Row } from "./rows.ts";
+import { numberOf, type Row } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /** Pages start small, because most queries want the newest few. */

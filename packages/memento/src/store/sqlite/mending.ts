@@ -1,12 +1,13 @@
 import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
+import { bytesOf, nullable, textOf } from "../columns.ts";
 import type { PackHeader } from "../header.ts";
 import { mayReplace } from "../replacement.ts";
 import type { PackReplacement, SalvagedPack } from "../store.ts";
 import { demandSealingKey } from "./changes.ts";
 import { readSlot } from "./log.ts";
-import { bytesOf, keyOf, keyValues, nullable, numberOf, textOf } from "./rows.ts";
+import { keyOf, keyValues, numberOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /** Replaces a pack, inside the caller's transaction; false when it is another one than was expected. */

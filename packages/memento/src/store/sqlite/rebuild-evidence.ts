@@ -1,9 +1,10 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import { nullable, textOf } from "../columns.ts";
 import type { CommitHeader } from "../header.ts";
 import type { IndexAuthority } from "../store.ts";
 import { headerOf } from "./log.ts";
-import { nullable, numberOf, textOf, type Row } from "./rows.ts";
+import { numberOf, type Row } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /** What a pack's header says of one memento, as far as the index repeats it. */

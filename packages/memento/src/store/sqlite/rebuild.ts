@@ -1,6 +1,7 @@
+import { leaseValues, nullable, textOf } from "../columns.ts";
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
 import { placeText, readLog, readPlaces, type Claim, type LogEvidence, type PlaceRow } from "./rebuild-evidence.ts";
-import { headOf, leaseValues, nullable, numberOf, textOf, timelineOf } from "./rows.ts";
+import { headOf, numberOf, timelineOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /**

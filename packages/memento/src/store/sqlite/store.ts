@@ -5,6 +5,7 @@ import { MementoError } from "../../core/errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { checkBatch } from "../admit.ts";
+import { leaseValues, textOf } from "../columns.ts";
 import type { MementoQuery } from "../query.ts";
 import { checkReplacement } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
@@ -43,17 +44,7 @@ import { failureOf } from "./failure.ts";
 import { glanceAt, readMemento, SqliteLog } from "./log.ts";
 import { dropKey, replacePack, salvage } from "./mending.ts";
 import { rebuildIndex } from "./rebuild.ts";
-import {
-  caretakerOf,
-  keyOf,
-  keyValues,
-  leaseValues,
-  metaOf,
-  numberOf,
-  textOf,
-  timelineOf,
-  timelineValues,
-} from "./rows.ts";
+import { caretakerOf, keyOf, keyValues, metaOf, numberOf, timelineOf, timelineValues } from "./rows.ts";
 import { looksLikeDatabase } from "./schema.ts";
 import type { Statements } from "./statements.ts";
 import { findWalDamage } from "./wal.ts";
