@@ -10,6 +10,7 @@ import type { MementoStore } from "../../packages/memento/src/store/store.ts";
 import { retryStore } from "../../packages/memento/src/store/wrap/index.ts";
 import { expectAppended, StoreFixture } from "../../packages/memento/src/testing/store/fixture.ts";
 import { collect } from "../../packages/memento/src/testing/store/kit.ts";
+import { memoryInUse } from "./memory-in-use.ts";
 import type { SqlConnection } from "./servers/postgres.ts";
 import type { Server } from "./servers/server.ts";
 import { startProxy } from "./servers/tcp-proxy.ts";
@@ -288,16 +289,14 @@ async function expectFlatListing(engine: SqlEngineUnderTest): Promise<void> {
     const records = Array.from({ length: 1_000 }, () => line.next());
     expectAppended(await store.append(make.batch(records)));
   }
-  const used = (): number => process.memoryUsage().heapUsed + process.memoryUsage().external;
-  const before = used();
+  const before = memoryInUse();
   let [count, peak] = [0, 0];
   for await (const { entry } of store.query(mementoQuery({ order: "ascending" }))) {
     count += 1;
     expect(entry.sequence).toBe(count);
-    if (count % 10_000 === 0) peak = Math.max(peak, used() - before);
+    if (count % 10_000 === 0) peak = Math.max(peak, memoryInUse() - before);
   }
   expect(count).toBe(100_000);
-  // What is not collected yet counts too; all rows at once would be several times as much.
   expect(peak).toBeLessThan(100_000_000);
   const newest = await collect(store.query(mementoQuery({ timeline: line.key, limit: 3 })));
   expect(newest.map(({ entry }) => entry.sequence)).toEqual([100_000, 99_999, 99_998]);

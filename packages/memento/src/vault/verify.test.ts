@@ -1,8 +1,6 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { memoryInUse } from "../../../../test/harness/memory-in-use.ts";
 import { MementoError } from "../core/errors.ts";
 import { systemClock } from "../core/ports.ts";
 import { Memento } from "../memento.ts";
@@ -286,18 +284,14 @@ describe("RecordTable", () => {
     const make = new StoreFixture(3);
     const { entry } = new TestTimeline(make, make.timelineRecord()).record();
     const table = new RecordTable();
-    const collectGarbage = garbageCollector();
-    collectGarbage();
-    const before = process.memoryUsage();
+    const before = memoryInUse();
     for (let sequence = 1; sequence <= 100_000; sequence++) {
       const id = `${entry.timeline}-${sequence}-abcdef`;
       table.addLive({ ...entry, id, sequence });
       table.setOpened(id, `digest of ${id}`);
       for (const key of ["offsets/source", "output/stage"]) table.addGood(id, key, `digest of ${key} in ${id}`);
     }
-    collectGarbage();
-    const after = process.memoryUsage();
-    const bytes = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+    const bytes = memoryInUse() - before;
     expect(table.liveCount).toBe(100_000);
     expect(
       table.isGood(
@@ -311,9 +305,3 @@ describe("RecordTable", () => {
     expect(bytes / 100_000).toBeLessThan(250);
   });
 });
-
-/** The engine's own collector, which a running process can be given. */
-function garbageCollector(): () => void {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
-}

@@ -50,6 +50,13 @@ export interface ForeignChange {
   readonly change: "changed" | "deleted" | "taken";
 }
 
+/** What nobody can take back, and so stays where it is: sent messages, calls that were made. */
+export interface StayingRecords {
+  readonly total: number;
+  /** Named in ranges, as people would: `orders[0] offsets 17..41`; at most 100. */
+  readonly items: readonly string[];
+}
+
 /** What going back to a mark would do. */
 export interface SinkInspection {
   /** Rows (or files) that would be taken out. */
@@ -62,6 +69,8 @@ export interface SinkInspection {
   /** True: what is needed to go back that far was trimmed; `oldest` is the oldest mark left. */
   readonly trimmed: boolean;
   readonly oldest: SinkMark;
+  /** What was written since the mark and stays there, whatever is done; left out where all goes. */
+  readonly stays?: StayingRecords;
   /** Changes whenever the answer might: part of the plan's hash. */
   readonly fingerprint: string;
 }
@@ -73,6 +82,8 @@ export interface SinkReverted {
   /** The source records of the writes that were taken back. */
   readonly records: number;
   readonly kept: readonly ForeignChange[];
+  /** What stays; what was done about it, where the sink was given a way to answer, is counted in `restored`. */
+  readonly stays?: StayingRecords;
   /** The mark that now names the reverted data: a new one, so that the revert can itself be reverted. */
   readonly mark: SinkMark;
 }

@@ -3,6 +3,7 @@ import process from "node:process";
 import { afterAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { memoryInUse } from "../../../../../test/harness/memory-in-use.ts";
 import { mongodbIsThere, startMongodb } from "../../../../../test/harness/servers/mongodb.ts";
 import { startProxy } from "../../../../../test/harness/servers/tcp-proxy.ts";
 import { isMementoError } from "../../core/errors.ts";
@@ -151,13 +152,12 @@ describe.skipIf(!isThere)("MongodbStore", () => {
       const records = Array.from({ length: 1_000 }, () => line.next({ labels: { text: "x".repeat(1_000) } }));
       expectAppended(await store.append(make.batch(records)));
     }
-    const used = (): number => process.memoryUsage().heapUsed + process.memoryUsage().external;
-    const before = used();
+    const before = memoryInUse();
     let [count, peak] = [0, 0];
     for await (const { entry } of store.query(mementoQuery({ order: "ascending" }))) {
       count += 1;
       expect(entry.sequence).toBe(count);
-      if (count % 500 === 0) peak = Math.max(peak, used() - before);
+      if (count % 500 === 0) peak = Math.max(peak, memoryInUse() - before);
     }
     expect(count).toBe(LISTED);
     // All of them would take more than 3 KB each.
