@@ -7,7 +7,7 @@ import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Resources } from "./resources.ts";
 import { readSnapshot, type PipelineSnapshot } from "./run-state.ts";
-import type { ForeignChange } from "./sinks/sink.ts";
+import type { ForeignChange, Sink, SinkInspection, StayingRecords } from "./sinks/sink.ts";
 import type { SourceOffsets } from "./sources/source.ts";
 
 /** What a plan says of one source. */
@@ -39,6 +39,8 @@ export interface SinkPlan {
   /** Changes by others, at most 100 of `foreignTotal`; they stay unless the sink is forced by name. */
   readonly foreign: readonly ForeignChange[];
   readonly foreignTotal: number;
+  /** What stays where it is, whatever is done; left out where all goes. */
+  readonly stays?: StayingRecords;
   readonly fingerprint: string;
 }
 
@@ -135,20 +137,22 @@ async function planSinks(resources: Resources, now: PipelineSnapshot, then: Pipe
   for (const [name, sink] of resources.sinks) {
     const [where, place] = [sink.describe(), await sink.place()];
     const mark = then.sinks.get(name)?.marks[place] ?? null;
-    const { revert } = sink.supports;
-    if (revert === "none") {
-      plans.push({ name, where, verdict: "not-revertible", ...nothing });
-      continue;
-    }
-    const { trimmed, remove, restore, foreign, foreignTotal, fingerprint } = await sink.inspect(mark);
-    const counts = { remove, restore, foreign, foreignTotal, fingerprint };
-    if (trimmed) plans.push({ name, where, verdict: "trimmed", ...counts });
-    else if (remove + restore + foreignTotal === 0) plans.push({ name, where, verdict: "unchanged", ...counts });
-    else plans.push({ name, where, verdict: revert === "compensate" ? "compensate" : "revert", ...counts });
+    const inspection = await sink.inspect(mark);
+    const { remove, restore, foreign, foreignTotal, stays, fingerprint } = inspection;
+    const counts = { remove, restore, foreign, foreignTotal, ...(stays === undefined ? {} : { stays }), fingerprint };
+    plans.push({ name, where, verdict: verdictOf(sink, inspection), ...counts });
     for (const other of placesBehind(now, then, name, place))
       plans.push({ name, where: `another place (${other})`, verdict: "elsewhere", ...nothing });
   }
   return plans;
+}
+
+function verdictOf({ supports }: Sink, inspection: SinkInspection): SinkVerdict {
+  if (inspection.trimmed) return "trimmed";
+  const { remove, restore, foreignTotal, stays } = inspection;
+  if (remove + restore + foreignTotal + (stays?.total ?? 0) === 0) return "unchanged";
+  if (supports.revert === "none") return "not-revertible";
+  return supports.revert === "compensate" ? "compensate" : "revert";
 }
 
 /** Places that the sink wrote to since the target, other than the one that its present parameters name. */
