@@ -20,6 +20,11 @@ export interface ReadOptions {
   readonly from: SourceOffsets;
   /** The most records of one batch. */
   readonly batchRecords: number;
+  /**
+   * Only this partition; all by default. Asked for when a batch that was read before is read again, so that it is the same one
+   * whatever has come into other partitions since. A source that has but one partition need not look at it.
+   */
+  readonly only?: string;
   readonly signal: AbortSignal;
 }
 
