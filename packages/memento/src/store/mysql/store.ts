@@ -1,14 +1,13 @@
 import type { ConnectionOptions } from "node:tls";
 
-import type * as Mysql from "mysql2";
 import type { Pool } from "mysql2/promise";
 
 import { MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
-import { loadPeer } from "../optional-peer.ts";
-import { checkPlace, readSqlUrl, shownSqlUrl, type SqlLocation, type SqlUrlForm } from "../sql/location.ts";
+import { checkPlace, readSqlUrl, shownSqlUrl, type SqlUrlForm } from "../sql/location.ts";
 import { SqlStore } from "../sql/store.ts";
 import { MysqlEngine } from "./engine.ts";
+import { makeMysqlPool, placeOfMysqlPool } from "./pool.ts";
 
 const URLS: SqlUrlForm = { schemes: ["mysql", "mariadb"], port: 3306, place: "prefix" };
 
@@ -54,9 +53,11 @@ export class MysqlStore extends SqlStore {
     } = options;
     const location = options.url === undefined ? null : readSqlUrl(options.url, URLS);
     const prefix = checkPlace("prefix of tables", options.prefix ?? location?.place ?? "memento_", 40);
-    const pool = options.pool ?? (location === null ? null : await makePool(location, options));
+    const pool =
+      options.pool ??
+      (location === null ? null : await makeMysqlPool(location, options, "A store on MySQL or MariaDB"));
     if (pool === null) throw new MementoError("INVALID_ARGUMENT", "A store on MySQL needs a url or a pool");
-    const url = shownSqlUrl(URLS, location ?? placeOf(pool), prefix);
+    const url = shownSqlUrl(URLS, location ?? placeOfMysqlPool(pool), prefix);
     const owned = options.pool === undefined;
     try {
       const engine = await MysqlEngine.open({
@@ -79,46 +80,4 @@ export class MysqlStore extends SqlStore {
   static async openUrl(url: string): Promise<MysqlStore> {
     return await MysqlStore.open({ url });
   }
-}
-
-function placeOf({ pool }: Pool): Pick<SqlLocation, "host" | "port" | "database"> {
-  const { host, port, database } =
-    (pool as { config?: { connectionConfig?: Partial<SqlLocation> } }).config?.connectionConfig ?? {};
-  return { host: host ?? "localhost", port: port ?? 3306, database: database ?? "" };
-}
-
-/** TLS in the client's words: it checks the name only where it is told to. */
-function tlsOf({ tls }: SqlLocation): Mysql.SslOptions | undefined {
-  if (tls === null) return undefined;
-  const { mode, ...options } = tls;
-  return { ...(options as Mysql.SslOptions), verifyIdentity: mode === "verify-full" };
-}
-
-async function makePool(location: SqlLocation, options: MysqlStoreOptions): Promise<Pool> {
-  const { connectTimeoutMs = 10_000, lockTimeoutMs = 10_000 } = options;
-  const mysql = await loadPeer<typeof Mysql>("mysql2", "^3.11.0", "A store on MySQL or MariaDB");
-  const { host, port, database, user, password } = location;
-  const tls = options.tls === undefined ? tlsOf(location) : options.tls === false ? undefined : options.tls;
-  const pool = mysql.createPool({
-    host,
-    port,
-    database,
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls === undefined ? {} : { ssl: tls as Mysql.SslOptions }),
-    connectionLimit: options.connectionsMax ?? location.connectionsMax ?? 10,
-    connectTimeout: connectTimeoutMs,
-    enableKeepAlive: true,
-    charset: "utf8mb4",
-    supportBigNumbers: true,
-  });
-  pool.on("connection", (connection) => {
-    const seconds = Math.max(1, Math.round(lockTimeoutMs / 1_000));
-    connection.query(
-      `SET SESSION innodb_lock_wait_timeout = ${seconds}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'`,
-    );
-    // A connection that ends while it lies idle is replaced when the next one is asked for.
-    connection.on("error", () => undefined);
-  });
-  return pool.promise();
 }

@@ -4,10 +4,10 @@ import type * as Pg from "pg";
 
 import { MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
-import { loadPeer } from "../optional-peer.ts";
-import { checkPlace, readSqlUrl, shownSqlUrl, type SqlLocation, type SqlUrlForm } from "../sql/location.ts";
+import { checkPlace, readSqlUrl, shownSqlUrl, type SqlUrlForm } from "../sql/location.ts";
 import { SqlStore } from "../sql/store.ts";
 import { PostgresEngine } from "./engine.ts";
+import { makePostgresPool, placeOfPostgresPool } from "./pool.ts";
 
 const URLS: SqlUrlForm = { schemes: ["postgres", "postgresql"], port: 5432, place: "schema" };
 
@@ -47,9 +47,10 @@ export class PostgresStore extends SqlStore {
     const { clock = systemClock, random = systemRandom } = options;
     const location = options.url === undefined ? null : readSqlUrl(options.url, URLS);
     const schema = checkPlace("schema", options.schema ?? location?.place ?? "memento", 50);
-    const pool = options.pool ?? (location === null ? null : await makePool(location, options));
+    const pool =
+      options.pool ?? (location === null ? null : await makePostgresPool(location, options, "A store on PostgreSQL"));
     if (pool === null) throw new MementoError("INVALID_ARGUMENT", "A store on PostgreSQL needs a url or a pool");
-    const shown = shownSqlUrl(URLS, location ?? placeOf(pool), schema);
+    const shown = shownSqlUrl(URLS, location ?? placeOfPostgresPool(pool), schema);
     const owned = options.pool === undefined;
     try {
       const engine = await PostgresEngine.open({ pool, owned, schema, url: shown, clock });
@@ -64,42 +65,4 @@ export class PostgresStore extends SqlStore {
   static async openUrl(url: string): Promise<PostgresStore> {
     return await PostgresStore.open({ url });
   }
-}
-
-function placeOf({ options }: Pg.Pool): Pick<SqlLocation, "host" | "port" | "database"> {
-  const { host, port, database } = options;
-  return { host: host ?? "localhost", port: port ?? 5432, database: database ?? "" };
-}
-
-function tlsOf({ tls }: SqlLocation): boolean | ConnectionOptions {
-  if (tls === null) return false;
-  const { mode, ...options } = tls;
-  // The certificate is to be from whom it should be, whatever name it has.
-  return mode === "verify-ca" ? { ...options, checkServerIdentity: () => undefined } : options;
-}
-
-async function makePool(location: SqlLocation, options: PostgresStoreOptions): Promise<Pg.Pool> {
-  const { connectTimeoutMs = 10_000, statementTimeoutMs = 60_000, lockTimeoutMs = 10_000 } = options;
-  const { Pool } = await loadPeer<typeof Pg>("pg", "^8.13.0", "A store on PostgreSQL");
-  const { host, port, database, user, password } = location;
-  const pool = new Pool({
-    host,
-    port,
-    database,
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { password }),
-    ssl: options.tls ?? tlsOf(location),
-    max: options.connectionsMax ?? location.connectionsMax ?? 10,
-    application_name: "memento",
-    keepAlive: true,
-    connectionTimeoutMillis: connectTimeoutMs,
-    statement_timeout: statementTimeoutMs,
-    // Where the server is gone without a word, nothing but the client's own clock ends the wait.
-    query_timeout: statementTimeoutMs + Math.min(5_000, statementTimeoutMs),
-    lock_timeout: lockTimeoutMs,
-    idle_in_transaction_session_timeout: statementTimeoutMs,
-  });
-  // An idle connection that ends is replaced by the pool when the next one is asked for.
-  pool.on("error", () => undefined);
-  return pool;
 }

@@ -26,23 +26,25 @@ export interface SqlUrlForm {
   readonly port: number;
   /** The parameter that names the place inside the database. */
   readonly place: string;
+  /** How people are told of the URL; `The store's URL` by default. */
+  readonly said?: string;
 }
 
 /**
  * Reads `scheme://user:password@host:port/database?PLACE=...&sslmode=verify-full&sslrootcert=FILE&sslcert=FILE&sslkey=FILE&pool=10`.
  * INVALID_ARGUMENT, which never repeats the URL: it may hold a password.
  */
-export function readSqlUrl(url: string, { schemes, port, place }: SqlUrlForm): SqlLocation {
+export function readSqlUrl(url: string, { schemes, port, place, said = "The store's URL" }: SqlUrlForm): SqlLocation {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !schemes.includes(parsed.protocol.slice(0, -1)))
-    throw invalid(`The store's URL is not of the form ${schemes[0]}://user:password@host:port/database`);
+    throw invalid(`${said} is not of the form ${schemes[0]}://user:password@host:port/database`);
   const parameters = parsed.searchParams;
   const known = [place, "sslmode", "sslrootcert", "sslcert", "sslkey", "pool"];
   const unknown = [...parameters.keys()].find((key) => !known.includes(key));
   if (unknown !== undefined)
-    throw invalid(`The store's URL has the parameter ${JSON.stringify(unknown)}; known are ${known.join(", ")}`);
+    throw invalid(`${said} has the parameter ${JSON.stringify(unknown)}; known are ${known.join(", ")}`);
   const database = decoded(parsed.pathname.slice(1));
-  if (database === "") throw invalid("The store's URL names no database");
+  if (database === "") throw invalid(`${said} names no database`);
   const pool = parameters.get("pool");
   if (pool !== null && !/^[1-9][0-9]{0,3}$/u.test(pool)) throw invalid("The URL's pool is not a number of connections");
   return {
