@@ -4,14 +4,15 @@ import { randomBytes } from "node:crypto";
 
 import { definePipeline, Memento, type Pipeline, type Stage } from "@mementojs/memento";
 
-import type { StageOutput } from "./work.ts";
+import { outputOf, type StageOutput } from "./work.ts";
 
 export interface Ours extends AsyncDisposable {
   /**
    * Runs that many stages on a timeline of its own, or goes on where an interrupted run of that partition stopped, and
-   * returns what their numbers add up to. `onStage` is called first thing in each stage, with its number.
+   * returns what their numbers add up to. `onStage` is called first thing in each stage, with its number. With `rows`, each
+   * output has as many rows besides.
    */
-  run(partition: string, stages: number, onStage: (stage: number) => void): Promise<number>;
+  run(partition: string, stages: number, onStage?: (stage: number) => void, rows?: number): Promise<number>;
 }
 
 /** Opens or creates the store in this file. */
@@ -26,8 +27,8 @@ export async function openOursAt(url: string): Promise<Ours> {
 
 function runsOf(memento: Memento): Ours {
   return {
-    run: async (partition, stages, onStage) => {
-      const result = await memento.run(sequence(stages, onStage), { partition });
+    run: async (partition, stages, onStage = () => undefined, rows = 0) => {
+      const result = await memento.run(sequence(stages, onStage, rows), { partition });
       return ((await result.output(nameOf(stages - 1))) as StageOutput).n;
     },
     [Symbol.asyncDispose]: () => memento.close(),
@@ -38,7 +39,7 @@ function runsOf(memento: Memento): Ours {
  * A chain: each stage takes the output of the one before and adds its own number, so that the last output proves that
  * none was lost on the way, across a kill too.
  */
-function sequence(stages: number, onStage: (stage: number) => void): Pipeline {
+function sequence(stages: number, onStage: (stage: number) => void, rows: number): Pipeline {
   return definePipeline({
     name: "bench",
     version: "1",
@@ -47,7 +48,7 @@ function sequence(stages: number, onStage: (stage: number) => void): Pipeline {
       for (let i = 0; i < stages; i++) {
         const run = (sum: number): StageOutput => {
           onStage(i);
-          return { ok: true, n: sum + i };
+          return outputOf(i, sum + i, rows);
         };
         const before = chain.at(-1);
         chain.push(

@@ -8,14 +8,15 @@ import { peerFailed } from "../bench-error.ts";
 import { ask, goneBy, lineFrom, messageFrom, startChild, stopChild, type Child } from "../children.ts";
 import { startPostgres, type Postgres } from "../engines/postgres.ts";
 import type { Scratch } from "../scratch.ts";
-import { expectedSum, verifyRecovery } from "../work.ts";
+import { expectedSum, verifyRecovery, type StagesWork } from "../work.ts";
+import type { ServeTask } from "./dbos-worker.ts";
 
 const WORKER = fileURLToPath(new URL("../../dist/peers/dbos-worker.js", import.meta.url));
 const LIMIT_MS = 120_000;
 
 export interface Dbos extends AsyncDisposable {
-  /** Runs one workflow of that many small steps; milliseconds from its start to its result. */
-  run(steps: number): Promise<number>;
+  /** Runs workflows, all at once; milliseconds from the start of the first to the last result. */
+  run(work: StagesWork): Promise<number>;
   /** SIGKILLs a worker half-way through such a workflow; milliseconds from the spawn of the next worker to the result. */
   recover(steps: number): Promise<number>;
 }
@@ -55,10 +56,12 @@ class DbosPeer implements Dbos {
     this.#started = started;
   }
 
-  async run(steps: number): Promise<number> {
-    const answer = await ask(this.#worker, { workflowId: this.#nextId(), steps }, LIMIT_MS);
-    const { ms, result } = answer as { ms: number; result: number };
-    if (result !== expectedSum(steps)) throw peerFailed("dbos", "run the steps", `the result is ${result}`);
+  async run({ stages: steps, runs = 1, rows = 0 }: StagesWork): Promise<number> {
+    const workflowIds = Array.from({ length: runs }, () => this.#nextId());
+    const answer = await ask(this.#worker, { workflowIds, steps, rows } satisfies ServeTask, LIMIT_MS);
+    const { ms, results } = answer as { ms: number; results: number[] };
+    for (const result of results)
+      if (result !== expectedSum(steps)) throw peerFailed("dbos", "run the steps", `the result is ${result}`);
     return ms;
   }
 

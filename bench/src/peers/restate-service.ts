@@ -4,8 +4,12 @@ import { createServer } from "node:http2";
 
 import { createEndpointHandler, service, type Context } from "@restatedev/restate-sdk";
 
+import { outputOf } from "../work.ts";
+
 export interface StepsInput {
   readonly steps: number;
+  /** Rows in the output of each step; default none. */
+  readonly rows?: number;
   /** Names the invocation, for `stepsRunOf`. */
   readonly id: string;
   /** SIGKILL this process (the server's) inside step N/2, once. */
@@ -15,7 +19,7 @@ export interface StepsInput {
 const stepsRun = new Map<string, number>();
 const killed = new Set<string>();
 
-async function steps(context: Context, { steps: count, id, killPid }: StepsInput): Promise<number> {
+async function steps(context: Context, { steps: count, rows, id, killPid }: StepsInput): Promise<number> {
   let sum = 0;
   for (let i = 0; i < count; i++) {
     const output = await context.run("step", () => {
@@ -25,7 +29,7 @@ async function steps(context: Context, { steps: count, id, killPid }: StepsInput
         stepsRun.set(id, 0);
       }
       stepsRun.set(id, (stepsRun.get(id) ?? 0) + 1);
-      return { ok: true, n: i };
+      return outputOf(i, i, rows);
     });
     sum += output.n;
   }

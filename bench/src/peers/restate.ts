@@ -9,15 +9,15 @@ import { peerFailed } from "../bench-error.ts";
 import { ask, freePorts, messageFrom, startChild, stopChild, type Child } from "../children.ts";
 import { until, within } from "../deadline.ts";
 import type { Scratch } from "../scratch.ts";
-import { expectedSum, verifyRecovery } from "../work.ts";
+import { expectedSum, verifyRecovery, type StagesWork } from "../work.ts";
 import type { StepsInput } from "./restate-service.ts";
 
 const SERVICE = fileURLToPath(new URL("../../dist/peers/restate-service.js", import.meta.url));
 const LIMIT_MS = 120_000;
 
 export interface Restate extends AsyncDisposable {
-  /** One invocation of that many small steps; milliseconds of the call. */
-  run(steps: number): Promise<number>;
+  /** Invocations, all at once; milliseconds from the first call to the last result. */
+  run(work: StagesWork): Promise<number>;
   /**
    * SIGKILLs the server half-way through such an invocation (the service stays alive, which is to Restate's advantage);
    * milliseconds from the spawn of the next server to the result.
@@ -78,18 +78,24 @@ class RestatePeer implements Restate {
     await this.#untilAnswers(`${this.#ingress}/restate/health`);
     await post(`${this.#admin}/deployments`, { uri: `http://127.0.0.1:${port}` });
     // The first invocation can be refused until the registration has reached the ingress.
-    await until(() => this.run(10).catch(notFoundYet), {
+    await until(() => this.run({ stages: 10 }).catch(notFoundYet), {
       limitMs: LIMIT_MS,
       pauseMs: 100,
       what: "the first invocation",
     });
   }
 
-  async run(steps: number): Promise<number> {
+  async run({ stages: steps, runs = 1, rows = 0 }: StagesWork): Promise<number> {
     const start = performance.now();
-    const sum = await post(`${this.#ingress}/bench/steps`, { steps, id: this.#nextId() } satisfies StepsInput);
+    const sums = await Promise.all(
+      Array.from({ length: runs }, () => {
+        const input: StepsInput = { steps, rows, id: this.#nextId() };
+        return post(`${this.#ingress}/bench/steps`, input);
+      }),
+    );
     const ms = performance.now() - start;
-    if (sum !== expectedSum(steps)) throw peerFailed("restate", "run the steps", `the result is ${String(sum)}`);
+    for (const sum of sums)
+      if (sum !== expectedSum(steps)) throw peerFailed("restate", "run the steps", `the result is ${String(sum)}`);
     return ms;
   }
 

@@ -4,13 +4,14 @@ import { openOursAt } from "../memento.ts";
 import { makeDatabase, openBarePostgres } from "../peers/bare-postgres.ts";
 import { startDbos } from "../peers/dbos.ts";
 import type { Comparison } from "../report.ts";
-import { STAGES } from "../work.ts";
-import { rate, runOurs } from "./stages-sequential.ts";
+import { RUNS_AT_ONCE, STAGES } from "../work.ts";
+import { measureAtOnce } from "./stages-at-once.ts";
+import { rate, rateAgainst, runOurs } from "./stages-sequential.ts";
 import { present, type SuiteContext } from "./suite.ts";
 
 /**
- * One run of 1,000 small stages with our store on PostgreSQL, against bare inserts and DBOS: each in a database of its own on one
- * server, at the server's defaults.
+ * One run of 1,000 small stages with our store on PostgreSQL, against bare inserts and DBOS, and many runs at once: each in a
+ * database of its own on one server, at the server's defaults.
  */
 export async function stagesOnPostgres({
   engines,
@@ -30,7 +31,7 @@ export async function stagesOnPostgres({
     present([
       { name: "ours", measure: async (round) => rate((await runOurs(ours, `sequential-${round}`)).ms) },
       { name: "bare", measure: async () => rate(await timeMs(() => bare.commit(STAGES))) },
-      dbos && { name: "dbos", measure: async () => rate(await dbos.run(STAGES)) },
+      dbos && { name: "dbos", measure: async () => rate(await dbos.run({ stages: STAGES })) },
     ]),
     {
       warmUps: 2,
@@ -38,15 +39,20 @@ export async function stagesOnPostgres({
       onRound: (round, total) => say(`stages/postgres: round ${round} of ${total}`),
     },
   );
-  const against = (peer: string, title: string, atLeast: number): Comparison => ({
-    work: `stages/postgres vs ${peer}`,
-    unit: "stages/s",
-    ours: samples.get("ours") ?? [],
-    peers: { [title]: samples.get(peer) ?? "not run" },
-    ratioIs: `ours / ${peer}`,
-    ratioOf: (value, [other = Number.NaN]) => value / other,
-    target: `>= ${atLeast}x`,
-    isMet: (ratio) => ratio >= atLeast,
-  });
-  return [against("bare", "bare inserts (one connection)", 0.5), against("dbos", "DBOS (same server)", 2)];
+  const against = (peer: string, title: string, atLeast: number): Comparison =>
+    rateAgainst(`stages/postgres vs ${peer}`, samples, { peer, title, atLeast });
+  const atOnce = await measureAtOnce(
+    { ours, dbos },
+    async (contenders) =>
+      await interleave(contenders, {
+        warmUps: 1,
+        rounds,
+        onRound: (round, total) => say(`stages/postgres, ${RUNS_AT_ONCE} at once: round ${round} of ${total}`),
+      }),
+  );
+  return [
+    against("bare", "bare inserts (one connection)", 0.5),
+    against("dbos", "DBOS (same server)", 2),
+    rateAgainst("stages/postgres, at once vs dbos", atOnce, { peer: "dbos", title: "DBOS (same server)", atLeast: 5 }),
+  ];
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 
 import { BenchError } from "../bench-error.ts";
-import { median, timeMs } from "../measure.ts";
+import { median, timeMs, type Samples } from "../measure.ts";
 import { openOurs, type Ours } from "../memento.ts";
 import type { Comparison } from "../report.ts";
 import { expectedSum, STAGES } from "../work.ts";
@@ -30,21 +30,12 @@ export async function measureSequential(
         },
       },
       { name: "bare", measure: async () => rate(await timeMs(() => bare.commit(STAGES))) },
-      dbos && { name: "dbos", measure: async () => rate(await dbos.run(STAGES)) },
-      restate && { name: "restate", measure: async () => rate(await restate.run(STAGES)) },
+      dbos && { name: "dbos", measure: async () => rate(await dbos.run({ stages: STAGES })) },
+      restate && { name: "restate", measure: async () => rate(await restate.run({ stages: STAGES })) },
     ]),
   );
-  const rates = (name: string) => samples.get(name) ?? "not run";
-  const against = (peer: string, name: string, atLeast: number): Comparison => ({
-    work: `stages/sequential vs ${peer}`,
-    unit: "stages/s",
-    ours: samples.get("ours") ?? [],
-    peers: { [name]: rates(peer) },
-    ratioIs: `ours / ${peer}`,
-    ratioOf: (value, [other = Number.NaN]) => value / other,
-    target: `>= ${atLeast}x`,
-    isMet: (ratio) => ratio >= atLeast,
-  });
+  const against = (peer: string, name: string, atLeast: number): Comparison =>
+    rateAgainst(`stages/sequential vs ${peer}`, samples, { peer, title: name, atLeast });
   const measured = (all: readonly number[]) => all.slice(-(samples.get("ours")?.length ?? 0)).map((ms) => ms * 1000);
   return [
     against("bare", "bare commits (SQLite)", 0.5),
@@ -63,6 +54,24 @@ export async function measureSequential(
   ];
 }
 
+/** A row that compares rates of stages: more is better. */
+export function rateAgainst(
+  work: string,
+  samples: Samples,
+  { peer, title, atLeast }: { readonly peer: string; readonly title: string; readonly atLeast: number },
+): Comparison {
+  return {
+    work,
+    unit: "stages/s",
+    ours: samples.get("ours") ?? [],
+    peers: { [title]: samples.get(peer) ?? "not run" },
+    ratioIs: `ours / ${peer}`,
+    ratioOf: (value, [other = Number.NaN]) => value / other,
+    target: `>= ${atLeast}x`,
+    isMet: (ratio) => ratio >= atLeast,
+  };
+}
+
 /** One run of ours: the time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
 export async function runOurs(ours: Ours, partition: string): Promise<{ ms: number; stageMs: readonly number[] }> {
   const starts: number[] = [];
@@ -75,7 +84,7 @@ export async function runOurs(ours: Ours, partition: string): Promise<{ ms: numb
   return { ms: end - start, stageMs: starts.map((at, stage) => (starts[stage + 1] ?? end) - at) };
 }
 
-/** Stages a second, of a whole run that took so long. */
-export function rate(ms: number): number {
-  return STAGES / (ms / 1000);
+/** Stages a second, of all stages that took so long. */
+export function rate(ms: number, stages = STAGES): number {
+  return stages / (ms / 1000);
 }

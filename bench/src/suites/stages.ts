@@ -3,14 +3,15 @@ import { openBareSqlite } from "../peers/bare-sqlite.ts";
 import { startDbos } from "../peers/dbos.ts";
 import { startRestate } from "../peers/restate.ts";
 import type { Comparison } from "../report.ts";
+import { measureManyAndLarge } from "./stages-at-once.ts";
 import { stagesOnPostgres } from "./stages-on-postgres.ts";
 import { measureRecovery } from "./stages-recovery.ts";
 import { measureSequential } from "./stages-sequential.ts";
 import type { Peers, SuiteContext } from "./suite.ts";
 
 /**
- * One run of 1,000 small stages against bare commits, DBOS and Restate; the cost of a save early and late in it; and
- * kill -9 half-way through. Each engine opens one store and keeps it for all rounds; bare commits and our store lie in
+ * One run of 1,000 small stages against bare commits, DBOS and Restate; the cost of a save early and late in it; many runs
+ * at once; stages with large outputs; and kill -9 half-way through. Each engine opens one store and keeps it for all rounds; bare commits and our store lie in
  * the same folder, the peers' data beside it on the same disk.
  */
 export async function stagesSuite(context: SuiteContext): Promise<readonly Comparison[]> {
@@ -34,6 +35,7 @@ export async function stagesSuite(context: SuiteContext): Promise<readonly Compa
       });
   return [
     ...(await measureSequential(peers, folder, inRounds("stages/sequential", 2))),
+    ...(await measureManyAndLarge(peers, folder, inRounds)),
     ...(await measureRecovery(peers, { folder, logFolder: scratch.path }, inRounds("stages/recovery", 1))),
   ];
 }
