@@ -17,6 +17,7 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
 /** Total over the catalogue: a new error code does not compile until it has an exit code. */
 const BY_ERROR = {
   ACCESS_DENIED: EXIT.failed,
+  APPROVAL_REJECTED: EXIT.failed,
   CANCELLED: EXIT.failed,
   CAPABILITY_MISSING: EXIT.failed,
   CONFLICT: EXIT.refused,
@@ -53,11 +54,14 @@ const BY_ERROR = {
   PORT_UNKNOWN: EXIT.usage,
   RECORD_INVALID: EXIT.failed,
   RUN_PENDING: EXIT.refused,
+  SCHEMA_MISMATCH: EXIT.failed,
   SIGNER_UNTRUSTED: EXIT.refused,
   SOURCE_FAILED: EXIT.failed,
   SOURCE_MOVED: EXIT.failed,
   SOURCE_RANGE_GONE: EXIT.failed,
   STAGE_FAILED: EXIT.failed,
+  STAGE_TIMEOUT: EXIT.failed,
+  STATE_CONFLICT: EXIT.failed,
   STORE_CLOSED: EXIT.failed,
   STORE_UNREACHABLE: EXIT.failed,
   TOO_MANY_INVALID: EXIT.failed,

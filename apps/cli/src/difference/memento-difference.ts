@@ -91,6 +91,12 @@ function factsOf(entry: MementoEntry): Record<string, unknown> {
 
 const PREFIXES: readonly (readonly [prefix: string, part: Part])[] = [
   [PIECE.offsets, "offsets"],
+  [PIECE.underWay, "progress"],
+  [PIECE.attempts, "progress"],
+  [PIECE.sleep, "progress"],
+  [PIECE.approval, "progress"],
+  [PIECE.list, "progress"],
+  [PIECE.item, "progress"],
   [PIECE.state, "state"],
   [PIECE.output, "outputs"],
   [PIECE.sink, "sinks"],

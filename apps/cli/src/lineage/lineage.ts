@@ -121,7 +121,8 @@ async function recordsOf(opened: OpenedMemento): Promise<number | null> {
     const output = size > SUMMARY_BYTES_MAX ? null : await opened.value(key);
     return isFlowSummary(output) ? output.recordsIn : null;
   }
-  const progress = (await opened.value(PIECE.progress)) as ProgressRecord | undefined;
+  const own = await opened.value(PIECE.underWay + stage);
+  const progress = (own ?? (await opened.value(PIECE.progress))) as ProgressRecord | undefined;
   return progress === undefined || progress.records === 0 ? null : progress.records;
 }
 

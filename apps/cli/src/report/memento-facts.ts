@@ -168,6 +168,16 @@ export function reasonText({
       return stage === undefined ? "pause" : `pause in stage${at}`;
     case "interrupt":
       return stage === undefined ? "interruption" : `interruption in stage${at}`;
+    case "cancel":
+      return stage === undefined ? "cancelled" : `cancelled in stage${at}`;
+    case "retry":
+      return `stage${at} is to be tried again`;
+    case "item":
+      return `end of an item of stage${at}`;
+    case "sleep":
+      return `sleep in stage${at}`;
+    case "approval":
+      return `approval${at}`;
     case "rollback-begin":
       return "before a rollback";
     case "rollback":

@@ -6,6 +6,12 @@ const UNDER: readonly (readonly [string, string])[] = [
   [PIECE.sink, "marks of sink"],
   [PIECE.state, "state"],
   [PIECE.output, "output of stage"],
+  [PIECE.underWay, "progress of stage"],
+  [PIECE.attempts, "failed attempts of stage"],
+  [PIECE.sleep, "sleep of stage"],
+  [PIECE.approval, "approval"],
+  [PIECE.list, "list of stage"],
+  [PIECE.item, "item of stage"],
 ];
 
 const WHOLE: Readonly<Record<string, string>> = {

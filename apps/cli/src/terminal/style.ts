@@ -45,6 +45,7 @@ export function paintStatus(style: Style, status: MementoStatus): string {
     case "reverting":
       return style.red(status);
     case "interrupted":
+    case "cancelled":
       return style.yellow(status);
     case "paused":
       return style.blue(status);

@@ -17,6 +17,10 @@ export const ERROR_CATALOGUE = {
     meaning: "The engine refused the account, or what it may do.",
     hint: "Check user, password and rights; the message names what was refused.",
   },
+  APPROVAL_REJECTED: {
+    meaning: "Somebody rejected what a stage asked approval for.",
+    hint: "Approve it after all with `memento approve`, or cancel the run.",
+  },
   CANCELLED: {
     meaning: "The work was stopped by its signal.",
     hint: "Start it again: a run resumes at its last checkpoint, and nothing else is left half done.",
@@ -157,6 +161,10 @@ export const ERROR_CATALOGUE = {
     meaning: "An interrupted run with other parameters stands on this timeline.",
     hint: "Resume it, or start anew with fresh: true.",
   },
+  SCHEMA_MISMATCH: {
+    meaning: "What a stage was given, or gave, does not fit its schema.",
+    hint: "The message names the stage and the path inside the value; mend the stage before it, or this one.",
+  },
   SIGNER_UNTRUSTED: {
     meaning: "A portable file is signed by another key than the trusted ones.",
     hint: "Ask whoever exported it for the fingerprint, or fetch the file again.",
@@ -176,6 +184,15 @@ export const ERROR_CATALOGUE = {
   STAGE_FAILED: {
     meaning: "A stage's own code threw.",
     hint: "Mend the cause and run again; done stages are skipped.",
+  },
+  STAGE_TIMEOUT: {
+    meaning: "A stage took longer than it may, or was silent for too long.",
+    hint: "Give it more time, let it call heartbeat(), or let it be tried again by `retry`.",
+    retryable: true,
+  },
+  STATE_CONFLICT: {
+    meaning: "Two stages that ran at once changed the same key of the state differently.",
+    hint: "Let one come after the other, or let each keep a key of its own.",
   },
   STORE_CLOSED: { meaning: "The store was closed before the call.", hint: "Open it again." },
   STORE_UNREACHABLE: {

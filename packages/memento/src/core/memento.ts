@@ -14,12 +14,29 @@ export type MementoReason =
   | "manual"
   | "pause"
   | "interrupt"
+  | "cancel"
+  | "retry"
+  | "item"
+  | "sleep"
+  | "approval"
   | "rollback-begin"
   | "rollback"
+  | "edit"
+  | "reset"
+  | "adopt"
+  | "resume"
   | "fork";
 
 /** Where the run stood when the memento was taken; `saved` for anything that is no run. */
-export type MementoStatus = "saved" | "running" | "paused" | "interrupted" | "failed" | "completed" | "reverting";
+export type MementoStatus =
+  | "saved"
+  | "running"
+  | "paused"
+  | "interrupted"
+  | "failed"
+  | "cancelled"
+  | "completed"
+  | "reverting";
 
 /** Sizes in bytes. */
 export interface MementoSizes {

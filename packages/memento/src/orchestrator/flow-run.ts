@@ -49,11 +49,11 @@ export async function runFlow(run: StageRun, segment: FlowSegment): Promise<void
   const contextOf = (stage: StageDefinition): StageContext => contexts.get(stage.name) ?? run.context(stage);
   for (const stage of segment.stages) run.flows[stage.name] ??= EMPTY;
   for await (const batch of run.read(segment.root.source)) {
-    run.session.active = segment.root;
+    run.work.active = segment.root;
     const digest = digestOf(batch.records);
     account(run, segment.root, batch.records.length, batch.records.length, [], digest, digest);
     await pass(run, segment, contextOf, segment.root.name, batch.records, digest);
-    run.session.active = segment.root;
+    run.work.active = segment.root;
   }
 }
 
@@ -67,7 +67,7 @@ async function pass(
 ): Promise<void> {
   for (const stage of segment.stages) {
     if (!stage.after.includes(from)) continue;
-    run.session.active = stage;
+    run.work.active = stage;
     if (stage.type === "write") await write(run, stage, records, digest);
     if (stage.type !== "map") continue;
     const { passed, invalid } = await mapRecords(stage, records, contextOf(stage));

@@ -2,6 +2,7 @@ import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
 import type { CredentialProvider, Credential } from "./credentials/provider.ts";
 import { orderStages } from "./graph.ts";
+import type { PipelineParticipant } from "./participants/pipeline-participant.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 import { stageBuilder, type StageBuilder } from "./stage-builder.ts";
@@ -42,12 +43,18 @@ export interface PipelineOptions<
       context: ResourceContext<Params, Extract<keyof Credentials, string>>,
     ) => Sinks[Name];
   };
+  /** What else goes back together with offsets, state and sinks, and how each is built for a run; not with `concurrency` above 1. */
+  readonly participants?: Readonly<
+    Record<string, (context: ResourceContext<Params, Extract<keyof Credentials, string>>) => PipelineParticipant>
+  >;
   /** Default `stage`. */
   readonly checkpoint?: CheckpointPolicy;
   /** Default `auto`. */
   readonly resume?: ResumePolicy;
   /** The most records of one batch; default 1,000. */
   readonly batchRecords?: number;
+  /** The most stages at once; default 1. */
+  readonly concurrency?: number;
   /** Declares the stages; pure, called once. */
   readonly stages: (
     stage: StageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>,
@@ -63,9 +70,11 @@ export interface Pipeline {
   readonly credentials: Readonly<Record<string, CredentialProvider>>;
   readonly sources: Readonly<Record<string, (context: ResourceContext<unknown>) => Source>>;
   readonly sinks: Readonly<Record<string, (context: ResourceContext<unknown>) => Sink>>;
+  readonly participants: Readonly<Record<string, (context: ResourceContext<unknown>) => PipelineParticipant>>;
   readonly checkpoint: CheckpointPolicy;
   readonly resume: ResumePolicy;
   readonly batchRecords: number;
+  readonly concurrency: number;
   /** In an order in which each stage comes after those it needs. */
   readonly stages: readonly StageDefinition[];
 }
@@ -82,10 +91,12 @@ export function definePipeline<
 >(options: PipelineOptions<Params, Sources, Sinks, Credentials>): Pipeline {
   const name = checkName("The pipeline", options.name);
   const { params = null, checkpoint = "stage", resume = "auto", batchRecords = 1_000, version } = options;
-  if (!Number.isInteger(batchRecords) || batchRecords < 1) {
+  const { concurrency = 1 } = options;
+  for (const [option, value] of Object.entries({ batchRecords, concurrency })) {
+    if (Number.isInteger(value) && value >= 1) continue;
     throw new MementoError(
       "INVALID_PIPELINE",
-      `Pipeline ${name}: batchRecords is ${batchRecords} and must be a whole number from 1 on`,
+      `Pipeline ${name}: ${option} is ${value} and must be a whole number from 1 on`,
     );
   }
   const builder = stageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>();
@@ -102,9 +113,11 @@ export function definePipeline<
     // The factories are only ever called with this pipeline's own parameters and credentials.
     sources: (options.sources ?? {}) as unknown as Pipeline["sources"],
     sinks: (options.sinks ?? {}) as unknown as Pipeline["sinks"],
+    participants: (options.participants ?? {}) as unknown as Pipeline["participants"],
     checkpoint,
     resume,
     batchRecords,
+    concurrency,
     stages,
   };
   for (const stage of stages) checkResources(pipeline, stage);

@@ -23,6 +23,19 @@ export type RunEvent =
       readonly of: number;
       readonly records: number;
     }
+  /** Its `when` said no: it is done, and its output is undefined. */
+  | { readonly type: "stage-skipped"; readonly stage: string; readonly index: number; readonly of: number }
+  /** An attempt failed, and another one follows. */
+  | {
+      readonly type: "stage-retry";
+      readonly stage: string;
+      readonly failed: number;
+      readonly attempts: number;
+      readonly delayMs: number;
+      readonly error: string;
+    }
+  | { readonly type: "stage-sleeps"; readonly stage: string; readonly name: string; readonly until: string }
+  | { readonly type: "approval-wanted"; readonly stage: string; readonly message: string }
   /** `share`: how much of the source is read, from 0 to 1; null where it cannot tell. */
   | {
       readonly type: "progress";

@@ -14,7 +14,7 @@ import { finishRestore } from "./restore.ts";
 import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
-import { PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
+import { belongsToRun, PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
 
 /** The caretaker that keeps pipelines when no other is named. */
@@ -54,6 +54,8 @@ export interface RunResult {
   readonly skipped: readonly string[];
   /** Records that had been read past the last memento, and were read again. */
   readonly recordsReadAgain: number;
+  /** The stage whose approval the run waits for; null where it waits for none. */
+  readonly waitingFor: string | null;
   /** The timeline's newest memento. */
   readonly head: string;
   /** The output of a stage that is done; undefined for others. */
@@ -105,18 +107,18 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
   const session = new RunSession({
     pipeline,
+    vault,
     writer: vault.writerAt(lease.state, head),
     lease,
     resources,
     snapshot,
     run,
     generation: head?.entry.generation ?? 0,
-    clock: vault.clock,
     listener,
   });
   for (const [name, record] of reverted.marks) session.setSink(name, record);
   const skipped = pending === null ? [] : [...snapshot.completed];
-  if (pending === null) await startRun(session, snapshot, resources);
+  if (pending === null) await startRun(session, resources);
   else
     listener({
       type: "run-resumed",
@@ -126,7 +128,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
       skipped,
       stage: snapshot.progress?.stage ?? null,
     });
-  const outcome = await runStages(session, { vault, signal, request: () => lease.request });
+  const outcome = await runStages(session, { signal, request: () => lease.request });
   if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
   return {
     ...resultOf({ vault, lease, outcome, run, session }),
@@ -209,9 +211,8 @@ async function findDone(
 }
 
 /** A new run's first memento: it says what runs, and drops what the run before left of its stages. */
-async function startRun(session: RunSession, snapshot: PipelineSnapshot, resources: Resources): Promise<void> {
-  const old = [...snapshot.completed].map((stage) => PIECE.output + stage);
-  session.restart();
+async function startRun(session: RunSession, resources: Resources): Promise<void> {
+  const old = session.restart(belongsToRun);
   session.emit({ type: "run-started", run: session.run.id, timeline: session.timeline });
   await session.save({
     reason: "start",
@@ -220,7 +221,7 @@ async function startRun(session: RunSession, snapshot: PipelineSnapshot, resourc
       [PIECE.schema, Object.fromEntries([...resources.sources].map(([name, source]) => [name, source.schemaVersion]))],
       [PIECE.credentials, resources.references],
     ]),
-    drop: [...old, PIECE.progress],
+    drop: old,
   });
 }
 
@@ -244,6 +245,7 @@ function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): R
     alreadyDone: done !== undefined,
     skipped: [],
     recordsReadAgain: 0,
+    waitingFor: outcome?.waitingFor ?? null,
     head,
     output: async (stage) => {
       loaded ??= vault.load(head);

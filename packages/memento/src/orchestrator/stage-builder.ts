@@ -1,17 +1,22 @@
 import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
+import { retryPolicy, type RetryOptions } from "./retry.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 import type {
+  Approval,
+  ApprovalStage,
   CheckpointPolicy,
+  EachStage,
   Flow,
   FlowSummary,
   InvalidPolicy,
+  MapStage,
   Stage,
   StageContext,
   StageDefinition,
   TaskStage,
-  MapStage,
+  UndoContext,
 } from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
@@ -34,6 +39,38 @@ export interface StageOptions<Before extends After = After> {
   readonly checkpoint?: CheckpointPolicy;
   /** True: a memento is taken before the stage starts. Default false. */
   readonly risky?: boolean;
+  /** Looked at when the stage's turn has come: false passes it over, and its output is undefined. Of a flow, what comes after it is passed over too. */
+  readonly when?: (input: InputOf<Before>, context: StageContext<never>) => unknown;
+  /** How it is tried again when it fails; of a flow, the first that is given counts for the whole. Default: not at all. */
+  readonly retry?: RetryOptions;
+  /** The most that one attempt may take; sleeps do not count. Default: no limit. */
+  readonly timeoutMs?: number;
+  /** The longest that an attempt may be silent; reads, writes, progress and `heartbeat()` are signs of life. Default: no limit. */
+  readonly heartbeatMs?: number;
+}
+
+/** What a task may say besides. */
+export interface TaskOptions<
+  Before extends After,
+  Input,
+  Output,
+  Params = unknown,
+  CredentialName extends string = string,
+> extends StageOptions<Before> {
+  /** Checks what the task is given; what the schema makes of it is what it gets. SCHEMA_MISMATCH. */
+  readonly input?: StandardSchema<Input>;
+  /** Checks what the task gives; what the schema makes of it is its output. SCHEMA_MISMATCH. */
+  readonly output?: StandardSchema<Output>;
+  /** Takes back what the task did outside of all sinks; called when a rollback goes to before its end, at least once. */
+  readonly undo?: (context: UndoContext<Params, CredentialName>, output: Output) => unknown;
+}
+
+/** What a stage that goes over a list may say. */
+export interface EachOptions<Before extends After, Item, Context> extends StageOptions<Before> {
+  /** The list; asked for once, and kept. */
+  readonly items: (input: InputOf<Before>, context: Context) => readonly Item[] | Promise<readonly Item[]>;
+  /** The most items at once; default 1. */
+  readonly concurrency?: number;
 }
 
 /** Declares stages; what it returns goes into the list that `stages` gives back, and into `after` of later ones. */
@@ -43,14 +80,23 @@ export interface StageBuilder<Params, Sources, Sinks, CredentialName extends str
     name: string,
     run: (context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>) => Output,
   ): Stage<Awaited<Output>>;
-  task<Output, const Before extends After>(
+  task<const Before extends After, Output, Input = InputOf<Before>, Checked = Awaited<Output>>(
     name: string,
-    options: StageOptions<Before>,
+    options: TaskOptions<Before, Input, Checked, Params, CredentialName>,
+    run: (context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>, input: Input) => Output,
+  ): Stage<Checked>;
+  /** A stage that runs once for each item of a list, with a memento for each that is done; its output is the list of their outputs. */
+  each<const Before extends After, Item, Output>(
+    name: string,
+    options: EachOptions<Before, Item, StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>>,
     run: (
       context: StageContext<Params, NameOf<Sources>, NameOf<Sinks>, CredentialName>,
-      input: InputOf<Before>,
+      item: Item,
+      index: number,
     ) => Output,
-  ): Stage<Awaited<Output>>;
+  ): Stage<readonly Awaited<Output>[]>;
+  /** A stage at which the run pauses until somebody approves (`memento approve`); its output says who did. */
+  approval(name: string, options?: StageOptions & { readonly message?: string }): Approval;
   /** Starts a flow: the records of a source. */
   read<Name extends NameOf<Sources>>(
     name: string,
@@ -94,16 +140,34 @@ export function stageBuilder<Params, Sources, Sinks, CredentialName extends stri
   Sinks,
   CredentialName
 > {
-  const builder = { task, read, map, write };
+  const builder = { task, each, approval, read, map, write };
   // Types hold at the call sites above; the definitions below are the same for every pipeline.
   return builder as unknown as StageBuilder<Params, Sources, Sinks, CredentialName>;
 }
 
-function task(name: string, first: StageOptions | TaskStage["run"], second?: TaskStage["run"]): Stage {
+function task(name: string, first: LooseTaskOptions | TaskStage["run"], second?: TaskStage["run"]): Stage {
   const options = typeof first === "function" ? {} : first;
   const run = typeof first === "function" ? first : second;
   if (run === undefined) throw new MementoError("INVALID_PIPELINE", `Stage ${name} has no function to run`);
-  return { definition: { type: "task", ...common(name, options), run } };
+  const { input = null, output = null, undo = null } = options;
+  return { definition: { type: "task", ...common(name, options), run, input, output, undo } };
+}
+
+type LooseTaskOptions = StageOptions & Partial<Pick<TaskStage, "input" | "output" | "undo">>;
+
+function each(
+  name: string,
+  options: StageOptions & Pick<EachStage, "items"> & { readonly concurrency?: number },
+  run: EachStage["run"],
+): Stage {
+  const { items, concurrency = 1 } = options;
+  if (!Number.isInteger(concurrency) || concurrency < 1)
+    throw new MementoError("INVALID_PIPELINE", `Stage ${name}: concurrency is ${concurrency}, and is at least 1`);
+  return { definition: { type: "each", ...common(name, options), items, run, concurrency } };
+}
+
+function approval(name: string, options: StageOptions & Partial<Pick<ApprovalStage, "message">> = {}): Approval {
+  return { definition: { type: "approval", ...common(name, options), message: options.message ?? "" } };
 }
 
 function read(name: string, options: StageOptions & { readonly source: string }): Stage {
@@ -135,20 +199,31 @@ function write(
   return { definition: { type: "write", ...common(name, { ...options, after: [options.after] }), sink: options.sink } };
 }
 
-function common(
-  name: string,
-  options: StageOptions,
-): Pick<StageDefinition, "name" | "after" | "inputs" | "checkpoint" | "risky"> {
+type CommonPart = Pick<
+  StageDefinition,
+  "name" | "after" | "inputs" | "checkpoint" | "risky" | "when" | "retry" | "timeoutMs" | "heartbeatMs" | "scope"
+>;
+
+function common(name: string, options: StageOptions): CommonPart {
   const before: After = options.after ?? [];
   const named = isList(before)
     ? before.map((stage) => [nameOf(stage), nameOf(stage)] as const)
     : Object.entries(before).map(([key, stage]) => [key, nameOf(stage)] as const);
+  const { timeoutMs = null, heartbeatMs = null } = options;
+  for (const [limit, value] of Object.entries({ timeoutMs, heartbeatMs }))
+    if (value !== null && !(value > 0))
+      throw new MementoError("INVALID_PIPELINE", `Stage ${name}: ${limit} is ${value}, and is more than 0`);
   return {
     name: checkName("The stage", name),
     after: named.map(([, stage]) => stage),
     inputs: Object.fromEntries(named),
     checkpoint: options.checkpoint ?? null,
     risky: options.risky ?? false,
+    when: options.when ?? null,
+    retry: options.retry === undefined ? null : retryPolicy(name, options.retry),
+    timeoutMs,
+    heartbeatMs,
+    scope: null,
   };
 }
 

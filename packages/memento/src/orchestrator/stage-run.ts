@@ -1,66 +1,72 @@
 import { MementoError } from "../core/errors.ts";
-import type { Json } from "../core/json.ts";
 import type { MementoEntry } from "../core/memento.ts";
-import type { RunSession } from "./run-session.ts";
+import { Attempt } from "./attempt.ts";
+import { keptKey, type RunSession, type SessionSave } from "./run-session.ts";
+import { PIECE } from "./run-state.ts";
 import type { SourceBatch } from "./sources/source.ts";
+import { stageContext } from "./stage-context.ts";
+import type { StageWork } from "./stage-work.ts";
 import type { CheckpointInterval, FlowSummary, StageContext, StageDefinition, StageProgress } from "./stage.ts";
-
-/** Why a run stops early without having failed. */
-export type StopKind = "interrupt" | "pause";
-
-/** Thrown to unwind a stage after its stop was saved; never reaches the caller of a run. */
-export class StopRun extends Error {
-  override readonly name = "StopRun";
-  readonly kind: StopKind;
-
-  constructor(kind: StopKind) {
-    super(`The run stops: ${kind}`);
-    this.kind = kind;
-  }
-}
-
-/** The wish to stop, from outside (a signal) or from the store (a request that the lease saw). */
-export interface StopWish {
-  /** What is wanted now; null to go on. */
-  current(): StopKind | null;
-  /** Aborts as soon as anything is wanted, or the lease is lost. */
-  readonly signal: AbortSignal;
-}
+import { StopRun, type StopWish } from "./stop.ts";
 
 /** How long a loop may keep the event loop from its timers: renewals of the lease and signals must get through. */
 const TURN_MS_MAX = 40;
+/** How soon a sleeping stage sees that the run is to stop. */
+const SLEEP_LOOK_MS = 500;
 
-/** One stage (or flow) under way: its context, its progress, and the points between two batches. */
+/** What a caller of `checkpoint()` may say. */
+export interface ManualCheckpoint {
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly description?: string;
+}
+
+/** What a stage run is made of. */
+export interface StageRunParts {
+  readonly session: RunSession;
+  readonly work: StageWork;
+  /** The stage with its limits and its policy; of a flow, those of the flow. */
+  readonly stage: StageDefinition;
+  readonly stop: StopWish;
+}
+
+/** One attempt at a stage, a flow or an item: its context, its progress, and the points between two batches. */
 export class StageRun {
   readonly session: RunSession;
+  readonly work: StageWork;
   readonly stage: StageDefinition;
+  readonly attempt: Attempt;
+  readonly flows: Record<string, FlowSummary>;
+  readonly progress: StageProgress;
   readonly #stop: StopWish;
   readonly #interval: CheckpointInterval | null;
-  readonly flows: Record<string, FlowSummary>;
   #records: number;
   #total: number | null;
-  readonly #progress: StageProgress;
   #unsavedRecords = 0;
   #batchRecords = 0;
   #share: number | null = null;
   readonly #credited = new Set<string>();
   #turnStartedMs: number;
 
-  constructor(session: RunSession, stage: StageDefinition, stop: StopWish) {
+  constructor({ session, work, stage, stop }: StageRunParts) {
     this.session = session;
+    this.work = work;
     this.stage = stage;
     this.#stop = stop;
+    const { timeoutMs, heartbeatMs } = stage;
+    const { clock, lease } = session;
+    this.attempt = new Attempt({ stage, timeoutMs, heartbeatMs, clock, lease, stop: stop.signal });
     const policy = stage.checkpoint ?? session.pipeline.checkpoint;
     this.#interval = typeof policy === "object" ? policy : null;
-    const before = session.progress?.stage === stage.name ? session.progress : null;
+    const before = work.progress;
     this.#records = before?.records ?? 0;
     this.#total = before?.total ?? null;
     this.flows = { ...before?.flows };
-    this.#turnStartedMs = session.clock.monotonic();
+    this.#turnStartedMs = clock.monotonic();
     const records = (): number => this.#records;
     const total = (): number | null => this.#total;
     const setTotal = (value: number | null): void => void (this.#total = value);
-    this.#progress = {
+    this.progress = {
       get records() {
         return records();
       },
@@ -80,47 +86,23 @@ export class StageRun {
 
   /** The context that user code of `stage` gets. */
   context(stage: StageDefinition = this.stage): StageContext {
-    const { session } = this;
-    const { id, key, resumeCount } = session.run;
-    return {
-      params: session.run.params,
-      run: { id, key, resumeCount },
-      stage: stage.name,
-      get offsets() {
-        return session.offsets;
-      },
-      schemaVersions: Object.fromEntries(
-        [...session.resources.sources].map(([name, source]) => [name, source.schemaVersion]),
-      ),
-      credentials: session.resources.credentials,
-      state: session.state,
-      progress: this.#progress,
-      signal: this.#stop.signal,
-      checkpoint: async (options = {}) => await this.#checkpoint(options),
-      read: (source) => this.read(source),
-      write: async (sink, rows) => await this.write(stage, sink, rows),
-      log: (message, fields: Readonly<Record<string, Json>> = {}) =>
-        session.emit({
-          type: "log",
-          stage: stage.name,
-          message: session.redaction.text(message),
-          fields: session.redaction.json(fields),
-        }),
-    };
+    return stageContext(this, stage);
   }
 
   /** Reads a source; each batch is taken as done when the next one is asked for. */
   async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
-    const source = this.session.resources.sources.get(name);
+    const { session, work, attempt } = this;
+    const source = session.resources.sources.get(name);
     if (source === undefined)
       throw new MementoError(
         "INVALID_ARGUMENT",
         `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`,
       );
+    await this.#claim(`source ${name}`);
     const reading = source.read({
-      from: this.session.offsetsOf(name),
-      batchRecords: this.session.pipeline.batchRecords,
-      signal: this.#stop.signal,
+      from: session.offsetsOf(name, work),
+      batchRecords: this.stage.scope?.batchRecords ?? session.pipeline.batchRecords,
+      signal: attempt.signal,
     });
     const batches = reading[Symbol.asyncIterator]();
     try {
@@ -131,8 +113,9 @@ export class StageRun {
         this.#batchRecords = next.value.records.length;
         this.#credited.clear();
         yield next.value;
+        attempt.demand();
         this.#batchRecords = 0;
-        this.session.advance(name, next.value.partition, next.value.offset);
+        session.advance(work, name, next.value.partition, next.value.offset);
         this.#share = next.value.share ?? null;
         this.#count(next.value.records.length);
       }
@@ -143,7 +126,8 @@ export class StageRun {
 
   /** Writes rows under the next token. */
   async write(stage: StageDefinition, name: string, rows: readonly unknown[]): Promise<void> {
-    const { session } = this;
+    const { session, work, attempt } = this;
+    attempt.demand();
     const sink = session.resources.sinks.get(name);
     if (sink === undefined)
       throw new MementoError(
@@ -151,25 +135,31 @@ export class StageRun {
         `Stage ${stage.name} writes to the sink ${name}, which the pipeline does not have`,
       );
     if (rows.length === 0) return;
+    await this.#claim(`sink ${name}`);
     session.lease.demand();
     // The records of the batch under way count with the first write that it causes in each sink.
     const records = this.#credited.has(name) ? 0 : this.#batchRecords;
-    const written = await sink.write(rows, {
-      epoch: session.lease.epoch,
-      token: session.nextToken(stage.name, name),
-      records,
-    });
+    const written = await attempt.track(
+      sink.write(rows, {
+        epoch: session.lease.epoch,
+        token: session.nextToken(work, stage.name, name),
+        records,
+      }),
+    );
     this.#credited.add(name);
-    const known = session.sinkRecord(name);
-    session.setSink(name, {
+    const known = session.sinkRecord(name, work);
+    work.sinks.set(name, {
       marks: { ...known.marks, [await sink.place()]: written.mark },
       batches: known.batches + 1,
     });
+    attempt.demand();
   }
 
   /** A point at which state, offsets and sinks describe the same moment: stops and due mementos happen here. */
   async boundary(): Promise<void> {
-    const { session } = this;
+    const { session, attempt } = this;
+    attempt.demand();
+    attempt.beat();
     session.lease.demand();
     if (session.clock.monotonic() - this.#turnStartedMs > TURN_MS_MAX) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -184,33 +174,74 @@ export class StageRun {
     }
     const stop = this.#stop.current();
     if (stop !== null) {
-      this.#note();
-      await session.save({ reason: stop, status: stop === "pause" ? "paused" : "interrupted", stage: this.stage });
+      await this.save({ reason: stop, status: stop === "pause" ? "paused" : "interrupted" });
       throw new StopRun(stop);
     }
-    if (this.#due()) {
-      this.#note();
-      await session.save({ reason: "interval", status: "running", stage: this.stage });
-      this.#unsavedRecords = 0;
-    }
+    if (this.#due()) await this.save({ reason: "interval", status: "running" });
   }
 
-  async #checkpoint(options: {
-    readonly name?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly description?: string;
-  }): Promise<MementoEntry> {
+  /** Takes a memento by hand, between two batches. */
+  async checkpoint(options: ManualCheckpoint): Promise<MementoEntry> {
     const { description, ...rest } = options;
-    this.#note();
-    const entry = await this.session.save({
+    this.attempt.demand();
+    return await this.save({
       reason: "manual",
       status: "running",
-      stage: this.stage,
       ...rest,
       ...(description === undefined ? {} : { fields: { description } }),
     });
+  }
+
+  /** Waits across restarts; see `StageContext.sleep`. */
+  async sleep(name: string, wait: number | { readonly until: Date }): Promise<void> {
+    const { session, work, attempt } = this;
+    attempt.demand();
+    const key = keptKey(PIECE.sleep, work.owner, name);
+    const known = (await session.pieceValue(key)) as { readonly until: string } | undefined;
+    const until =
+      known === undefined
+        ? typeof wait === "number"
+          ? session.clock.now() + wait
+          : wait.until.getTime()
+        : Date.parse(known.until);
+    if (!Number.isFinite(until) || Math.abs(until) > 8.64e15)
+      throw new MementoError("INVALID_ARGUMENT", `Stage ${this.stage.name}: the end of sleep ${name} is no moment`);
+    if (known === undefined) {
+      const record = { stage: this.stage.name, name, until: new Date(until).toISOString() };
+      await this.save({ reason: "sleep", status: "running", extra: new Map([[key, record]]) });
+      session.emit({ type: "stage-sleeps", stage: this.stage.name, name, until: record.until });
+    }
+    await attempt.asleep(async () => {
+      for (let rest = until - session.clock.now(); rest > 0; rest = until - session.clock.now()) {
+        await this.boundary();
+        attempt.signal.throwIfAborted();
+        // A stop wakes it, and is then seen at the boundary like any other.
+        await session.clock.sleep(Math.min(rest, SLEEP_LOOK_MS), attempt.signal).catch((error: unknown) => {
+          if (!attempt.signal.aborted) throw error;
+        });
+      }
+    });
+    await this.boundary();
+  }
+
+  /** Saves what the work has done so far; progress goes with it. */
+  async save(save: Omit<SessionSave, "stage" | "work">): Promise<MementoEntry> {
+    this.work.progress = {
+      stage: this.stage.name,
+      records: this.#records,
+      total: this.#total,
+      flows: { ...this.flows },
+    };
+    const entry = await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
     this.#unsavedRecords = 0;
     return entry;
+  }
+
+  async #claim(resource: string): Promise<void> {
+    const { session, work, attempt } = this;
+    if (!session.parallel || session.claims.take(work.owner, resource)) return;
+    await attempt.asleep(async () => await session.claims.wait(work.owner, resource, attempt.signal));
+    attempt.demand();
   }
 
   async #next(batches: AsyncIterator<SourceBatch<unknown>>): Promise<IteratorResult<SourceBatch<unknown>>> {
@@ -224,6 +255,7 @@ export class StageRun {
   }
 
   #count(records: number): void {
+    this.attempt.beat();
     this.#records += records;
     this.#unsavedRecords += records;
   }
@@ -232,14 +264,5 @@ export class StageRun {
     if (this.#interval === null || this.#unsavedRecords === 0) return false;
     const { records = Number.POSITIVE_INFINITY, ms = Number.POSITIVE_INFINITY } = this.#interval;
     return this.#unsavedRecords >= records || this.session.unsavedMs >= ms;
-  }
-
-  #note(): void {
-    this.session.progress = {
-      stage: this.stage.name,
-      records: this.#records,
-      total: this.#total,
-      flows: { ...this.flows },
-    };
   }
 }

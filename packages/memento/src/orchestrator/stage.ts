@@ -1,6 +1,9 @@
 import type { Json } from "../core/json.ts";
 import type { MementoEntry } from "../core/memento.ts";
+import type { ApprovalDecision } from "./approval-record.ts";
 import type { Credential } from "./credentials/provider.ts";
+import type { PipelineParticipant } from "./participants/pipeline-participant.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { SourceBatch, SourceOffsets } from "./sources/source.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
@@ -56,11 +59,20 @@ export interface StageContext<
   readonly schemaVersions: Readonly<Record<string, string>>;
   /** Short-lived secrets; never put one into state, an output or a log. */
   readonly credentials: Readonly<Record<CredentialName, Credential>>;
+  /** What the pipeline declares to go back together with its data; as it was built, of the type that it has. */
+  readonly participants: Readonly<Record<string, PipelineParticipant>>;
   /** Plain data that is kept with every memento of the timeline; change it freely. */
   readonly state: Record<string, unknown>;
   readonly progress: StageProgress;
-  /** Aborts on Ctrl-C, SIGTERM, pause and takeover. */
+  /** Aborts on Ctrl-C, SIGTERM and takeover, and when the attempt is given up: by its timeout, or a missing heartbeat. */
   readonly signal: AbortSignal;
+  /** Says that the stage is alive; reads, writes and progress say so too. Needed only where the stage has `heartbeatMs`. */
+  heartbeat(): void;
+  /**
+   * Waits for so many milliseconds, or until a moment, across restarts: the moment is saved before the wait, and a run that is
+   * taken up again waits for the rest alone. `name` tells the sleeps of a stage apart; each is slept once. Call it only between batches.
+   */
+  sleep(name: string, wait: number | { readonly until: Date }): Promise<void>;
   /** Takes a memento now. Call it only between batches, where state, offsets and sinks describe the same moment. */
   checkpoint(options?: {
     readonly name?: string;
@@ -92,12 +104,58 @@ interface StageBase {
   readonly checkpoint: CheckpointPolicy | null;
   /** True: a memento is taken before the stage starts. */
   readonly risky: boolean;
+  /** False from it skips the stage. */
+  readonly when: ((input: Readonly<Record<string, unknown>>, context: StageContext<never>) => unknown) | null;
+  readonly retry: RetryPolicy | null;
+  /** The most one attempt may take, sleeps left out. */
+  readonly timeoutMs: number | null;
+  /** The longest an attempt may be silent. */
+  readonly heartbeatMs: number | null;
+  /** Set for stages that came with a pipeline inside this one. */
+  readonly scope: StageScope | null;
+}
+
+/** How a stage of a pipeline inside another one sees what is its own. */
+export interface StageScope {
+  /** Stands before the names of its stages, sources, sinks and credentials: `child.`. */
+  readonly prefix: string;
+  /** The child's parameters, out of those of the run. PARAMS_INVALID. */
+  readonly params: (params: unknown) => unknown;
+  readonly batchRecords: number;
 }
 
 /** A stage that runs once, from the outputs of the stages before it to an output of its own. */
 export interface TaskStage extends StageBase {
   readonly type: "task";
   readonly run: (context: StageContext<never>, input: Readonly<Record<string, unknown>>) => unknown;
+  readonly input: StandardSchema | null;
+  readonly output: StandardSchema | null;
+  /** Takes back, outside of all sinks, what the stage did; called when a rollback goes to before its end. */
+  readonly undo: ((context: UndoContext<never>, output: unknown) => unknown) | null;
+}
+
+/** What undoing a stage can see. */
+export interface UndoContext<Params = unknown, CredentialName extends string = string> {
+  readonly params: Params;
+  readonly run: { readonly id: string; readonly key: string | null };
+  readonly stage: string;
+  readonly credentials: Readonly<Record<CredentialName, Credential>>;
+  readonly signal: AbortSignal;
+}
+
+/** A stage that runs once for each item of a list, with a memento for each that is done. */
+export interface EachStage extends StageBase {
+  readonly type: "each";
+  readonly items: (input: Readonly<Record<string, unknown>>, context: StageContext<never>) => unknown;
+  readonly run: (context: StageContext<never>, item: unknown, index: number) => unknown;
+  /** The most items at once. */
+  readonly concurrency: number;
+}
+
+/** A stage that waits for somebody's approval. */
+export interface ApprovalStage extends StageBase {
+  readonly type: "approval";
+  readonly message: string;
 }
 
 /** A stage through which records flow: the first one of a flow reads a source. */
@@ -123,7 +181,7 @@ export interface WriteStage extends StageBase {
 }
 
 /** Any stage, as the runner sees it. */
-export type StageDefinition = TaskStage | ReadStage | MapStage | WriteStage;
+export type StageDefinition = TaskStage | EachStage | ApprovalStage | ReadStage | MapStage | WriteStage;
 
 declare const output: unique symbol;
 declare const row: unique symbol;
@@ -133,6 +191,9 @@ export interface Stage<Output = unknown> {
   readonly definition: StageDefinition;
   readonly [output]?: Output;
 }
+
+/** An approval, whose output says who gave it. */
+export type Approval = Stage<ApprovalDecision>;
 
 /** A flow stage: besides its summary as output, its records go on. */
 export interface Flow<Row = unknown> extends Stage<FlowSummary> {

@@ -107,7 +107,7 @@ async function append(
   const { reason, status, generation, name, run, version, stage, stageIndex, resumeCount, labels, metadata } =
     memento.entry;
   const isTaken = name !== undefined && (await vault.store.findByName(header.caretaker, name)) !== null;
-  const standing = status === "completed" || status === "saved" ? status : "interrupted";
+  const standing = status === "completed" || status === "cancelled" || status === "saved" ? status : "interrupted";
   await pieces.hold();
   const { entry } = await writer.append({
     reason: isOwn ? reason : "fork",

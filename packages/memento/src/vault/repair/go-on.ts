@@ -82,7 +82,9 @@ export async function goOn(vault: Vault, key: string, evidence: Readonly<Record<
   await writer.append({
     ...told,
     reason: "rollback",
-    status: entry.status === "completed" || entry.status === "saved" ? entry.status : "interrupted",
+    status: entry.status === "completed" || entry.status === "cancelled" || entry.status === "saved"
+        ? entry.status
+        : "interrupted",
     generation: entry.generation + head.sequence - entry.sequence + 1,
     fields: { evidence: { ...evidence, lost: head.id, from: entry.id } },
     ground,
