@@ -79,6 +79,23 @@ export class RunReport implements Disposable {
       case "stage-completed":
         this.#stageCompleted(event);
         break;
+      case "stage-skipped":
+        this.#line.update(null);
+        this.note(`stage ${event.index + 1}/${event.of} ${event.stage} skipped`);
+        break;
+      case "stage-retry":
+        this.note(
+          `stage ${event.stage} failed (attempt ${event.failed} of ${event.attempts}), tried again in ${durationText(event.delayMs)}: ${event.error}`,
+        );
+        break;
+      case "stage-sleeps":
+        this.note(`stage ${event.stage} sleeps until ${event.until} (${event.name})`);
+        break;
+      case "approval-wanted":
+        this.note(
+          `stage ${event.stage} waits for approval${event.message === "" ? "" : `: ${event.message}`}`,
+        );
+        break;
       case "progress":
         this.#progress(event);
         break;
