@@ -9,6 +9,8 @@ import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
+import { approveRun, type ApproveOptions, type ApproveResult } from "./orchestrator/approval.ts";
+import { cancelRun, type CancelOptions, type CancelResult } from "./orchestrator/cancel.ts";
 import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
 import { pauseRun, type PauseOptions, type PauseResult } from "./orchestrator/pause.ts";
 import type { Pipeline } from "./orchestrator/pipeline.ts";
@@ -174,6 +176,16 @@ export class Memento implements AsyncDisposable {
   /** Asks a live run to pause, or marks an interrupted one; see `pauseRun`. */
   async pause(run: string, options: PauseOptions = {}): Promise<PauseResult> {
     return await firstError(async () => await pauseRun(this.vault, run, options));
+  }
+
+  /** Ends a run for good, also one that is live; see `cancelRun`. */
+  async cancel(run: string, options: CancelOptions = {}): Promise<CancelResult> {
+    return await firstError(async () => await cancelRun(this.vault, run, options));
+  }
+
+  /** Decides what a run waits for; see `approveRun`. */
+  async approve(run: string, options: ApproveOptions = {}): Promise<ApproveResult> {
+    return await firstError(async () => await approveRun(this.vault, run, options));
   }
 
   /** The mementos of a pipeline's timeline, newest first; empty when it has never run. */

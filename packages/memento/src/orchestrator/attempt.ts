@@ -25,7 +25,7 @@ export class Attempt {
   readonly #own: AbortController | null;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #givenUp = Promise.withResolvers<never>();
-  #over: unknown = null;
+  #over: { readonly reason: unknown } | null = null;
   #beganMs = 0;
   #beatMs = 0;
   #sleptMs = 0;
@@ -39,7 +39,7 @@ export class Attempt {
 
   /** Throws once the attempt is over or was given up. */
   demand(): void {
-    if (this.#over !== null) throw this.#over;
+    if (this.#over !== null) throw this.#over.reason;
   }
 
   /** Says that the stage is alive. */
@@ -62,10 +62,7 @@ export class Attempt {
     } finally {
       lease.signal.removeEventListener("abort", onLost);
       done.abort();
-      this.#over ??= new MementoError(
-        "INVALID_ARGUMENT",
-        `This attempt at stage ${this.#limits.stage.name} is over: its context can do nothing any more`,
-      );
+      this.#over ??= { reason: isOver(this.#limits.stage.name) };
     }
   }
 
@@ -101,7 +98,7 @@ export class Attempt {
 
   #giveUp(reason: unknown): void {
     if (this.#over !== null) return;
-    this.#over = reason;
+    this.#over = { reason };
     this.#own?.abort(reason);
     this.#givenUp.reject(reason);
   }
@@ -143,3 +140,6 @@ export class Attempt {
     }
   }
 }
+
+const isOver = (stage: string): MementoError =>
+  new MementoError("INVALID_ARGUMENT", `This attempt at stage ${stage} is over: its context can do nothing any more`);

@@ -32,7 +32,13 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
   const { head } = lease.state;
   const memento = head === null ? null : await vault.load(head.id);
   const status = memento?.entry.status;
-  if (memento === null || memento.entry.run !== run || status === "completed" || status === "reverting") {
+  if (
+    memento === null ||
+    memento.entry.run !== run ||
+    status === "completed" ||
+    status === "cancelled" ||
+    status === "reverting"
+  ) {
     throw new MementoError(
       "NOTHING_TO_RESUME",
       `Run ${run} is not under way; its timeline stands ${status ?? "empty"}`,
@@ -56,7 +62,7 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
 }
 
 /** The key of the timeline that a run is on. NOT_FOUND when there is no such run. */
-async function timelineOfRun(vault: Vault, run: string): Promise<string> {
+export async function timelineOfRun(vault: Vault, run: string): Promise<string> {
   for await (const { entry } of vault.store.query(mementoQuery({ run, limit: 1 }))) return entry.timeline;
   throw new MementoError("NOT_FOUND", `There is no run ${run}`);
 }

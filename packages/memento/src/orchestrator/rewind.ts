@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 
+import { rollsForward } from "./roll-forward.ts";
 import type { RunSession } from "./run-session.ts";
 
 /**
@@ -7,14 +8,22 @@ import type { RunSession } from "./run-session.ts";
  * anybody else's. It is what a resumption does. What a sink cannot take back stays, and is passed over by its token.
  */
 export async function rewind(session: RunSession, owner: string): Promise<void> {
-  const { resources, lease, claims, parallel } = session;
+  const { claims, parallel } = session;
+  // Where stages run at once, only what this one holds can be of it.
+  await takeBack(session, (name) => !parallel || claims.holds(owner, `sink ${name}`));
+  if (!parallel) await session.reloadState();
+  claims.release(owner);
+}
+
+/** Takes sinks, and all participants, back to what the run has settled. FENCED, and what they raise. */
+export async function takeBack(session: RunSession, isMeant: (sink: string) => boolean = () => true): Promise<void> {
+  const { resources, lease } = session;
   for (const [name, sink] of resources.sinks) {
-    // Where stages run at once, only what this one holds can be of it.
-    if (parallel && !claims.holds(owner, `sink ${name}`)) continue;
+    if (!isMeant(name) || sink.supports.revert === "none" || rollsForward(sink)) continue;
     const known = session.sinkRecord(name);
     const place = await sink.place();
     const mark = known.marks[place] ?? null;
-    if (sink.supports.revert === "none" || isDeepStrictEqual(await sink.mark(), mark)) continue;
+    if (isDeepStrictEqual(await sink.mark(), mark)) continue;
     const write = { epoch: lease.epoch, token: session.nextRevertToken() };
     const reverted = await sink.revertTo(mark, write, { force: false });
     session.setSink(name, { ...known, marks: { ...known.marks, [place]: reverted.mark } });
@@ -30,6 +39,4 @@ export async function rewind(session: RunSession, owner: string): Promise<void> 
     if (isDeepStrictEqual(await participant.mark(), mark)) continue;
     await participant.revertTo(mark, { epoch: lease.epoch, token: session.nextRevertToken() }, { force: false });
   }
-  if (!parallel) await session.reloadState();
-  claims.release(owner);
 }

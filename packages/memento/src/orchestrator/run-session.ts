@@ -97,7 +97,7 @@ export class RunSession {
   readonly #offsets: Map<string, SourceOffsets>;
   readonly #sinks: Map<string, SinkRecord>;
   /** Pieces of stages that are done and of the run itself, for the next memento. */
-  #unsaved = new Map<string, unknown>();
+  readonly #unsaved = new Map<string, unknown>();
   #savedStateKeys: readonly string[];
   #savedAtMs: number;
   /** True until a memento has the run as it is now: its first one, or the first after a resumption. */
@@ -239,7 +239,7 @@ export class RunSession {
   /** Puts the state back to what the last memento says. What an attempt that was given up still holds is another object. */
   async reloadState(): Promise<void> {
     const head = this.headId;
-    const saved = head === null ? new Map() : await (await this.vault.load(head)).values(PIECE.state);
+    const saved = head === null ? new Map<string, unknown>() : await (await this.vault.load(head)).values(PIECE.state);
     this.state = Object.fromEntries(saved);
   }
 

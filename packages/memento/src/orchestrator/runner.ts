@@ -1,5 +1,5 @@
 import { followCodec } from "../caretaker/caretaker-record.ts";
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import { newRunId, checkName } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { describeAddress, type TimelineAddress } from "../core/timeline.ts";
@@ -7,10 +7,12 @@ import { mementoQuery } from "../store/query.ts";
 import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
+import { cancelledBy } from "./cancel.ts";
 import { parseParams, sameParams } from "./params.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { openResources, type Resources } from "./resources.ts";
 import { finishRestore } from "./restore.ts";
+import { takeBack } from "./rewind.ts";
 import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
@@ -45,7 +47,7 @@ export interface RunOptions extends LeaseOptions {
 export interface RunResult {
   readonly run: string;
   readonly timeline: string;
-  readonly status: "completed" | "interrupted" | "paused";
+  readonly status: "completed" | "interrupted" | "paused" | "cancelled";
   /** True: an interrupted run went on. */
   readonly resumed: boolean;
   /** True: a run with this key was done already; nothing was run. */
@@ -128,7 +130,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
       skipped,
       stage: snapshot.progress?.stage ?? null,
     });
-  const outcome = await runStages(session, { signal, request: () => lease.request });
+  const outcome = await runToEnd(session, signal);
   if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
   return {
     ...resultOf({ vault, lease, outcome, run, session }),
@@ -136,6 +138,25 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
     skipped,
     recordsReadAgain: reverted.records,
   };
+}
+
+/** Runs the stages; a worker whose run was cancelled takes back what no memento covers, and ends without a failure. */
+async function runToEnd(session: RunSession, signal: AbortSignal): Promise<RunOutcome> {
+  const { lease, vault } = session;
+  try {
+    return { ...(await runStages(session, { signal, request: () => lease.request })), head: null };
+  } catch (error) {
+    if (!isMementoError(error, "FENCED")) throw error;
+    const cancelled = await cancelledBy(vault, session.timeline, session.run.id);
+    if (cancelled === null) throw error;
+    try {
+      await takeBack(session);
+    } catch (late) {
+      // The next run is there already, and has taken it back itself.
+      if (!isMementoError(late, "FENCED")) throw late;
+    }
+    return { status: "cancelled", waitingFor: null, head: cancelled.id };
+  }
 }
 
 async function loadHead(vault: Vault, lease: LeaseKeeper): Promise<OpenedMemento | null> {
@@ -225,17 +246,23 @@ async function startRun(session: RunSession, resources: Resources): Promise<void
   });
 }
 
+interface RunOutcome extends Pick<StagesOutcome, "waitingFor"> {
+  readonly status: RunResult["status"];
+  /** The memento at which somebody else has ended the run; null otherwise. */
+  readonly head: string | null;
+}
+
 interface ResultParts {
   readonly vault: Vault;
   readonly lease: LeaseKeeper;
   readonly done?: OpenedMemento;
-  readonly outcome?: StagesOutcome;
+  readonly outcome?: RunOutcome;
   readonly run?: RunRecord;
   readonly session?: RunSession;
 }
 
 function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): RunResult {
-  const head = session?.headId ?? done?.entry.id ?? "";
+  const head = outcome?.head ?? session?.headId ?? done?.entry.id ?? "";
   let loaded: Promise<OpenedMemento> | null = null;
   return {
     run: run?.id ?? done?.entry.run ?? "",

@@ -1,26 +1,14 @@
 import { describe, expect, test } from "vitest";
 
 import { bench, load, numbers, rowsOf, upTo, type Row } from "../../../../test/harness/number-runs.ts";
+import { passTime as ended } from "../../../../test/harness/time-passing.ts";
 import { MementoError } from "../core/errors.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { definePipeline, type Pipeline } from "./pipeline.ts";
 import type { RetryOptions } from "./retry.ts";
-import type { RunResult } from "./runner.ts";
 import { memorySink, type MemoryTable } from "./sinks/index.ts";
 import type { StageContext } from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
-
-/** Lets time go by until the run has ended. */
-async function ended(clock: ManualClock, run: Promise<RunResult>, stepMs = 250, stepsMax = 2_000): Promise<RunResult> {
-  let over = false;
-  const done = run.finally(() => {
-    over = true;
-  });
-  done.catch(() => undefined);
-  for (let step = 0; !over && step < stepsMax; step++) await clock.tick(stepMs);
-  expect(over, "the run ended").toBe(true);
-  return await done;
-}
 
 type Copying = (context: StageContext, n: number) => void | Promise<void>;
 
@@ -43,7 +31,7 @@ function copying(
           await context.write("table", records);
           const last = (records.at(-1) as Row).n;
           context.state["last"] = { n: last };
-          await each(context as StageContext, last);
+          await each(context, last);
         }
         return context.state["last"];
       }),
@@ -182,7 +170,9 @@ describe("timeoutMs and heartbeatMs", () => {
       async (context, n) => {
         if (n !== 30 || !hangs) return;
         hangs = false;
-        await new Promise((resolve) => void context.signal.addEventListener("abort", resolve));
+        await new Promise((resolve) => {
+          context.signal.addEventListener("abort", resolve);
+        });
         late.push(
           context.write("table", [{ n: 999 }]),
           context.checkpoint(),
@@ -272,10 +262,14 @@ describe("input and output schemas", () => {
       version: "1",
       stages: (stage) => {
         const one = stage.task("one", () => first);
-        const two = stage.task("two", { after: { count: one }, input: counted, output: positive }, (_context, input) => {
-          const { count }: { count: number } = input;
-          return count * second;
-        });
+        const two = stage.task(
+          "two",
+          { after: { count: one }, input: counted, output: positive },
+          (_context, input) => {
+            const { count }: { count: number } = input;
+            return count * second;
+          },
+        );
         return [one, two];
       },
     });

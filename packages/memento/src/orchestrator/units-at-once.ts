@@ -1,4 +1,4 @@
-import { haltable, StageFailure, type StagePorts } from "./attempts.ts";
+import { haltable, type StagePorts } from "./attempts.ts";
 import { runUnit, type StageUnit } from "./stage-units.ts";
 import { StopRun } from "./stop.ts";
 
@@ -51,8 +51,7 @@ async function end(
   approvals: readonly StopRun[],
 ): Promise<void> {
   const kind = stop.current();
-  const [first] = failures;
-  if (kind === null && first !== undefined) throw failures.find((error) => error instanceof StageFailure) ?? first;
+  if (kind === null && failures.length > 0) throw failures[0];
   const [approval] = approvals;
   if (kind === null && approval === undefined) {
     if (session.lastStatus !== "completed") await session.save({ reason: "save", status: "completed" });
