@@ -90,7 +90,7 @@ describe("memento copy", () => {
     await memento(folder, failing);
     await using command = startMemento(folder, ["copy", ...FROM, "--to", "sqlite:slow.db", "--bandwidth", "1kB"]);
     const slow = path.join(folder, "slow.db");
-    await expect.poll(() => existsSync(slow) && statSync(slow).size > 0, { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(slow) && statSync(slow).size > 0, { timeout: 60_000 }).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 500));
     command.signal("SIGINT");
     const ended = await command.ended;

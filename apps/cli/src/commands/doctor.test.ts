@@ -42,6 +42,8 @@ const slow = [
   "count=200",
   "--param",
   "waitMs=20",
+  "--param",
+  "heldBy=hold",
 ];
 
 describe("memento doctor", () => {
@@ -78,6 +80,7 @@ describe("memento doctor", () => {
   });
 
   test("tells a live run from one that was killed", async () => {
+    writeFileSync(path.join(folder, "hold"), "");
     await using run = startMemento(folder, slow);
     await run.says("stage 2/4 read started");
     const live = await examined(0);

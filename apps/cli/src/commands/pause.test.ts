@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -22,13 +22,16 @@ const slow = [
   "--param",
   "into=numbers.db",
   "--param",
-  "count=100",
+  "count=200",
   "--param",
   "waitMs=20",
+  "--param",
+  "heldBy=hold",
 ];
 
 describe("memento pause", () => {
   test("a live run stops at its next checkpoint, stays so, and goes on when it is resumed", async () => {
+    writeFileSync(path.join(folder, "hold"), "");
     await using run = startMemento(folder, [...slow, "--json"]);
     await run.says("stage 2/4 read started");
     const { mementos } = JSON.parse((await memento(folder, ["ls", "--json"])).stdout) as {
@@ -38,6 +41,8 @@ describe("memento pause", () => {
     const asked = await memento(folder, ["pause", id.slice(0, 8)]);
     expect(asked.stdout).toContain("asked to stop at its next checkpoint");
     expect(asked.exitCode).toBe(0);
+    // What is left takes longer than it takes a run to hear of what was asked.
+    rmSync(path.join(folder, "hold"));
     const ended = await run.ended;
     expect(ended.exitCode).toBe(0);
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: "paused", run: id });
@@ -49,10 +54,12 @@ describe("memento pause", () => {
   });
 
   test("one that stands interrupted no longer goes on by itself", async () => {
+    writeFileSync(path.join(folder, "hold"), "");
     await using run = startMemento(folder, slow);
     await run.says("stage 2/4 read started");
     run.signal("SIGKILL");
     await run.ended;
+    rmSync(path.join(folder, "hold"));
     const { mementos } = JSON.parse((await memento(folder, ["ls", "--json"])).stdout) as {
       mementos: { run: string }[];
     };

@@ -100,7 +100,8 @@ describe("memento run", () => {
   });
 
   test("goes on after a kill, and says what it skips and reads again", async () => {
-    const slow = numbers("--param", "count=150", "--param", "waitMs=10");
+    const slow = numbers("--param", "count=150", "--param", "waitMs=10", "--param", "heldBy=hold");
+    writeFileSync(path.join(folder, "hold"), "");
     const killed = startMemento(folder, slow);
     await using _killed = killed;
     await killed.says("stage 2/4 read started");
@@ -108,6 +109,7 @@ describe("memento run", () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     killed.signal("SIGKILL");
     expect((await killed.ended).signal).toBe("SIGKILL");
+    rmSync(path.join(folder, "hold"));
     const again = countOrZero() - (await recordsAtHead());
     const { exitCode, stdout, stderr } = await memento(folder, [...slow, "--json"]);
     const result = JSON.parse(stdout) as RunJson;
@@ -130,10 +132,13 @@ describe("memento run", () => {
   ] as const)(
     "%s takes a checkpoint, releases the timeline and ends %i; the run goes on from there",
     async (signal, exitCode) => {
-      const slow = numbers("--param", "count=150", "--param", "waitMs=10");
+      const slow = numbers("--param", "count=150", "--param", "waitMs=10", "--param", "heldBy=hold");
+      writeFileSync(path.join(folder, "hold"), "");
       await using run = startMemento(folder, [...slow, "--json"]);
       await run.says("stage 2/4 read started");
       run.signal(signal);
+      await run.says(`${signal}: a checkpoint is taken`);
+      rmSync(path.join(folder, "hold"));
       const stopped = await run.ended;
       expect(stopped.exitCode).toBe(exitCode);
       expect(stopped.stderr).toContain(`${signal}: a checkpoint is taken`);

@@ -29,10 +29,10 @@ describe("memento sync", () => {
     await using command = startMemento(folder, args);
     await command.says("; verified");
     await memento(folder, ["put", "numbers.ts", "--originator", "two", "--caretaker", "etl"]);
-    await expect.poll(() => statSync(path.join(folder, "mirror.db")).size > 0, { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => statSync(path.join(folder, "mirror.db")).size > 0, { timeout: 60_000 }).toBe(true);
     await expect
       .poll(async () => (await memento(folder, ["--store", "sqlite:mirror.db", "ls", "--json"])).stdout, {
-        timeout: 30_000,
+        timeout: 60_000,
       })
       .toContain("two");
     command.signal("SIGINT");
@@ -40,5 +40,5 @@ describe("memento sync", () => {
     expect([ended.exitCode, ended.stdout]).toEqual([0, expect.stringMatching(/^Followed for \d rounds\.\n$/u)]);
     const once = await memento(folder, ["sync", ...FROM, "--to", "sqlite:mirror.db", "--json"]);
     expect(json(once.stdout)).toMatchObject({ copied: 0, verified: { identical: true, whole: true } });
-  }, 120_000);
+  }, 240_000);
 });
