@@ -15,7 +15,10 @@ export interface WorkerTask {
   readonly kill?: KillPoint;
   readonly leaseDurationMs?: number;
   readonly selfCheck?: boolean;
-  /** Prints `AT n` and waits a while at this record, so that a test can stop the process there. */
+  /**
+   * Prints `AT n` and waits a while at this record, so that a test can stop the process there. Without its own check of the
+   * lease it does nothing else meanwhile, not even a renewal, and its next step comes before it could hear of a takeover.
+   */
   readonly haltAt?: number;
   readonly haltMs?: number;
   readonly busyTimeoutMs?: number;
@@ -60,7 +63,8 @@ async function work(): Promise<Omit<WorkerReport, "calls">> {
 async function halt(id: number): Promise<void> {
   if (id !== task.haltAt) return;
   process.stdout.write(`AT ${id}\n`);
-  await new Promise((resolve) => void setTimeout(resolve, task.haltMs ?? 0));
+  if (task.selfCheck === false) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, task.haltMs ?? 0);
+  else await new Promise((resolve) => void setTimeout(resolve, task.haltMs ?? 0));
 }
 
 try {
