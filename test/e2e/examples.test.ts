@@ -66,7 +66,9 @@ describe("examples/three-lines.ts", () => {
 });
 
 async function killedAtPage(page: number): Promise<number[]> {
-  const child = spawn(process.execPath, [example("three-lines.ts")], { cwd: folder, env: shellEnvironment() });
+  const halt = `data:text/javascript,${encodeURIComponent(haltAfter(page + 20))}`;
+  const args = ["--import", halt, example("three-lines.ts")];
+  const child = spawn(process.execPath, args, { cwd: folder, env: shellEnvironment() });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (more: string) => {
     text += more;
@@ -78,6 +80,15 @@ async function killedAtPage(page: number): Promise<number[]> {
   expect(signal).toBe("SIGKILL");
   return pagesOf(text);
 }
+
+/** Makes a program wait for its end once it has printed a page: it must not be through before it is killed. */
+const haltAfter = (page: number): string => `
+  const write = process.stdout.write.bind(process.stdout);
+  process.stdout.write = (text) => {
+    write(text);
+    if (text === "page ${page}\\n") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600_000);
+    return true;
+  };`;
 
 const pagesOf = (text: string): number[] => [...text.matchAll(/^page (\d+)$/gmu)].map((match) => Number(match[1]));
 
