@@ -52,7 +52,7 @@ describe("killAt()", () => {
 
   async function run(point: object): Promise<{ readonly signal: string | null; readonly output: string }> {
     const child = spawn(process.execPath, ["--input-type=module", "--eval", program, JSON.stringify(point)], {
-      timeout: 20_000,
+      timeout: 60_000,
     });
     let output = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));

@@ -30,7 +30,7 @@ async function withLocked(lockTimeoutMs: number, run: (locked: Locked) => Promis
   const make = new StoreFixture(1);
   await store.create(make.meta(), make.key("integrity"));
   const timeline = await make.timeline(store);
-  const holder = spawn(process.execPath, [LOCKER, place.address], { timeout: 20_000, killSignal: "SIGKILL" });
+  const holder = spawn(process.execPath, [LOCKER, place.address], { timeout: 100_000, killSignal: "SIGKILL" });
   const ended = once(holder, "close");
   lent.defer(async () => {
     holder.kill("SIGKILL");
@@ -67,7 +67,7 @@ describe("another process's lock", () => {
   });
 
   test("is waited for while everything else goes on", async () => {
-    await withLocked(10_000, async ({ store, timeline, holder }) => {
+    await withLocked(60_000, async ({ store, timeline, holder }) => {
       const saving = timeline.save(store);
       for (let turn = 0; turn < 20; turn++) {
         await new Promise((resolve) => void setTimeout(resolve, 1));
@@ -79,7 +79,7 @@ describe("another process's lock", () => {
   });
 
   test("a store that is closed while it waits says so", async () => {
-    await withLocked(10_000, async ({ store, timeline, holder }) => {
+    await withLocked(60_000, async ({ store, timeline, holder }) => {
       const refused = expectCode("STORE_CLOSED", () => timeline.save(store));
       await new Promise((resolve) => void setTimeout(resolve, 20));
       await store.close();
