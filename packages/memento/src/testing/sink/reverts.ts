@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { contentOf, expectSinkCode, idsOf, row, type SinkTestGroup } from "./kit.ts";
+import { contentOf, expectSinkCode, idsOf, itemOf, row, type SinkTestGroup } from "./kit.ts";
 
 /** Going back, and going back on that. */
 export const revertTests: readonly SinkTestGroup[] = [
@@ -159,8 +159,7 @@ export const revertTests: readonly SinkTestGroup[] = [
         await one.write([row("a")]);
         await look();
         await two.write([row("b")]);
-        const [item] = Object.keys(await contentOf(place));
-        assert.ok(item !== undefined);
+        const item = await itemOf(place, "a");
         assert.ok(seen.has((await one.sink.inspect(null)).fingerprint), "another timeline's write moved it");
         await place.meddle(item, row("a", 77));
         await look();

@@ -1,0 +1,31 @@
+import { afterAll, describe, test } from "vitest";
+
+import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { mongodbIsThere, startMongodb } from "../../../../../../test/harness/servers/mongodb.ts";
+import { type KitCollection, mongodbCollectionPlace } from "../../../../../../test/workers/mongodb-collection.ts";
+import { testSink } from "../../../testing/sink/sink-kit.ts";
+
+const isThere = await requireEngine("MongoDB protocol (SecantusDB)", mongodbIsThere);
+const server = isThere ? await startMongodb() : null;
+
+afterAll(async () => await server?.[Symbol.asyncDispose]());
+
+const collections: Record<string, KitCollection> = {
+  "append, in transactions": { mode: "append", commit: "transaction" },
+  "upsert by a field, in transactions": { mode: "upsert", commit: "transaction", key: "id" },
+  "append, staged": { mode: "append", commit: "staged" },
+  "upsert by a field, staged": { mode: "upsert", commit: "staged", key: "id" },
+};
+
+for (const [name, collection] of Object.entries(collections)) {
+  describe.skipIf(!isThere)(`mongodbCollection(): ${name}`, () => {
+    testSink({
+      describe,
+      test,
+      mode: collection.mode,
+      place: mongodbCollectionPlace((database) => server?.url(database) ?? "", collection),
+      badRow: { row: { id: "bad", amount: () => 1, note: null }, code: "UNSUPPORTED_VALUE" },
+      workerModule: new URL("../../../../../../test/workers/mongodb-collection.ts", import.meta.url),
+    });
+  });
+}

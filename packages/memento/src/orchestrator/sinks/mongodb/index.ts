@@ -1,0 +1,2 @@
+export { mongodbCollection } from "./collection-sink.ts";
+export type { MongodbCollectionOptions } from "./options.ts";

@@ -1,0 +1,68 @@
+import type { BookAccess } from "./books.ts";
+import type { CollectionConnection } from "./connection.ts";
+import { documentOfRow, idOfPlace, type HeldDocument, refused } from "./documents.ts";
+import type { KeyValues } from "./identity.ts";
+import { findDocuments } from "./net.ts";
+import type { Change } from "./operation.ts";
+
+/** What a batch is written by. */
+export interface WriteFacts {
+  readonly mode: "append" | "upsert";
+  /** The place's own name, and the position that the batch becomes. */
+  readonly place: string;
+  readonly position: number;
+  readonly access: BookAccess;
+}
+
+interface KeyedRow {
+  readonly key: KeyValues;
+  readonly document: HeldDocument;
+  readonly row: number;
+  /** True: the row named its document itself, which may be there already. */
+  readonly named: boolean;
+}
+
+/** The changes that a batch of rows is; of several rows of one key in an upsert the last counts. All rows are looked at before the first change. */
+export async function changesOfRows(
+  connection: CollectionConnection,
+  rows: readonly unknown[],
+  { mode, place, position, access }: WriteFacts,
+): Promise<() => Iterable<Change>> {
+  const { identity, stream, bson } = connection;
+  const keyed = new Map<string, KeyedRow>();
+  for (const [row, value] of rows.entries()) {
+    const named = !identity.isId || (typeof value === "object" && value !== null && "_id" in value);
+    if (mode === "upsert" && !named) throw refused(`rows[${row}]`, "has no _id that could name its document");
+    const document = documentOfRow(bson, value, row, () => idOfPlace(bson, place, stream, position, row));
+    const key = identity.valuesOfRow(document.content, row);
+    const text = identity.keyText(key) ?? "";
+    if (mode === "append" && keyed.has(text)) throw refused(`rows[${row}]`, `has a key that the batch has before: ${identity.name(key)}`);
+    keyed.set(text, { key, document, row, named });
+  }
+  const asked = [...keyed.values()].filter(({ named }) => named).map(({ key }) => key);
+  const found = await findDocuments(connection, asked, access);
+  if (mode === "append") {
+    for (const text of found.keys()) {
+      const there = keyed.get(text);
+      if (there !== undefined)
+        throw refused(`rows[${there.row}]`, `has a key that is there already: ${identity.name(there.key)}`);
+    }
+  }
+  return function* changes() {
+    for (const [text, { key, document, row }] of keyed) {
+      const before = found.get(text) ?? null;
+      yield { key, before, after: before === null ? document : asReplacement(connection, document, before, row), row };
+    }
+  };
+}
+
+/** A document that is replaced keeps its `_id`. */
+function asReplacement(
+  { bson, identity }: CollectionConnection,
+  document: HeldDocument,
+  before: HeldDocument,
+  row: number,
+): HeldDocument {
+  if (identity.sameId(document.id, before.id)) return document;
+  return documentOfRow(bson, { ...document.content, _id: before.id }, row, () => before.id);
+}
