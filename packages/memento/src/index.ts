@@ -8,8 +8,9 @@ export type { CancelOptions, CancelResult } from "./orchestrator/cancel.ts";
 export { fromEnvironment, fromFunction } from "./orchestrator/credentials/environment.ts";
 export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
 export { systemProcessProbe, type ProcessProbe } from "./vault/process-identity.ts";
+export type * from "./orchestrator/participants/pipeline-participant.ts";
 export type { RollbackPlan } from "./orchestrator/plan.ts";
-export type { RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
+export type { PlanOptions, RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
 export type { RunEvent } from "./orchestrator/run-event.ts";
 export {
   PIECE,

@@ -18,6 +18,7 @@ import type { RollbackPlan } from "./orchestrator/plan.ts";
 import {
   planPipelineRollback,
   rollbackPipeline,
+  type PlanOptions,
   type RollbackOptions,
   type RollbackPlace,
   type RollbackResult,
@@ -159,8 +160,8 @@ export class Memento implements AsyncDisposable {
   }
 
   /** Says what a rollback to a memento would do; see `planPipelineRollback`. */
-  async plan(pipeline: Pipeline, target: string, place: RollbackPlace = {}): Promise<RollbackPlan> {
-    return await firstError(async () => await planPipelineRollback(this.vault, pipeline, target, place));
+  async plan(pipeline: Pipeline, target: string, options: PlanOptions = {}): Promise<RollbackPlan> {
+    return await firstError(async () => await planPipelineRollback(this.vault, pipeline, target, options));
   }
 
   /** Rolls a pipeline and its data back by a plan that was looked at; see `rollbackPipeline`. */

@@ -41,6 +41,10 @@ const REASONS: readonly MementoReason[] = [
   "approval",
   "rollback-begin",
   "rollback",
+  "edit",
+  "reset",
+  "adopt",
+  "resume",
   "fork",
 ];
 

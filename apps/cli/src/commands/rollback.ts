@@ -15,6 +15,8 @@ import { counted, grouped } from "../terminal/words.ts";
 
 interface RollbackCommandOptions {
   readonly plan: string;
+  readonly only?: readonly string[];
+  readonly paused?: true;
   readonly force?: readonly string[];
   readonly why?: string;
   readonly timeline?: string;
@@ -36,6 +38,8 @@ export function registerRollback(program: Command, run: Runner): void {
       "go on though this sink or source cannot be taken back, and take its rows that others changed; repeat for more",
       collect,
     )
+    .option("--only <item>", "only this goes back, as the plan was made for; repeat for more", collect)
+    .option("--paused", "let nothing run afterwards until `memento resume`")
     .option("--why <text>", "the reason; kept as evidence")
     .option("--timeline <name>", "the timeline that goes back, where there are several")
     .option("--pipeline <file>", "the pipeline's file, where it is no longer where the run had it from")
@@ -45,7 +49,10 @@ export function registerRollback(program: Command, run: Runner): void {
     );
   addHelp(command, {
     notes: [TARGET_NOTE],
-    examples: [["memento rollback stage:extract --plan HASH --why 'bad prices'", "apply the plan that was shown"]],
+    examples: [
+      ["memento rollback stage:extract --plan HASH --why 'bad prices'", "apply the plan that was shown"],
+      ["memento rollback head~3 --plan HASH --paused", "look first, then `memento resume`"],
+    ],
     exitCodes: [EXIT.damaged, EXIT.refused],
   });
 }
@@ -64,6 +71,8 @@ async function rollback(invocation: Invocation, target: string, options: Rollbac
   const result = await memento.rollback(pipeline, target, {
     ...place,
     plan: options.plan,
+    ...(options.only === undefined ? {} : { only: options.only }),
+    paused: options.paused ?? false,
     force: options.force ?? [],
     by: whoAsks(),
     why: options.why ?? "",

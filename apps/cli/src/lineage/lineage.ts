@@ -94,27 +94,33 @@ interface EntryFacts {
   readonly target: string | null;
 }
 
+/** Mementos that were not taken while records were on their way. */
+const AT_REST: ReadonlySet<MementoEntry["reason"]> = new Set([
+  "start",
+  "rollback-begin",
+  "rollback",
+  "edit",
+  "reset",
+  "adopt",
+  "resume",
+  "fork",
+]);
+
 /** Outputs are read for their count alone: a large one is no summary of a flow. */
 const SUMMARY_BYTES_MAX = 65_536;
 
 async function factsOf(memento: Memento, entry: MementoEntry): Promise<EntryFacts> {
   if (entry.kind !== "pipeline") return { records: null, target: null };
   const opened = await memento.vault.load(entry.id);
-  const evidence = opened.fields()["evidence"] as { readonly target?: unknown } | undefined;
-  const target = entry.reason === "rollback" && typeof evidence?.target === "string" ? evidence.target : null;
+  const evidence = opened.fields()["evidence"] as { readonly target?: unknown; readonly only?: unknown } | undefined;
+  const goesBack = (entry.reason === "rollback" || entry.reason === "adopt") && evidence?.only === undefined;
+  const target = goesBack && typeof evidence?.target === "string" ? evidence.target : null;
   return { records: await recordsOf(opened), target };
 }
 
 async function recordsOf(opened: OpenedMemento): Promise<number | null> {
   const { reason, stage } = opened.entry;
-  if (
-    reason === "start" ||
-    reason === "rollback-begin" ||
-    reason === "rollback" ||
-    reason === "fork" ||
-    stage === undefined
-  )
-    return null;
+  if (stage === undefined || AT_REST.has(reason)) return null;
   const key = PIECE.output + stage;
   const size = opened.directory.get(key)?.bytes;
   if (reason === "stage" && size !== undefined) {

@@ -40,7 +40,7 @@ export function viewText(view: MementoView, options: FactsOptions): string {
   const { error, evidence, provenance } = view.fields;
   if (provenance !== undefined) sections.push(["provenance", valueFacts(provenance, limits)]);
   if (error !== undefined) sections.push(["error", valueFacts(error, limits)]);
-  if (evidence !== undefined) sections.push(["rollback", valueFacts(evidence, limits)]);
+  if (evidence !== undefined) sections.push([reasonText(view.entry), valueFacts(evidence, limits)]);
   return sections
     .filter(([, facts]) => facts.length > 0)
     .map(([title, facts]) =>
@@ -182,6 +182,14 @@ export function reasonText({
       return "before a rollback";
     case "rollback":
       return "rollback";
+    case "edit":
+      return "edit by hand";
+    case "reset":
+      return "reset";
+    case "adopt":
+      return "adoption of a fork";
+    case "resume":
+      return "resumption with nothing left to run";
     case "fork":
       return "fork";
   }

@@ -61,6 +61,23 @@ const plan: RollbackPlan = {
       fingerprint: "",
     },
   ],
+  participants: [
+    {
+      name: "files",
+      kind: "ledger",
+      where: "the ledger",
+      verdict: "revert",
+      remove: 4,
+      restore: 0,
+      foreign: [],
+      foreignTotal: 0,
+      problem: "",
+      fingerprint: "",
+    },
+  ],
+  undo: [{ name: "book", run: "r1", verdict: "compensate" }],
+  only: null,
+  warnings: [],
   stagesAgain: ["extract", "load"],
   state: [],
   credentials: [{ name: "warehouse", provider: "environment", scope: "write" }],
@@ -88,11 +105,15 @@ describe("planText()", () => {
         "table  revert              10         2                  3  here",
         "mail   not-revertible       0         0                  0  there",
         "",
+        "PARTICIPANT  VERDICT  REMOVE  PUT BACK  CHANGED BY OTHERS  WHERE",
+        "files        revert        4         0                  0  the ledger",
+        "",
         "SOURCE  READ AGAIN  STILL THERE  SCHEMA     OFFSETS",
         "csv        unknown  yes          1, code 2  byte 900 -> 100",
         "kafka            7  no           1          partition b was trimmed",
         "",
         "stages to run again     extract, load",
+        "stages to undo          book (run r1)",
         "state that changes      none",
         "credentials to acquire  warehouse (environment, write)",
         "lease                   held, epoch 4, until 2026-03-10T12:00:15.000Z unless renewed",
@@ -107,6 +128,15 @@ describe("planText()", () => {
         "  memento rollback k-1-abc --plan a.b.c.d --force kafka --force mail",
       ].join("\n"),
     );
+  });
+
+  test("says which items alone go back, what then disagrees, and what stays in any case", () => {
+    const sent = { total: 2, items: ["orders[0] offsets 17..18"] };
+    const sinks = plan.sinks.map((sink) => (sink.name === "mail" ? { ...sink, stays: sent } : sink));
+    const text = planText({ ...plan, sinks, only: ["sink:mail"], warnings: ["it is only mail"] }, options);
+    expect(text).toContain("only  sink:mail");
+    expect(text).toContain("Mind: it is only mail");
+    expect(text).toContain("2 records of mail stay where they are, whatever is done:\n  orders[0] offsets 17..18");
   });
 
   test("leaves out what is not there", () => {

@@ -2,11 +2,14 @@ import type { RollbackPlan } from "@mementojs/memento";
 
 import { differences } from "../difference/value-difference.ts";
 import type { Style } from "../terminal/style.ts";
-import { renderFacts, renderTable } from "../terminal/table.ts";
+import { renderFacts, renderTable, type Column } from "../terminal/table.ts";
 import { shortValueText } from "../terminal/value-text.ts";
 import { agoText, counted, grouped, listText } from "../terminal/words.ts";
 
+/** A plan to go back to a memento, or to nothing. */
+export type ShownPlan = Omit<RollbackPlan, "target"> & { readonly target: PlanPoint | null };
 type SinkPlan = RollbackPlan["sinks"][number];
+type ParticipantPlan = RollbackPlan["participants"][number];
 type SourcePlan = RollbackPlan["sources"][number];
 type PlanPoint = RollbackPlan["head"];
 
@@ -18,54 +21,91 @@ export interface PlanTextOptions {
   readonly columns: number | null;
   /** The command line that applies it, without hash and force. */
   readonly apply: string;
+  /** What it does to the pipeline; by default it rolls it back. */
+  readonly title?: string;
 }
 
 const FOREIGN_SHOWN_MAX = 10;
 
 /** A plan for a person: what will become of each part, what stands in the way, and how to apply it. */
-export function planText(plan: RollbackPlan, options: PlanTextOptions): string {
+export function planText(plan: ShownPlan, options: PlanTextOptions): string {
   const { style } = options;
   const blocks = [
     headText(plan, options),
+    warningsText(plan, style),
     sinksText(plan.sinks, options),
+    participantsText(plan.participants, options),
     sourcesText(plan.sources, options),
     renderFacts(otherFacts(plan, style), style),
-    foreignText(plan.sinks, style),
+    foreignText([...plan.sinks, ...plan.participants], style),
+    staysText(plan.sinks, style),
     refusedText(plan, style),
     applyText(plan, options),
   ];
   return blocks.filter((block) => block !== "").join("\n\n");
 }
 
-function headText({ pipeline, head, target }: RollbackPlan, { style, now }: PlanTextOptions): string {
+function headText({ pipeline, head, target, only }: ShownPlan, options: PlanTextOptions): string {
+  const { style, now, title = `Roll ${pipeline} back` } = options;
   const point = ({ id, sequence, reason, stage, created }: PlanPoint): string => {
     const what = stage === null ? reason : `${reason} ${stage}`;
     return `${style.bold(`#${sequence}`)}  ${id}  ${what}, ${agoText(created, now)}`;
   };
-  const facts = renderFacts([["from", point(head)] as const, ["to", point(target)] as const], style);
-  return `${style.bold(`Roll ${pipeline} back`)}\n${facts}`;
+  const facts = [
+    ["from", point(head)] as const,
+    ["to", target === null ? "nothing" : point(target)] as const,
+    ...(only === null ? [] : [["only", only.join(", ")] as const]),
+  ];
+  return `${style.bold(title)}\n${renderFacts(facts, style)}`;
+}
+
+function warningsText({ warnings }: ShownPlan, style: Style): string {
+  return warnings.map((warning) => `${style.yellow("Mind:")} ${warning}`).join("\n");
 }
 
 function sinksText(sinks: readonly SinkPlan[], { style, columns }: PlanTextOptions): string {
   if (sinks.length === 0) return "";
-  const rows = sinks.map(({ name, where, verdict, remove, restore, foreignTotal }) => [
-    name,
-    verdictText(verdict, style),
-    grouped(remove),
-    grouped(restore),
-    foreignTotal === 0 ? "0" : style.yellow(grouped(foreignTotal)),
-    where,
-  ]);
+  return renderTable(
+    dataColumns("SINK"),
+    sinks.map((sink) => dataRow(sink, style)),
+    style,
+    columns,
+  );
+}
+
+function participantsText(participants: readonly ParticipantPlan[], { style, columns }: PlanTextOptions): string {
+  if (participants.length === 0) return "";
+  const rows = participants.map((plan) => {
+    return dataRow({ ...plan, where: plan.problem === "" ? plan.where : `${plan.where}: ${plan.problem}` }, style);
+  });
+  return renderTable(dataColumns("PARTICIPANT"), rows, style, columns);
+}
+
+function dataColumns(first: string): Column[] {
   const right = "right" as const;
-  const head = [
-    { head: "SINK" },
+  return [
+    { head: first },
     { head: "VERDICT" },
     { head: "REMOVE", align: right },
     { head: "PUT BACK", align: right },
     { head: "CHANGED BY OTHERS", align: right },
     { head: "WHERE", shrinks: true },
   ];
-  return renderTable(head, rows, style, columns);
+}
+
+function dataRow(
+  plan: Pick<SinkPlan, "name" | "verdict" | "remove" | "restore" | "foreignTotal" | "where">,
+  style: Style,
+): string[] {
+  const { name, where, verdict, remove, restore, foreignTotal } = plan;
+  return [
+    name,
+    verdictText(verdict, style),
+    grouped(remove),
+    grouped(restore),
+    foreignTotal === 0 ? "0" : style.yellow(grouped(foreignTotal)),
+    where,
+  ];
 }
 
 function verdictText(verdict: SinkPlan["verdict"], style: Style): string {
@@ -120,7 +160,7 @@ function schemaText({ head, target, code }: SourcePlan["schema"]): string {
 }
 
 function otherFacts(
-  { stagesAgain, state, credentials, lease }: RollbackPlan,
+  { stagesAgain, undo, state, credentials, lease }: ShownPlan,
   style: Style,
 ): readonly (readonly [string, string])[] {
   const acquired = credentials.map(
@@ -128,6 +168,7 @@ function otherFacts(
   );
   return [
     ["stages to run again", stagesAgain.length === 0 ? "none" : stagesAgain.join(", ")],
+    ...(undo.length === 0 ? [] : [["stages to undo", undo.map((stage) => undoText(stage)).join(", ")] as const]),
     ["state that changes", state.length === 0 ? "none" : state.join(", ")],
     ["credentials to acquire", acquired.length === 0 ? "none" : acquired.join(", ")],
     [
@@ -137,7 +178,12 @@ function otherFacts(
   ];
 }
 
-function foreignText(sinks: readonly SinkPlan[], style: Style): string {
+function undoText({ name, run, verdict }: RollbackPlan["undo"][number]): string {
+  const stage = `${name} (run ${run})`;
+  return verdict === "compensate" ? stage : `${stage} cannot be done again by going back`;
+}
+
+function foreignText(sinks: readonly Pick<SinkPlan, "name" | "foreign" | "foreignTotal">[], style: Style): string {
   return sinks
     .filter(({ foreignTotal }) => foreignTotal > 0)
     .map(({ name, foreign, foreignTotal }) => {
@@ -153,13 +199,28 @@ function foreignText(sinks: readonly SinkPlan[], style: Style): string {
     .join("\n\n");
 }
 
-function refusedText({ refused }: RollbackPlan, style: Style): string {
+function staysText(sinks: readonly SinkPlan[], style: Style): string {
+  return sinks
+    .flatMap(({ name, stays }) => (stays === undefined || stays.total === 0 ? [] : [{ name, stays }]))
+    .map(({ name, stays }) => {
+      const shown = stays.items.slice(0, FOREIGN_SHOWN_MAX);
+      const rest = stays.items.length - shown.length;
+      return [
+        `${style.yellow(counted(stays.total, "record"))} of ${name} ${stays.total === 1 ? "stays" : "stay"} where ${stays.total === 1 ? "it is" : "they are"}, whatever is done:`,
+        ...shown.map((item) => `  ${item}`),
+        ...(rest > 0 ? [style.dim(`  … ${grouped(rest)} more`)] : []),
+      ].join("\n");
+    })
+    .join("\n\n");
+}
+
+function refusedText({ refused }: ShownPlan, style: Style): string {
   if (refused.length === 0) return "";
   const forced = refused.map((name) => `--force ${name}`).join(" ");
   return `${style.red("Refused as it is:")} ${listText(refused)} cannot be taken back. To go on without: ${forced}`;
 }
 
-function applyText({ hash, refused }: RollbackPlan, { style, apply }: PlanTextOptions): string {
+function applyText({ hash, refused }: ShownPlan, { style, apply }: PlanTextOptions): string {
   const force = refused.map((name) => ` --force ${name}`).join("");
   return `${style.dim("Nothing was changed. Apply it:")}\n  ${style.bold(`${apply} --plan ${hash}${force}`)}`;
 }

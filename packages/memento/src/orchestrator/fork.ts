@@ -59,14 +59,14 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
     ...(stage === undefined ? {} : { stage }),
     ...(stageIndex === undefined ? {} : { stageIndex }),
     pieces: snapshot.run === null ? new Map<string, unknown>() : new Map([[PIECE.run, { ...snapshot.run, params }]]),
-    drop: [...[...snapshot.sinks.keys()].map((name) => PIECE.sink + name), PIECE.restore],
+    drop: ground.keys().filter(staysBehindFork),
   });
   return { timeline: record.key, entry };
 }
 
 /** True for a piece that a fork does not take over: rows belong to the timeline that wrote them, and so does a rollback under way. */
 export function staysBehindFork(key: string): boolean {
-  return key.startsWith(PIECE.sink) || key === PIECE.restore;
+  return key.startsWith(PIECE.sink) || key.startsWith(PIECE.participant) || key === PIECE.restore;
 }
 
 async function forkParams(options: ForkOptions, before: unknown): Promise<unknown> {

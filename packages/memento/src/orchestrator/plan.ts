@@ -4,10 +4,11 @@ import type { Json } from "../core/json.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { TimelineState } from "../core/timeline.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
+import type { Participant } from "./participants/participant.ts";
+import type { ParticipantInspection, PipelineParticipant } from "./participants/pipeline-participant.ts";
 import type { Pipeline } from "./pipeline.ts";
-import type { Resources } from "./resources.ts";
-import { readSnapshot, type PipelineSnapshot } from "./run-state.ts";
-import type { ForeignChange, Sink, SinkInspection, StayingRecords } from "./sinks/sink.ts";
+import { PIECE, readSnapshot, type PipelineSnapshot } from "./run-state.ts";
+import type { ForeignChange, StayingRecords } from "./sinks/sink.ts";
 import type { SourceOffsets } from "./sources/source.ts";
 
 /** What a plan says of one source. */
@@ -44,6 +45,24 @@ export interface SinkPlan {
   readonly fingerprint: string;
 }
 
+/** What will become of what a participant holds. */
+export type ParticipantVerdict = "unchanged" | "revert" | "not-revertible";
+
+/** What a plan says of a participant that the pipeline declares. */
+export interface ParticipantPlan extends ParticipantInspection {
+  readonly name: string;
+  readonly kind: PipelineParticipant["kind"];
+  readonly where: string;
+  readonly verdict: ParticipantVerdict;
+}
+
+/** What a plan says of a stage that can be undone: one that is done at the head alone is, one that is done at the target alone cannot be had. */
+export interface UndoPlan {
+  readonly name: string;
+  readonly run: string;
+  readonly verdict: "compensate" | "not-revertible";
+}
+
 /** A memento as a plan names it. */
 export interface PlanPoint {
   readonly id: string;
@@ -63,6 +82,14 @@ export interface RollbackPlan {
   readonly target: PlanPoint;
   readonly sources: readonly SourcePlan[];
   readonly sinks: readonly SinkPlan[];
+  /** What the pipeline declares to go back besides. */
+  readonly participants: readonly ParticipantPlan[];
+  /** Stages to undo, in this order. */
+  readonly undo: readonly UndoPlan[];
+  /** The chosen items by their full names, as `sink:orders`; null: all of them. */
+  readonly only: readonly string[] | null;
+  /** What will no longer describe the same moment, where only some items go back. */
+  readonly warnings: readonly string[];
   readonly stagesAgain: readonly string[];
   /** Keys of the state that change. */
   readonly state: readonly string[];
@@ -77,91 +104,78 @@ export interface RollbackPlan {
 }
 
 /** What a plan is made from. */
-export interface PlanInput {
+export interface PlanInput<Target extends OpenedMemento | null = OpenedMemento> {
   readonly pipeline: Pipeline;
-  readonly resources: Resources;
   readonly state: TimelineState;
   readonly head: OpenedMemento;
-  readonly target: OpenedMemento;
+  /** null: nothing, as before the first memento. */
+  readonly target: Target;
+  /** Whose offsets, state and outputs are taken, where they are not the target's. */
+  readonly content?: OpenedMemento;
+  /** Those that take part. */
+  readonly participants: readonly Participant[];
+  /** The chosen items by their full names; all by default. */
+  readonly only?: readonly string[] | null;
+  readonly warnings?: readonly string[];
 }
 
-/** Looks at sources and sinks and says what going back would do; changes nothing. */
-export async function planRollback(input: PlanInput): Promise<RollbackPlan> {
-  const { pipeline, resources, state, head, target } = input;
-  const [now, then] = [await readSnapshot(head), await readSnapshot(target)];
-  const sources = await planSources(resources, now, then);
-  const sinks = await planSinks(resources, now, then);
-  const stateKeys = [...new Set([...head.keys("state/"), ...target.keys("state/")])];
+/** A plan of a restore, to a memento or to nothing. */
+export type RestorePlan<Target> = Omit<RollbackPlan, "target"> & { readonly target: Target };
+
+/** Looks at all participants and says what going back would do; changes nothing. */
+export async function planRestore<Target extends OpenedMemento | null>(
+  input: PlanInput<Target>,
+): Promise<RestorePlan<Target extends null ? null : PlanPoint>> {
+  const { pipeline, state, head, target, content = target, participants, only = null, warnings = [] } = input;
+  const goal = { now: await readSnapshot(head), wanted: await goalSnapshot(target, content) };
+  const found = { sources: [], sinks: [], participants: [], undo: [], credentials: [] } as Found;
+  const refused = new Set<string>();
+  for (const participant of participants) {
+    const { refused: cannot, ...part } = await participant.inspect(goal);
+    for (const key of PARTS) found[key].push(...((part[key] ?? []) as never[]));
+    if (cannot === true) refused.add(participant.name);
+  }
   const body = {
     timeline: state.record.key,
     pipeline: pipeline.name,
     head: pointOf(head.entry),
-    target: pointOf(target.entry),
-    sources,
-    sinks,
-    stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => !then.completed.has(name)),
-    state: stateKeys
-      .filter((key) => head.directory.get(key)?.digest !== target.directory.get(key)?.digest)
-      .map((key) => key.slice("state/".length)),
-    credentials: Object.entries(pipeline.credentials).map(([name, { kind, scope }]) => ({
-      name,
-      provider: kind,
-      scope,
-    })),
-    refused: [
-      ...sources.filter(({ available }) => !available).map(({ name }) => name),
-      ...sinks
-        .filter(({ verdict }) => verdict === "trimmed" || verdict === "not-revertible" || verdict === "elsewhere")
-        .map(({ name }) => name),
-    ],
+    target: (target === null ? null : pointOf(target.entry)) as Target extends null ? null : PlanPoint,
+    only,
+    ...found,
+    stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => isRunAgain(name, goal.wanted, only)),
+    state: changedState(head, content, only),
+    warnings,
+    refused: [...refused],
   };
   const { lease } = state;
   const held = lease.owner === null ? null : { epoch: lease.epoch, expires: new Date(lease.expiresAt).toISOString() };
   return { ...body, lease: held, hash: planHash(body) };
 }
 
-async function planSources(resources: Resources, now: PipelineSnapshot, then: PipelineSnapshot): Promise<SourcePlan[]> {
-  const plans: SourcePlan[] = [];
-  for (const [name, source] of resources.sources) {
-    const [from, to] = [now.offsets.get(name) ?? {}, then.offsets.get(name) ?? {}];
-    const { available, problem, recordsBetween } = await source.inspect(to, from);
-    const schema = { head: now.schema[name] ?? null, target: then.schema[name] ?? null, code: source.schemaVersion };
-    plans.push({ name, from, to, recordsAgain: recordsBetween, available, problem, schema });
-  }
-  return plans;
+const PARTS = ["sources", "sinks", "participants", "undo", "credentials"] as const;
+
+type Found = { [Key in (typeof PARTS)[number]]: RollbackPlan[Key][number][] };
+
+/** Where data goes back to one memento, and offsets, state and outputs are those of another one. */
+export async function goalSnapshot(
+  target: OpenedMemento | null,
+  content: OpenedMemento | null,
+): Promise<PipelineSnapshot> {
+  const then = await readSnapshot(content);
+  if (content === target) return then;
+  const { sinks, participants } = await readSnapshot(target);
+  return { ...then, sinks, participants };
 }
 
-async function planSinks(resources: Resources, now: PipelineSnapshot, then: PipelineSnapshot): Promise<SinkPlan[]> {
-  const plans: SinkPlan[] = [];
-  const nothing = { remove: 0, restore: 0, foreign: [], foreignTotal: 0, fingerprint: "" };
-  for (const [name, sink] of resources.sinks) {
-    const [where, place] = [sink.describe(), await sink.place()];
-    const mark = then.sinks.get(name)?.marks[place] ?? null;
-    const inspection = await sink.inspect(mark);
-    const { remove, restore, foreign, foreignTotal, stays, fingerprint } = inspection;
-    const counts = { remove, restore, foreign, foreignTotal, ...(stays === undefined ? {} : { stays }), fingerprint };
-    plans.push({ name, where, verdict: verdictOf(sink, inspection), ...counts });
-    for (const other of placesBehind(now, then, name, place))
-      plans.push({ name, where: `another place (${other})`, verdict: "elsewhere", ...nothing });
-  }
-  return plans;
+function isRunAgain(stage: string, then: PipelineSnapshot, only: readonly string[] | null): boolean {
+  return only === null ? !then.completed.has(stage) : only.includes(`stage:${stage}`);
 }
 
-function verdictOf({ supports }: Sink, inspection: SinkInspection): SinkVerdict {
-  if (inspection.trimmed) return "trimmed";
-  const { remove, restore, foreignTotal, stays } = inspection;
-  if (remove + restore + foreignTotal + (stays?.total ?? 0) === 0) return "unchanged";
-  if (supports.revert === "none") return "not-revertible";
-  return supports.revert === "compensate" ? "compensate" : "revert";
-}
-
-/** Places that the sink wrote to since the target, other than the one that its present parameters name. */
-function placesBehind(now: PipelineSnapshot, then: PipelineSnapshot, name: string, place: string): string[] {
-  const marks = now.sinks.get(name)?.marks ?? {};
-  const before = then.sinks.get(name)?.marks ?? {};
-  return Object.keys(marks).filter(
-    (other) => other !== place && JSON.stringify(marks[other]) !== JSON.stringify(before[other] ?? null),
-  );
+function changedState(head: OpenedMemento, content: OpenedMemento | null, only: readonly string[] | null): string[] {
+  if (only !== null && !only.includes("state")) return [];
+  return [...new Set([...head.keys(PIECE.state), ...(content?.keys(PIECE.state) ?? [])])]
+    .filter((key) => head.directory.get(key)?.digest !== content?.directory.get(key)?.digest)
+    .map((key) => key.slice(PIECE.state.length));
 }
 
 function pointOf(entry: MementoEntry): PlanPoint {
@@ -170,15 +184,15 @@ function pointOf(entry: MementoEntry): PlanPoint {
 }
 
 const HASH_PARTS = [
-  "the head or the target",
+  "the head, the target or the choice of items",
   "the sources",
   "the sinks",
-  "the pipeline, its state or its credentials",
+  "the pipeline, its state, its other participants or its credentials",
 ] as const;
 
-function planHash(plan: Omit<RollbackPlan, "hash" | "lease">): string {
-  const { head, target, timeline, sources, sinks, ...rest } = plan;
-  const parts: unknown[] = [{ head, target, timeline }, sources, sinks, rest];
+function planHash(plan: Omit<RestorePlan<PlanPoint | null>, "hash" | "lease">): string {
+  const { head, target, timeline, only, sources, sinks, ...rest } = plan;
+  const parts: unknown[] = [{ head, target, timeline, only }, sources, sinks, rest];
   return parts
     .map((part) =>
       sha256OfJson(JSON.parse(JSON.stringify(part)) as Json)
@@ -189,7 +203,7 @@ function planHash(plan: Omit<RollbackPlan, "hash" | "lease">): string {
 }
 
 /** Throws PLAN_MOVED, naming what moved, unless the plan has the hash that was looked at. */
-export function demandPlan(plan: RollbackPlan, hash: string): void {
+export function demandPlan(plan: Pick<RollbackPlan, "hash">, hash: string): void {
   if (plan.hash === hash) return;
   const [now, then] = [plan.hash.split("."), hash.split(".")];
   if (then.length !== now.length)

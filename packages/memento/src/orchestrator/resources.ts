@@ -1,6 +1,7 @@
 import { MementoError, isMementoError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Credential, CredentialReference } from "./credentials/provider.ts";
+import type { PipelineParticipant } from "./participants/pipeline-participant.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { Redaction } from "./redaction.ts";
 import type { Sink } from "./sinks/sink.ts";
@@ -12,6 +13,7 @@ export interface Resources extends AsyncDisposable {
   readonly references: Readonly<Record<string, CredentialReference>>;
   readonly sources: ReadonlyMap<string, Source>;
   readonly sinks: ReadonlyMap<string, Sink>;
+  readonly participants: ReadonlyMap<string, PipelineParticipant>;
 }
 
 /** What opening needs to know. */
@@ -32,6 +34,7 @@ export async function openResources(request: ResourceRequest): Promise<Resources
   const { credentials, references } = await acquireCredentials(pipeline, clock, signal);
   const sources = new Map<string, Source>();
   const sinks = new Map<string, Sink>();
+  const participants = new Map<string, PipelineParticipant>();
   const stack = new AsyncDisposableStack();
   try {
     for (const [name, build] of Object.entries(pipeline.sources)) {
@@ -46,12 +49,25 @@ export async function openResources(request: ResourceRequest): Promise<Resources
       await sink.open({ timeline, name, clock, signal });
       sinks.set(name, sink);
     }
+    for (const [name, build] of Object.entries(pipeline.participants)) {
+      const participant = build({ params, credentials });
+      stack.defer(async () => await participant.close());
+      await participant.open({ timeline, name, clock, signal });
+      participants.set(name, participant);
+    }
   } catch (error) {
     await stack.disposeAsync();
     // What a client library throws when it cannot connect may quote what it was given.
     throw isMementoError(error) ? error : new Redaction(credentials).error(error);
   }
-  return { credentials, references, sources, sinks, [Symbol.asyncDispose]: async () => await stack.disposeAsync() };
+  return {
+    credentials,
+    references,
+    sources,
+    sinks,
+    participants,
+    [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
+  };
 }
 
 async function acquireCredentials(

@@ -1,16 +1,18 @@
-import { isDeepStrictEqual } from "node:util";
-
 import { MementoError } from "../core/errors.ts";
-import type { MementoStatus } from "../core/memento.ts";
+import type { MementoReason, MementoStatus } from "../core/memento.ts";
 import type { LeaseKeeper } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
+import type { SavedMemento } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
+import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence } from "./participants/participant.ts";
+import { rosterOf } from "./participants/roster.ts";
 import type { Pipeline } from "./pipeline.ts";
-import type { RollbackPlan } from "./plan.ts";
+import { goalSnapshot, type PlanPoint, type RestorePlan } from "./plan.ts";
+import { purgeHistory } from "./purge.ts";
 import { openResources, type Resources } from "./resources.ts";
 import type { RunListener } from "./run-event.ts";
-import { PIECE, readSnapshot, type PipelineSnapshot, type RestoreRecord, type SinkRecord } from "./run-state.ts";
-import type { SinkReverted } from "./sinks/sink.ts";
+import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord } from "./run-state.ts";
+import { chosenPieces, stagesOf } from "./selection.ts";
 
 /** What a restore works with. */
 export interface RestorePorts {
@@ -20,21 +22,14 @@ export interface RestorePorts {
   readonly listener: RunListener;
 }
 
-/** Who asks for a restore, and why; kept as evidence. */
-export interface RestoreRequest {
-  readonly plan: RollbackPlan;
-  readonly forced: readonly string[];
-  readonly by: string;
-  readonly why: string;
-}
-
-/** What became of one sink. */
-export interface SinkEvidence {
-  readonly name: string;
-  readonly verdict: "reverted" | "unchanged" | "not revertible";
-  readonly removed: number;
-  readonly restored: number;
-  readonly kept: SinkReverted["kept"];
+/** What is to be restored, who asks for it, and why; kept as evidence. */
+export interface RestoreRequest extends Pick<
+  RestoreRecord,
+  "forced" | "by" | "why" | "content" | "paused" | "keepData" | "purge"
+> {
+  readonly kind: RestoreKind;
+  readonly plan: RestorePlan<PlanPoint | null>;
+  readonly target: OpenedMemento | null;
 }
 
 /**
@@ -47,15 +42,23 @@ export async function beginRestore(
   request: RestoreRequest,
 ): Promise<OpenedMemento> {
   const { vault, lease } = ports;
+  const { kind, plan, target, forced, by, why, content, paused, keepData, purge } = request;
   const record: RestoreRecord = {
-    target: request.plan.target.id,
-    planHash: request.plan.hash,
-    forced: request.forced,
-    by: request.by,
-    why: request.why,
+    kind,
+    target: target?.entry.id ?? null,
+    planHash: plan.hash,
+    forced,
+    by,
+    why,
     began: new Date(vault.clock.now()).toISOString(),
     before: head.entry.id,
     statusBefore: head.entry.status,
+    digests: { before: head.contentDigest(), target: target?.contentDigest() ?? null },
+    ...(content === undefined ? {} : { content }),
+    ...(plan.only === null ? {} : { only: plan.only }),
+    ...(paused === true ? { paused } : {}),
+    ...(keepData === true ? { keepData } : {}),
+    ...(purge === true ? { purge } : {}),
   };
   const writer = await vault.writer(await vault.timeline(lease.state.record.key));
   const { entry } = await writer.append({
@@ -64,7 +67,7 @@ export async function beginRestore(
     generation: head.entry.generation,
     ...runFields(head),
     pieces: new Map([[PIECE.restore, record]]),
-    fields: { plan: request.plan },
+    fields: { plan },
   });
   return await vault.load(entry.id);
 }
@@ -75,115 +78,172 @@ export async function finishRestore(
   head: OpenedMemento | null,
   opened?: Resources,
 ): Promise<OpenedMemento | null> {
+  if (head?.entry.reason === "reset") await finishPurge(ports.vault, head);
   if (head?.entry.status !== "reverting") return head;
   const { vault, pipeline, lease, listener } = ports;
   const now = await readSnapshot(head);
-  if (now.restore === null)
+  const { restore } = now;
+  if (restore === null)
     throw new MementoError("DAMAGED", `Memento ${head.entry.id} begins a restore and does not say of what`);
-  const target = await vault.load(now.restore.target);
+  const target = restore.target === null ? null : await vault.load(restore.target);
+  const content = restore.content === undefined ? target : await vault.load(restore.content);
+  const goal = { now, wanted: await goalSnapshot(target, content) };
   // Credentials come before the first touch: without them nothing has happened yet, and the next attempt starts here again.
-  const request = {
-    pipeline,
-    params: now.run?.params ?? {},
-    timeline: head.entry.timeline,
-    clock: vault.clock,
-    signal: lease.signal,
-  };
-  const resources = opened ?? (await openResources(request));
+  const resources =
+    opened ??
+    (await openResources({
+      pipeline,
+      params: now.run?.params ?? goal.wanted.run?.params ?? {},
+      timeline: head.entry.timeline,
+      clock: vault.clock,
+      signal: lease.signal,
+    }));
   try {
-    const goal = await readSnapshot(target);
-    const { evidence, sinks } = await revertSinks(ports, resources, {
-      now,
-      goal,
-      restore: now.restore,
-      generation: head.entry.generation + 1,
-    });
-    const restored = await appendRestored(ports, { head, target, now, goal, evidence, sinks });
-    await verifySinks(resources, restored);
-    listener({ type: "restore-finished", target: target.entry.id, memento: restored.entry.id });
+    const { participants } =
+      restore.keepData === true
+        ? { participants: [] }
+        : await rosterOf({ ...ports, resources, head, target, only: restore.only, signal: lease.signal });
+    const saga = new RestoreSaga(ports, { head, target, content, restore, goal });
+    const restored = await saga.run(participants);
+    listener({ type: "restore-finished", target: restore.target ?? "", memento: restored.entry.id });
     return restored;
   } finally {
     if (opened === undefined) await resources[Symbol.asyncDispose]();
   }
 }
 
-interface RevertInput {
-  readonly now: PipelineSnapshot;
-  readonly goal: PipelineSnapshot;
-  readonly restore: RestoreRecord;
-  readonly generation: number;
+/** A reset that was to remove the mementos before it, and was killed before that was done. */
+async function finishPurge(vault: Vault, head: OpenedMemento): Promise<void> {
+  const { evidence } = head.fields() as { readonly evidence?: RestoreRecord };
+  if (evidence?.purge === true) await purgeHistory(vault, head.entry);
 }
 
-async function revertSinks(
-  ports: RestorePorts,
-  resources: Resources,
-  input: RevertInput,
-): Promise<{ evidence: SinkEvidence[]; sinks: Map<string, SinkRecord> }> {
-  const { lease } = ports;
-  const { restore, goal, now, generation } = input;
-  for (const sink of resources.sinks.values()) await sink.fence(lease.epoch);
-  const evidence: SinkEvidence[] = [];
-  const sinks = new Map<string, SinkRecord>();
-  for (const [name, sink] of resources.sinks) {
-    const place = await sink.place();
-    const before = goal.sinks.get(name)?.marks[place] ?? null;
-    const batches = Math.max(now.sinks.get(name)?.batches ?? 0, goal.sinks.get(name)?.batches ?? 0);
-    if (sink.supports.revert === "none") {
-      evidence.push({ name, verdict: "not revertible", removed: 0, restored: 0, kept: [] });
-      sinks.set(name, { batches, marks: { ...now.sinks.get(name)?.marks } });
-      continue;
-    }
-    const write = { epoch: lease.epoch, token: `${lease.state.record.key}:${generation}:restore:${restore.target}` };
-    const { removed, restored, kept, mark } = await sink.revertTo(before, write, {
-      force: restore.forced.includes(name),
-    });
-    evidence.push({ name, verdict: removed + restored > 0 ? "reverted" : "unchanged", removed, restored, kept });
-    sinks.set(name, { batches, marks: { ...now.sinks.get(name)?.marks, ...(place === "" ? {} : { [place]: mark }) } });
-  }
-  return { evidence, sinks };
-}
-
-interface RestoredInput {
+interface SagaInput {
   readonly head: OpenedMemento;
-  readonly target: OpenedMemento;
-  readonly now: PipelineSnapshot;
-  readonly goal: PipelineSnapshot;
-  readonly evidence: readonly SinkEvidence[];
-  readonly sinks: ReadonlyMap<string, SinkRecord>;
+  readonly target: OpenedMemento | null;
+  readonly content: OpenedMemento | null;
+  readonly restore: RestoreRecord;
+  readonly goal: RestoreGoal;
 }
 
-/** Appends the target's state as the new head, one generation on: its tokens are new ones. */
-async function appendRestored(ports: RestorePorts, input: RestoredInput): Promise<OpenedMemento> {
-  const { vault, lease } = ports;
-  const { head, target, now, goal, evidence, sinks } = input;
-  const writer = await vault.writer(await vault.timeline(lease.state.record.key));
-  const { entry } = await writer.append({
-    reason: "rollback",
-    status: statusAfter(target, goal),
-    generation: head.entry.generation + 1,
-    ground: target,
-    ...runFields(target),
-    pieces: new Map([...sinks].map(([name, record]) => [PIECE.sink + name, record])),
-    drop: [PIECE.restore],
-    fields: {
-      evidence: {
-        ...now.restore,
-        ended: new Date(vault.clock.now()).toISOString(),
-        target: target.entry.id,
-        sinks: evidence,
+/** A restore from its beginning memento to its new head. It knows nothing of what takes part in it. */
+class RestoreSaga {
+  readonly #ports: RestorePorts;
+  readonly #input: SagaInput;
+  readonly #parts: PartEvidence[];
+  readonly #sinks: SinkEvidence[] = [];
+  readonly #pieces = new Map<string, unknown>();
+
+  constructor(ports: RestorePorts, input: SagaInput) {
+    this.#ports = ports;
+    this.#input = input;
+    this.#parts = [...(input.restore.done ?? [])];
+  }
+
+  async run(participants: readonly Participant[]): Promise<OpenedMemento> {
+    const { lease, vault } = this.#ports;
+    const { restore, goal, head } = this.#input;
+    for (const participant of participants) await participant.fence(lease.epoch);
+    const target = restore.target ?? restore.kind ?? "";
+    const token = `${lease.state.record.key}:${head.entry.generation + 1}:restore:${target}`;
+    const done = new Set((restore.done ?? []).map(({ kind, name, run }) => `${kind}:${name}@${run ?? ""}`));
+    for (const participant of participants) {
+      const { name, kind, key, remembered } = participant;
+      if (remembered && done.has(key)) continue;
+      const force = [name, `${kind}:${name}`].some((item) => restore.forced.includes(item));
+      this.#take(await participant.revert(goal, { epoch: lease.epoch, token }, { force }));
+      if (remembered) await this.#remember();
+    }
+    const { entry } = await this.#append();
+    const about = {
+      caretaker: entry.caretaker,
+      timeline: entry.timeline,
+      mementos: [entry.id, restore.target ?? entry.id],
+    };
+    await vault.store.note(vault.notice("restored", about, { generation: entry.generation }));
+    const restored = await vault.load(entry.id);
+    const snapshot = await readSnapshot(restored);
+    for (const participant of participants) await participant.verify(snapshot);
+    if (restore.purge === true) await purgeHistory(vault, entry);
+    return restored;
+  }
+
+  #take({ evidence, sink, pieces }: PartReverted): void {
+    this.#parts.push(evidence);
+    if (sink !== undefined) this.#sinks.push(sink);
+    for (const [key, value] of pieces ?? []) this.#pieces.set(key, value);
+  }
+
+  /** Another process that finishes this restore will not do again what is remembered here. */
+  async #remember(): Promise<void> {
+    const { vault, lease } = this.#ports;
+    const { head, restore } = this.#input;
+    const done = this.#parts.filter(({ kind }) => kind === "stage");
+    const writer = await vault.writer(await vault.timeline(lease.state.record.key));
+    await writer.append({
+      reason: "rollback-begin",
+      status: "reverting",
+      generation: head.entry.generation,
+      ...runFields(head),
+      pieces: new Map([[PIECE.restore, { ...restore, done }]]),
+    });
+  }
+
+  /** Appends the new head, one generation on: its tokens are new ones. */
+  async #append(): Promise<SavedMemento> {
+    const { vault, lease } = this.#ports;
+    const { head, target, content, restore, goal } = this.#input;
+    const { done: _done, ...record } = restore;
+    const { kind = "rollback", only } = restore;
+    const state = await vault.timeline(lease.state.record.key);
+    const writer = await vault.writer(state);
+    const selected = only === undefined || target === null ? null : chosenPieces(head, target, only);
+    const told = content === null || selected !== null ? head : content;
+    const run = adoptedRun(restore, goal);
+    return await writer.append({
+      reason: kind satisfies MementoReason,
+      status: statusAfter(this.#input, selected !== null),
+      generation: head.entry.generation + 1,
+      ...(content === null ? {} : runFields(told)),
+      ...(selected === null && content !== null ? { ground: content } : {}),
+      pieces: new Map([...this.#pieces, ...run]),
+      ...(selected === null ? { drop: this.#dropped() } : selected),
+      fields: {
+        evidence: {
+          ...record,
+          ended: new Date(vault.clock.now()).toISOString(),
+          parts: this.#parts,
+          sinks: this.#sinks,
+        },
       },
-    },
-  });
-  const about = { caretaker: entry.caretaker, timeline: entry.timeline, mementos: [entry.id, target.entry.id] };
-  await vault.store.note(vault.notice("restored", about, { generation: entry.generation }));
-  return await vault.load(entry.id);
+    });
+  }
+
+  /** A reset drops everything but the marks of data; what a fork had written is no data of this timeline's. */
+  #dropped(): string[] {
+    const { head, content, restore } = this.#input;
+    const isMark = (key: string): boolean => key.startsWith(PIECE.sink) || key.startsWith(PIECE.participant);
+    if (content === null) return head.keys().filter((key) => !isMark(key));
+    return restore.kind === "adopt" ? [...content.keys().filter(isMark), PIECE.restore] : [PIECE.restore];
+  }
+}
+
+/** A run that was under way at both goes on with the parameters that it has here: a fork may have had others, to try something. */
+function adoptedRun({ kind }: RestoreRecord, { now, wanted }: RestoreGoal): readonly (readonly [string, unknown])[] {
+  if (kind !== "adopt" || wanted.run === null || now.run?.id !== wanted.run.id) return [];
+  return [[PIECE.run, { ...wanted.run, params: now.run.params }]];
 }
 
 /** A run that was under way at the target is one to be resumed; what was done stays done. */
-function statusAfter(target: OpenedMemento, goal: PipelineSnapshot): MementoStatus {
-  const { status } = target.entry;
-  if (status === "running" || status === "failed") return "interrupted";
-  return status === "reverting" ? ((goal.restore?.statusBefore as MementoStatus | undefined) ?? "interrupted") : status;
+function statusAfter({ head, content, restore, goal }: SagaInput, selected: boolean): MementoStatus {
+  if (restore.paused === true) return "paused";
+  if (content === null) return "saved";
+  const { status } = selected ? head.entry : content.entry;
+  const before =
+    status === "reverting" ? ((selected ? restore : goal.wanted.restore)?.statusBefore ?? "interrupted") : status;
+  if (before === "running" || before === "failed") return "interrupted";
+  const again = selected && stagesOf(restore.only ?? []).size > 0;
+  return again && before === "completed" ? "interrupted" : (before as MementoStatus);
 }
 
 function runFields(memento: OpenedMemento): { run?: string; version?: string; stage?: string; stageIndex?: number } {
@@ -194,17 +254,4 @@ function runFields(memento: OpenedMemento): { run?: string; version?: string; st
     ...(stage === undefined ? {} : { stage }),
     ...(stageIndex === undefined ? {} : { stageIndex }),
   };
-}
-
-/** The data must now be what the new head says; anything else is a defect, and is said at once. */
-async function verifySinks(resources: Resources, restored: OpenedMemento): Promise<void> {
-  const { sinks } = await readSnapshot(restored);
-  for (const [name, sink] of resources.sinks) {
-    const [wanted, found] = [sinks.get(name)?.marks[await sink.place()] ?? null, await sink.mark()];
-    if (sink.supports.revert === "none" || isDeepStrictEqual(wanted, found)) continue;
-    throw new MementoError(
-      "DAMAGED",
-      `After the restore the sink ${name} stands at ${JSON.stringify(found)} and should stand at ${JSON.stringify(wanted)}`,
-    );
-  }
 }

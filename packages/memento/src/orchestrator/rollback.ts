@@ -1,31 +1,52 @@
 import { demandLive, pinForRestore } from "../caretaker/pins.ts";
 import { MementoError } from "../core/errors.ts";
 import { describeAddress, type TimelineState } from "../core/timeline.ts";
-import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
+import type { LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
+import {
+  holdTimeline,
+  openAsOf,
+  settledHead,
+  timelineOf,
+  type HeldTimeline,
+  type TimelinePlace,
+} from "./held-timeline.ts";
+import { rosterOf } from "./participants/roster.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { demandPlan, planRollback, type RollbackPlan } from "./plan.ts";
-import { openResources } from "./resources.ts";
-import { beginRestore, finishRestore } from "./restore.ts";
+import { demandPlan, planRestore, type PlanPoint, type RestorePlan, type RollbackPlan } from "./plan.ts";
+import type { Resources } from "./resources.ts";
+import { beginRestore, finishRestore, type RestoreRequest } from "./restore.ts";
 import type { RunListener } from "./run-event.ts";
-import { readSnapshot } from "./run-state.ts";
-import { pipelineAddress, type RunOptions } from "./runner.ts";
 import { resolveTarget } from "./target.ts";
 
 /** Which timeline of a pipeline is meant, and how. */
-export type RollbackPlace = Pick<RunOptions, "caretaker" | "partition" | "fork" | "signal">;
+export type RollbackPlace = TimelinePlace;
 
-/** How to apply a plan. */
-export interface RollbackOptions extends RollbackPlace, LeaseOptions {
-  /** The hash of the plan that was looked at. */
-  readonly plan: string;
-  /** Sinks and sources by name that may go on though they cannot be reverted, or whose foreign changes are taken too. */
-  readonly force?: readonly string[];
-  /** Who asks, and why; kept as evidence. */
+/** What a plan is asked for. */
+export interface PlanOptions extends RollbackPlace {
+  /**
+   * Only these items go back: `sink:orders`, `source:ids`, `stage:load`, `state`, or a participant as `ledger:files`; a plain name
+   * where no other item has it. All others stay as they are at the head. A stage is taken as not done, with all that depend on it.
+   */
+  readonly only?: readonly string[];
+}
+
+/** Who asks for a change of a timeline, why, and what may stay; kept as evidence. */
+export interface TimelineChangeOptions extends RollbackPlace, LeaseOptions {
   readonly by?: string;
   readonly why?: string;
+  /** Items by name that may go on though they cannot be reverted, or whose foreign changes are taken too. */
+  readonly force?: readonly string[];
   readonly onEvent?: RunListener;
+}
+
+/** How to apply a plan. */
+export interface RollbackOptions extends TimelineChangeOptions, PlanOptions {
+  /** The hash of the plan that was looked at. */
+  readonly plan: string;
+  /** True: the new head waits, until it is resumed, or a run is started with `fresh`. Default false. */
+  readonly paused?: boolean;
 }
 
 /** What a rollback did. */
@@ -43,18 +64,20 @@ export async function planPipelineRollback(
   vault: Vault,
   pipeline: Pipeline,
   target: string,
-  place: RollbackPlace = {},
+  options: PlanOptions = {},
 ): Promise<RollbackPlan> {
-  const state = await timelineOf(vault, pipeline, place);
-  const head = await headOf(vault, state);
-  return await planFrom(vault, pipeline, state, head, target, place.signal);
+  const state = await timelineOf(vault, pipeline, options);
+  const head = await settledHead(vault, state);
+  const wanted = demandLive(await vault.load(await resolveTarget(vault, state, target)));
+  await using resources = await openAsOf(vault, pipeline, [head, wanted], options.signal);
+  return await planOf({ vault, pipeline, resources, state, head, target: wanted, ...options });
 }
 
 /**
  * Takes the timeline and everything that it wrote back to a memento, by a plan that was looked at: offsets, state, stage
- * outputs and sinks together. The target's state becomes a new head, so nothing is lost and the rollback can itself be
- * rolled back. A crash anywhere leaves the state of before, or a restore that the next command on the timeline finishes.
- * PLAN_MOVED, NOT_REVERTIBLE, LOCKED, FENCED.
+ * outputs, participants and sinks together, or only the chosen ones. The target's state becomes a new head, so nothing is
+ * lost and the rollback can itself be rolled back. A crash anywhere leaves the state of before, or a restore that the next
+ * command on the timeline finishes. PLAN_MOVED, NOT_REVERTIBLE, LOCKED, FENCED.
  */
 export async function rollbackPipeline(
   vault: Vault,
@@ -62,86 +85,81 @@ export async function rollbackPipeline(
   target: string,
   options: RollbackOptions,
 ): Promise<RollbackResult> {
-  const { force = [], by = "", why = "", onEvent: listener = () => undefined } = options;
-  const { record } = await timelineOf(vault, pipeline, options);
-  await using lease = await LeaseKeeper.acquire(vault, record.key, options);
-  const ports = { vault, pipeline, lease, listener };
-  const unfinished = await headOf(vault, lease.state);
-  const head = (await finishRestore(ports, unfinished)) ?? unfinished;
-  const state = await vault.timeline(record.key);
+  await using held = await holdTimeline(vault, pipeline, options);
+  const { ports, state, head } = held;
   const targetId = await resolveTarget(vault, state, target);
-  await using _pin = await pinForRestore(vault, targetId, lease.state);
+  await using _pin = await pinForRestore(vault, targetId, ports.lease.state);
   const wanted = demandLive(await vault.load(targetId));
-  const { run } = await readSnapshot(head);
-  await using resources = await openResources({
-    pipeline,
-    params: run?.params ?? {},
-    timeline: record.key,
-    clock: vault.clock,
-    signal: lease.signal,
-  });
-  const plan = await planRollback({ pipeline, resources, state, head, target: wanted });
+  await using resources = await openAsOf(vault, pipeline, [head, wanted], ports.lease.signal);
+  const plan = await planOf({ vault, pipeline, resources, state, head, target: wanted, ...options });
   demandPlan(plan, options.plan);
-  demandRevertible(plan, force);
-  const begun = await beginRestore({ ...ports, lease }, head, { plan, forced: force, by, why });
+  demandRevertible(plan, options.force ?? []);
+  const request = { kind: "rollback", plan, target: wanted, paused: options.paused ?? false } as const;
+  const { head: restored, undo, evidence } = await applyRestore(held, resources, { ...request, ...told(options) });
+  return { head: restored, undo, plan, evidence };
+}
+
+/** Who asked, why, and what is forced, as a restore keeps it. */
+export function told({
+  by = "",
+  why = "",
+  force = [],
+}: TimelineChangeOptions): Pick<RestoreRequest, "by" | "why" | "forced"> {
+  return { by, why, forced: force };
+}
+
+/** Begins a restore whose plan was looked at, and finishes it. */
+export async function applyRestore(
+  { ports, head, state }: HeldTimeline,
+  resources: Resources,
+  request: RestoreRequest,
+): Promise<{ readonly head: string; readonly undo: string; readonly evidence: unknown }> {
+  const begun = await beginRestore(ports, head, request);
   const restored = await finishRestore(ports, begun, resources);
-  if (restored === null) throw new MementoError("DAMAGED", `The restore of ${describeAddress(record)} has no head`);
-  return { head: restored.entry.id, undo: begun.entry.id, plan, evidence: restored.fields()["evidence"] };
+  if (restored === null)
+    throw new MementoError("DAMAGED", `The restore of ${describeAddress(state.record)} has no head`);
+  return { head: restored.entry.id, undo: begun.entry.id, evidence: restored.fields()["evidence"] };
 }
 
-async function planFrom(
-  vault: Vault,
-  pipeline: Pipeline,
-  state: TimelineState,
-  head: OpenedMemento,
-  target: string,
-  signal: AbortSignal | undefined,
-): Promise<RollbackPlan> {
-  if (head.entry.status === "reverting") {
-    throw new MementoError("CONFLICT", `A rollback of ${describeAddress(state.record)} stands unfinished`, {
-      hint: "Run or resume the pipeline, or roll back again: each finishes it first.",
-    });
-  }
-  const wanted = demandLive(await vault.load(await resolveTarget(vault, state, target)));
-  const { run } = await readSnapshot(head);
-  const never = new AbortController().signal;
-  await using resources = await openResources({
-    pipeline,
-    params: run?.params ?? {},
-    timeline: state.record.key,
-    clock: vault.clock,
-    signal: signal ?? never,
-  });
-  return await planRollback({ pipeline, resources, state, head, target: wanted });
+interface PlanOfInput extends PlanOptions {
+  readonly vault: Vault;
+  readonly pipeline: Pipeline;
+  readonly resources: Resources;
+  readonly state: TimelineState;
+  readonly head: OpenedMemento;
+  readonly target: OpenedMemento;
 }
 
-function demandRevertible(plan: RollbackPlan, force: readonly string[]): void {
-  const known = new Set([...plan.sinks, ...plan.sources].map(({ name }) => name));
-  const strange = force.filter((name) => !known.has(name));
+async function planOf(input: PlanOfInput): Promise<RollbackPlan> {
+  return await planRestore({ ...input, ...(await rosterOf(input)) });
+}
+
+/** Throws NOT_REVERTIBLE, naming each item that cannot go there and is not forced; INVALID_ARGUMENT for a forced name that the plan does not have. */
+export function demandRevertible(plan: RestorePlan<PlanPoint | null>, force: readonly string[]): void {
+  const items = [
+    ...plan.sources.map((item) => ({ ...item, kind: "source", reason: item.problem })),
+    ...plan.sinks.map((item) => ({ ...item, kind: "sink", reason: item.verdict })),
+    ...plan.participants.map((item) => ({ ...item, reason: item.problem })),
+    ...plan.undo.map((item) => ({ ...item, kind: "stage", reason: "it was undone, and cannot be done by a restore" })),
+  ];
+  const known = new Set(items.map(({ name }) => name));
+  const full = new Set(items.map(({ kind, name }) => `${kind}:${name}`));
+  const strange = force.filter((name) => !known.has(name) && !full.has(name));
   if (strange.length > 0)
     throw new MementoError(
       "INVALID_ARGUMENT",
       `The plan has no item ${strange.join(", ")}; it has ${[...known].join(", ")}`,
     );
-  const refused = plan.refused.filter((name) => !force.includes(name));
+  const forced = new Set(force.map((item) => (known.has(item) ? item : item.slice(item.indexOf(":") + 1))));
+  const refused = plan.refused.filter((name) => !forced.has(name));
   if (refused.length === 0) return;
   const reasons = refused.map((name) => {
-    const problem = plan.sources.find((source) => source.name === name && !source.available)?.problem;
-    return `${name} (${problem ?? plan.sinks.find((sink) => sink.name === name && sink.verdict !== "revert")?.verdict ?? "refused"})`;
+    const why = items.filter((item) => item.name === name).map(({ reason }) => reason);
+    return `${name} (${why.find((reason) => !UNREFUSED.has(reason)) ?? "refused"})`;
   });
   throw new MementoError("NOT_REVERTIBLE", `These items cannot be reverted: ${reasons.join(", ")}`, {
     details: { items: refused },
   });
 }
 
-async function timelineOf(vault: Vault, pipeline: Pipeline, place: RollbackPlace): Promise<TimelineState> {
-  const address = pipelineAddress(pipeline, place);
-  const state = await vault.findTimeline(address);
-  if (state === null) throw new MementoError("NOT_FOUND", `Pipeline ${describeAddress(address)} has never run here`);
-  return state;
-}
-
-async function headOf(vault: Vault, state: TimelineState): Promise<OpenedMemento> {
-  if (state.head === null) throw new MementoError("NOT_FOUND", `${describeAddress(state.record)} has no memento`);
-  return await vault.load(state.head.id);
-}
+const UNREFUSED: ReadonlySet<string> = new Set(["", "revert", "unchanged", "compensate"]);

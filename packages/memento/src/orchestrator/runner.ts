@@ -8,6 +8,7 @@ import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
 import { cancelledBy } from "./cancel.ts";
+import { isOnLine } from "./lineage.ts";
 import { parseParams, sameParams } from "./params.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { openResources, type Resources } from "./resources.ts";
@@ -130,6 +131,8 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
       skipped,
       stage: snapshot.progress?.stage ?? null,
     });
+  // A rollback to the end of a run that was to wait: nothing is left to do but to say that the run is done.
+  if (pending !== null && session.remaining.size === 0) await session.save({ reason: "resume", status: "completed" });
   const outcome = await runToEnd(session, signal);
   if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
   return {
@@ -226,8 +229,9 @@ async function findDone(
 ): Promise<OpenedMemento | null> {
   if (key === undefined) return null;
   if (snapshot.run?.key === key) return head?.entry.status === "completed" ? head : null;
-  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed", limit: 1 })))
-    return await vault.load(entry.id);
+  // What a rollback has left behind is not done any more.
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed" })))
+    if (head !== null && (await isOnLine(vault, head.entry, entry))) return await vault.load(entry.id);
   return null;
 }
 

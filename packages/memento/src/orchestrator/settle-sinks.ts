@@ -24,7 +24,7 @@ export async function settleSinks(
   epoch: number,
   listener: RunListener,
 ): Promise<Settled> {
-  for (const sink of resources.sinks.values()) await sink.fence(epoch);
+  for (const sink of [...resources.sinks.values(), ...resources.participants.values()]) await sink.fence(epoch);
   const marks = new Map<string, SinkRecord>();
   let records = 0;
   for (const [name, sink] of resources.sinks) {
@@ -43,6 +43,12 @@ export async function settleSinks(
       records: reverted.records,
     });
   }
+  for (const [name, participant] of resources.participants) {
+    const mark = snapshot.participants.get(name) ?? null;
+    // The next memento asks it for its mark, whatever that is by then.
+    if (!isDeepStrictEqual(await participant.mark(), mark))
+      await participant.revertTo(mark, { epoch, token: `settle:${epoch}` }, { force: false });
+  }
   return { marks, records };
 }
 
@@ -52,5 +58,7 @@ export async function trimSinks(vault: Vault, timeline: string, resources: Resou
     const oldest = await readSnapshot(await vault.load(entry.id));
     for (const [name, sink] of resources.sinks)
       await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
+    for (const [name, participant] of resources.participants)
+      await participant.trim?.(oldest.participants.get(name) ?? null);
   }
 }

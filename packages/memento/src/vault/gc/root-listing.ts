@@ -21,8 +21,9 @@ export async function standingMementos(vault: Vault, caretaker: string | null): 
   for await (const { entry } of vault.store.query(mementoQuery({ caretaker, status: "reverting", removed: true }))) {
     if (!standing.has(entry.id)) continue;
     const restore = await (await vault.load(entry.id)).value(RESTORE_PIECE);
-    const { target } = (restore ?? {}) as { readonly target?: string };
-    if (target !== undefined && !standing.has(target)) standing.set(target, "an unfinished rollback goes back to it");
+    const { target, content } = (restore ?? {}) as { readonly target?: string | null; readonly content?: string };
+    for (const id of [target, content])
+      if (typeof id === "string" && !standing.has(id)) standing.set(id, "an unfinished rollback goes back to it");
   }
   return standing;
 }
