@@ -24,8 +24,10 @@ export class Attempt {
   readonly #limits: AttemptLimits;
   readonly #own: AbortController | null;
   readonly #underWay = new Set<Promise<unknown>>();
-  readonly #givenUp = Promise.withResolvers<never>();
-  #over: { readonly reason: unknown } | null = null;
+  #givenUp: PromiseWithResolvers<never> | null = null;
+  #over = false;
+  /** Why it was given up; undefined where it came to its end. */
+  #reason: unknown = undefined;
   #beganMs = 0;
   #beatMs = 0;
   #sleptMs = 0;
@@ -39,7 +41,13 @@ export class Attempt {
 
   /** Throws once the attempt is over or was given up. */
   demand(): void {
-    if (this.#over !== null) throw this.#over.reason;
+    if (!this.#over) return;
+    if (this.#reason !== undefined) throw this.#reason;
+    const { name } = this.#limits.stage;
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `This attempt at stage ${name} is over: its context can do nothing any more`,
+    );
   }
 
   /** Says that the stage is alive. */
@@ -49,20 +57,27 @@ export class Attempt {
 
   /** Runs a stage's code to its end, or until the attempt is given up. STAGE_TIMEOUT, FENCED. */
   async run<Value>(code: () => Value): Promise<Awaited<Value>> {
-    const { lease, clock } = this.#limits;
+    try {
+      if (this.#own !== null) this.#beganMs = this.#beatMs = this.#limits.clock.monotonic();
+      const result = code();
+      return await (result instanceof Promise ? this.#unlessGivenUp<Awaited<Value>>(result) : result);
+    } finally {
+      this.#over = true;
+    }
+  }
+
+  async #unlessGivenUp<Value>(result: Promise<Value>): Promise<Value> {
+    const { lease } = this.#limits;
     const onLost = (): void => this.#leaseLost();
-    const done = new AbortController();
+    const done = this.#own === null ? null : new AbortController();
+    this.#givenUp = Promise.withResolvers<never>();
     lease.signal.addEventListener("abort", onLost, { once: true });
     try {
-      this.#beganMs = this.#beatMs = clock.monotonic();
-      const result = code();
-      if (!(result instanceof Promise)) return await result;
-      if (this.#own !== null) this.#watchInBackground(done.signal);
+      if (done !== null) this.#watchInBackground(done.signal);
       return await Promise.race([result, this.#givenUp.promise]);
     } finally {
       lease.signal.removeEventListener("abort", onLost);
-      done.abort();
-      this.#over ??= { reason: isOver(this.#limits.stage.name) };
+      done?.abort();
     }
   }
 
@@ -97,10 +112,11 @@ export class Attempt {
   }
 
   #giveUp(reason: unknown): void {
-    if (this.#over !== null) return;
-    this.#over = { reason };
+    if (this.#over) return;
+    this.#over = true;
+    this.#reason = reason;
     this.#own?.abort(reason);
-    this.#givenUp.reject(reason);
+    this.#givenUp?.reject(reason);
   }
 
   /** A stage whose timeline is somebody else's is not waited for; where the holder's own look at its lease is off, it goes on. */
@@ -121,7 +137,7 @@ export class Attempt {
 
   async #watch(done: AbortSignal): Promise<void> {
     const { clock, stage, timeoutMs, heartbeatMs } = this.#limits;
-    while (this.#over === null) {
+    while (!this.#over) {
       const asleep = this.#asleepSinceMs !== null;
       const now = clock.monotonic();
       const left = timeoutMs === null ? Infinity : timeoutMs - (now - this.#beganMs - this.#sleptMs);
@@ -140,6 +156,3 @@ export class Attempt {
     }
   }
 }
-
-const isOver = (stage: string): MementoError =>
-  new MementoError("INVALID_ARGUMENT", `This attempt at stage ${stage} is over: its context can do nothing any more`);

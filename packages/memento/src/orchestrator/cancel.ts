@@ -90,8 +90,8 @@ async function seize(
   }
   // The sign by which the worker tells that its run is ended from a takeover.
   await vault.store.requestOf(timeline, "pause");
-  const { self } = options.probe ?? systemProcessProbe;
-  const probe = { self, isKnownDead: () => true };
+  const { probe: machine = systemProcessProbe } = options;
+  const probe = { self: () => machine.self(), isKnownDead: () => true };
   return { lease: await LeaseKeeper.acquire(vault, timeline, { ...options, probe }), wasLive: true };
 }
 

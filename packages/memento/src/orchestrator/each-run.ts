@@ -1,6 +1,6 @@
 import { MementoError } from "../core/errors.ts";
 import { haltable, stopHere, withAttempts, type StagePorts } from "./attempts.ts";
-import { keptKey } from "./run-session.ts";
+import { keptKey } from "./kept-pieces.ts";
 import { PIECE, type ProgressRecord } from "./run-state.ts";
 import { complete, SKIPPED } from "./stage-end.ts";
 import type { StageRun } from "./stage-run.ts";

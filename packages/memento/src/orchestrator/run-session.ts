@@ -1,11 +1,10 @@
-import { sha256, sha256OfJson } from "../core/digest.ts";
 import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
 import type { Clock, Random } from "../core/ports.ts";
-import { encodeValue } from "../vault/codec.ts";
 import type { LeaseKeeper } from "../vault/lease-keeper.ts";
 import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { Claims } from "./claims.ts";
+import { isKept, keptKey } from "./kept-pieces.ts";
 import type { ParticipantMark } from "./participants/pipeline-participant.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { Redaction } from "./redaction.ts";
@@ -385,27 +384,5 @@ export class RunSession {
   }
 }
 
-const isKept = (key: string): boolean => key.startsWith(PIECE.attempts) || key.startsWith(PIECE.sleep);
-
-/** The key of a piece that belongs to a stage under way; no stage's name can be mistaken for another's. */
-export function keptKey(prefix: string, owner: string, name: string): string {
-  return `${prefix}${encodeURIComponent(owner)}/${name}`;
-}
-
 /** Stands in for a piece that the next memento is to drop. */
 const DROPPED = Symbol("dropped");
-
-/** Where a task's input came from: the digest of the output it was given, of all of them, or of the parameters where it was given none. */
-export function inputDigest(run: RunRecord, outputs: readonly (readonly [string, string])[]): string {
-  const [first] = outputs;
-  if (first === undefined) return paramsDigest(run);
-  return outputs.length === 1 ? first[1] : sha256OfJson(outputs);
-}
-
-const paramsDigests = new WeakMap<RunRecord, string>();
-
-function paramsDigest(run: RunRecord): string {
-  const digest = paramsDigests.get(run) ?? sha256(encodeValue(run.params, "params").bytes);
-  paramsDigests.set(run, digest);
-  return digest;
-}

@@ -1,5 +1,7 @@
-import { inputDigest, type RunSession } from "./run-session.ts";
-import { PIECE } from "./run-state.ts";
+import { sha256, sha256OfJson } from "../core/digest.ts";
+import { encodeValue } from "../vault/codec.ts";
+import type { RunSession } from "./run-session.ts";
+import { PIECE, type RunRecord } from "./run-state.ts";
 import type { StageDefinition } from "./stage.ts";
 
 /** The outputs of done stages: those of this process from memory, earlier ones from their mementos, when they are asked for. */
@@ -38,4 +40,19 @@ export class StageOutputs {
     this.#known.set(stage, value);
     return value;
   }
+}
+
+/** Where a task's input came from: the digest of the output it was given, of all of them, or of the parameters where it was given none. */
+function inputDigest(run: RunRecord, outputs: readonly (readonly [string, string])[]): string {
+  const [first] = outputs;
+  if (first === undefined) return paramsDigest(run);
+  return outputs.length === 1 ? first[1] : sha256OfJson(outputs);
+}
+
+const paramsDigests = new WeakMap<RunRecord, string>();
+
+function paramsDigest(run: RunRecord): string {
+  const digest = paramsDigests.get(run) ?? sha256(encodeValue(run.params, "params").bytes);
+  paramsDigests.set(run, digest);
+  return digest;
 }

@@ -1,7 +1,8 @@
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { Attempt } from "./attempt.ts";
-import { keptKey, type RunSession, type SessionSave } from "./run-session.ts";
+import { keptKey } from "./kept-pieces.ts";
+import type { RunSession, SessionSave } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
 import type { SourceBatch } from "./sources/source.ts";
 import { stageContext } from "./stage-context.ts";
