@@ -1,3 +1,4 @@
+export { duckdbTable, type DuckdbPlace, type DuckdbTableOptions, type DuckdbTableSettings } from "./duckdb/index.ts";
 export { memorySink, type MemorySink, type MemorySinkOptions } from "./memory-sink.ts";
 export { MemoryTable } from "./memory-table.ts";
 export type * from "./sink.ts";

@@ -1,0 +1,217 @@
+import { existsSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+
+import { MementoError } from "../../../core/errors.ts";
+import type { Clock } from "../../../core/ports.ts";
+import { type DuckdbConnection, type DuckdbInstance, loadDuckdb } from "./engine.ts";
+import { isFatal, isLocked } from "./failures.ts";
+import { quoteName, quoteText } from "./names.ts";
+
+/** How one use of a database waits for it. */
+export interface FileUse {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly busyTimeoutMs: number;
+  /** How long the file stays open afterwards. */
+  readonly holdMs: number;
+  /** False: a file that is not there is refused, and not made. */
+  readonly mayCreate: boolean;
+}
+
+/** A database while it is open. */
+export interface OpenDatabase {
+  readonly instance: DuckdbInstance;
+  /** Its name in the instance. */
+  readonly catalog: string;
+}
+
+/** A database that sinks take turns with. */
+export interface SharedDatabase {
+  /** The file, for people. */
+  readonly path: string;
+  /** Runs `work` alone, after all that were asked for before, with the database open. Throws LOCKED when it stays locked. */
+  use<T>(use: FileUse, work: (database: OpenDatabase) => Promise<T>): Promise<T>;
+  /** Ends one sink's share; closes what was opened after the last. */
+  release(): Promise<void>;
+}
+
+const CATALOG = "memento_target";
+/** Longest pause between two tries for the lock. */
+const LOCK_PAUSE_MS_MAX = 50;
+
+/**
+ * The files that this process uses. DuckDB's lock is the process's own: two instances on one file in one process would not
+ * notice each other and destroy it, and closing either would give up the lock of both. So all sinks into a file share one.
+ */
+const files = new Map<string, DuckdbFile>();
+
+/**
+ * A database file, attached to an instance in memory while it is used and for a moment afterwards, so that others can open
+ * it in between: attaching costs 1 ms, detaching 7 ms (a checkpoint). One use at a time.
+ */
+export class DuckdbFile implements SharedDatabase {
+  readonly path: string;
+  readonly #settings: Readonly<Record<string, string>>;
+  #sharers = 0;
+  #instance: DuckdbInstance | null = null;
+  #admin: DuckdbConnection | null = null;
+  #attached = false;
+  #waiting = 0;
+  #stopHolding: (() => void) | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(path: string, settings: Readonly<Record<string, string>>) {
+    this.path = path;
+    this.#settings = settings;
+  }
+
+  /** The process's share of the file; INVALID_ARGUMENT where it is shared with other settings already. */
+  static share(path: string, settings: Readonly<Record<string, string>> = {}): DuckdbFile {
+    const place = placeOf(path);
+    const file = files.get(place) ?? new DuckdbFile(place, settings);
+    if (JSON.stringify(file.#settings) !== JSON.stringify(settings)) {
+      throw new MementoError("INVALID_ARGUMENT", `${place} is in use by this process with other settings of DuckDB`);
+    }
+    files.set(place, file);
+    file.#sharers += 1;
+    return file;
+  }
+
+  use<T>(use: FileUse, work: (database: OpenDatabase) => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    return this.#inTurn(async () => {
+      try {
+        const instance = await this.#open(use);
+        return await work({ instance, catalog: CATALOG });
+      } catch (error) {
+        if (isFatal(error)) this.#discard();
+        throw error;
+      } finally {
+        this.#waiting -= 1;
+        await this.#hold(use);
+      }
+    });
+  }
+
+  async release(): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#sharers -= 1;
+      if (this.#sharers > 0) return;
+      files.delete(this.path);
+      await this.#detach();
+      this.#discard();
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    // The next in the queue waits for this one to end, however it ends; its own caller gets its error.
+    this.#last = turn.then(
+      () => null,
+      () => null,
+    );
+    return turn;
+  }
+
+  async #open(use: FileUse): Promise<DuckdbInstance> {
+    this.#stopHolding?.();
+    this.#stopHolding = null;
+    if (this.#instance === null || this.#admin === null) {
+      const { DuckDBInstance } = await loadDuckdb();
+      this.#instance = await DuckDBInstance.create(":memory:", { ...this.#settings });
+      this.#admin = await this.#instance.connect();
+    }
+    if (this.#attached) return this.#instance;
+    if (!use.mayCreate && !existsSync(this.path)) {
+      throw new MementoError("IO_FAILED", `There is no database ${this.path}, and no columns to make the table from`, {
+        details: { path: this.path },
+        hint: "Check the path, or give the table's columns.",
+      });
+    }
+    await this.#untilFree(use, this.#admin);
+    this.#attached = true;
+    return this.#instance;
+  }
+
+  async #untilFree({ clock, signal, busyTimeoutMs }: FileUse, admin: DuckdbConnection): Promise<void> {
+    const deadline = clock.monotonic() + busyTimeoutMs;
+    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LOCK_PAUSE_MS_MAX)) {
+      try {
+        refuseOwnHandle(this.path);
+        await admin.run(`ATTACH ${quoteText(this.path)} AS ${quoteName(CATALOG)}`);
+        return;
+      } catch (error) {
+        const isBusy = isLocked(error) || (error instanceof MementoError && error.code === "LOCKED");
+        if (!isBusy || clock.monotonic() >= deadline) throw error;
+      }
+      await clock.sleep(pauseMs, signal);
+    }
+  }
+
+  /** Closes the file now, or once nobody has asked for it for a while. */
+  async #hold({ clock, holdMs }: FileUse): Promise<void> {
+    if (!this.#attached || this.#waiting > 0) return;
+    if (holdMs === 0) {
+      await this.#detach();
+      return;
+    }
+    const stop = clock.every(holdMs, () => {
+      stop();
+      void this.#inTurn(async () => {
+        if (this.#stopHolding === stop) await this.#detach();
+      });
+    });
+    this.#stopHolding = stop;
+  }
+
+  async #detach(): Promise<void> {
+    this.#stopHolding?.();
+    this.#stopHolding = null;
+    if (!this.#attached || this.#admin === null) return;
+    this.#attached = false;
+    try {
+      await this.#admin.run(`DETACH ${quoteName(CATALOG)}`);
+    } catch {
+      // Only the checkpoint can have failed: all that was acknowledged is in the log beside the file, which the next one to
+      // attach it reads, and who meets whatever is wrong.
+      this.#discard();
+    }
+  }
+
+  #discard(): void {
+    this.#attached = false;
+    this.#admin?.closeSync();
+    this.#instance?.closeSync();
+    this.#admin = null;
+    this.#instance = null;
+  }
+}
+
+/** Where the file is, by one name however it is spelt. */
+function placeOf(path: string): string {
+  const full = resolve(path);
+  if (existsSync(full)) return realpathSync(full);
+  return existsSync(dirname(full)) ? join(realpathSync(dirname(full)), basename(full)) : full;
+}
+
+/** DuckDB's lock does not keep out the process that holds it; where the system tells, somebody else's handle in it is seen. */
+function refuseOwnHandle(path: string): void {
+  const handles = "/proc/self/fd";
+  if (!existsSync(handles)) return;
+  const isOpen = readdirSync(handles).some((handle) => linkOf(join(handles, handle)) === path);
+  if (!isOpen) return;
+  throw new MementoError("LOCKED", `${path} is open in this process already, past the sink`, {
+    details: { path },
+    hint: "Close it, or hand its instance to duckdbTable as `instance`.",
+  });
+}
+
+function linkOf(handle: string): string | null {
+  try {
+    return readlinkSync(handle);
+  } catch (error) {
+    // A handle that was closed meanwhile, the one of this listing among them.
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  }
+}

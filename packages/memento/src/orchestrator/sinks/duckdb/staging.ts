@@ -1,0 +1,123 @@
+import { setImmediate as turn } from "node:timers/promises";
+
+import type { DuckDBType, DuckDBValue } from "@duckdb/node-api";
+
+import type { Workspace } from "./connection.ts";
+import type { DuckdbModule } from "./engine.ts";
+import type { TargetColumn } from "./target.ts";
+import { binderOf, type ColumnBinder, Refusal, refusedItem } from "./values.ts";
+
+/** Rows of one chunk: DuckDB's own unit. */
+const CHUNK_ROWS = 2_048;
+/** Rows that are bound before the event loop turns. */
+const TURN_ROWS = 8_192;
+
+/** Where a batch waits: `i` counts its rows from 0, and `v0`, `v1` and so on are its columns. */
+export const BATCH = "temp.memento_batch";
+
+/** A column of a batch, and how its values are bound. */
+export interface BoundColumn {
+  readonly column: TargetColumn;
+  readonly binder: ColumnBinder;
+}
+
+/** How each of the written columns is bound. */
+export function boundColumns(written: readonly TargetColumn[]): BoundColumn[] {
+  return written.map((column) => ({ column, binder: binderOf(column) }));
+}
+
+/** What the batch's columns are stored as. */
+export function castColumns(columns: readonly BoundColumn[], prefix = ""): string[] {
+  return columns.map(({ binder }, index) => binder.cast(`${prefix}v${index}`));
+}
+
+/**
+ * Puts rows into the temporary table `memento_batch`. A property that is missing is NULL. Throws RECORD_INVALID for anything but an
+ * object of known columns, and for a value that its column could not hold unchanged; UNSUPPORTED_VALUE for one of a kind that it
+ * does not take. Both name row and column, and never the value.
+ */
+export async function stage(
+  { session, check, target }: Workspace,
+  columns: readonly BoundColumn[],
+  rows: readonly unknown[],
+): Promise<void> {
+  const declared = columns.map(({ binder }, index) => `, v${index} ${binder.waits}`).join("");
+  await session.run(`CREATE OR REPLACE TEMP TABLE memento_batch (i BIGINT${declared})`);
+  const { duckdb } = session;
+  const types = [duckdb.BIGINT, ...columns.map(({ binder }) => typeOf(duckdb, binder.waits))];
+  const reader = new RowReader(
+    columns,
+    target.key.map(({ name }) => name),
+  );
+  const appender = await session.raw.createAppender("memento_batch", "main", "temp");
+  try {
+    for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
+      const values = reader.read(rows, start, Math.min(start + CHUNK_ROWS, rows.length));
+      const chunk = duckdb.DuckDBDataChunk.create(types);
+      chunk.setColumns(values);
+      appender.appendDataChunk(chunk);
+      if ((start + CHUNK_ROWS) % TURN_ROWS !== 0) continue;
+      await turn();
+      check();
+    }
+  } finally {
+    appender.closeSync();
+  }
+}
+
+function typeOf(duckdb: DuckdbModule, waits: ColumnBinder["waits"]): DuckDBType {
+  return duckdb[waits];
+}
+
+/** Reads rows into columns, and refuses what the table could not hold. */
+class RowReader {
+  readonly #columns: readonly BoundColumn[];
+  readonly #keys: readonly string[];
+  readonly #names: ReadonlySet<string>;
+
+  constructor(columns: readonly BoundColumn[], keys: readonly string[]) {
+    this.#columns = columns;
+    this.#keys = keys;
+    this.#names = new Set(columns.map(({ column }) => column.name));
+  }
+
+  read(rows: readonly unknown[], start: number, end: number): DuckDBValue[][] {
+    const counter: DuckDBValue[] = [];
+    for (let index = start; index < end; index++) {
+      this.#refuseUnknown(rows[index], index);
+      counter.push(BigInt(index));
+    }
+    return [counter, ...this.#columns.map((column) => this.#column(column, rows, start, end))];
+  }
+
+  #column({ column, binder }: BoundColumn, rows: readonly unknown[], start: number, end: number): DuckDBValue[] {
+    const { name, nullable } = column;
+    const values: DuckDBValue[] = [];
+    const isKey = this.#keys.includes(name);
+    for (let index = start; index < end; index++) {
+      const value = (rows[index] as Readonly<Record<string, unknown>>)[name] ?? null;
+      if (value === null) {
+        if (isKey) throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is NULL, and rows are found by it");
+        if (!nullable) throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is NULL, and may not be");
+        values.push(null);
+        continue;
+      }
+      try {
+        values.push(binder.bind(value));
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        throw refusedItem(error.code, `rows[${index}].${name}`, error.message);
+      }
+    }
+    return values;
+  }
+
+  #refuseUnknown(row: unknown, index: number): void {
+    if (typeof row !== "object" || row === null || Array.isArray(row))
+      throw refusedItem("RECORD_INVALID", `rows[${index}]`, "is not an object of columns");
+    for (const name in row) {
+      if (!this.#names.has(name) && Object.hasOwn(row, name))
+        throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is no column of the table");
+    }
+  }
+}
