@@ -48,7 +48,7 @@ export function testFaults(place: FaultyPlace): void {
   test(
     "what was acknowledged is there after the server ended under its writers",
     async () => await ends(place),
-    180_000,
+    300_000,
   );
   test("a body of 100 MB comes back as it was", async () => await takesLargeBody(place), 120_000);
 }
@@ -117,7 +117,7 @@ async function losesRequests(place: FaultyPlace): Promise<void> {
 
 async function fallsSilent(place: FaultyPlace): Promise<void> {
   const { bucket, plain, make } = await newStore(place);
-  await using store = await place.open(bucket, place.server().port, { ...HASTY, silenceMsMax: 300 });
+  await using store = await place.open(bucket, place.server().port, { ...HASTY, silenceMsMax: 2_000 });
   const timeline = await make.timeline(store);
   place.server().signal("SIGSTOP");
   try {
@@ -132,7 +132,7 @@ async function fallsSilent(place: FaultyPlace): Promise<void> {
 
 async function ends(place: FaultyPlace): Promise<void> {
   const { bucket, plain, make } = await newStore(place);
-  const store = retryStore(plain, { clock: systemClock, attemptsMax: 20 });
+  const store = retryStore(plain, { clock: systemClock, attemptsMax: 120 });
   const timelines = await Promise.all(Array.from({ length: 4 }, async () => await make.timeline(store)));
   const saved: string[] = [];
   for (let kill = 0; kill < 3; kill++) {

@@ -30,7 +30,7 @@ export function testObjectFaults(options: ObjectFaultOptions): void {
     test(
       "has all that was acknowledged, and is written to again without a new opening",
       async () => await killServer(options),
-      120_000,
+      300_000,
     );
   });
   describe("an answer that is lost", () => {
@@ -49,7 +49,7 @@ async function killServer(options: ObjectFaultOptions): Promise<void> {
   const { server, open } = options;
   const { store, make, url } = await made(options);
   const timeline = await make.timeline(store);
-  const patient = retryStore(store, { clock: systemClock, attemptsMax: 30, firstPauseMs: 50 });
+  const patient = retryStore(store, { clock: systemClock, attemptsMax: 120, firstPauseMs: 50 });
   const saved: string[] = [];
   const save = async (): Promise<void> => void saved.push((await timeline.save(patient)).id);
   for (let round = 0; round < 4; round++) {

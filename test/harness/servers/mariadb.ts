@@ -71,7 +71,7 @@ async function ask(
 
 async function connect(port: number, database: string | undefined): Promise<SqlConnection> {
   const { createConnection } = await import("mysql2/promise");
-  const place = { host: "127.0.0.1", port, user: "root", multipleStatements: true, connectTimeout: 5_000 };
+  const place = { host: "127.0.0.1", port, user: "root", multipleStatements: true, connectTimeout: 20_000 };
   const connection = await createConnection(database === undefined ? place : { ...place, database });
   return {
     query: async (sql) => {

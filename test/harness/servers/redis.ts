@@ -7,7 +7,7 @@ import { freePort, programIsThere, type Server, startServer } from "./server.ts"
 const PROGRAM = "/usr/bin/redis-server";
 const SETTINGS = { bind: "127.0.0.1", daemonize: "no", save: "", appendonly: "yes", appendfsync: "always" };
 const CLUSTER_NODES = 3;
-const CLUSTER_LOOKS_MAX = 400;
+const CLUSTER_LOOKS_MAX = 1_200;
 const SLOTS = 16_384;
 
 /** A private Redis. */
@@ -59,7 +59,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
       // By default it would be 10,000 more than the port, which there may not be.
       const bus = await freePort();
       buses.push(bus);
-      const settings = ["cluster-enabled", "yes", "cluster-port", String(bus), "cluster-node-timeout", "5000"];
+      const settings = ["cluster-enabled", "yes", "cluster-port", String(bus), "cluster-node-timeout", "15000"];
       servers.push(await startRedis(...settings));
     }
     for (const [node, { port }] of servers.entries()) {
@@ -91,7 +91,7 @@ async function untilWhole(port: number): Promise<void> {
 export async function ask(port: number, command: string): Promise<string> {
   return await new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(`${command}\r\n`));
-    socket.setTimeout(2_000, () => socket.destroy(new Error(`no answer to ${command}`)));
+    socket.setTimeout(15_000, () => socket.destroy(new Error(`no answer to ${command}`)));
     socket.once("data", (data) => {
       socket.destroy();
       resolve(data.toString());

@@ -93,7 +93,7 @@ describe.skipIf(!isThere).each(MODES)("MongodbStore, committing by %s", (commit)
     const make = new StoreFixture(1);
     const url = urlOf(`killed_${commit}`, commit);
     await using bare = await MongodbStore.openUrl(url);
-    const store = retryStore(bare, { clock: systemClock, attemptsMax: 12, firstPauseMs: 50 });
+    const store = retryStore(bare, { clock: systemClock, attemptsMax: 120, firstPauseMs: 50 });
     await store.create(make.meta(), make.key("integrity"));
     const lines = await Promise.all(Array.from({ length: 4 }, async () => await make.timeline(store)));
     const acknowledged: string[] = [];
@@ -182,7 +182,7 @@ describe.skipIf(!isThere)("MongodbStore", () => {
 
   test("a call while the server is away ends with STORE_UNREACHABLE, and the next one after it reconnects", async () => {
     const make = new StoreFixture(1);
-    const url = `${urlOf("away", "auto")}&serverSelectionTimeoutMS=300`;
+    const url = `${urlOf("away", "auto")}&serverSelectionTimeoutMS=3000`;
     await using store = await MongodbStore.openUrl(url);
     await store.create(make.meta(), make.key("integrity"));
     const line = await make.timeline(store);
@@ -192,5 +192,5 @@ describe.skipIf(!isThere)("MongodbStore", () => {
     expect(isMementoError(refused, "STORE_UNREACHABLE") && refused.retryable).toBe(true);
     await running().start();
     expect((await store.timeline(line.key))?.head).toBe(null);
-  }, 60_000);
+  });
 });

@@ -28,6 +28,21 @@ const engine: SqlEngineUnderTest = {
 const accountUrl = (place: string, password: string): string =>
   `postgres://locked:${encodeURIComponent(password)}@127.0.0.1:${engine.server().port}/postgres?schema=${place}`;
 
+/** Whether the account is let in with this password. */
+async function isLetIn(password: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: accountUrl("any", password).replace(/\?.*$/u, "") });
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    // The password is wrong.
+    if (error instanceof pg.DatabaseError && error.code === "28P01") return false;
+    throw error;
+  } finally {
+    await client.end();
+  }
+}
+
 describe.skipIf(!isThere)("PostgresStore", () => {
   beforeAll(async () => {
     const { folder, query } = engine.server();
@@ -35,7 +50,9 @@ describe.skipIf(!isThere)("PostgresStore", () => {
     await query("CREATE ROLE reader LOGIN");
     const rules = ["host all locked 127.0.0.1/32 scram-sha-256", "host all all 127.0.0.1/32 trust"];
     writeFileSync(path.join(folder, "data", "pg_hba.conf"), `${rules.join("\n")}\n`);
-    await query("SELECT pg_reload_conf(), pg_sleep(0.3)");
+    await query("SELECT pg_reload_conf()");
+    // The server reads its rules again in its own time.
+    while (await isLetIn("wrong-secret")) await new Promise((resolve) => void setTimeout(resolve, 20));
   });
   afterAll(async () => await server?.[Symbol.asyncDispose]());
 
@@ -48,7 +65,7 @@ describe.skipIf(!isThere)("PostgresStore", () => {
       return engine.server().url(place).replace("postgres@", "reader@");
     },
     openImpatiently: async (url) =>
-      await PostgresStore.open({ url, lockTimeoutMs: 200, statementTimeoutMs: 1_000, connectTimeoutMs: 1_000 }),
+      await PostgresStore.open({ url, lockTimeoutMs: 500, statementTimeoutMs: 2_500, connectTimeoutMs: 3_000 }),
     lockTimelines: (place) => ["BEGIN", `SELECT 1 FROM "${place}".timeline FOR UPDATE`],
     setVersion: (place, version) => `UPDATE "${place}".migration SET version = ${version}`,
   });

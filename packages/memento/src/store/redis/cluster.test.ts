@@ -80,7 +80,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
     await using other = await RedisStore.openUrl(cluster.url("moved"));
     const make = new StoreFixture(2);
     await plain.create(make.meta(), make.key("integrity"));
-    const options = { clock: systemClock, attemptsMax: 40 };
+    const options = { clock: systemClock, attemptsMax: 120 };
     const [store, reader] = [retryStore(plain, options), retryStore(other, options)];
     const [timeline, notes] = [await make.timeline(store), await make.timeline(store)];
     const saved: string[] = [];
@@ -125,7 +125,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
     const { options: { port = 0 } = {} } = clients[to] ?? {};
     // Everything but what a place leads to.
     for (const name of ["store", `t:${timeline.key}`, `m:${timeline.key}:0`])
-      await clients[from]?.migrate("127.0.0.1", port, `{half}:${name}`, 0, 5_000);
+      await clients[from]?.migrate("127.0.0.1", port, `{half}:${name}`, 0, 30_000);
     for (const call of [
       async () => await store.read(id),
       async () => await collect(store.commits(null)),
@@ -163,7 +163,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
         await call();
         return;
       } catch (error) {
-        if (tries === 100) throw error;
+        if (tries === 3_000) throw error;
         await new Promise((resolve) => void setTimeout(resolve, 20));
       }
     }
@@ -182,7 +182,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("a store on a clu
     for (;;) {
       const keys = (await clients[from]?.cluster("GETKEYSINSLOT", slot, 1)) ?? [];
       if (keys.length === 0) return;
-      for (const key of keys) await clients[from]?.migrate("127.0.0.1", port, key, 0, 5_000);
+      for (const key of keys) await clients[from]?.migrate("127.0.0.1", port, key, 0, 30_000);
     }
   }
 

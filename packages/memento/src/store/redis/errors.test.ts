@@ -175,7 +175,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("what goes wrong 
     await owner.create(make.meta(), make.key("integrity"));
     await using replica = await startRedis("replicaof", `127.0.0.1 ${server.port}`);
     const follower = new Redis(replica.port, "127.0.0.1");
-    for (const end = Date.now() + 20_000; (await follower.exists("{e}:store")) === 0 && Date.now() < end;)
+    for (const end = Date.now() + 60_000; (await follower.exists("{e}:store")) === 0 && Date.now() < end;)
       await new Promise((resolve) => void setTimeout(resolve, 50));
     follower.disconnect();
     await using store = await RedisStore.openUrl(replica.url("e"));
@@ -184,7 +184,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("what goes wrong 
     await using waiting = await RedisStore.openUrl(`${server.url("e")}&waitReplicas=1`);
     await waiting.note(make.notice("restored"));
     await replica.kill();
-    await using patient = await RedisStore.open({ url: `${server.url("e")}&waitReplicas=1`, commandTimeoutMs: 1_000 });
+    await using patient = await RedisStore.open({ url: `${server.url("e")}&waitReplicas=1`, commandTimeoutMs: 5_000 });
     const error = await refusal(async () => await patient.note(make.notice("restored")));
     expect([error.code, error.details["replicas"]]).toEqual(["STORE_UNREACHABLE", 0]);
   });

@@ -111,12 +111,12 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
     await withStore(async ({ make, prefix }) => {
       await using silent = await startRedis();
       const url = silent.url(prefix);
-      await using store = await RedisStore.open({ url, commandTimeoutMs: 300, connectTimeoutMs: 300 });
+      await using store = await RedisStore.open({ url, commandTimeoutMs: 3_000, connectTimeoutMs: 3_000 });
       await store.create(make.meta(), make.key("integrity"));
       silent.signal("SIGSTOP");
       await expectCode("STORE_UNREACHABLE", async () => await store.timeline("aaaaaaaaaaaa"));
       await expectCode("STORE_UNREACHABLE", async () => {
-        await using other = await RedisStore.open({ url, commandTimeoutMs: 300, connectTimeoutMs: 300 });
+        await using other = await RedisStore.open({ url, commandTimeoutMs: 3_000, connectTimeoutMs: 3_000 });
         await other.meta();
       });
       silent.signal("SIGCONT");
@@ -126,13 +126,13 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
 
   test(
     "what was acknowledged is there after the server was killed under its writers",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       await using killed = await startRedis();
       await using first = await RedisStore.openUrl(killed.url("killed"));
       const make = new StoreFixture(7);
       await first.create(make.meta(), make.key("integrity"));
-      const store = retryStore(first, { clock: systemClock, attemptsMax: 20 });
+      const store = retryStore(first, { clock: systemClock, attemptsMax: 120 });
       const timelines = await Promise.all(Array.from({ length: 8 }, async () => await make.timeline(store)));
       const saved = new Set<string>();
       for (let kill = 0; kill < 6; kill++) {
@@ -146,7 +146,9 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
             saved.add(record.entry.id);
           }
         };
+        const enough = saved.size + 10;
         const writers = Promise.all(timelines.map(write));
+        while (saved.size < enough) await new Promise((resolve) => void setTimeout(resolve, 3));
         await new Promise((resolve) => void setTimeout(resolve, 100 + make.random.integer(100)));
         await (kill % 2 === 0 ? killed.kill() : killed.stop());
         await killed.start();

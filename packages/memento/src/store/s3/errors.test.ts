@@ -136,7 +136,7 @@ describe.skipIf(!(await requireEngine("MinIO", minioIsThere)))("S3Store", () => 
     const port = await freePort();
     await using nobody = await S3Store.openUrl(server.url(bucket, "x", port));
     await expectError("STORE_UNREACHABLE", async () => await nobody.meta());
-    await using store = await S3Store.open({ bucket, endpoint: server.endpoint, requestMsMax: 500 });
+    await using store = await S3Store.open({ bucket, endpoint: server.endpoint, requestMsMax: 3_000 });
     server.signal("SIGSTOP");
     try {
       await expectError("STORE_UNREACHABLE", async () => await store.meta());
