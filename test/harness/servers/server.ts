@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
@@ -35,14 +36,14 @@ export interface Server extends ServerPlace, AsyncDisposable {
   signal(signal: NodeJS.Signals): void;
   /** Ends it by SIGKILL; resolves once it is gone. */
   kill(): Promise<void>;
-  /** Ends it by SIGTERM (by SIGKILL after 15 s); resolves once it is gone. */
+  /** Ends it by SIGTERM (by SIGKILL after a minute); resolves once it is gone. */
   stop(): Promise<void>;
   /** Starts it again with the same port and folder; resolves once it answers. */
   start(): Promise<void>;
 }
 
-const START_MS_MAX = 60_000;
-const STOP_MS_MAX = 15_000;
+const START_MS_MAX = 120_000;
+const STOP_MS_MAX = 60_000;
 const LOOK_AGAIN_MS = 20;
 
 /** Where `.ci/install-engines` keeps what has no package of the system's. */
@@ -55,7 +56,7 @@ export function programIsThere(file: string): true | string {
   return existsSync(file) || `${file} is not there; .ci/install-engines brings it`;
 }
 
-/** Starts a server and waits until it answers, a minute at most. */
+/** Starts a server and waits until it answers, two minutes at most. */
 export async function startServer(recipe: ServerRecipe): Promise<Server> {
   const folder = mkdtempSync(path.join(tmpdir(), `memento-${recipe.name}-`));
   chmodSync(folder, 0o755);
@@ -81,16 +82,24 @@ export function asUser(
   return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", ...command];
 }
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/** Ports that the system does not give out by itself: nobody gets one of them between the look and a server's start. */
+const [FIRST_PORT, LAST_PORT] = [10_000, 32_000];
+let lastPort = randomInt(FIRST_PORT, LAST_PORT);
+
+/** A port of 127.0.0.1 that nobody listens on; another one each time. */
 export async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
+  for (let tries = FIRST_PORT; tries < LAST_PORT; tries++) {
+    lastPort = lastPort === LAST_PORT ? FIRST_PORT : lastPort + 1;
+    if (await isFree(lastPort)) return lastPort;
+  }
+  throw new Error(`no port from ${FIRST_PORT} to ${LAST_PORT} is free`);
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
     const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }
 
