@@ -8,14 +8,19 @@ const SECRET_CHARACTERS_MIN = 4;
 
 /** Takes the credentials of a run out of texts that leave it: error messages and log lines. */
 export class Redaction {
-  readonly #needles: readonly string[];
+  #needles: readonly string[] = [];
 
   constructor(credentials: Readonly<Record<string, Credential>>) {
-    const values = Object.values(credentials)
-      .map(({ value }) => value)
-      .filter((value) => value.length >= SECRET_CHARACTERS_MIN);
+    for (const { value } of Object.values(credentials)) this.learn(value);
+  }
+
+  /** From now on this secret is taken out too; one with several parts in JSON, part by part. */
+  learn(secret: string): void {
+    const values = [secret, ...partsOf(secret)].filter((value) => value.length >= SECRET_CHARACTERS_MIN);
     // Longest first, so that an encoded form is not left half behind.
-    this.#needles = [...new Set(values.flatMap(spellings))].toSorted((a, b) => b.length - a.length);
+    this.#needles = [...new Set([...this.#needles, ...values.flatMap(spellings)])].toSorted(
+      (a, b) => b.length - a.length,
+    );
   }
 
   text(text: string): string {
@@ -40,6 +45,22 @@ export class Redaction {
     return JSON.parse(JSON.stringify(value), (_key, item: unknown) =>
       typeof item === "string" ? this.text(item) : item,
     ) as Value;
+  }
+}
+
+/** The texts in a secret that is a JSON object. */
+function partsOf(secret: string): string[] {
+  if (!secret.startsWith("{")) return [];
+  try {
+    const parts: string[] = [];
+    JSON.parse(secret, (_key, value: unknown) => {
+      if (typeof value === "string") parts.push(value);
+      return value;
+    });
+    return parts;
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
   }
 }
 

@@ -1,10 +1,8 @@
-import { MementoError } from "../../core/errors.ts";
-import type { AcquireContext, Credential, CredentialProvider } from "./provider.ts";
+import type { AcquireContext, Credential, CredentialOptions, CredentialProvider } from "./provider.ts";
+import { unavailable } from "./unavailable.ts";
 
 /** How a credential in the environment is to be understood. */
-export interface EnvironmentOptions {
-  /** What the credential is for; kept in mementos. Default: the variable's name. */
-  readonly scope?: string;
+export interface EnvironmentOptions extends CredentialOptions {
   /** How long it may be used after it was read; default: for ever. */
   readonly lifetimeMs?: number;
   /** Default: this process's environment. */
@@ -13,22 +11,19 @@ export interface EnvironmentOptions {
 
 /** A credential in an environment variable, read anew each time it is acquired. CREDENTIAL_UNAVAILABLE, naming the variable, when it is unset or empty. */
 export function fromEnvironment(variable: string, options: EnvironmentOptions = {}): CredentialProvider {
-  const { scope = variable, lifetimeMs, environment = process.env } = options;
+  const { scope = variable, seal = false, lifetimeMs, environment = process.env } = options;
   return {
     kind: "environment",
     scope,
+    seal,
     acquire: async ({ name, clock }) => {
       const value = environment[variable];
-      if (value === undefined || value === "") {
-        throw new MementoError(
-          "CREDENTIAL_UNAVAILABLE",
-          `The credential ${name} is read from ${variable}, which is not set`,
-          {
-            hint: `Set ${variable} and start again; nothing was read or written.`,
-            details: { credential: name, variable },
-          },
+      if (value === undefined || value === "")
+        throw unavailable(
+          name,
+          `is read from ${variable}, which is not set`,
+          `Set ${variable} and start again; nothing was read or written.`,
         );
-      }
       return { value, scope, expiresAt: lifetimeMs === undefined ? null : clock.now() + lifetimeMs };
     },
   };
@@ -38,10 +33,12 @@ export function fromEnvironment(variable: string, options: EnvironmentOptions = 
 export function fromFunction(
   scope: string,
   acquire: (context: AcquireContext) => Promise<Omit<Credential, "scope"> | string>,
+  options: Pick<CredentialOptions, "seal"> = {},
 ): CredentialProvider {
   return {
     kind: "function",
     scope,
+    seal: options.seal ?? false,
     acquire: async (context) => {
       const given = await acquire(context);
       return typeof given === "string"

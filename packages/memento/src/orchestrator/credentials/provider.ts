@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/ports.ts";
 
-/** A short-lived secret. Lives in memory only: it is never serialised, printed or logged. */
+/** A short-lived secret. Lives in memory only: it is never serialised, printed or logged. A run's credentials are renewed in place: read `value` where it is used. */
 export interface Credential {
   /** The secret itself. */
   readonly value: string;
@@ -30,5 +30,18 @@ export interface CredentialProvider {
   /** For example `environment`. */
   readonly kind: string;
   readonly scope: string;
+  /**
+   * True: mementos keep the value too, encrypted under a key that only the store's own keys give, with its expiry. It is used where
+   * the provider has none any more. A store that is not sealed refuses it with CAPABILITY_MISSING. Default false.
+   */
+  readonly seal?: boolean;
   acquire(context: AcquireContext): Promise<Credential>;
+}
+
+/** What every provider takes. */
+export interface CredentialOptions {
+  /** What the credential is for; kept in mementos. */
+  readonly scope?: string;
+  /** True: mementos keep the value too, sealed; see `CredentialProvider.seal`. */
+  readonly seal?: boolean;
 }

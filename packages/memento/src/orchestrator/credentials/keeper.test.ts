@@ -1,0 +1,175 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { isMementoError } from "../../core/errors.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
+import { fromFunction } from "./environment.ts";
+import { CredentialKeeper, type KeeperParts } from "./keeper.ts";
+import type { CredentialProvider } from "./provider.ts";
+import { CredentialSeal, type SealedCredential } from "./sealed-credential.ts";
+
+const LIFETIME_MS = 100_000;
+
+interface World {
+  readonly clock: ManualClock;
+  readonly parts: KeeperParts;
+  /** Values are `value 1`, `value 2`, ...; while it is true, the provider has none. */
+  readonly provider: { asked: number; refuses: boolean };
+}
+
+function world(options: { seal?: boolean; lifetimeMs?: number | null } = {}): World {
+  const { lifetimeMs = LIFETIME_MS, seal = false } = options;
+  const clock = new ManualClock();
+  const provider = { asked: 0, refuses: false };
+  const api = fromFunction(
+    "api:read",
+    async () => {
+      provider.asked += 1;
+      if (provider.refuses) throw new Error("the service is away, and so is value 9");
+      return { value: `value ${provider.asked}`, expiresAt: lifetimeMs === null ? null : clock.now() + lifetimeMs };
+    },
+    { seal },
+  );
+  const providers: Record<string, CredentialProvider> = { api };
+  return { clock, provider, parts: { providers, clock, signal: new AbortController().signal, seal: sealOf(1) } };
+}
+
+function sealOf(store: number): CredentialSeal {
+  const random = { bytes: (count: number) => new Uint8Array(count).fill(5) };
+  const seal = CredentialSeal.of({ derivedSecret: () => new Uint8Array(32).fill(store), random });
+  if (seal === null) throw new Error("no seal");
+  return seal;
+}
+
+async function keep(parts: KeeperParts): Promise<CredentialKeeper> {
+  const keeper = await CredentialKeeper.acquire(parts);
+  onTestFinished(() => keeper[Symbol.dispose]());
+  return keeper;
+}
+
+describe("CredentialKeeper", () => {
+  test("renews a credential when a fifth of its life is left, in the object that was handed out", async () => {
+    const { clock, parts, provider } = world();
+    const keeper = await keep(parts);
+    const { api } = keeper.credentials;
+    const heard: string[] = [];
+    keeper.listen((value) => void heard.push(value));
+    expect(api?.value).toBe("value 1");
+    await clock.tick(0.79 * LIFETIME_MS);
+    expect(provider.asked).toBe(1);
+    await clock.tick(0.02 * LIFETIME_MS);
+    expect(api?.value).toBe("value 2");
+    expect([heard, keeper.renewalsOf("api")]).toEqual([["value 2"], 1]);
+    expect(await keeper.fresh()).toBeNull();
+  });
+
+  test("renews at a boundary without waiting for its own look, and asks once however many wait", async () => {
+    const { clock, parts, provider } = world();
+    const keeper = await keep(parts);
+    clock.setNow(clock.now() + 0.9 * LIFETIME_MS);
+    expect(await Promise.all([keeper.fresh(), keeper.fresh(), keeper.fresh()])).toEqual([null, null, null]);
+    expect(provider.asked).toBe(2);
+  });
+
+  test("a renewal that fails is tried again; the credential is lost only once it has expired", async () => {
+    const { clock, parts, provider } = world();
+    const keeper = await keep(parts);
+    provider.refuses = true;
+    await clock.tick(0.95 * LIFETIME_MS);
+    expect(await keeper.fresh()).toBeNull();
+    expect(keeper.credentials["api"]?.value).toBe("value 1");
+    expect(provider.asked).toBeGreaterThan(2);
+    await clock.tick(0.06 * LIFETIME_MS);
+    expect(await keeper.fresh()).toBe("api");
+    provider.refuses = false;
+    await clock.tick(120_000);
+    expect(await keeper.fresh()).toBeNull();
+  });
+
+  test("the value is in nothing that lists the object", async () => {
+    const { parts } = world();
+    const keeper = await keep(parts);
+    const { api } = keeper.credentials;
+    expect(Object.keys(api ?? {})).toEqual(["scope", "expiresAt"]);
+    expect(JSON.stringify([keeper.credentials, keeper.references, keeper])).not.toContain("value 1");
+  });
+
+  test("tells whose value was read", async () => {
+    const { parts } = world();
+    const keeper = await keep(parts);
+    const used: string[] = [];
+    const { api } = keeper.views((name) => void used.push(name));
+    expect(api?.scope).toBe("api:read");
+    expect(used).toEqual([]);
+    expect(api?.value).toBe("value 1");
+    expect(used).toEqual(["api"]);
+  });
+
+  test("one without an expiry is never asked for again", async () => {
+    const { clock, parts, provider } = world({ lifetimeMs: null });
+    const keeper = await keep(parts);
+    await clock.tick(1e9);
+    expect([await keeper.fresh(), provider.asked, clock.waiting]).toEqual([null, 1, 0]);
+  });
+
+  test("one that is given expired is refused", async () => {
+    const { parts } = world({ lifetimeMs: -1 });
+    await expect(CredentialKeeper.acquire(parts)).rejects.toThrow("had already expired");
+  });
+});
+
+describe("P4 secret: seal: true", () => {
+  /** What a memento keeps after a run of the world's pipeline began. */
+  async function keptBy({ parts }: World): Promise<ReadonlyMap<string, SealedCredential>> {
+    return (await keep(parts)).takeUnsaved();
+  }
+
+  test("a memento's value is used where the provider has none any more, until it expires", async () => {
+    const given = world({ seal: true });
+    const kept = await keptBy(given);
+    expect(JSON.stringify([...kept])).not.toContain("value 1");
+    given.provider.refuses = true;
+    const keeper = await keep({ ...given.parts, kept });
+    expect(keeper.credentials["api"]?.value).toBe("value 1");
+    // It has not changed: the next memento needs no other one.
+    expect(keeper.takeUnsaved().size).toBe(0);
+    await given.clock.tick(LIFETIME_MS);
+    await expect(CredentialKeeper.acquire({ ...given.parts, kept })).rejects.toThrow("api");
+  });
+
+  test("the provider is asked first, and a renewed value is kept anew", async () => {
+    const given = world({ seal: true });
+    const kept = await keptBy(given);
+    const keeper = await keep({ ...given.parts, kept });
+    expect(keeper.credentials["api"]?.value).toBe("value 2");
+    expect(keeper.takeUnsaved().size).toBe(1);
+    await given.clock.tick(0.9 * LIFETIME_MS);
+    expect(keeper.takeUnsaved().size).toBe(1);
+    expect(keeper.takeUnsaved().size).toBe(0);
+  });
+
+  test("another store, another name or a changed byte opens nothing", async () => {
+    const given = world({ seal: true });
+    const [[, sealed] = ["", null]] = await keptBy(given);
+    if (sealed === null) throw new Error("nothing was sealed");
+    const seal = sealOf(1);
+    expect(seal.open("api", sealed)?.value).toBe("value 1");
+    expect(sealOf(2).open("api", sealed)).toBeNull();
+    expect(seal.open("other", sealed)).toBeNull();
+    expect(seal.open("api", { ...sealed, scope: "api:write" })).toBeNull();
+    const bytes = Buffer.from(sealed.sealed, "base64");
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    expect(seal.open("api", { ...sealed, sealed: bytes.toString("base64") })).toBeNull();
+    expect(seal.open("api", { ...sealed, sealed: "AAAA" })).toBeNull();
+  });
+
+  test("a store that is not sealed refuses it by name", async () => {
+    const { parts } = world({ seal: true });
+    const refused: unknown = await CredentialKeeper.acquire({ ...parts, seal: null }).catch((error: unknown) => error);
+    expect(isMementoError(refused, "CAPABILITY_MISSING") && refused.message).toContain("api");
+  });
+
+  test("without seal: true nothing is kept", async () => {
+    const { parts } = world();
+    expect((await keep(parts)).takeUnsaved().size).toBe(0);
+  });
+});
