@@ -26,8 +26,8 @@ export class Attempt {
   readonly #underWay = new Set<Promise<unknown>>();
   #givenUp: PromiseWithResolvers<never> | null = null;
   #over = false;
-  /** Why it was given up; undefined where it came to its end. */
-  #reason: unknown = undefined;
+  /** Why it was given up; null where it came to its end. */
+  #givenUpFor: { readonly reason: unknown } | null = null;
   #beganMs = 0;
   #beatMs = 0;
   #sleptMs = 0;
@@ -42,7 +42,7 @@ export class Attempt {
   /** Throws once the attempt is over or was given up. */
   demand(): void {
     if (!this.#over) return;
-    if (this.#reason !== undefined) throw this.#reason;
+    if (this.#givenUpFor !== null) throw this.#givenUpFor.reason;
     const { name } = this.#limits.stage;
     throw new MementoError(
       "INVALID_ARGUMENT",
@@ -114,7 +114,7 @@ export class Attempt {
   #giveUp(reason: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    this.#reason = reason;
+    this.#givenUpFor = { reason };
     this.#own?.abort(reason);
     this.#givenUp?.reject(reason);
   }

@@ -7,10 +7,16 @@ import { describeIssues } from "./standard-schema.ts";
 
 /** Checks a run's parameters against the pipeline's schema. PARAMS_INVALID names each that does not fit. */
 export async function parseParams(pipeline: Pipeline, params: unknown): Promise<unknown> {
-  if (pipeline.params === null) {
-    encodeValue(params, "params");
-    return params;
-  }
+  const parsed = await fitting(pipeline, params);
+  encodeValue(parsed, "params");
+  // Pipelines inside this one say now what they cannot take, and not when their turn has come.
+  const scopes = new Map(pipeline.stages.map(({ scope }) => [scope?.prefix, scope]));
+  for (const scope of scopes.values()) scope?.params(parsed);
+  return parsed;
+}
+
+async function fitting(pipeline: Pipeline, params: unknown): Promise<unknown> {
+  if (pipeline.params === null) return params;
   const result = await pipeline.params["~standard"].validate(params);
   if (result.issues !== undefined) {
     throw new MementoError(
@@ -18,7 +24,6 @@ export async function parseParams(pipeline: Pipeline, params: unknown): Promise<
       `The parameters of pipeline ${pipeline.name} do not fit: ${describeIssues(result.issues)}`,
     );
   }
-  encodeValue(result.value, "params");
   return result.value;
 }
 

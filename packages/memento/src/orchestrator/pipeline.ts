@@ -8,6 +8,7 @@ import type { Source } from "./sources/source.ts";
 import { stageBuilder, type StageBuilder } from "./stage-builder.ts";
 import type { CheckpointPolicy, Stage, StageDefinition } from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
+import { inlineFactories, prefixed, type SubPipeline } from "./sub-pipeline.ts";
 
 /** What a source or sink is built from. */
 export interface ResourceContext<Params, CredentialName extends string = string> {
@@ -99,29 +100,50 @@ export function definePipeline<
       `Pipeline ${name}: ${option} is ${value} and must be a whole number from 1 on`,
     );
   }
-  const builder = stageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>();
+  const { builder, parts } = stageBuilder<Params, Sources, Sinks, Extract<keyof Credentials, string>>();
+  const declared = options.stages(builder).map(({ definition }) => definition);
+  const subs = [...new Set(declared)].flatMap((definition) => parts.get(definition) ?? []);
   const stages = orderStages(
     name,
-    options.stages(builder).map(({ definition }) => definition),
+    declared.flatMap((definition) => parts.get(definition)?.stages ?? [definition]),
   );
   const pipeline: Pipeline = {
     type: "memento.pipeline",
     name,
     version,
     params,
-    credentials: options.credentials ?? {},
+    credentials: merged(options.credentials ?? {}, subs, (sub) => prefixed(sub, sub.child.credentials)),
     // The factories are only ever called with this pipeline's own parameters and credentials.
-    sources: (options.sources ?? {}) as unknown as Pipeline["sources"],
-    sinks: (options.sinks ?? {}) as unknown as Pipeline["sinks"],
-    participants: (options.participants ?? {}) as unknown as Pipeline["participants"],
+    sources: merged((options.sources ?? {}) as unknown as Pipeline["sources"], subs, (sub) =>
+      inlineFactories(sub, sub.child.sources),
+    ),
+    sinks: merged((options.sinks ?? {}) as unknown as Pipeline["sinks"], subs, (sub) =>
+      inlineFactories(sub, sub.child.sinks),
+    ),
+    participants: merged((options.participants ?? {}) as unknown as Pipeline["participants"], subs, (sub) =>
+      inlineFactories(sub, sub.child.participants),
+    ),
     checkpoint,
     resume,
     batchRecords,
     concurrency,
     stages,
   };
+  if (concurrency > 1 && Object.keys(pipeline.participants).length > 0)
+    throw new MementoError(
+      "INVALID_PIPELINE",
+      `Pipeline ${name}: with participants its stages run one after the other, and concurrency is ${concurrency}`,
+    );
   for (const stage of stages) checkResources(pipeline, stage);
   return pipeline;
+}
+
+function merged<Value>(
+  own: Readonly<Record<string, Value>>,
+  subs: readonly SubPipeline[],
+  of: (sub: SubPipeline) => Readonly<Record<string, Value>>,
+): Readonly<Record<string, Value>> {
+  return Object.assign({}, own, ...subs.map(of)) as Readonly<Record<string, Value>>;
 }
 
 /** True for what `definePipeline` returns, also from another copy of the library. */

@@ -1,5 +1,6 @@
 import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
+import type { Pipeline } from "./pipeline.ts";
 import { retryPolicy, type RetryOptions } from "./retry.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
@@ -19,6 +20,7 @@ import type {
   UndoContext,
 } from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
+import { subPipeline, type SubPipeline } from "./sub-pipeline.ts";
 
 /** The stages that come before: by value, which carries their types on, or by name. */
 export type After = Readonly<Record<string, Stage>> | readonly (string | Stage)[];
@@ -65,6 +67,13 @@ export interface TaskOptions<
   readonly undo?: (context: UndoContext<Params, CredentialName>, output: Output) => unknown;
 }
 
+/** What a pipeline inside another one may say. */
+export interface PipelineStageOptions<Params> {
+  readonly after?: After;
+  /** Its parameters, out of those of the whole run; by default the same. */
+  readonly params?: (params: Params) => unknown;
+}
+
 /** What a stage that goes over a list may say. */
 export interface EachOptions<Before extends After, Item, Context> extends StageOptions<Before> {
   /** The list; asked for once, and kept. */
@@ -97,6 +106,15 @@ export interface StageBuilder<Params, Sources, Sinks, CredentialName extends str
   ): Stage<readonly Awaited<Output>[]>;
   /** A stage at which the run pauses until somebody approves (`memento approve`); its output says who did. */
   approval(name: string, options?: StageOptions & { readonly message?: string }): Approval;
+  /**
+   * Another pipeline as a part of this one: its stages, sources, sinks and credentials under `name.`, all on this one's timeline, so
+   * that a resumption and a rollback cover both. Its output is what its last stages gave, by their names.
+   */
+  pipeline(
+    name: string,
+    child: Pipeline,
+    options?: PipelineStageOptions<Params>,
+  ): Stage<Readonly<Record<string, unknown>>>;
   /** Starts a flow: the records of a source. */
   read<Name extends NameOf<Sources>>(
     name: string,
@@ -133,16 +151,26 @@ interface MapOptions<Sinks> extends Omit<StageOptions, "after"> {
   readonly quarantine?: NameOf<Sinks>;
 }
 
+/** A builder, and the pipelines that were declared as parts: each by the stage at its end. */
+export interface BuiltStages<Builder> {
+  readonly builder: Builder;
+  readonly parts: ReadonlyMap<StageDefinition, SubPipeline>;
+}
+
 /** The builder that `definePipeline` hands to `stages`. */
-export function stageBuilder<Params, Sources, Sinks, CredentialName extends string>(): StageBuilder<
-  Params,
-  Sources,
-  Sinks,
-  CredentialName
+export function stageBuilder<Params, Sources, Sinks, CredentialName extends string>(): BuiltStages<
+  StageBuilder<Params, Sources, Sinks, CredentialName>
 > {
-  const builder = { task, each, approval, read, map, write };
+  const parts = new Map<StageDefinition, SubPipeline>();
+  const pipeline = (name: string, child: Pipeline, options: PipelineStageOptions<unknown> = {}): Stage => {
+    const { after = [], params = (whole) => whole } = options;
+    const sub = subPipeline({ name, child, params }, common(name, { after }));
+    parts.set(sub.end, sub);
+    return { definition: sub.end };
+  };
+  const builder = { task, each, approval, pipeline, read, map, write };
   // Types hold at the call sites above; the definitions below are the same for every pipeline.
-  return builder as unknown as StageBuilder<Params, Sources, Sinks, CredentialName>;
+  return { builder: builder as unknown as StageBuilder<Params, Sources, Sinks, CredentialName>, parts };
 }
 
 function task(name: string, first: LooseTaskOptions | TaskStage["run"], second?: TaskStage["run"]): Stage {
