@@ -20,8 +20,8 @@ export interface LoadOptions {
   readonly pipelines: number;
   /** How many of them also write rows to a table of their own. */
   readonly withTable: number;
-  /** New runs are started for so long. */
-  readonly seconds: number;
+  /** New runs are started until it says so. */
+  readonly isOver: () => boolean;
 }
 
 /** What a load came to. Every problem is a sentence; a store that keeps its promises gives none. */
@@ -45,9 +45,8 @@ const LEASE_MS = 5_000;
  * end what the runs were told is compared with what the store holds.
  */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
-  const until = performance.now() + options.seconds * 1000;
   const workers = Array.from({ length: options.pipelines }, (_, index) => new Worker(options, index));
-  await Promise.all(workers.map(async (worker) => await worker.work(until)));
+  await Promise.all(workers.map(async (worker) => await worker.work(options.isOver)));
   const problems: string[] = [];
   for (const worker of workers) problems.push(...(await worker.problems()));
   return {
@@ -76,8 +75,8 @@ class Worker {
     this.#table = index < withTable ? path.join(folder, `table-${index}.db`) : null;
   }
 
-  async work(until: number): Promise<void> {
-    while (performance.now() < until) {
+  async work(isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
       await this.#complete(`${this.#partition}-run-${this.runs}`);
       this.runs += 1;
     }
