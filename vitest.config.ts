@@ -27,8 +27,9 @@ export default defineConfig({
     restoreMocks: true,
     // Most of the time goes by in child processes and in waiting for the disk: one worker a core leaves a core idle.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Nothing is measured by these: they only end what hangs, on a busy machine too.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     projects: [
       { extends: true, test: { name: "library", include: ["packages/*/src/**/*.test.ts"] } },
       { extends: true, test: { name: "apps", include: ["apps/*/src/**/*.test.ts"], globalSetup: built } },

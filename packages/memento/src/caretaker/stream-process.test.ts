@@ -67,7 +67,7 @@ describe.each(["sqlite", "file"] as const)("a long stream on a %s store", (engin
     [3, "after"],
   ])(
     "killed at append %i, %s it: the state before stays, and nothing is seen of the new one",
-    { timeout: 60_000 },
+    { timeout: 240_000 },
     async (at, phase) => {
       const place = placeOf[engine]();
       const old = [...longStream(3)];
@@ -93,7 +93,7 @@ describe.each(["sqlite", "file"] as const)("a long stream on a %s store", (engin
 
   test(
     "killed right after it became visible: it is whole, and garbage collection takes nothing of it",
-    { timeout: 60_000 },
+    { timeout: 240_000 },
     async () => {
       const place = placeOf[engine]();
       const last = await appendsFor12MB();

@@ -9,7 +9,7 @@ import type { SinkWorkerOrder, WorkerCall } from "./worker.ts";
 const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url);
 
 /** No worker outlives the test that started it by much. */
-const LIFETIME_MS_MAX = 100_000;
+const LIFETIME_MS_MAX = 180_000;
 
 type News = Readonly<Record<string, unknown>>;
 

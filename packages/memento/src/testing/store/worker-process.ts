@@ -8,7 +8,7 @@ import type { WorkerJob, WorkerOrder } from "./worker.ts";
 const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url);
 
 /** No worker outlives the test that started it by much. */
-const LIFETIME_MS_MAX = 100_000;
+const LIFETIME_MS_MAX = 180_000;
 
 /** A process of the kit that uses the test's store at the same time as the test does. */
 export class WorkerProcess {

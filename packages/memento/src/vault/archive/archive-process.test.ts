@@ -28,7 +28,7 @@ const at = (name: string): string => path.join(folder, name);
 function carry(task: CarrierTask): { readonly news: CarrierNews | null; readonly signal: string | null } {
   const { stdout, signal } = spawnSync(process.execPath, [CARRIER, JSON.stringify(task)], {
     encoding: "utf8",
-    timeout: 240_000,
+    timeout: 500_000,
     stdio: ["ignore", "pipe", "inherit"],
   });
   return { news: stdout === "" ? null : (JSON.parse(stdout) as CarrierNews), signal };
@@ -77,7 +77,7 @@ describe("a kill -9 in the middle of an import", () => {
       kills += 1;
     }
     expect(kills).toBeGreaterThan(10);
-  }, 240_000);
+  }, 600_000);
 });
 
 describe("memory", () => {
@@ -96,5 +96,5 @@ describe("memory", () => {
     for (const name of ["all.memento", "one.memento"]) expect(statSync(at(name)).size).toBeGreaterThan(200_000_000);
     // A few frames, a pack or two, and what the collector of garbage has not come to yet.
     for (const growth of growths) expect(growth).toBeLessThan(190_000_000);
-  }, 240_000);
+  }, 600_000);
 });
