@@ -76,9 +76,10 @@ export class SinkConnection {
     refused: ErrorCode,
     work: (workspace: Workspace) => Promise<T>,
   ): Promise<T> {
+    const signal = this.#signal();
     return await this.#used(refused, async (session, hasher) => {
       await session.run("BEGIN TRANSACTION");
-      return await this.#ending(session, kind, async (check) => {
+      return await this.#ending(session, kind, signal, async (check) => {
         return await work({ session, hasher, ...(await this.#current(session)), check });
       });
     });
@@ -96,10 +97,11 @@ export class SinkConnection {
 
   async #prepare(): Promise<void> {
     const name = targetName(this.#options);
+    const signal = this.#signal();
     await this.#used("INVALID_ARGUMENT", async (session) => {
       await refuseView(session, this.#options);
       await session.run("BEGIN TRANSACTION");
-      await this.#ending(session, "write", async () => {
+      await this.#ending(session, "write", signal, async () => {
         if ((await readDefinition(session, name)) === null) await createTarget(session, this.#options);
         const { target } = await this.#current(session);
         if (!(await hasBooks(session))) await createBooks(session);
@@ -108,18 +110,24 @@ export class SinkConnection {
     });
   }
 
+  /** A signal that was raised before a call does not keep a run from writing its last words. */
+  #signal(): AbortSignal | null {
+    return this.#context.signal.aborted ? null : this.#context.signal;
+  }
+
   /** Ends the transaction that was begun, by how `work` ends; a raised signal interrupts the query under way. */
   async #ending<T>(
     session: DuckdbSession,
     kind: "read" | "write",
+    signal: AbortSignal | null,
     work: (check: () => void) => Promise<T>,
   ): Promise<T> {
-    // A signal that was raised before the call does not keep a run from writing its last words.
-    const signal = this.#context.signal.aborted ? null : this.#context.signal;
     const interrupt = (): void => session.raw.interrupt();
     signal?.addEventListener("abort", interrupt);
     try {
-      const result = await work(() => signal?.throwIfAborted());
+      const check = (): void => signal?.throwIfAborted();
+      const result = await work(check);
+      check();
       await session.run(kind === "write" ? "COMMIT" : "ROLLBACK");
       return result;
     } catch (error) {

@@ -45,10 +45,8 @@ export async function stage(
   await session.run(`CREATE OR REPLACE TEMP TABLE memento_batch (i BIGINT${declared})`);
   const { duckdb } = session;
   const types = [duckdb.BIGINT, ...columns.map(({ binder }) => typeOf(duckdb, binder.waits))];
-  const reader = new RowReader(
-    columns,
-    target.key.map(({ name }) => name),
-  );
+  const keys = target.key.map(({ name }) => name);
+  const reader = new RowReader(columns, keys, duckdb);
   const appender = await session.raw.createAppender("memento_batch", "main", "temp");
   try {
     for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
@@ -74,9 +72,11 @@ class RowReader {
   readonly #columns: readonly BoundColumn[];
   readonly #keys: readonly string[];
   readonly #names: ReadonlySet<string>;
+  readonly #duckdb: DuckdbModule;
 
-  constructor(columns: readonly BoundColumn[], keys: readonly string[]) {
+  constructor(columns: readonly BoundColumn[], keys: readonly string[], duckdb: DuckdbModule) {
     this.#columns = columns;
+    this.#duckdb = duckdb;
     this.#keys = keys;
     this.#names = new Set(columns.map(({ column }) => column.name));
   }
@@ -103,7 +103,8 @@ class RowReader {
         continue;
       }
       try {
-        values.push(binder.bind(value));
+        const bound = binder.bind(value);
+        values.push(bound instanceof Uint8Array ? this.#duckdb.blobValue(bound) : bound);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         throw refusedItem(error.code, `rows[${index}].${name}`, error.message);

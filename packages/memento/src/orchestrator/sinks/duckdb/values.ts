@@ -12,7 +12,7 @@ export interface ColumnBinder {
   /** What turns the waiting column `name` into the target's type. */
   cast(name: string): string;
   /** Takes a value that is not null. Throws a `Refusal` for one that the column could not hold unchanged. */
-  bind(value: unknown): DuckDBValue;
+  bind(value: unknown): DuckDBValue | Uint8Array;
 }
 
 /** Why a value is refused: what is wrong with it, never the value. */
@@ -129,8 +129,8 @@ function truth(value: unknown): boolean {
   throw new Refusal("RECORD_INVALID", "is neither true nor false");
 }
 
-function bytes(value: unknown): DuckDBValue {
-  if (value instanceof Uint8Array) return value as unknown as DuckDBValue;
+function bytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
   throw unsupported(value);
 }
 
