@@ -18,6 +18,7 @@ export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
 const BY_ERROR = {
   ACCESS_DENIED: EXIT.failed,
   APPROVAL_REJECTED: EXIT.failed,
+  CALL_UNANSWERED: EXIT.refused,
   CANCELLED: EXIT.failed,
   CAPABILITY_MISSING: EXIT.failed,
   CONFLICT: EXIT.refused,

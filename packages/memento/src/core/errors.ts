@@ -21,6 +21,10 @@ export const ERROR_CATALOGUE = {
     meaning: "Somebody rejected what a stage asked approval for.",
     hint: "Approve it after all with `memento approve`, or cancel the run.",
   },
+  CALL_UNANSWERED: {
+    meaning: "The answer to a call was lost, and whether the far end did it is not known.",
+    hint: "Look there by the call's key, then let the sink's `unanswered` repeat or skip it, and resume.",
+  },
   CANCELLED: {
     meaning: "The work was stopped by its signal.",
     hint: "Start it again: a run resumes at its last checkpoint, and nothing else is left half done.",

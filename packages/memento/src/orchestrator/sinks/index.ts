@@ -1,5 +1,18 @@
+export {
+  type Call,
+  type CallOutcome,
+  type CallsOptions,
+  compensatingCalls,
+  type HttpAnswer,
+  type HttpCallsOptions,
+  httpCalls,
+  type MadeCall,
+  type MadeHttpCall,
+  type RequestOptions,
+} from "./compensate/index.ts";
 export { duckdbTable, type DuckdbPlace, type DuckdbTableOptions, type DuckdbTableSettings } from "./duckdb/index.ts";
 export { memorySink, type MemorySink, type MemorySinkOptions } from "./memory-sink.ts";
 export { MemoryTable } from "./memory-table.ts";
+export { mongodbCollection, type MongodbCollectionOptions } from "./mongodb/index.ts";
 export type * from "./sink.ts";
 export { sqliteTable, type ColumnType, type SqliteTableOptions } from "./sqlite/index.ts";

@@ -45,16 +45,21 @@ export function bytesOf(value: Binary | Uint8Array): Uint8Array {
  * The document of a row, with `id` where it has none. UNSUPPORTED_VALUE for what BSON cannot hold, RECORD_INVALID for no
  * object, for a field name that begins with `$`, and for more than 15 MiB; each names the row.
  */
-export function documentOfRow(bson: Bson, row: unknown, index: number, id: () => unknown): HeldDocument {
+export function documentOfRow(
+  bson: Bson,
+  row: unknown,
+  index: number,
+  id: (fields: Document) => unknown,
+): HeldDocument {
   const item = `rows[${index}]`;
   if (typeof row !== "object" || row === null || Array.isArray(row) || isBsonValue(row))
     throw refused(item, "is no object of fields");
-  const { _id = id(), ...fields } = plainCopy(row, item, 0) as Document;
+  const { _id: given, ...fields } = plainCopy(row, item, 0) as Document;
   const strange = Object.keys(fields).find((name) => name.startsWith("$"));
   if (strange !== undefined) throw refused(item, `has a field ${strange}, which MongoDB takes for an operator`);
   let made: HeldDocument;
   try {
-    made = newDocument(bson, { _id, ...fields });
+    made = newDocument(bson, { _id: given ?? id(fields), ...fields });
   } catch (cause) {
     throw new MementoError("UNSUPPORTED_VALUE", `${item} holds what BSON cannot: ${String(cause)}`, {
       cause,
@@ -82,6 +87,11 @@ export function idOfPlace(bson: Bson, place: string, stream: string, position: n
   const bytes = createHash("sha256").update(`${place}/${stream}/${position}/${index >>> 24}`).digest().subarray(0, 12);
   bytes.writeUIntBE(index & 0xff_ff_ff, 9, 3);
   return new bson.ObjectId(bytes);
+}
+
+/** An `_id` for a document that is named by other fields: the same whenever that key is written. */
+export function idOfKey(bson: Bson, collection: string, key: string): unknown {
+  return new bson.ObjectId(createHash("sha256").update(`${collection}/${key}`).digest().subarray(0, 12));
 }
 
 /** Without `undefined`, which the driver would make null of. */

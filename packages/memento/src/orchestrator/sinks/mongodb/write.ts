@@ -1,6 +1,6 @@
 import type { BookAccess } from "./books.ts";
 import type { CollectionConnection } from "./connection.ts";
-import { documentOfRow, idOfPlace, type HeldDocument, refused } from "./documents.ts";
+import { documentOfRow, idOfKey, idOfPlace, type HeldDocument, refused } from "./documents.ts";
 import type { KeyValues } from "./identity.ts";
 import { findDocuments } from "./net.ts";
 import type { Change } from "./operation.ts";
@@ -33,7 +33,10 @@ export async function changesOfRows(
   for (const [row, value] of rows.entries()) {
     const named = !identity.isId || (typeof value === "object" && value !== null && "_id" in value);
     if (mode === "upsert" && !named) throw refused(`rows[${row}]`, "has no _id that could name its document");
-    const document = documentOfRow(bson, value, row, () => idOfPlace(bson, place, stream, position, row));
+    const document = documentOfRow(bson, value, row, (fields) => {
+      if (identity.isId) return idOfPlace(bson, place, stream, position, row);
+      return idOfKey(bson, identity.collection, identity.keyText(identity.valuesOf(fields)) ?? "");
+    });
     const key = identity.valuesOfRow(document.content, row);
     const text = identity.keyText(key) ?? "";
     if (mode === "append" && keyed.has(text)) throw refused(`rows[${row}]`, `has a key that the batch has before: ${identity.name(key)}`);
