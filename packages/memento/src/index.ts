@@ -9,6 +9,8 @@ export { fromEnvironment, fromFunction } from "./orchestrator/credentials/enviro
 export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
 export { systemProcessProbe, type ProcessProbe } from "./vault/process-identity.ts";
 export type * from "./orchestrator/participants/pipeline-participant.ts";
+export type { DocumentChange, DocumentEdit, EditDocument } from "./orchestrator/edit-document.ts";
+export type { EditOptions, EditResult } from "./orchestrator/edit.ts";
 export type { RollbackPlan } from "./orchestrator/plan.ts";
 export type { PlanOptions, RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
 export type { RunEvent } from "./orchestrator/run-event.ts";

@@ -11,6 +11,8 @@ import { systemClock, systemRandom, type Clock, type Random } from "./core/ports
 import type { TimelineState } from "./core/timeline.ts";
 import { approveRun, type ApproveOptions, type ApproveResult } from "./orchestrator/approval.ts";
 import { cancelRun, type CancelOptions, type CancelResult } from "./orchestrator/cancel.ts";
+import type { EditDocument } from "./orchestrator/edit-document.ts";
+import type { EditOptions, EditResult } from "./orchestrator/edit.ts";
 import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
 import { pauseRun, type PauseOptions, type PauseResult } from "./orchestrator/pause.ts";
 import type { Pipeline } from "./orchestrator/pipeline.ts";
@@ -167,6 +169,18 @@ export class Memento implements AsyncDisposable {
   /** Rolls a pipeline and its data back by a plan that was looked at; see `rollbackPipeline`. */
   async rollback(pipeline: Pipeline, target: string, options: RollbackOptions): Promise<RollbackResult> {
     return await firstError(async () => await rollbackPipeline(this.vault, pipeline, target, options));
+  }
+
+  /** Changes state, offsets, outputs or parameters at a timeline's head by hand; see `editPipeline`. */
+  async edit(pipeline: Pipeline, options: EditOptions): Promise<EditResult> {
+    const { editPipeline } = await import("./orchestrator/edit.ts");
+    return await firstError(async () => await editPipeline(this.vault, pipeline, options));
+  }
+
+  /** What of a timeline's head can be edited, without the outputs of stages. */
+  async editable(pipeline: Pipeline, place: RollbackPlace = {}): Promise<EditDocument> {
+    const { readEditDocument } = await import("./orchestrator/edit.ts");
+    return await readEditDocument(this.vault, pipeline, place);
   }
 
   /** Starts a timeline of its own from a memento; see `forkPipeline`. */
