@@ -9,9 +9,11 @@ export { fromEnvironment, fromFunction } from "./orchestrator/credentials/enviro
 export { definePipeline, isPipeline, type Pipeline } from "./orchestrator/pipeline.ts";
 export { systemProcessProbe, type ProcessProbe } from "./vault/process-identity.ts";
 export type * from "./orchestrator/participants/pipeline-participant.ts";
+export type { AdoptChoice, AdoptOptions, AdoptPlan, AdoptResult, ForkData } from "./orchestrator/adopt.ts";
 export type { DocumentChange, DocumentEdit, EditDocument } from "./orchestrator/edit-document.ts";
 export type { EditOptions, EditResult } from "./orchestrator/edit.ts";
 export type { RollbackPlan } from "./orchestrator/plan.ts";
+export type { ResetChoice, ResetOptions, ResetPlan, ResetResult } from "./orchestrator/reset.ts";
 export type { PlanOptions, RollbackOptions, RollbackResult } from "./orchestrator/rollback.ts";
 export type { RunEvent } from "./orchestrator/run-event.ts";
 export {

@@ -9,6 +9,7 @@ import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
+import type { AdoptChoice, AdoptOptions, AdoptPlan, AdoptResult } from "./orchestrator/adopt.ts";
 import { approveRun, type ApproveOptions, type ApproveResult } from "./orchestrator/approval.ts";
 import { cancelRun, type CancelOptions, type CancelResult } from "./orchestrator/cancel.ts";
 import type { EditDocument } from "./orchestrator/edit-document.ts";
@@ -17,6 +18,7 @@ import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/
 import { pauseRun, type PauseOptions, type PauseResult } from "./orchestrator/pause.ts";
 import type { Pipeline } from "./orchestrator/pipeline.ts";
 import type { RollbackPlan } from "./orchestrator/plan.ts";
+import type { ResetChoice, ResetOptions, ResetPlan, ResetResult } from "./orchestrator/reset.ts";
 import {
   planPipelineRollback,
   rollbackPipeline,
@@ -181,6 +183,30 @@ export class Memento implements AsyncDisposable {
   async editable(pipeline: Pipeline, place: RollbackPlace = {}): Promise<EditDocument> {
     const { readEditDocument } = await import("./orchestrator/edit.ts");
     return await readEditDocument(this.vault, pipeline, place);
+  }
+
+  /** Says what a reset would do; see `planPipelineReset`. */
+  async planReset(pipeline: Pipeline, options: ResetChoice = {}): Promise<ResetPlan> {
+    const { planPipelineReset } = await import("./orchestrator/reset.ts");
+    return await firstError(async () => await planPipelineReset(this.vault, pipeline, options));
+  }
+
+  /** Takes back all that a pipeline has written, and forgets how far it was; see `resetPipeline`. */
+  async reset(pipeline: Pipeline, options: ResetOptions): Promise<ResetResult> {
+    const { resetPipeline } = await import("./orchestrator/reset.ts");
+    return await firstError(async () => await resetPipeline(this.vault, pipeline, options));
+  }
+
+  /** Says what the adoption of a fork would do; see `planPipelineAdoption`. */
+  async planAdoption(pipeline: Pipeline, choice: AdoptChoice): Promise<AdoptPlan> {
+    const { planPipelineAdoption } = await import("./orchestrator/adopt.ts");
+    return await firstError(async () => await planPipelineAdoption(this.vault, pipeline, choice));
+  }
+
+  /** Makes a fork's head the new head of the timeline that it came from; see `adoptPipeline`. */
+  async adopt(pipeline: Pipeline, options: AdoptOptions): Promise<AdoptResult> {
+    const { adoptPipeline } = await import("./orchestrator/adopt.ts");
+    return await firstError(async () => await adoptPipeline(this.vault, pipeline, options));
   }
 
   /** Starts a timeline of its own from a memento; see `forkPipeline`. */

@@ -76,6 +76,7 @@ const plan: RollbackPlan = {
     },
   ],
   undo: [{ name: "book", run: "r1", verdict: "compensate" }],
+  content: null,
   only: null,
   warnings: [],
   stagesAgain: ["extract", "load"],

@@ -80,6 +80,8 @@ export interface RollbackPlan {
   readonly pipeline: string;
   readonly head: PlanPoint;
   readonly target: PlanPoint;
+  /** Whose offsets, state and outputs are taken, where they are not the target's: the head of a fork that is adopted. */
+  readonly content: PlanPoint | null;
   readonly sources: readonly SourcePlan[];
   readonly sinks: readonly SinkPlan[];
   /** What the pipeline declares to go back besides. */
@@ -140,6 +142,7 @@ export async function planRestore<Target extends OpenedMemento | null>(
     pipeline: pipeline.name,
     head: pointOf(head.entry),
     target: (target === null ? null : pointOf(target.entry)) as Target extends null ? null : PlanPoint,
+    content: content === target || content === null ? null : pointOf(content.entry),
     only,
     ...found,
     stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => isRunAgain(name, goal.wanted, only)),
@@ -191,8 +194,8 @@ const HASH_PARTS = [
 ] as const;
 
 function planHash(plan: Omit<RestorePlan<PlanPoint | null>, "hash" | "lease">): string {
-  const { head, target, timeline, only, sources, sinks, ...rest } = plan;
-  const parts: unknown[] = [{ head, target, timeline, only }, sources, sinks, rest];
+  const { head, target, content, timeline, only, sources, sinks, ...rest } = plan;
+  const parts: unknown[] = [{ head, target, content, timeline, only }, sources, sinks, rest];
   return parts
     .map((part) =>
       sha256OfJson(JSON.parse(JSON.stringify(part)) as Json)

@@ -6,7 +6,10 @@ import type { Vault } from "../vault/vault.ts";
 const AT_ONCE = 500;
 
 /** The mementos before one on its timeline that are still live, oldest first. */
-async function historyBefore(vault: Vault, { timeline, sequence }: MementoEntry): Promise<string[]> {
+export async function historyBefore(
+  vault: Vault,
+  { timeline, sequence }: Pick<MementoEntry, "timeline" | "sequence">,
+): Promise<string[]> {
   const ids: string[] = [];
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, order: "ascending" }))) {
     if (entry.sequence >= sequence) break;

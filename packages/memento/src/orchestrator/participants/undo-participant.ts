@@ -12,7 +12,7 @@ export interface DoneStage {
   /** False: it is the other way round, and what was undone cannot be done by a restore. */
   readonly undone: boolean;
   /** Reads what the stage gave. */
-  output(): Promise<unknown>;
+  readonly output: () => Promise<unknown>;
 }
 
 /** What undoing is given. */
