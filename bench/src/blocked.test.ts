@@ -12,12 +12,16 @@ function spin(ms: number): void {
 
 describe("blockedDuring()", () => {
   test("sees stretches apart when the work gives way to the loop, and one when it does not", async () => {
-    const apart = await blockedDuring(async () => {
-      for (let i = 0; i < 4; i++) {
-        spin(20);
-        await turn();
-      }
-    });
+    const stretches = async () =>
+      await blockedDuring(async () => {
+        for (let i = 0; i < 4; i++) {
+          spin(20);
+          await turn();
+        }
+      });
+    let apart = await stretches();
+    // Another process may have had the processor for a while: of some samples one is undisturbed.
+    for (let sample = 0; sample < 50 && apart.longestMs >= 80; sample++) apart = await stretches();
     const atOnce = await blockedDuring(async () => {
       for (let i = 0; i < 4; i++) {
         spin(20);

@@ -35,9 +35,12 @@ async function killAtEveryStep(loan: SinkLoan, { call, before, after, repeat, un
     const wasKilled = await worker.end();
     const found = await rowsOf(loan.place);
     const isDone = JSON.stringify(found) === JSON.stringify(after);
-    assert.deepEqual(found, isDone ? after : before, `killed at step ${at}`);
+    // What somebody else takes back one by one may be half done here; the repeated call must finish it.
+    const isWhole = loan.options.compensates !== true;
+    if (isWhole) assert.deepEqual(found, isDone ? after : before, `killed at step ${at}`);
     const knewIt = await repeat(at);
-    assert.ok(knewIt === null || knewIt === isDone, `step ${at}: the repeated call knew ${String(knewIt)}`);
+    const isRight = !isWhole || knewIt === null || knewIt === isDone;
+    assert.ok(isRight, `step ${at}: the repeated call knew ${String(knewIt)}`);
     assert.deepEqual(await rowsOf(loan.place), after, `repeated after a kill at step ${at}`);
     await undo();
     assert.deepEqual(await rowsOf(loan.place), before, `undone after a kill at step ${at}`);
@@ -100,13 +103,16 @@ export const killTests: readonly SinkTestGroup[] = [
         const { place, options } = loan;
         const random = new SeededRandom(options.seed ?? 1);
         const marks: SinkMark[] = [];
-        for (let kill = 0; kill < (options.kills ?? 5); kill++) {
+        const kills = options.kills ?? 5;
+        // On a busy machine a worker may have done nothing yet when it dies: then more of them are killed.
+        for (let kill = 0; kill < kills || (marks.length <= 2 && kill < 20 * kills); kill++) {
           await using worker = SinkWorker.start(loan, [{ kind: "churn", marks }]);
           await worker.until("ready");
           await new Promise((resolve) => void setTimeout(resolve, 20 + random.integer(80)));
           worker.signal("SIGKILL");
           await worker.end();
           for (const { acted, mark } of worker.news) if (acted !== undefined) marks.push(mark as SinkMark);
+          if (options.compensates === true) await (await loan.open()).write([]);
           const states = churnStates(marks.length + 1).map((ids) => ids.toSorted());
           const found = await idsOf(place);
           const acted = marks.length === 0 ? [] : states[marks.length - 1];
