@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 
 import { Command, CommanderError, type Argument } from "commander";
 
+import { registerApprove } from "./commands/approve.ts";
 import { registerBackup } from "./commands/backup.ts";
+import { registerCancel } from "./commands/cancel.ts";
 import { registerCheckStore } from "./commands/check-store.ts";
 import { registerCopy } from "./commands/copy.ts";
 import { registerDemo } from "./commands/demo.ts";
@@ -33,6 +35,7 @@ import { registerStats } from "./commands/stats.ts";
 import { registerSync } from "./commands/sync.ts";
 import { registerUnpin } from "./commands/unpin.ts";
 import { registerVerify } from "./commands/verify.ts";
+import { registerWatch } from "./commands/watch.ts";
 import { EXIT } from "./exit-code.ts";
 import { failureJson, failureOf, failureText, stackText } from "./failure.ts";
 import { invocationOf, type GlobalOptions, type Runner } from "./invocation.ts";
@@ -111,8 +114,8 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
 
 const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runner) => void)[]])[] = [
   ["Begin:", [registerInit, registerDemo]],
-  ["Run:", [registerRun, registerResume, registerPause]],
-  ["Look:", [registerLog, registerLs, registerShow, registerDiff, registerStats]],
+  ["Run:", [registerRun, registerResume, registerPause, registerApprove, registerCancel]],
+  ["Look:", [registerWatch, registerLog, registerLs, registerShow, registerDiff, registerStats]],
   ["Go back:", [registerPlan, registerRollback, registerFork]],
   [
     "Keep:",

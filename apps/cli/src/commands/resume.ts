@@ -1,15 +1,12 @@
-import { isMementoError, MementoError, type Memento } from "@mementojs/memento";
+import { MementoError, type Memento } from "@mementojs/memento";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
-import { catchInterrupts, signalExitCode } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
-import { pipelineOf } from "../pipelines/pipeline-of.ts";
+import { goOn } from "../pipelines/go-on.ts";
 import { findRun, pendingRuns } from "../pipelines/runs.ts";
 import { openMemento } from "../place/store-place.ts";
-import { runOutcome } from "../report/run-outcome.ts";
-import { RunReport } from "../report/run-report.ts";
 
 interface ResumeOptions {
   readonly pipeline?: string;
@@ -40,38 +37,9 @@ export function registerResume(program: Command, run: Runner): void {
 }
 
 async function resume(invocation: Invocation, id: string | undefined, options: ResumeOptions): Promise<Outcome> {
-  const { io, style } = invocation;
   await using memento = await openMemento(invocation);
-  const { timeline, run } = await findRun(memento, id ?? (await onlyPending(memento)), options.timeline);
-  const { pipeline, file } = await pipelineOf(memento, timeline, { file: options.pipeline, cwd: io.cwd });
-  const { caretaker, partition, fork } = timeline.record;
-  using report = new RunReport(io);
-  using stop = catchInterrupts(
-    { io, note: (text) => report.note(text) },
-    "a checkpoint is taken at the end of the batch under way",
-  );
-  const startedMs = io.clock.monotonic();
-  try {
-    const place = { caretaker, ...(partition === "" ? {} : { partition }), ...(fork === "" ? {} : { fork }) };
-    const result = await memento.run(pipeline, {
-      ...place,
-      resume: true,
-      signal: stop.signal,
-      onEvent: report.listener,
-      module: file,
-    });
-    const exitCode = result.status === "interrupted" ? signalExitCode(stop.received ?? "SIGINT") : EXIT.done;
-    const durationMs = io.clock.monotonic() - startedMs;
-    return { ...runOutcome(style, { result, report, durationMs, store: memento.vault.store.url }), exitCode };
-  } catch (error) {
-    const { restored } = report;
-    // A rollback that a crash had cut in two was all that was left to do.
-    if (restored === null || !isMementoError(error, "NOTHING_TO_RESUME")) throw error;
-    return {
-      json: { run, status: "restored", restored, head: restored },
-      text: () => `The rollback is finished; nothing is left to run.\nhead ${restored}`,
-    };
-  }
+  const found = await findRun(memento, id ?? (await onlyPending(memento)), options.timeline);
+  return await goOn(invocation, memento, found, options.pipeline);
 }
 
 async function onlyPending(memento: Memento): Promise<string> {

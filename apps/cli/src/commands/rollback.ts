@@ -1,6 +1,3 @@
-import { hostname, userInfo } from "node:os";
-import process from "node:process";
-
 import type { RollbackResult } from "@mementojs/memento";
 import type { Command } from "commander";
 
@@ -10,6 +7,7 @@ import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collect } from "../option-values.ts";
 import { rollbackSubject } from "../pipelines/rollback-place.ts";
+import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { counted, grouped } from "../terminal/words.ts";
 
@@ -83,17 +81,6 @@ async function rollback(invocation: Invocation, target: string, options: Rollbac
   const before = restored.find(({ memento: head }) => head !== result.head);
   if (before !== undefined) invocation.note(`a rollback to ${before.target} stood unfinished and was finished first`);
   return { json: result, text: () => rollbackText(invocation, result) };
-}
-
-/** The user and the machine, for the evidence. */
-function whoAsks(): string {
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch (error) {
-    // A user id without an entry in the system's list of users has no name.
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_SYSTEM_ERROR")) throw error;
-    return `uid ${process.getuid?.() ?? "unknown"}@${hostname()}`;
-  }
 }
 
 interface Evidence {

@@ -89,8 +89,10 @@ interface RunEnd {
 }
 
 function outcomeOf(invocation: Invocation, { memento, result, report, stop, durationMs }: RunEnd): Outcome {
-  const exitCode = result.status === "interrupted" ? signalExitCode(stop.received ?? "SIGINT") : EXIT.done;
-  return { ...runOutcome(invocation.style, { result, report, durationMs, store: memento.vault.store.url }), exitCode };
+  const outcome = runOutcome(invocation.style, { result, report, durationMs, store: memento.vault.store.url });
+  return result.status === "interrupted"
+    ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }
+    : outcome;
 }
 
 async function make(invocation: Invocation, place: StorePlace, report: RunReport): Promise<Memento> {

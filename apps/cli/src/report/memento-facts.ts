@@ -37,8 +37,10 @@ export function viewText(view: MementoView, options: FactsOptions): string {
       ],
     ]);
   } else if (view.snapshot === null) sections.push(["value", [["", valueText(view.value, limits)]]]);
-  const { error, evidence, provenance } = view.fields;
+  const { error, evidence, provenance, approval, cancel } = view.fields;
   if (provenance !== undefined) sections.push(["provenance", valueFacts(provenance, limits)]);
+  if (approval !== undefined) sections.push(["approval", valueFacts(approval, limits)]);
+  if (cancel !== undefined) sections.push(["cancelled", valueFacts(cancel, limits)]);
   if (error !== undefined) sections.push(["error", valueFacts(error, limits)]);
   if (evidence !== undefined) sections.push([reasonText(view.entry), valueFacts(evidence, limits)]);
   return sections

@@ -1,5 +1,7 @@
 import type { RunResult } from "@mementojs/memento";
 
+import { EXIT } from "../exit-code.ts";
+import type { Outcome } from "../invocation.ts";
 import type { Style } from "../terminal/style.ts";
 import { counted, durationText } from "../terminal/words.ts";
 import type { RunReport } from "./run-report.ts";
@@ -13,15 +15,17 @@ export interface RunEnd {
 }
 
 /** A run's result, for programs and for people. */
-export function runOutcome(style: Style, end: RunEnd): { readonly json: unknown; readonly text: () => string } {
-  return { json: runJson(end), text: () => runText(style, end) };
+export function runOutcome(style: Style, end: RunEnd): Outcome {
+  const exitCode = end.result.status === "cancelled" ? EXIT.failed : EXIT.done;
+  return { json: runJson(end), text: () => runText(style, end), exitCode };
 }
 
 function runJson({ result, report, durationMs, store }: RunEnd): unknown {
-  const { run, timeline, status, resumed, alreadyDone, skipped, recordsReadAgain, head } = result;
+  const { run, timeline, status, resumed, alreadyDone, skipped, recordsReadAgain, waitingFor, head } = result;
   return {
     run,
     status,
+    waitingFor,
     resumed,
     resumedFrom: report.resumedFrom,
     alreadyDone,
@@ -39,7 +43,7 @@ function runJson({ result, report, durationMs, store }: RunEnd): unknown {
 }
 
 function runText(style: Style, { result, report, durationMs }: RunEnd): string {
-  const { run, status, alreadyDone, head } = result;
+  const { run, status, alreadyDone, waitingFor, head } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
   const time = durationText(durationMs);
   const records = Math.max(0, ...report.stages.map((stage) => stage.records));
@@ -52,7 +56,13 @@ function runText(style: Style, { result, report, durationMs }: RunEnd): string {
     case "completed":
       return `run ${style.bold(run)} ${style.green("completed")} in ${time}: ${facts.join(", ")}\nhead ${head}`;
     case "paused":
+      if (waitingFor !== null) {
+        const decide = `Decide: memento approve ${run}, or memento approve ${run} --reject`;
+        return `run ${style.bold(run)} waits for the approval of ${style.bold(waitingFor)}, at memento ${head}\n${decide}`;
+      }
       return `run ${style.bold(run)} is ${style.blue("paused")} at memento ${head}\nGo on with it: memento resume ${run}`;
+    case "cancelled":
+      return `run ${style.bold(run)} was ${style.yellow("cancelled")} at memento ${head}\nThe next run starts at its offsets and state.`;
     case "interrupted":
       return `run ${style.bold(run)} was ${style.yellow("interrupted")} at memento ${head}\nGo on with it: memento resume ${run}`;
   }
