@@ -35,12 +35,9 @@ async function killAtEveryStep(loan: SinkLoan, { call, before, after, repeat, un
     const wasKilled = await worker.end();
     const found = await rowsOf(loan.place);
     const isDone = JSON.stringify(found) === JSON.stringify(after);
-    // What somebody else takes back one by one may be half done here; the repeated call must finish it.
-    const isWhole = loan.options.compensates !== true;
-    if (isWhole) assert.deepEqual(found, isDone ? after : before, `killed at step ${at}`);
+    assert.deepEqual(found, isDone ? after : before, `killed at step ${at}`);
     const knewIt = await repeat(at);
-    const isRight = !isWhole || knewIt === null || knewIt === isDone;
-    assert.ok(isRight, `step ${at}: the repeated call knew ${String(knewIt)}`);
+    assert.ok(knewIt === null || knewIt === isDone, `step ${at}: the repeated call knew ${String(knewIt)}`);
     assert.deepEqual(await rowsOf(loan.place), after, `repeated after a kill at step ${at}`);
     await undo();
     assert.deepEqual(await rowsOf(loan.place), before, `undone after a kill at step ${at}`);
@@ -112,7 +109,6 @@ export const killTests: readonly SinkTestGroup[] = [
           worker.signal("SIGKILL");
           await worker.end();
           for (const { acted, mark } of worker.news) if (acted !== undefined) marks.push(mark as SinkMark);
-          if (options.compensates === true) await (await loan.open()).write([]);
           const states = churnStates(marks.length + 1).map((ids) => ids.toSorted());
           const found = await idsOf(place);
           const acted = marks.length === 0 ? [] : states[marks.length - 1];
