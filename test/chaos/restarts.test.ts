@@ -69,12 +69,12 @@ for (const engine of NETWORKED_ENGINES) {
       await using memento = await Memento.open(url(), { keys });
       const over = new AbortController();
       const start = performance.now();
-      let seen = 0;
-      const restarting = restartUntil(running.server, stopSignal, over.signal, () => void (seen += 1));
+      const seen = { restarts: 0 };
+      const restarting = restartUntil(running.server, stopSignal, over.signal, () => void (seen.restarts += 1));
       const load = runLoad({ memento, folder, pipelines: 64, withTable: 8, isOver: () => over.signal.aborted });
       const enough = async (): Promise<void> => {
         await sleep(SECONDS * 1000);
-        while (seen < RESTARTS_MIN && performance.now() - start < SECONDS_MAX * 1000) await sleep(100);
+        while (seen.restarts < RESTARTS_MIN && performance.now() - start < SECONDS_MAX * 1000) await sleep(100);
       };
       // Restarts end with the last new run; those that are under way then end on a server that stays.
       const report = await Promise.race([
