@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { Command, CommanderError, type Argument } from "commander";
 
+import { registerAdopt } from "./commands/adopt.ts";
 import { registerApprove } from "./commands/approve.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCancel } from "./commands/cancel.ts";
@@ -10,6 +11,7 @@ import { registerCopy } from "./commands/copy.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
 import { registerDoctor } from "./commands/doctor.ts";
+import { registerEdit } from "./commands/edit.ts";
 import { registerExport } from "./commands/export.ts";
 import { registerFork } from "./commands/fork.ts";
 import { registerGc } from "./commands/gc.ts";
@@ -25,6 +27,7 @@ import { registerPlan } from "./commands/plan.ts";
 import { registerPolicy } from "./commands/policy.ts";
 import { registerPut } from "./commands/put.ts";
 import { registerRepair } from "./commands/repair.ts";
+import { registerReset } from "./commands/reset.ts";
 import { registerRestoreBackup } from "./commands/restore-backup.ts";
 import { registerResume } from "./commands/resume.ts";
 import { registerRm } from "./commands/rm.ts";
@@ -116,7 +119,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
   ["Begin:", [registerInit, registerDemo]],
   ["Run:", [registerRun, registerResume, registerPause, registerApprove, registerCancel]],
   ["Look:", [registerWatch, registerLog, registerLs, registerShow, registerDiff, registerStats]],
-  ["Go back:", [registerPlan, registerRollback, registerFork]],
+  ["Go back:", [registerPlan, registerRollback, registerFork, registerAdopt, registerEdit, registerReset]],
   [
     "Keep:",
     [

@@ -24,9 +24,14 @@ export async function pipelineOf(
   });
 }
 
-/** The file that the run at a timeline's head was loaded from; null where it was run by a program of its own. */
-export async function moduleOf(memento: Memento, timeline: LivingTimeline): Promise<string | null> {
-  const head = await memento.vault.load(timeline.head.id);
-  const run = (await head.value(PIECE.run)) as RunRecord | undefined;
-  return run?.module ?? null;
+/** The file that the last run of a timeline was loaded from; null where it was run by a program of its own. */
+export async function moduleOf(memento: Memento, { record }: LivingTimeline): Promise<string | null> {
+  const { caretaker, partition, fork } = record;
+  for await (const { id, run } of memento.history({ name: record.originator }, { caretaker, partition, fork })) {
+    // A reset has no run; the one before it has.
+    if (run === undefined) continue;
+    const known = (await (await memento.vault.load(id)).value(PIECE.run)) as RunRecord | undefined;
+    return known?.module ?? null;
+  }
+  return null;
 }

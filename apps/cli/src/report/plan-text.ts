@@ -23,6 +23,8 @@ export interface PlanTextOptions {
   readonly apply: string;
   /** What it does to the pipeline; by default it rolls it back. */
   readonly title?: string;
+  /** True: the command line asks by itself, and takes no hash. */
+  readonly asks?: boolean;
 }
 
 const FOREIGN_SHOWN_MAX = 10;
@@ -45,7 +47,7 @@ export function planText(plan: ShownPlan, options: PlanTextOptions): string {
   return blocks.filter((block) => block !== "").join("\n\n");
 }
 
-function headText({ pipeline, head, target, only }: ShownPlan, options: PlanTextOptions): string {
+function headText({ pipeline, head, target, content, only }: ShownPlan, options: PlanTextOptions): string {
   const { style, now, title = `Roll ${pipeline} back` } = options;
   const point = ({ id, sequence, reason, stage, created }: PlanPoint): string => {
     const what = stage === null ? reason : `${reason} ${stage}`;
@@ -54,6 +56,7 @@ function headText({ pipeline, head, target, only }: ShownPlan, options: PlanText
   const facts = [
     ["from", point(head)] as const,
     ["to", target === null ? "nothing" : point(target)] as const,
+    ...(content === null ? [] : [["with", `${content.id}  offsets, state and outputs of the fork`] as const]),
     ...(only === null ? [] : [["only", only.join(", ")] as const]),
   ];
   return `${style.bold(title)}\n${renderFacts(facts, style)}`;
@@ -220,7 +223,7 @@ function refusedText({ refused }: ShownPlan, style: Style): string {
   return `${style.red("Refused as it is:")} ${listText(refused)} cannot be taken back. To go on without: ${forced}`;
 }
 
-function applyText({ hash, refused }: ShownPlan, { style, apply }: PlanTextOptions): string {
+function applyText({ hash, refused }: ShownPlan, { style, apply, asks = false }: PlanTextOptions): string {
   const force = refused.map((name) => ` --force ${name}`).join("");
-  return `${style.dim("Nothing was changed. Apply it:")}\n  ${style.bold(`${apply} --plan ${hash}${force}`)}`;
+  return `${style.dim("Nothing was changed. Apply it:")}\n  ${style.bold(`${apply}${asks ? "" : ` --plan ${hash}`}${force}`)}`;
 }
