@@ -39,6 +39,7 @@ const REASONS: readonly MementoReason[] = [
   "item",
   "sleep",
   "approval",
+  "credential",
   "rollback-begin",
   "rollback",
   "edit",

@@ -180,6 +180,8 @@ export function reasonText({
       return `sleep in stage${at}`;
     case "approval":
       return `approval${at}`;
+    case "credential":
+      return stage === undefined ? "a credential is missing" : `a credential is missing in stage${at}`;
     case "rollback-begin":
       return "before a rollback";
     case "rollback":

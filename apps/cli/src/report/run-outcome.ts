@@ -21,11 +21,13 @@ export function runOutcome(style: Style, end: RunEnd): Outcome {
 }
 
 function runJson({ result, report, durationMs, store }: RunEnd): unknown {
-  const { run, timeline, status, resumed, alreadyDone, skipped, recordsReadAgain, waitingFor, head } = result;
+  const { run, timeline, status, resumed, alreadyDone, skipped, recordsReadAgain, waitingFor, credential, head } =
+    result;
   return {
     run,
     status,
     waitingFor,
+    credential,
     resumed,
     resumedFrom: report.resumedFrom,
     alreadyDone,
@@ -43,7 +45,7 @@ function runJson({ result, report, durationMs, store }: RunEnd): unknown {
 }
 
 function runText(style: Style, { result, report, durationMs }: RunEnd): string {
-  const { run, status, alreadyDone, waitingFor, head } = result;
+  const { run, status, alreadyDone, waitingFor, credential, head } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
   const time = durationText(durationMs);
   const records = Math.max(0, ...report.stages.map((stage) => stage.records));
@@ -59,6 +61,10 @@ function runText(style: Style, { result, report, durationMs }: RunEnd): string {
       if (waitingFor !== null) {
         const decide = `Decide: memento approve ${run}, or memento approve ${run} --reject`;
         return `run ${style.bold(run)} waits for the approval of ${style.bold(waitingFor)}, at memento ${head}\n${decide}`;
+      }
+      if (credential !== null) {
+        const provide = `${credential.problem}\nProvide it, then go on: memento resume ${run}`;
+        return `run ${style.bold(run)} waits for the credential ${style.bold(credential.name)}, at memento ${head}\n${provide}`;
       }
       return `run ${style.bold(run)} is ${style.blue("paused")} at memento ${head}\nGo on with it: memento resume ${run}`;
     case "cancelled":

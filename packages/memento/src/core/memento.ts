@@ -19,6 +19,7 @@ export type MementoReason =
   | "item"
   | "sleep"
   | "approval"
+  | "credential"
   | "rollback-begin"
   | "rollback"
   | "edit"

@@ -3,6 +3,7 @@ import { describeAddress, type TimelineState } from "../core/timeline.ts";
 import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
+import type { SealedCredential } from "./credentials/sealed-credential.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { openResources, type Resources } from "./resources.ts";
 import { finishRestore, type RestorePorts } from "./restore.ts";
@@ -72,9 +73,19 @@ export async function openAsOf(
 ): Promise<Resources> {
   let params: unknown;
   let timeline = "";
+  let sealed: ReadonlyMap<string, SealedCredential> | undefined;
   for (const memento of mementos) {
-    params ??= (await readSnapshot(memento)).run?.params;
+    const snapshot = await readSnapshot(memento);
+    params ??= snapshot.run?.params;
+    sealed ??= memento === null ? undefined : snapshot.sealed;
     timeline ||= memento?.entry.timeline ?? "";
   }
-  return await openResources({ pipeline, params: params ?? {}, timeline, clock: vault.clock, signal });
+  return await openResources({
+    pipeline,
+    params: params ?? {},
+    timeline,
+    vault,
+    signal,
+    ...(sealed === undefined ? {} : { sealed }),
+  });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { MementoError } from "../core/errors.ts";
-import { systemClock } from "../core/ports.ts";
+import { systemClock, systemRandom } from "../core/ports.ts";
 import { fromFunction } from "./credentials/environment.ts";
 import { definePipeline } from "./pipeline.ts";
 import { openResources } from "./resources.ts";
@@ -22,9 +22,8 @@ async function failedOpening(make: (secret: string) => Error): Promise<unknown> 
     stages: () => [],
   });
   const signal = new AbortController().signal;
-  return await openResources({ pipeline, params: {}, timeline: "t", clock: systemClock, signal }).catch(
-    (error: unknown) => error,
-  );
+  const vault = { clock: systemClock, random: systemRandom, derivedSecret: () => null };
+  return await openResources({ pipeline, params: {}, timeline: "t", vault, signal }).catch((error: unknown) => error);
 }
 
 describe("openResources()", () => {

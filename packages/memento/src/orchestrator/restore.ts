@@ -95,8 +95,9 @@ export async function finishRestore(
       pipeline,
       params: now.run?.params ?? goal.wanted.run?.params ?? {},
       timeline: head.entry.timeline,
-      clock: vault.clock,
+      vault,
       signal: lease.signal,
+      sealed: now.sealed,
     }));
   try {
     const { participants } =

@@ -120,6 +120,7 @@ export class RunSession {
     this.random = vault.random;
     this.emit = parts.listener;
     this.redaction = new Redaction(parts.resources.credentials);
+    parts.resources.keeper.listen((value) => this.redaction.learn(value));
     this.state = snapshot.state;
     this.completed = snapshot.completed;
     this.remaining = new Set(pipeline.stages.map(({ name }) => name));
@@ -269,6 +270,7 @@ export class RunSession {
     const pieces = captured?.pieces ?? new Map<string, unknown>();
     if (stage !== undefined && output !== undefined) pieces.set(PIECE.output + stage.name, output.value);
     if (this.#runUnsaved) pieces.set(PIECE.run, this.run);
+    this.#addCredentials(pieces);
     for (const [key, value] of save.extra ?? []) pieces.set(key, value);
     if (captured !== null)
       for (const [name, participant] of this.resources.participants)
@@ -291,6 +293,15 @@ export class RunSession {
     this.#savedAtMs = this.clock.monotonic();
     this.emit({ type: "saved", entry: saved.entry });
     return saved.entry;
+  }
+
+  /** What changed of the credentials since the last memento: an expiry, and the value of those that are kept sealed. */
+  #addCredentials(pieces: Map<string, unknown>): void {
+    const { keeper } = this.resources;
+    const references = keeper.takeReferences();
+    if (references === null) return;
+    pieces.set(PIECE.credentials, references);
+    for (const [name, sealed] of keeper.takeUnsaved()) pieces.set(PIECE.sealed + name, sealed);
   }
 
   #done(stage: StageDefinition): void {

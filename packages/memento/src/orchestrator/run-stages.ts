@@ -1,12 +1,13 @@
 import { MementoError, isMementoError } from "../core/errors.ts";
 import type { TimelineRequest } from "../core/timeline.ts";
 import { errorRecord, StageFailure, type StagePorts } from "./attempts.ts";
+import type { LostCredential } from "./credentials/keeper.ts";
 import type { RunSession } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
 import { StageOutputs } from "./stage-outputs.ts";
 import { runUnit, unitOf, type StageUnit } from "./stage-units.ts";
 import type { StageDefinition } from "./stage.ts";
-import { StopRun, type StopKind, type StopWish } from "./stop.ts";
+import { StopRun, type StopWish } from "./stop.ts";
 import { runUnitsAtOnce } from "./units-at-once.ts";
 
 /** How the stages of a run ended. */
@@ -14,6 +15,8 @@ export interface StagesOutcome {
   readonly status: "completed" | "interrupted" | "paused";
   /** The stage whose approval the run waits for; null where it waits for none. */
   readonly waitingFor: string | null;
+  /** The credential that could not be had, and that the run waits for; null where it waits for none. */
+  readonly credential: LostCredential | null;
 }
 
 /** What running the stages needs besides the session. */
@@ -29,9 +32,9 @@ export async function runStages(session: RunSession, given: RunStagesPorts): Pro
   try {
     if (session.pipeline.concurrency > 1) await runUnitsAtOnce(ports, unitsToDo(session));
     else await runInOrder(ports);
-    return { status: "completed", waitingFor: null };
+    return { status: "completed", waitingFor: null, credential: null };
   } catch (error) {
-    if (error instanceof StopRun) return stopped(error.kind, error.waitingFor);
+    if (error instanceof StopRun) return stopped(error);
     return await fail(ports, error);
   }
 }
@@ -54,9 +57,10 @@ function unitsToDo({ completed, pipeline }: RunSession): StageUnit[] {
   return units;
 }
 
-const stopped = (kind: StopKind, waitingFor: string | null = null): StagesOutcome => ({
+const stopped = ({ kind, waitingFor, credential }: StopRun): StagesOutcome => ({
   status: kind === "pause" ? "paused" : "interrupted",
   waitingFor,
+  credential,
 });
 
 /** Keeps the failure as a memento. The state stays what the last one says where memory may hold half a batch. */
@@ -67,9 +71,9 @@ async function fail({ session, stop }: StagePorts, thrown: unknown): Promise<Sta
   const where = stage === null ? {} : { stage };
   const kind = stop.current();
   if (kind !== null && stop.signal.aborted) {
-    const { status } = stopped(kind);
-    await session.save({ reason: kind, status, unchanged: !session.parallel, ...where });
-    return { status, waitingFor: null };
+    const outcome = stopped(new StopRun(kind));
+    await session.save({ reason: kind, status: outcome.status, unchanged: !session.parallel, ...where });
+    return outcome;
   }
   const kept = errorRecord(session, error);
   // Whoever mends the cause and runs again has all attempts before him.

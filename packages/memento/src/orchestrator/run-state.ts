@@ -1,5 +1,6 @@
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { CredentialReference } from "./credentials/provider.ts";
+import type { SealedCredential } from "./credentials/sealed-credential.ts";
 import type { PartEvidence } from "./participants/participant.ts";
 import type { ParticipantMark } from "./participants/pipeline-participant.ts";
 import type { SinkMark } from "./sinks/sink.ts";
@@ -74,6 +75,8 @@ export const PIECE = {
   run: "run",
   schema: "schema",
   credentials: "credentials",
+  /** A credential that the pipeline asks to be kept, sealed. */
+  sealed: "secret/",
   /** As earlier releases kept it: one stage under way, now one piece for each. */
   progress: "progress",
   underWay: "progress/",
@@ -122,6 +125,8 @@ export interface PipelineSnapshot {
   readonly state: Record<string, unknown>;
   readonly schema: Readonly<Record<string, string>>;
   readonly credentials: Readonly<Record<string, CredentialReference>>;
+  /** Credentials that the pipeline asked to be kept. */
+  readonly sealed: ReadonlyMap<string, SealedCredential>;
   /** The first of the stages under way; null when there is none. */
   readonly progress: ProgressRecord | null;
   /** Every stage that is under way, by name. */
@@ -147,6 +152,7 @@ export async function readSnapshot(memento: OpenedMemento | null): Promise<Pipel
     state: Object.fromEntries(await values(PIECE.state)),
     schema: (await value<Record<string, string>>(PIECE.schema)) ?? {},
     credentials: (await value<Record<string, CredentialReference>>(PIECE.credentials)) ?? {},
+    sealed: await values<SealedCredential>(PIECE.sealed),
     progress: [...underWay.values()][0] ?? null,
     underWay,
     restore: await value<RestoreRecord>(PIECE.restore),

@@ -8,10 +8,12 @@ import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
 import { cancelledBy } from "./cancel.ts";
+import { isStaleSecret, openOrPause } from "./credential-pause.ts";
+import type { LostCredential } from "./credentials/keeper.ts";
 import { isOnLine } from "./lineage.ts";
 import { parseParams, sameParams } from "./params.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { openResources, type Resources } from "./resources.ts";
+import type { Resources } from "./resources.ts";
 import { finishRestore } from "./restore.ts";
 import { takeBack } from "./rewind.ts";
 import type { RunListener } from "./run-event.ts";
@@ -59,6 +61,8 @@ export interface RunResult {
   readonly recordsReadAgain: number;
   /** The stage whose approval the run waits for; null where it waits for none. */
   readonly waitingFor: string | null;
+  /** The credential that could not be had, and that a paused run waits for; null where it waits for none. */
+  readonly credential: LostCredential | null;
   /** The timeline's newest memento. */
   readonly head: string;
   /** The output of a stage that is done; undefined for others. */
@@ -100,13 +104,13 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const pending = pendingRun(snapshot, head, options, pipeline, params);
   const run = pending ?? (await newRun(vault, pipeline, options, params));
   const signal = options.signal === undefined ? lease.signal : AbortSignal.any([lease.signal, options.signal]);
-  await using resources = await openResources({
-    pipeline,
-    params: run.params,
-    timeline: timeline.key,
-    clock: vault.clock,
-    signal: lease.signal,
-  });
+  const request = { pipeline, params: run.params, timeline: timeline.key, vault, signal: lease.signal };
+  const opened = await openOrPause({ ...request, sealed: snapshot.sealed }, pending === null ? null : head, lease);
+  if ("lost" in opened) {
+    const outcome = { status: "paused", waitingFor: null, credential: opened.lost, head: opened.head } as const;
+    return { ...resultOf({ vault, lease, run, outcome }), skipped: [...snapshot.completed] };
+  }
+  await using resources = opened;
   const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
   const session = new RunSession({
     pipeline,
@@ -158,7 +162,7 @@ async function runToEnd(session: RunSession, signal: AbortSignal): Promise<RunOu
       // The next run is there already, and has taken it back itself.
       if (!isMementoError(late, "FENCED")) throw late;
     }
-    return { status: "cancelled", waitingFor: null, head: cancelled.id };
+    return { status: "cancelled", waitingFor: null, credential: null, head: cancelled.id };
   }
 }
 
@@ -193,7 +197,9 @@ function pendingRun(
       details: { run: run.id, status },
     });
   }
-  if (options.resume !== true && (status === "paused" || pipeline.resume === "ask")) {
+  // Nobody paused a run that waits for a credential: whoever starts it next tries again.
+  const isPaused = status === "paused" && head?.entry.reason !== "credential";
+  if (options.resume !== true && (isPaused || pipeline.resume === "ask")) {
     const hint = `Go on with it by \`memento resume ${run.id}\` (resume: true), or start anew with fresh: true.`;
     throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status}`, {
       hint,
@@ -237,20 +243,19 @@ async function findDone(
 
 /** A new run's first memento: it says what runs, and drops what the run before left of its stages. */
 async function startRun(session: RunSession, resources: Resources): Promise<void> {
-  const old = session.restart(belongsToRun);
+  const old = session.restart((key) => belongsToRun(key) || isStaleSecret(key, session.pipeline));
   session.emit({ type: "run-started", run: session.run.id, timeline: session.timeline });
   await session.save({
     reason: "start",
     status: session.pipeline.stages.length === 0 ? "completed" : "running",
     extra: new Map<string, unknown>([
       [PIECE.schema, Object.fromEntries([...resources.sources].map(([name, source]) => [name, source.schemaVersion]))],
-      [PIECE.credentials, resources.references],
     ]),
     drop: old,
   });
 }
 
-interface RunOutcome extends Pick<StagesOutcome, "waitingFor"> {
+interface RunOutcome extends Pick<StagesOutcome, "waitingFor" | "credential"> {
   readonly status: RunResult["status"];
   /** The memento at which somebody else has ended the run; null otherwise. */
   readonly head: string | null;
@@ -277,6 +282,7 @@ function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): R
     skipped: [],
     recordsReadAgain: 0,
     waitingFor: outcome?.waitingFor ?? null,
+    credential: outcome?.credential ?? null,
     head,
     output: async (stage) => {
       loaded ??= vault.load(head);

@@ -4,7 +4,7 @@ import { Attempt } from "./attempt.ts";
 import { keptKey } from "./kept-pieces.ts";
 import type { RunSession, SessionSave } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
-import type { SourceBatch } from "./sources/source.ts";
+import type { Source, SourceBatch } from "./sources/source.ts";
 import { stageContext } from "./stage-context.ts";
 import type { StageWork } from "./stage-work.ts";
 import type { CheckpointInterval, FlowSummary, StageContext, StageDefinition, StageProgress } from "./stage.ts";
@@ -93,22 +93,18 @@ export class StageRun {
   /** Reads a source; each batch is taken as done when the next one is asked for. */
   async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
     const { session, work, attempt } = this;
-    const source = session.resources.sources.get(name);
-    if (source === undefined)
-      throw new MementoError(
-        "INVALID_ARGUMENT",
-        `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`,
-      );
+    let source = this.#sourceNamed(name);
     await this.#claim(`source ${name}`);
-    const reading = source.read({
-      from: session.offsetsOf(name, work),
-      batchRecords: this.stage.scope?.batchRecords ?? session.pipeline.batchRecords,
-      signal: attempt.signal,
-    });
-    const batches = reading[Symbol.asyncIterator]();
+    let batches = this.#readFrom(name, source);
     try {
       while (true) {
         await this.boundary();
+        const current = this.#sourceNamed(name);
+        if (current !== source) {
+          // It was opened anew, with a credential that was renewed.
+          await batches.return?.();
+          [source, batches] = [current, this.#readFrom(name, current)];
+        }
         const next = await this.#next(batches);
         if (next.done === true) return;
         this.#batchRecords = next.value.records.length;
@@ -123,6 +119,25 @@ export class StageRun {
     } finally {
       await batches.return?.();
     }
+  }
+
+  #sourceNamed(name: string): Source {
+    const source = this.session.resources.sources.get(name);
+    if (source !== undefined) return source;
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`,
+    );
+  }
+
+  #readFrom(name: string, source: Source): AsyncIterator<SourceBatch<unknown>> {
+    const { session, work, attempt } = this;
+    const reading = source.read({
+      from: session.offsetsOf(name, work),
+      batchRecords: this.stage.scope?.batchRecords ?? session.pipeline.batchRecords,
+      signal: attempt.signal,
+    });
+    return reading[Symbol.asyncIterator]();
   }
 
   /** Writes rows under the next token. */
@@ -178,7 +193,21 @@ export class StageRun {
       await this.save({ reason: stop, status: stop === "pause" ? "paused" : "interrupted" });
       throw new StopRun(stop);
     }
+    if (session.resources.keeper.hasNews()) await this.#lookAtCredentials();
     if (this.#due()) await this.save({ reason: "interval", status: "running" });
+  }
+
+  /** Renews what is due and opens anew what was built with an older one; a run without a credential that it needs is paused. */
+  async #lookAtCredentials(): Promise<void> {
+    const { session, work } = this;
+    const { keeper } = session.resources;
+    const lost = await keeper.fresh();
+    if (lost !== null) {
+      await this.save({ reason: "credential", status: "paused", fields: { waitsFor: { credential: lost } } });
+      throw new StopRun("pause", null, lost);
+    }
+    const may = (resource: string): boolean => !session.parallel || session.claims.holds(work.owner, resource);
+    await session.resources.reopenRenewed(session.lease.epoch, may);
   }
 
   /** Takes a memento by hand, between two batches. */

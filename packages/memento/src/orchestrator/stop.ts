@@ -1,3 +1,5 @@
+import type { LostCredential } from "./credentials/keeper.ts";
+
 /** Why a run stops early without having failed. */
 export type StopKind = "interrupt" | "pause";
 
@@ -7,11 +9,14 @@ export class StopRun extends Error {
   readonly kind: StopKind;
   /** The stage that waits for an approval; null for any other stop. */
   readonly waitingFor: string | null;
+  /** The credential that could not be had; null for any other stop. */
+  readonly credential: LostCredential | null;
 
-  constructor(kind: StopKind, waitingFor: string | null = null) {
+  constructor(kind: StopKind, waitingFor: string | null = null, credential: LostCredential | null = null) {
     super(`The run stops: ${kind}`);
     this.kind = kind;
     this.waitingFor = waitingFor;
+    this.credential = credential;
   }
 }
 

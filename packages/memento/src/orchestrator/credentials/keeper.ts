@@ -15,6 +15,13 @@ export interface KeeperParts {
   readonly kept?: ReadonlyMap<string, SealedCredential>;
 }
 
+/** A credential that a run cannot go on without. */
+export interface LostCredential {
+  readonly name: string;
+  /** Why it could not be had, for people. */
+  readonly problem: string;
+}
+
 /** Renewed when a fifth of its life is left, and at the latest so long before its end. */
 const RENEW_BEFORE_MS_MAX = 300_000;
 const RENEW_SHARE = 5;
@@ -35,7 +42,10 @@ export class CredentialKeeper implements Disposable {
   readonly #live: ReadonlyMap<string, LiveCredential>;
   readonly #stopLooking: () => void;
   #renewing: Promise<void> | null = null;
+  /** Whose values the last memento does not have. */
   readonly #unsaved = new Set<string>();
+  #referencesUnsaved: boolean;
+  #lastRenewals = 0;
 
   private constructor(parts: KeeperParts, live: ReadonlyMap<string, LiveCredential>) {
     this.#parts = parts;
@@ -43,6 +53,7 @@ export class CredentialKeeper implements Disposable {
     this.credentials = this.views();
     for (const [name, credential] of live)
       if (parts.providers[name]?.seal === true && !credential.fromMemento) this.#unsaved.add(name);
+    this.#referencesUnsaved = live.size > 0;
     const expires = [...live.values()].some(({ expiresAt }) => expiresAt !== null);
     const look = (): void => {
       // What fails is seen at the next boundary, once there is no time left.
@@ -85,7 +96,7 @@ export class CredentialKeeper implements Disposable {
     return this.#live.get(name)?.renewals ?? 0;
   }
 
-  /** Calls `heard` with every value that comes from now on. */
+  /** Calls `heard` with every value that comes from now on, before anyone else can read it. */
   listen(heard: (value: string) => void): void {
     for (const credential of this.#live.values()) credential.heard = heard;
   }
@@ -102,11 +113,29 @@ export class CredentialKeeper implements Disposable {
     return sealed;
   }
 
-  /** Renews what is due. Gives the name of a credential that has expired and could not be renewed; null when all are good. */
-  async fresh(): Promise<string | null> {
+  /** The references, once whenever one has changed; null where the last memento has them as they are. */
+  takeReferences(): Record<string, CredentialReference> | null {
+    if (!this.#referencesUnsaved) return null;
+    this.#referencesUnsaved = false;
+    return this.references;
+  }
+
+  /** True when something is to be renewed, or was since this was last looked at: a run then looks at its credentials. */
+  hasNews(): boolean {
+    if (this.#live.size === 0) return false;
+    let renewals = 0;
+    for (const credential of this.#live.values()) renewals += credential.renewals;
+    const isNew = renewals !== this.#lastRenewals;
+    this.#lastRenewals = renewals;
+    return isNew || this.#isDue();
+  }
+
+  /** Renews what is due. Gives a credential that has expired and could not be renewed; null when all are good. */
+  async fresh(): Promise<LostCredential | null> {
     if (this.#isDue()) await this.renew();
     const now = this.#parts.clock.now();
-    for (const [name, { expiresAt }] of this.#live) if (expiresAt !== null && expiresAt <= now) return name;
+    for (const [name, { expiresAt, problem }] of this.#live)
+      if (expiresAt !== null && expiresAt <= now) return { name, problem };
     return null;
   }
 
@@ -132,10 +161,11 @@ export class CredentialKeeper implements Disposable {
       if (credential.renewAt > clock.now()) continue;
       try {
         credential.take(await acquireFrom(this.#parts, name, credential.provider), clock.now());
+        this.#referencesUnsaved = true;
         if (credential.provider.seal === true) this.#unsaved.add(name);
       } catch (error) {
         if (!isMementoError(error, "CREDENTIAL_UNAVAILABLE")) throw error;
-        credential.tryAgain(clock.now());
+        credential.tryAgain(clock.now(), error.message);
       }
     }
   }
@@ -164,6 +194,8 @@ class LiveCredential implements Credential {
   readonly fromMemento: boolean;
   renewAt = Number.POSITIVE_INFINITY;
   renewals = -1;
+  /** Why it could not be renewed the last time; empty where it could. */
+  problem = "";
   heard: ((value: string) => void) | null = null;
   #held: Credential;
   #pauseMs = RETRY_MS;
@@ -190,6 +222,7 @@ class LiveCredential implements Credential {
   take(held: Credential, now: number): void {
     this.#held = held;
     this.renewals += 1;
+    this.problem = "";
     this.#pauseMs = RETRY_MS;
     const { expiresAt } = held;
     const before = expiresAt === null ? 0 : Math.min(RENEW_BEFORE_MS_MAX, (expiresAt - now) / RENEW_SHARE);
@@ -198,7 +231,8 @@ class LiveCredential implements Credential {
   }
 
   /** Never later than its end: then it is tried a last time. */
-  tryAgain(now: number): void {
+  tryAgain(now: number, problem: string): void {
+    this.problem = problem;
     const { expiresAt } = this.#held;
     const later = now + this.#pauseMs;
     this.renewAt = expiresAt !== null && expiresAt > now ? Math.min(later, expiresAt) : later;
