@@ -36,7 +36,7 @@ test("every module in docs/ fits the types of the packages", async () => {
     const { exitCode, stdout } = await runProcess(process.execPath, [tsc, "-p", folder], { timeoutMs: 120_000 });
     expect(stdout).toBe("");
     expect(exitCode).toBe(0);
-    expect(count).toBeGreaterThan(2);
+    expect(count).toBeGreaterThan(1);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -62,6 +62,8 @@ export async function standOf(
     if (name !== undefined) expect(await memento.vault.store.findByName(caretaker, name)).toBe(id);
     entries.push(entry);
   }
+  // A store orders each timeline, and none across: what a kill cut off of a pack comes after what others of it have brought.
+  entries.sort((a, b) => (a.timeline < b.timeline ? -1 : Number(a.timeline > b.timeline)) || a.sequence - b.sequence);
   return { digest: (await memento.digest()).digest, entries };
 }
 
