@@ -14,6 +14,8 @@ export type RunEvent =
     }
   /** A crash had left data in a sink that no memento covers: it was taken back, and its records are read again. */
   | { readonly type: "sink-reverted"; readonly sink: string; readonly rows: number; readonly records: number }
+  /** A crash had left data in a sink that cannot take it back, and that no memento covers: it stays. `items` names it in ranges. */
+  | { readonly type: "sink-kept"; readonly sink: string; readonly records: number; readonly items: readonly string[] }
   | { readonly type: "restore-finished"; readonly target: string; readonly memento: string }
   | { readonly type: "stage-started"; readonly stage: string; readonly index: number; readonly of: number }
   | {

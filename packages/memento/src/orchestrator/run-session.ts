@@ -9,6 +9,7 @@ import type { ParticipantMark } from "./participants/pipeline-participant.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { Redaction } from "./redaction.ts";
 import type { Resources } from "./resources.ts";
+import type { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { PIECE, type PipelineSnapshot, type ProgressRecord, type RunRecord, type SinkRecord } from "./run-state.ts";
 import type { SourceOffset, SourceOffsets } from "./sources/source.ts";
@@ -48,6 +49,7 @@ export interface SessionParts {
   readonly run: RunRecord;
   readonly generation: number;
   readonly listener: RunListener;
+  readonly forward: RollForward;
 }
 
 /** What a save takes from the work it is of; settled once the memento is acknowledged. */
@@ -79,6 +81,7 @@ export class RunSession {
   readonly emit: RunListener;
   readonly redaction: Redaction;
   readonly claims = new Claims();
+  readonly forward: RollForward;
   state: Record<string, unknown>;
   readonly completed: Set<string>;
   /** Stages that are not done. */
@@ -112,12 +115,10 @@ export class RunSession {
     const { snapshot, pipeline, vault } = parts;
     this.pipeline = pipeline;
     this.vault = vault;
-    this.resources = parts.resources;
-    this.lease = parts.lease;
+    [this.resources, this.lease, this.forward] = [parts.resources, parts.lease, parts.forward];
     this.run = parts.run;
     this.generation = parts.generation;
-    this.clock = vault.clock;
-    this.random = vault.random;
+    [this.clock, this.random] = [vault.clock, vault.random];
     this.emit = parts.listener;
     this.redaction = new Redaction(parts.resources.credentials);
     parts.resources.keeper.listen((value) => this.redaction.learn(value));

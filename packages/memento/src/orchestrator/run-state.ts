@@ -3,6 +3,7 @@ import type { CredentialReference } from "./credentials/provider.ts";
 import type { SealedCredential } from "./credentials/sealed-credential.ts";
 import type { PartEvidence } from "./participants/participant.ts";
 import type { ParticipantMark } from "./participants/pipeline-participant.ts";
+import type { BatchRecord } from "./roll-forward.ts";
 import type { SinkMark } from "./sinks/sink.ts";
 import type { SourceOffsets } from "./sources/source.ts";
 import type { FlowSummary } from "./stage.ts";
@@ -88,6 +89,8 @@ export const PIECE = {
   /** The list that an `each` stage goes over, and the outputs of the items that are done. */
   list: "list/",
   item: "item/",
+  /** The batch under way of a source, by its name: kept before it goes to a sink that cannot take it back. */
+  batch: "batch/",
   restore: "restore",
   offsets: "offsets/",
   sink: "sink/",
@@ -104,6 +107,7 @@ const OF_STAGES_UNDER_WAY = [
   PIECE.approval,
   PIECE.list,
   PIECE.item,
+  PIECE.batch,
 ] as const;
 
 /** True for a piece that only the run which made it has a use for: outputs, and what stages under way have kept. */
@@ -131,6 +135,8 @@ export interface PipelineSnapshot {
   readonly progress: ProgressRecord | null;
   /** Every stage that is under way, by name. */
   readonly underWay: ReadonlyMap<string, ProgressRecord>;
+  /** The last batch that was kept of each source. */
+  readonly batches: ReadonlyMap<string, BatchRecord>;
   readonly restore: RestoreRecord | null;
   /** Stages that are done: those with an output. */
   readonly completed: Set<string>;
@@ -155,6 +161,7 @@ export async function readSnapshot(memento: OpenedMemento | null): Promise<Pipel
     sealed: await values<SealedCredential>(PIECE.sealed),
     progress: [...underWay.values()][0] ?? null,
     underWay,
+    batches: await values<BatchRecord>(PIECE.batch),
     restore: await value<RestoreRecord>(PIECE.restore),
     completed: new Set((memento?.keys(PIECE.output) ?? []).map((key) => key.slice(PIECE.output.length))),
   };

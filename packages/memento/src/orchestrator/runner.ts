@@ -16,6 +16,7 @@ import type { Pipeline } from "./pipeline.ts";
 import type { Resources } from "./resources.ts";
 import { finishRestore } from "./restore.ts";
 import { takeBack } from "./rewind.ts";
+import { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
@@ -111,7 +112,9 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
     return { ...resultOf({ vault, lease, run, outcome }), skipped: [...snapshot.completed] };
   }
   await using resources = opened;
-  const reverted = await settleSinks(resources, snapshot, lease.epoch, listener);
+  const settling = { resources, snapshot, epoch: lease.epoch, resumed: pending !== null, listener };
+  const reverted = await settleSinks(settling);
+  const generation = head?.entry.generation ?? 0;
   const session = new RunSession({
     pipeline,
     vault,
@@ -120,8 +123,9 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
     resources,
     snapshot,
     run,
-    generation: head?.entry.generation ?? 0,
+    generation,
     listener,
+    forward: new RollForward({ resources, run: run.id, generation, kept: snapshot.batches, ahead: reverted.ahead }),
   });
   for (const [name, record] of reverted.marks) session.setSink(name, record);
   const skipped = pending === null ? [] : [...snapshot.completed];

@@ -26,6 +26,7 @@ export async function complete(ports: StagePorts, end: StageEnd): Promise<void> 
   const value = skipped ? undefined : end.value;
   const isLast = (): boolean => session.remaining.size === 1 && session.remaining.has(stage.name);
   outputs.set(stage.name, value);
+  session.forward.catchUp(session, run.work);
   const drop = [...session.keptBy(run.work.owner), ...(end.drop ?? [])];
   if (isLast() || wantsMemento(stage.checkpoint ?? session.pipeline.checkpoint)) {
     await session.save({

@@ -4,7 +4,7 @@ import { Attempt } from "./attempt.ts";
 import { keptKey } from "./kept-pieces.ts";
 import type { RunSession, SessionSave } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
-import type { Source, SourceBatch } from "./sources/source.ts";
+import type { Source, SourceBatch, SourceOffsets } from "./sources/source.ts";
 import { stageContext } from "./stage-context.ts";
 import type { StageWork } from "./stage-work.ts";
 import type { CheckpointInterval, FlowSummary, StageContext, StageDefinition, StageProgress } from "./stage.ts";
@@ -107,12 +107,14 @@ export class StageRun {
         }
         const next = await this.#next(batches);
         if (next.done === true) return;
+        await this.#keepBatch(name, next.value);
         this.#batchRecords = next.value.records.length;
         this.#credited.clear();
         yield next.value;
         attempt.demand();
         this.#batchRecords = 0;
         session.advance(work, name, next.value.partition, next.value.offset);
+        session.forward.catchUp(session, work);
         this.#share = next.value.share ?? null;
         this.#count(next.value.records.length);
       }
@@ -132,12 +134,16 @@ export class StageRun {
 
   #readFrom(name: string, source: Source): AsyncIterator<SourceBatch<unknown>> {
     const { session, work, attempt } = this;
-    const reading = source.read({
-      from: session.offsetsOf(name, work),
-      batchRecords: this.stage.scope?.batchRecords ?? session.pipeline.batchRecords,
-      signal: attempt.signal,
-    });
-    return reading[Symbol.asyncIterator]();
+    const from = (): SourceOffsets => session.offsetsOf(name, work);
+    const batchRecords = this.stage.scope?.batchRecords ?? session.pipeline.batchRecords;
+    return session.forward.read(name, source, { from, batchRecords, signal: attempt.signal });
+  }
+
+  /** What a sink cannot take back must come again just as it was: the batch's place is saved before any of it is written. */
+  async #keepBatch(name: string, batch: SourceBatch<unknown>): Promise<void> {
+    const { session, work } = this;
+    const extra = session.forward.keep(name, session.offsetsOf(name, work), batch);
+    if (extra !== null) await this.save({ reason: "interval", status: "running", extra });
   }
 
   /** Writes rows under the next token. */
@@ -158,7 +164,8 @@ export class StageRun {
     const written = await attempt.track(
       sink.write(rows, {
         epoch: session.lease.epoch,
-        token: session.nextToken(work, stage.name, name),
+        // Items may come in another order next time: a token must not be another one's.
+        token: session.nextToken(work, work.owner === this.stage.name ? stage.name : work.owner, name),
         records,
       }),
     );

@@ -11,6 +11,16 @@ export {
   type RequestOptions,
 } from "./compensate/index.ts";
 export { duckdbTable, type DuckdbPlace, type DuckdbTableOptions, type DuckdbTableSettings } from "./duckdb/index.ts";
+export {
+  type KafkaBytes,
+  type KafkaCompensation,
+  type KafkaConnection,
+  type KafkaRecord,
+  type KafkaSasl,
+  type KafkaTopicOptions,
+  kafkaTopic,
+  type SentRecord,
+} from "./kafka/index.ts";
 export { memorySink, type MemorySink, type MemorySinkOptions } from "./memory-sink.ts";
 export { MemoryTable } from "./memory-table.ts";
 export { mongodbCollection, type MongodbCollectionOptions } from "./mongodb/index.ts";

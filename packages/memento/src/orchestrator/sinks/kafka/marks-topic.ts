@@ -1,0 +1,142 @@
+import type { RecordsBatch } from "@platformatic/kafka";
+
+import { MementoError } from "../../../core/errors.ts";
+import type { KafkaClient, TopicFacts } from "../../kafka/client.ts";
+import { endOf, isAbort, isControl, isTransactional } from "../../kafka/committed-records.ts";
+import { SentBooks, type SentStep } from "./books.ts";
+import type { OutgoingRecord } from "./record.ts";
+
+/** The record of a timeline's epoch and oldest mark; a step's record has its position as suffix. */
+const HEAD = "head";
+
+interface MarkRecord {
+  readonly key: string;
+  readonly value: Buffer | null;
+}
+
+interface HeadValue {
+  readonly format: 1;
+  readonly epoch: number;
+  readonly oldest: number;
+  readonly oldestToken: string;
+}
+
+interface StepValue {
+  readonly format: 1;
+  readonly epoch: number;
+  readonly step: SentStep;
+}
+
+/**
+ * The compacted topic beside a topic that says what each sink of each timeline has sent to it. Its records are sent in the
+ * transactions of the data, and so are there exactly when the data is. It is read as it lies in the log, with the transactions'
+ * ends: what is open of somebody else is in nobody's way.
+ */
+export class MarksTopic {
+  readonly books = new SentBooks();
+  readonly #client: KafkaClient;
+  readonly #prefix: string;
+  readonly #name: string;
+  #facts: TopicFacts | null = null;
+  #next = 0n;
+  /** What was sent in transactions whose end has not been read, by producer. */
+  readonly #open = new Map<bigint, MarkRecord[]>();
+
+  /** `place`: the id of the topic that the data is in. */
+  constructor(client: KafkaClient, name: string, place: string, timeline: string, sink: string) {
+    this.#client = client;
+    this.#name = name;
+    this.#prefix = JSON.stringify([place, timeline, sink]);
+  }
+
+  /** Makes the topic where it is missing. */
+  async ensure(): Promise<void> {
+    this.#facts ??= await this.#client.topic(this.#name);
+    if (this.#facts !== null) return;
+    await this.#client.makeCompactedTopic(this.#name);
+    this.#facts = await this.#client.topic(this.#name);
+    if (this.#facts === null)
+      throw new MementoError("PLACE_MISSING", `The topic ${this.#name} was made and is not there`);
+  }
+
+  /** Reads what has come since the last time, up to the end as of now. */
+  async refresh(): Promise<SentBooks> {
+    this.#facts ??= await this.#client.topic(this.#name);
+    if (this.#facts === null) return this.books;
+    const [end = 0n] = await this.#client.offsets(this.#name, "latest");
+    if (this.#next === 0n) [this.#next = 0n] = await this.#client.offsets(this.#name, "earliest");
+    while (this.#next < end) {
+      const { batches } = await this.#client.fetch(this.#facts, 0, this.#next, false);
+      for (const batch of batches) this.#take(batch);
+    }
+    return this.books;
+  }
+
+  /** The record of one step. */
+  stepRecord(step: SentStep, epoch: number): OutgoingRecord {
+    return this.#record(String(step.position), { format: 1, epoch, step } satisfies StepValue);
+  }
+
+  /** The record of the epoch and of what was trimmed. */
+  headRecord(epoch: number, oldest: number): OutgoingRecord {
+    const mark = this.books.markAt(oldest);
+    const oldestToken = typeof mark === "object" && mark !== null && "token" in mark ? String(mark["token"]) : "";
+    return this.#record(HEAD, { format: 1, epoch, oldest, oldestToken } satisfies HeadValue);
+  }
+
+  /** What forgets a step. */
+  tombstone({ position }: SentStep): OutgoingRecord {
+    return this.#record(String(position), null);
+  }
+
+  /** Applies a record of ours whose transaction was committed. */
+  apply({ key, value }: OutgoingRecord): void {
+    this.#apply({ key: key?.toString("utf8") ?? "", value: value ?? null });
+  }
+
+  #record(suffix: string, value: HeadValue | StepValue | null): OutgoingRecord {
+    return {
+      topic: this.#name,
+      partition: 0,
+      key: Buffer.from(`${this.#prefix}${suffix}`),
+      ...(value === null ? {} : { value: Buffer.from(JSON.stringify(value)) }),
+      headers: new Map(),
+    };
+  }
+
+  #take(batch: RecordsBatch): void {
+    if (endOf(batch) <= this.#next) return;
+    this.#next = endOf(batch);
+    if (isControl(batch)) {
+      const ended = this.#open.get(batch.producerId) ?? [];
+      this.#open.delete(batch.producerId);
+      if (!isAbort(batch)) for (const record of ended) this.#apply(record);
+      return;
+    }
+    const ours = batch.records
+      .map(({ key, value }) => ({ key: key?.toString("utf8") ?? "", value: value ?? null }))
+      .filter(({ key }) => key.startsWith(this.#prefix));
+    if (ours.length === 0) return;
+    if (isTransactional(batch)) {
+      const open = this.#open.get(batch.producerId) ?? [];
+      this.#open.set(batch.producerId, [...open, ...ours]);
+    } else for (const record of ours) this.#apply(record);
+  }
+
+  #apply({ key, value }: MarkRecord): void {
+    const suffix = key.slice(this.#prefix.length);
+    if (value === null) {
+      this.books.remove(Number(suffix));
+      return;
+    }
+    const content = JSON.parse(value.toString("utf8")) as HeadValue | StepValue;
+    if (content.format !== 1) {
+      throw new MementoError(
+        "FORMAT_UNKNOWN",
+        `A record of the topic ${this.#name} is of format ${String(content.format)}`,
+      );
+    }
+    if ("step" in content) this.books.add(content.step, content.epoch);
+    else this.books.head(content.epoch, content.oldest, content.oldestToken);
+  }
+}
