@@ -1,0 +1,201 @@
+import type { Pool, PoolClient, QueryResult } from "pg";
+
+import { MementoError } from "../../../core/errors.ts";
+import type { Clock } from "../../../core/ports.ts";
+import { makingLockOf } from "../../../store/postgres/dialect.ts";
+import { isLost } from "../../../store/postgres/failure.ts";
+import { readServer } from "../../../store/postgres/schema.ts";
+import type { Row } from "../../../store/sql/rows.ts";
+import { lostError } from "../sql/attempts.ts";
+import type { SinkDialect } from "../sql/dialect.ts";
+import type { Slice, SqlTableEngine } from "../sql/engine.ts";
+import { declaredTable, type SqlTableOptions } from "../sql/options.ts";
+import { firstRow, type SinkSession, type SqlValue } from "../sql/session.ts";
+import { type Target, unusable } from "../sql/target.ts";
+import type { Workspace } from "../sql/workspace.ts";
+import { findTable, readTable, signatureQuery, type TableName } from "./catalog.ts";
+import { postgresDialect, quoteName } from "./dialect.ts";
+import { sinkFailure } from "./failure.ts";
+import { writePostgresSlice } from "./write-slice.ts";
+
+/** What the engine is made of. */
+export interface PostgresTableParts {
+  readonly options: SqlTableOptions;
+  readonly pool: Pool;
+  /** True: the pool ends with the engine. */
+  readonly owned: boolean;
+  readonly url: string;
+  readonly schema: string | null;
+  readonly booksSchema: string | null;
+  readonly lockTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+/** One table of a PostgreSQL database. */
+export class PostgresTableEngine implements SqlTableEngine {
+  readonly dialect: SinkDialect;
+  readonly clock: Clock;
+  readonly #parts: PostgresTableParts;
+  readonly #name: TableName;
+  readonly #begin: string;
+  readonly #heard = new WeakSet<PoolClient>();
+
+  private constructor(parts: PostgresTableParts, name: TableName) {
+    this.#parts = parts;
+    this.#name = name;
+    this.dialect = postgresDialect(parts.booksSchema ?? name.schema);
+    this.clock = parts.clock;
+    this.#begin = beginning(parts);
+  }
+
+  /** Connects, and finds out which schema the table is in, or will be. */
+  static async open(parts: PostgresTableParts): Promise<PostgresTableEngine> {
+    const { pool, owned, url, schema, options } = parts;
+    // Until the table is found the engine knows it by no schema.
+    const finder = new PostgresTableEngine(parts, { schema: schema ?? "public", table: options.table });
+    try {
+      const client = await finder.#connect();
+      try {
+        await readServer(client, url);
+      } catch (error) {
+        throw sinkFailure(error, url);
+      } finally {
+        client.release();
+      }
+      return await finder.transaction(async (session) => {
+        const found = await findTable(session, schema, options.table);
+        const current = await firstRow(session, "SELECT coalesce(current_schema(), 'public') AS schema");
+        const name = found ?? { schema: schema ?? String(current?.["schema"]), table: options.table };
+        return new PostgresTableEngine(parts, name);
+      });
+    } catch (error) {
+      if (owned) await pool.end();
+      throw error;
+    }
+  }
+
+  async making<T>(work: (session: SinkSession) => Promise<T>): Promise<T> {
+    const { booksSchema } = this.#parts;
+    const books = booksSchema ?? this.#name.schema;
+    return await this.transaction(async (session) => {
+      await session.all(`SELECT pg_advisory_xact_lock(${makingLockOf(books)})`);
+      const there = await firstRow(session, "SELECT 1 AS one FROM pg_catalog.pg_namespace WHERE nspname = ?", books);
+      // Who may make tables in a schema that is there need not be one who may make schemas.
+      if (there === undefined && booksSchema !== null) await session.run(`CREATE SCHEMA ${quoteName(books)}`);
+      return await work(session);
+    });
+  }
+
+  async transaction<T>(work: (session: SinkSession) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    let lost = true;
+    try {
+      await client.query(this.#begin);
+      let result: T;
+      try {
+        result = await work(this.#session(client));
+      } catch (error) {
+        if (!isGone(error)) await client.query("ROLLBACK");
+        lost = isGone(error);
+        throw error;
+      }
+      await client.query("COMMIT");
+      lost = false;
+      return result;
+    } catch (error) {
+      throw sinkFailure(error, this.#parts.url);
+    } finally {
+      client.release(lost);
+    }
+  }
+
+  async readTarget(session: SinkSession): Promise<Target | null> {
+    const { schema, table } = this.#name;
+    if ((await findTable(session, schema, table)) === null) return null;
+    return await readTable(session, this.#name, this.#parts.options);
+  }
+
+  async createTarget(session: SinkSession): Promise<void> {
+    const { schema, table } = this.#name;
+    const { options } = this.#parts;
+    const declared = declaredTable(options, quoteName, "bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY");
+    await session.run(`CREATE TABLE ${quoteName(schema)}.${quoteName(table)} (${declared})`);
+  }
+
+  async signature(session: SinkSession): Promise<string> {
+    const [query, ...values] = signatureQuery(this.#name);
+    const row = await firstRow(session, query, ...values);
+    if (row === undefined) throw unusable(this.#name.table, "is no longer there");
+    return String(row["signature"]);
+  }
+
+  async writeSlice(work: Workspace, slice: Slice): Promise<number> {
+    return await writePostgresSlice(work, slice);
+  }
+
+  async close(): Promise<void> {
+    const { pool, owned } = this.#parts;
+    if (owned) await pool.end();
+  }
+
+  #session(client: PoolClient): SinkSession {
+    const query = async (sql: string, values: readonly SqlValue[]): Promise<QueryResult<Row>> => {
+      try {
+        return await client.query<Row>(numbered(sql), [...values]);
+      } catch (error) {
+        throw sinkFailure(error, this.#parts.url);
+      }
+    };
+    return {
+      all: async (sql, ...values) => (await query(sql, values)).rows,
+      run: async (sql, ...values) => (await query(sql, values)).rowCount ?? 0,
+    };
+  }
+
+  async #connect(): Promise<PoolClient> {
+    const { pool, url } = this.#parts;
+    try {
+      const client = await pool.connect();
+      // A connection that ends while it is lent tells its statement so; the event beside that has no more to say.
+      if (!this.#heard.has(client)) client.on("error", () => undefined);
+      this.#heard.add(client);
+      return client;
+    } catch (error) {
+      if (error instanceof Error && /after calling end/u.test(error.message))
+        throw new MementoError("STORE_CLOSED", `${url} is closed`, { cause: error });
+      const failure = sinkFailure(error, url);
+      throw failure.code === "STORE_UNREACHABLE" ? lostError(failure) : failure;
+    }
+  }
+}
+
+/** True where the connection cannot be used any more. */
+function isGone(error: unknown): boolean {
+  return error instanceof MementoError ? error.details["lost"] === true : isLost(error);
+}
+
+/** The start of a transaction, with what it needs and no later one shall see. Checks are taken of rows as texts, whose form these settings fix. */
+function beginning({ lockTimeoutMs, idleTimeoutMs }: PostgresTableParts): string {
+  const settings = [
+    `lock_timeout = ${Math.max(1, Math.ceil(lockTimeoutMs))}`,
+    `idle_in_transaction_session_timeout = ${Math.ceil(idleTimeoutMs)}`,
+    "timezone = 'UTC'",
+    "datestyle = 'ISO, YMD'",
+    "intervalstyle = 'postgres'",
+    "extra_float_digits = 1",
+    "bytea_output = 'hex'",
+    "standard_conforming_strings = on",
+  ];
+  return [
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    ...settings.map((setting) => `SET LOCAL ${setting}`),
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
+  ].join("; ");
+}
+
+/** The same statement with numbered values; marks inside of names and texts are left alone. */
+function numbered(sql: string): string {
+  let count = 0;
+  return sql.replaceAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'|\?/gu, (part) => (part === "?" ? `$${(count += 1)}` : part));
+}

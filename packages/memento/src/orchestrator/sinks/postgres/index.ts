@@ -1,0 +1,1 @@
+export { postgresTable, type PostgresTableOptions } from "./table.ts";
