@@ -6,6 +6,7 @@ import { contentOf, idsOf, itemOf, row, type SinkTestGroup } from "./kit.ts";
 export const foreignTests: readonly SinkTestGroup[] = [
   {
     method: "foreign changes",
+    appliesTo: ({ compensates }) => compensates !== true,
     tests: {
       "names and keeps a row that was changed": async ({ open, place }) => {
         const one = await open();

@@ -45,8 +45,17 @@ export interface SinkKitOptions {
   readonly locksOut?: boolean;
   /** Tests that the sink is known to fail, by their full name ("revertTo() > takes ..."), each with its reason. Printed, not run. */
   readonly knownGaps?: Readonly<Record<string, string>>;
+  /**
+   * True: the sink calls somebody else, who takes calls back one by one. Where a process dies in a revert, whoever comes next
+   * finishes it, and changes of others are not looked for.
+   */
+  readonly compensates?: boolean;
+  /** How many rows the test of a large batch writes; 20,000 by default. Less for an engine that takes a millisecond for a row. */
+  readonly bulkRows?: number;
   /** How often the random kill test kills; 5 by default. */
   readonly kills?: number;
+  /** How long a worker of that test is left alive at most, in milliseconds; 100 by default, in which most engines write 1,500 rows. */
+  readonly killAfterMsMax?: number;
   /** Where all randomness of the kit starts; 1 by default. */
   readonly seed?: number;
 }

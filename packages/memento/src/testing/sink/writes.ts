@@ -82,13 +82,14 @@ export const writeTests: readonly SinkTestGroup[] = [
           options.mode === "append" ? [1, 2, 3] : [3],
         );
       },
-      "takes a batch of 20,000 rows": async ({ open, place }) => {
+      "takes a large batch": async ({ open, place, options }) => {
+        const { bulkRows = 20_000 } = options;
         const one = await open();
         const { mark } = await one.write([row("first")]);
-        await one.write(Array.from({ length: 20_000 }, (_, index) => row(`r${index}`, index)));
-        assert.equal((await place.read()).size, 20_001);
+        await one.write(Array.from({ length: bulkRows }, (_, index) => row(`r${index}`, index)));
+        assert.equal((await place.read()).size, bulkRows + 1);
         const { removed } = await one.revertTo(mark);
-        assert.equal(removed, 20_000);
+        assert.equal(removed, bulkRows);
         assert.deepEqual(await idsOf(place), ["first"]);
       },
     },

@@ -10,6 +10,7 @@ for (const [name, rowsPerCall] of [["a call a batch", undefined], ["a call for t
       test,
       mode: "append",
       compensates: true,
+      ...(rowsPerCall === undefined ? {} : { bulkRows: 2_000 }),
       place: callPlace(rowsPerCall),
       badRow: { row: { id: null, amount: 1, note: null }, code: "RECORD_INVALID" },
       workerModule: new URL("../../../../../../test/workers/call-sink.ts", import.meta.url),
