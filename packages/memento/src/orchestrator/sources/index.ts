@@ -7,6 +7,15 @@ export type { JsonFileOptions } from "./json/json-file.ts";
 export { jsonlFile } from "./json/jsonl-file.ts";
 export type { JsonlFileOptions } from "./json/jsonl-file.ts";
 export type { LastLine } from "./file/last-line.ts";
+export {
+  type KafkaBytesRow,
+  type KafkaConnection,
+  type KafkaRow,
+  type KafkaSasl,
+  type KafkaSourceOptions,
+  kafkaSource,
+  type KafkaValues,
+} from "./kafka/index.ts";
 export { parquetFile } from "./parquet/parquet-file.ts";
 export type { ParquetFileOptions, ParquetRow } from "./parquet/parquet-file.ts";
 export { recordsFile } from "./records-file.ts";
