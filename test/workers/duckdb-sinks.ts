@@ -37,7 +37,14 @@ export async function withSinks(run: (sinks: DuckdbSinks) => Promise<void>): Pro
     folder,
     path,
     open: async (options, context = {}) => {
-      const sink = duckdbTable({ path, settings: { threads: "1" }, table: "t", busyTimeoutMs: 50, holdMs: 20, ...options });
+      const sink = duckdbTable({
+        path,
+        settings: { threads: "1" },
+        table: "t",
+        busyTimeoutMs: 50,
+        holdMs: 20,
+        ...options,
+      });
       lent.defer(async () => await sink.close());
       await sink.open({ timeline: "one", name: "out", clock: systemClock, signal, ...context });
       return sink;

@@ -7,6 +7,7 @@ const queues = new WeakMap<DuckdbInstance, { last: Promise<unknown> }>();
 /** A database that the user has open: sinks take turns with it, and nobody closes it. */
 export class BorrowedDatabase implements SharedDatabase {
   readonly path: string;
+  readonly opening = 0;
   readonly #database: OpenDatabase;
 
   private constructor(path: string, database: OpenDatabase) {

@@ -4,8 +4,9 @@ import { BorrowedDatabase } from "./borrowed.ts";
 import { type DuckdbConnection, type DuckdbInstance, loadDuckdb } from "./engine.ts";
 import { duckdbFailure, isInterrupt } from "./failures.ts";
 import { DuckdbFile, type FileUse, type OpenDatabase, type SharedDatabase } from "./file.ts";
+import type { Shape } from "./journal.ts";
 import { quoteName } from "./names.ts";
-import { createBooks, hasBooks, readHasher } from "./schema.ts";
+import { createBooks, hasBooks, readHasher, readPlace } from "./schema.ts";
 import { DuckdbSession } from "./session.ts";
 import { findStream, type StreamAddress } from "./stream.ts";
 import { createTarget, type DuckdbTableOptions, targetName, writtenColumns } from "./table.ts";
@@ -26,6 +27,8 @@ export interface Workspace {
   readonly hasher: string;
   /** Throws the signal's reason when the work was stopped. */
   readonly check: () => void;
+  /** What was found in the books about the target's columns of now, kept as long as both stay. */
+  readonly shape: { current: Shape | null };
 }
 
 /** A target database that was opened for one sink of one timeline. */
@@ -36,8 +39,10 @@ export class SinkConnection {
   readonly #context: SinkContext;
   readonly #use: FileUse;
   #made: { readonly instance: DuckdbInstance; readonly session: DuckdbSession; readonly hasher: string } | null = null;
-  #known: { readonly definition: string; readonly target: Target; readonly written: readonly TargetColumn[] } | null =
-    null;
+  #known: (Pick<Workspace, "target" | "written" | "shape"> & { readonly definition: string }) | null = null;
+  /** The number of the opening that `#known` and `#place` are of. */
+  #opening = -1;
+  #place: string | null = null;
   #closed = false;
 
   private constructor(database: SharedDatabase, options: DuckdbTableOptions, context: SinkContext) {
@@ -82,6 +87,18 @@ export class SinkConnection {
       return await this.#ending(session, kind, signal, async (check) => {
         return await work({ session, hasher, ...(await this.#current(session)), check });
       });
+    });
+  }
+
+  /** The database's own name; empty while the sink has written nothing. */
+  async place(): Promise<string> {
+    // Asked for after each write, and the same as long as the file stays open.
+    if (this.#place !== null && this.#opening === this.#database.opening && !this.#closed) return this.#place;
+    return await this.transaction("read", "RECORD_INVALID", async ({ session, target }) => {
+      const stream = await findStream(session, this.address, target);
+      if (stream === null || stream.position === 0) return "";
+      this.#place = await readPlace(session);
+      return this.#place;
     });
   }
 
@@ -144,6 +161,8 @@ export class SinkConnection {
     try {
       return await this.#database.use(this.#use, async (database) => {
         const { session, hasher } = await this.#connect(database);
+        if (this.#opening !== this.#database.opening) [this.#known, this.#place] = [null, null];
+        this.#opening = this.#database.opening;
         return await work(session, hasher);
       });
     } catch (error) {
@@ -173,7 +192,7 @@ export class SinkConnection {
   }
 
   /** The table is read anew whenever its definition has changed. */
-  async #current(session: DuckdbSession): Promise<{ target: Target; written: readonly TargetColumn[] }> {
+  async #current(session: DuckdbSession): Promise<Pick<Workspace, "target" | "written" | "shape">> {
     const name = targetName(this.#options);
     const definition = await readDefinition(session, name);
     if (definition === null) {
@@ -181,7 +200,7 @@ export class SinkConnection {
     }
     if (this.#known?.definition !== definition) {
       const target = await readTarget(session, name, definition);
-      this.#known = { definition, target, written: writtenColumns(target, this.#options) };
+      this.#known = { definition, target, written: writtenColumns(target, this.#options), shape: { current: null } };
     }
     return this.#known;
   }

@@ -1,5 +1,5 @@
-import { once } from "node:events";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -15,7 +15,10 @@ const columns = { a: "INTEGER" };
 
 /** Another process that has the file open until it is ended. */
 async function holder(path: string, access: "READ_ONLY" | "READ_WRITE"): Promise<AsyncDisposable & { rows: string }> {
-  const child = spawn(process.execPath, [HOLDER, path, access], { stdio: ["ignore", "pipe", "inherit"], timeout: 60_000 });
+  const child = spawn(process.execPath, [HOLDER, path, access], {
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: 60_000,
+  });
   const ended = once(child, "close");
   const [said] = (await Promise.race([once(child.stdout, "data"), ended])) as [unknown];
   return {

@@ -29,6 +29,8 @@ export interface OpenDatabase {
 export interface SharedDatabase {
   /** The file, for people. */
   readonly path: string;
+  /** Changes whenever the file was closed or opened: another one may be in its place by then. */
+  readonly opening: number;
   /** Runs `work` alone, after all that were asked for before, with the database open. Throws LOCKED when it stays locked. */
   use<T>(use: FileUse, work: (database: OpenDatabase) => Promise<T>): Promise<T>;
   /** Ends one sink's share; closes what was opened after the last. */
@@ -51,6 +53,7 @@ const files = new Map<string, DuckdbFile>();
  */
 export class DuckdbFile implements SharedDatabase {
   readonly path: string;
+  opening = 0;
   readonly #settings: Readonly<Record<string, string>>;
   #sharers = 0;
   #instance: DuckdbInstance | null = null;
@@ -130,6 +133,7 @@ export class DuckdbFile implements SharedDatabase {
     }
     await this.#untilFree(use, this.#admin);
     this.#attached = true;
+    this.opening += 1;
     return this.#instance;
   }
 
@@ -169,6 +173,7 @@ export class DuckdbFile implements SharedDatabase {
     this.#stopHolding = null;
     if (!this.#attached || this.#admin === null) return;
     this.#attached = false;
+    this.opening += 1;
     try {
       await this.#admin.run(`DETACH ${quoteName(CATALOG)}`);
     } catch {
@@ -180,6 +185,7 @@ export class DuckdbFile implements SharedDatabase {
 
   #discard(): void {
     this.#attached = false;
+    this.opening += 1;
     this.#admin?.closeSync();
     this.#instance?.closeSync();
     this.#admin = null;

@@ -69,7 +69,8 @@ function shapeOf({ id, columns, hasher }: AnswerRow): Shape {
 }
 
 /** The shape that rows of the target have now; made with its table where it is new. */
-export async function currentShape({ session, target, hasher }: Workspace): Promise<Shape> {
+export async function currentShape({ session, target, hasher, shape: known }: Workspace): Promise<Shape> {
+  if (known.current !== null) return known.current;
   const columns = target.columns.map(({ name, type }) => ({ name, type }));
   const text = JSON.stringify(columns);
   const shapes = session.books("shapes");
@@ -78,7 +79,11 @@ export async function currentShape({ session, target, hasher }: Workspace): Prom
     text,
     hasher,
   ]);
-  if (found !== null) return { id: Number(found["id"]), columns, hasher };
+  // One that is made here is not remembered: its transaction may yet be rolled back.
+  if (found !== null) {
+    known.current = { id: Number(found["id"]), columns, hasher };
+    return known.current;
+  }
   const made = await session.get(
     `INSERT INTO ${shapes} SELECT coalesce(max(id), 0) + 1, $1, $2, $3 FROM ${shapes} RETURNING id`,
     [target.label, text, hasher],

@@ -1,7 +1,7 @@
 import type { DuckDBValue } from "@duckdb/node-api";
 
 import type { DuckdbConnection, DuckdbModule } from "./engine.ts";
-import { quoteName } from "./names.ts";
+import { quoteName, quoteText } from "./names.ts";
 
 /** A row of an answer: BIGINT comes as bigint, VARCHAR as string. */
 export type AnswerRow = Readonly<Record<string, DuckDBValue>>;
@@ -30,15 +30,14 @@ export class DuckdbSession {
     return `${quoteName(this.catalog)}.memento_sink.${table}`;
   }
 
-  /** Runs a statement for what it does. Whole numbers are given as BIGINT. */
+  /** Runs a statement for what it does; `$1`, `$2` and so on stand for the values. */
   async run(sql: string, values: readonly Parameter[] = []): Promise<void> {
-    if (values.length === 0) await this.raw.run(sql);
-    else await this.raw.run(sql, values.map(bound));
+    await this.raw.run(withValues(sql, values));
   }
 
   /** Runs a statement for its rows. */
   async all(sql: string, values: readonly Parameter[] = []): Promise<AnswerRow[]> {
-    const reader = await this.raw.runAndReadAll(sql, values.map(bound));
+    const reader = await this.raw.runAndReadAll(withValues(sql, values));
     return reader.getRowObjects();
   }
 
@@ -48,6 +47,16 @@ export class DuckdbSession {
   }
 }
 
-function bound(value: Parameter): DuckDBValue {
-  return typeof value === "number" ? BigInt(value) : value;
+/** Values are written into the text: preparing a statement for one use takes twice the time of running it. */
+function withValues(sql: string, values: readonly Parameter[]): string {
+  if (values.length === 0) return sql;
+  return sql.replaceAll(/"[^"]*"|\$(\d+)/g, (found: string, place: string | undefined) => {
+    return place === undefined ? found : literal(values[Number(place) - 1] ?? null);
+  });
+}
+
+function literal(value: Parameter): string {
+  if (typeof value !== "string") return value === null ? "NULL" : String(value);
+  // No text of SQL can hold the character 0.
+  return value.includes("\0") ? `(${value.split("\0").map(quoteText).join(" || chr(0) || ")})` : quoteText(value);
 }

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 
-import type { DuckDBType, DuckDBValue } from "@duckdb/node-api";
+import type { DuckDBValue } from "@duckdb/node-api";
 
 import type { Workspace } from "./connection.ts";
 import type { DuckdbModule } from "./engine.ts";
@@ -36,35 +36,75 @@ export function castColumns(columns: readonly BoundColumn[], prefix = ""): strin
  * object of known columns, and for a value that its column could not hold unchanged; UNSUPPORTED_VALUE for one of a kind that it
  * does not take. Both name row and column, and never the value.
  */
-export async function stage(
-  { session, check, target }: Workspace,
-  columns: readonly BoundColumn[],
-  rows: readonly unknown[],
-): Promise<void> {
+export async function stage(work: Workspace, columns: readonly BoundColumn[], rows: readonly unknown[]): Promise<void> {
+  const { session } = work;
   const declared = columns.map(({ binder }, index) => `, v${index} ${binder.waits}`).join("");
   await session.run(`CREATE OR REPLACE TEMP TABLE memento_batch (i BIGINT${declared})`);
+  await append(work, { table: "memento_batch", schema: "main", catalog: "temp" }, columns, rows, (counts, values) => [
+    counts,
+    ...values,
+  ]);
+}
+
+/** True where rows need not wait: every column of the table is written, as what it is. */
+export function isDirect({ target, written }: Workspace, columns: readonly BoundColumn[]): boolean {
+  const isWhole = !target.generates && written.length + 1 === target.columns.length;
+  return isWhole && columns.every(({ column, binder }) => binder.waits === column.type);
+}
+
+/** Puts rows into the target itself, numbered from `first` on; otherwise as `stage`. */
+export async function appendDirectly(
+  work: Workspace,
+  columns: readonly BoundColumn[],
+  rows: readonly unknown[],
+  first: number,
+): Promise<void> {
+  const { session, target } = work;
+  const places = target.columns.map(({ name }) => columns.findIndex(({ column }) => column.name === name));
+  const place = { table: target.table, schema: target.schema, catalog: session.catalog };
+  await append(
+    work,
+    place,
+    columns,
+    rows,
+    (numbers, values) => places.map((at) => (at < 0 ? numbers : (values[at] ?? []))),
+    first,
+  );
+}
+
+/** Appends rows in chunks; `arrange` puts the counted numbers and the columns' values into the order of the table. */
+async function append(
+  { session, check, target }: Workspace,
+  { table, schema, catalog }: { readonly table: string; readonly schema: string; readonly catalog: string },
+  columns: readonly BoundColumn[],
+  rows: readonly unknown[],
+  arrange: (numbers: DuckDBValue[], values: DuckDBValue[][]) => DuckDBValue[][],
+  first = 0,
+): Promise<void> {
   const { duckdb } = session;
-  const types = [duckdb.BIGINT, ...columns.map(({ binder }) => typeOf(duckdb, binder.waits))];
   const keys = target.key.map(({ name }) => name);
   const reader = new RowReader(columns, keys, duckdb);
-  const appender = await session.raw.createAppender("memento_batch", "main", "temp");
+  const appender = await session.raw.createAppender(table, schema, catalog);
+  const types = Array.from({ length: appender.columnCount }, (_, index) => appender.columnType(index));
   try {
     for (let start = 0; start < rows.length; start += CHUNK_ROWS) {
-      const values = reader.read(rows, start, Math.min(start + CHUNK_ROWS, rows.length));
+      const end = Math.min(start + CHUNK_ROWS, rows.length);
+      const numbers = Array.from({ length: end - start }, (_, index) => BigInt(first + start + index));
       const chunk = duckdb.DuckDBDataChunk.create(types);
-      chunk.setColumns(values);
+      chunk.setColumns(arrange(numbers, reader.read(rows, start, end)));
       appender.appendDataChunk(chunk);
-      if ((start + CHUNK_ROWS) % TURN_ROWS !== 0) continue;
+      if (end % TURN_ROWS !== 0) continue;
       await turn();
       check();
     }
+    appender.flushSync();
+  } catch (error) {
+    // What closing would still flush was refused already.
+    appender.clear();
+    throw error;
   } finally {
     appender.closeSync();
   }
-}
-
-function typeOf(duckdb: DuckdbModule, waits: ColumnBinder["waits"]): DuckDBType {
-  return duckdb[waits];
 }
 
 /** Reads rows into columns, and refuses what the table could not hold. */
@@ -82,12 +122,8 @@ class RowReader {
   }
 
   read(rows: readonly unknown[], start: number, end: number): DuckDBValue[][] {
-    const counter: DuckDBValue[] = [];
-    for (let index = start; index < end; index++) {
-      this.#refuseUnknown(rows[index], index);
-      counter.push(BigInt(index));
-    }
-    return [counter, ...this.#columns.map((column) => this.#column(column, rows, start, end))];
+    for (let index = start; index < end; index++) this.#refuseUnknown(rows[index], index);
+    return this.#columns.map((column) => this.#column(column, rows, start, end));
   }
 
   #column({ column, binder }: BoundColumn, rows: readonly unknown[], start: number, end: number): DuckDBValue[] {

@@ -18,7 +18,6 @@ import { readShapes, trimEntries } from "./journal.ts";
 import { clearNet, findNet } from "./net.ts";
 import { refusedRow } from "./refused-row.ts";
 import { applyNet, countNet } from "./revert.ts";
-import { readPlace } from "./schema.ts";
 import { admit, findStream, moveTo, type Stream } from "./stream.ts";
 import { checkOptions, type DuckdbTableOptions } from "./table.ts";
 import { findToken, restoreTokens, takeToken, trimTokens } from "./tokens.ts";
@@ -72,11 +71,7 @@ class DuckdbTableSink<Row> implements Sink<Row> {
   }
 
   async place(): Promise<string> {
-    const { address, transaction } = this.#opened();
-    return await transaction("read", async ({ session, target }) => {
-      const stream = await findStream(session, address, target);
-      return stream === null || stream.position === 0 ? "" : await readPlace(session);
-    });
+    return await this.#opened().connection.place();
   }
 
   async fence(epoch: number): Promise<void> {

@@ -40,7 +40,12 @@ describe("the table", () => {
   test.each([
     ["that is not there, without columns", {}, "CREATE TABLE other (n INT)", "no table main.t"],
     ["that is a view", {}, "CREATE VIEW t AS SELECT 1 AS n", "is a view"],
-    ["without the column that is written", { columns: { missing: "INT" } }, "CREATE TABLE t (n INT, memento_row BIGINT)", "no column missing"],
+    [
+      "without the column that is written",
+      { columns: { missing: "INT" } },
+      "CREATE TABLE t (n INT, memento_row BIGINT)",
+      "no column missing",
+    ],
     ["without the key's column", { key: "missing" }, "CREATE TABLE t (n INT)", "no column missing"],
     ["whose key is not unique", { key: "n" }, "CREATE TABLE t (n INT)", "no primary key or unique index on n"],
     ["without a key to upsert by", { mode: "upsert" }, "CREATE TABLE t (n INT)", "no primary key"],
@@ -79,14 +84,26 @@ describe("the table", () => {
         "CREATE TABLE t (id INT, twice INT GENERATED ALWAYS AS (id * 2), note VARCHAR DEFAULT 'none', rank INT UNIQUE); CREATE UNIQUE INDEX by_id ON t (id)",
       );
       const sink = await open({ mode: "upsert", key: "id", columns: { id: "INT", rank: "INT" } });
-      const first = await sink.write([{ id: 1, rank: 1 }, { id: 2, rank: 2 }], by("t1"));
+      const first = await sink.write(
+        [
+          { id: 1, rank: 1 },
+          { id: 2, rank: 2 },
+        ],
+        by("t1"),
+      );
       const early = await query("SELECT * FROM t ORDER BY id");
       expect(early).toEqual([
         [1, 2, "none", 1],
         [2, 4, "none", 2],
       ]);
       await exec("DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 'theirs', 9)");
-      await sink.write([{ id: 1, rank: 2 }, { id: 2, rank: 1 }], by("t2"));
+      await sink.write(
+        [
+          { id: 1, rank: 2 },
+          { id: 2, rank: 1 },
+        ],
+        by("t2"),
+      );
       expect(await query("SELECT id, note, rank FROM t ORDER BY id")).toEqual([
         [1, "none", 2],
         [2, "theirs", 1],
@@ -118,13 +135,45 @@ describe("the table", () => {
     });
   });
 
+  test("without a key names the refused row too, and gives no number twice", async () => {
+    await withSinks(async ({ open, exec, query }) => {
+      await exec("CREATE TABLE t (n INTEGER CHECK (n > 0), u VARCHAR UNIQUE, memento_row BIGINT)");
+      const sink = await open({ mode: "append" });
+      const rows = Array.from({ length: 5_000 }, (_, index) => ({ n: 1, u: `u${index}` }));
+      const bad = rows.with(4_321, { n: -1, u: "x" });
+      await expect(sink.write(bad, by("t1"))).rejects.toMatchObject({
+        code: "RECORD_INVALID",
+        message: "rows[4321] was refused: CHECK constraint failed on table t with expression CHECK((n > 0))",
+      });
+      await expect(sink.write(rows.with(7, { n: 1, u: "u3" }), by("t1"))).rejects.toMatchObject({
+        message: expect.stringContaining("rows[7] was refused") as string,
+      });
+      await sink.write(rows, by("t1"));
+      await sink.revertTo(null, by("r"), gently);
+      await sink.write([{ n: 1, u: "u0" }], by("t2"));
+      expect(await query("SELECT memento_row > 5000 FROM t")).toEqual([[true]]);
+    });
+  });
+
   test("that gets a column makes no row a changed one; a lost one is NOT_REVERTIBLE only where it has to come back", async () => {
     await withSinks(async ({ open, exec, query }) => {
       await exec("CREATE TABLE t (id VARCHAR PRIMARY KEY, n INT)");
       const sink = await open({ mode: "upsert" });
-      const first = await sink.write([{ id: "a", n: 1 }, { id: "b", n: 1 }], by("t1"));
+      const first = await sink.write(
+        [
+          { id: "a", n: 1 },
+          { id: "b", n: 1 },
+        ],
+        by("t1"),
+      );
       await exec("ALTER TABLE t ADD COLUMN extra VARCHAR DEFAULT 'new'; ALTER TABLE t ALTER n TYPE BIGINT");
-      const second = await sink.write([{ id: "a", n: 2, extra: "x" }, { id: "c", n: 2, extra: "y" }], by("t2"));
+      const second = await sink.write(
+        [
+          { id: "a", n: 2, extra: "x" },
+          { id: "c", n: 2, extra: "y" },
+        ],
+        by("t2"),
+      );
       const late = await query("SELECT * FROM t ORDER BY id");
       expect(await sink.inspect(null)).toMatchObject({ remove: 3, foreignTotal: 0 });
       await sink.revertTo(first.mark, by("r1"), gently);

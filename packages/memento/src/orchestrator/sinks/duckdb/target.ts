@@ -15,10 +15,13 @@ export interface Target {
   /** `main.flights`: which table is meant, in the books and for people. */
   readonly label: string;
   readonly table: string;
+  readonly schema: string;
   /** The table as SQL writes it. */
   readonly sql: string;
   /** Generated columns are left out. */
   readonly columns: readonly TargetColumn[];
+  /** True: it has generated columns too. */
+  readonly generates: boolean;
   /** The columns by which a row is found again. */
   readonly key: readonly TargetColumn[];
   /** The column of `key` that the sink numbers rows in; null for a key that rows bring. */
@@ -72,7 +75,8 @@ export async function readTarget(session: DuckdbSession, name: TargetName, defin
   if (numbered === null && !uniques.some(({ columns: unique }) => isKey(unique)))
     throw unusable(label, `has no primary key or unique index on ${wanted.join(", ")}`);
   const furtherUnique = uniques.some(({ columns: unique }) => !isKey(unique));
-  return { label, table, sql, columns, key, numbered, furtherUnique };
+  const generates = definition.includes("GENERATED ALWAYS AS");
+  return { label, table, schema, sql, columns, generates, key, numbered, furtherUnique };
 }
 
 async function readColumns(

@@ -112,11 +112,26 @@ describe("values of columns", () => {
         f: "DOUBLE",
       };
       const sink = await open({ mode: "upsert", columns, key: "id" });
-      const first = { id: 1, n: 2n ** 63n, d: "-0.125", z: new Date(5), b: new Uint8Array([0]), l: ["a"], e: "u", f: -0 };
+      const first = {
+        id: 1,
+        n: 2n ** 63n,
+        d: "-0.125",
+        z: new Date(5),
+        b: new Uint8Array([0]),
+        l: ["a"],
+        e: "u",
+        f: -0,
+      };
       await sink.write([{ ...first, s: { x: 1.5, y: { k: 1 } } }, { id: 2 }], by("t1"));
       const mark = await sink.mark();
       const early = await query("SELECT *, d::VARCHAR, z::VARCHAR FROM t ORDER BY id");
-      await sink.write([{ id: 1, e: "v", l: [] }, { id: 3, f: Number.NaN }], by("t2"));
+      await sink.write(
+        [
+          { id: 1, e: "v", l: [] },
+          { id: 3, f: Number.NaN },
+        ],
+        by("t2"),
+      );
       const late = await query("SELECT * FROM t ORDER BY id");
       const forth = await sink.mark();
       expect(await sink.revertTo(mark, by("r1"), gently)).toMatchObject({ removed: 1, restored: 1, kept: [] });

@@ -5,10 +5,26 @@ import { decimalText } from "./decimal.ts";
 import { fractionOfSecond, isDay } from "./moments.ts";
 import type { TargetColumn } from "./target.ts";
 
+/** The types that values wait as, each a name in the client library. */
+export type WaitingType =
+  | "BOOLEAN"
+  | "TINYINT"
+  | "SMALLINT"
+  | "INTEGER"
+  | "BIGINT"
+  | "UTINYINT"
+  | "USMALLINT"
+  | "UINTEGER"
+  | "UBIGINT"
+  | "FLOAT"
+  | "DOUBLE"
+  | "VARCHAR"
+  | "BLOB";
+
 /** How a column's values wait in the batch before they are stored. */
 export interface ColumnBinder {
   /** The type that they wait as. */
-  readonly waits: "BOOLEAN" | "BIGINT" | "UBIGINT" | "DOUBLE" | "VARCHAR" | "BLOB";
+  readonly waits: WaitingType;
   /** What turns the waiting column `name` into the target's type. */
   cast(name: string): string;
   /** Takes a value that is not null. Throws a `Refusal` for one that the column could not hold unchanged. */
@@ -52,12 +68,13 @@ export function binderOf({ type }: TargetColumn): ColumnBinder {
   const cast = (name: string): string => `CAST(${name} AS ${type})`;
   const range = WHOLE[type];
   if (range !== undefined) {
-    const waits = type === "UBIGINT" ? "UBIGINT" : type.endsWith("HUGEINT") ? "VARCHAR" : "BIGINT";
+    if (type.endsWith("HUGEINT")) return { waits: "VARCHAR", cast, bind: (value) => String(wholeNumber(value, range)) };
+    const isWide = type.endsWith("BIGINT");
     const bind = (value: unknown): DuckDBValue => {
       const whole = wholeNumber(value, range);
-      return waits === "VARCHAR" ? String(whole) : whole;
+      return isWide ? whole : Number(whole);
     };
-    return { waits, cast, bind };
+    return { waits: type as WaitingType, cast: (name) => name, bind };
   }
   const digits = SECOND_DIGITS[type];
   if (digits !== undefined) return { waits: "VARCHAR", cast, bind: (value) => moment(value, digits) };
@@ -74,7 +91,7 @@ export function binderOf({ type }: TargetColumn): ColumnBinder {
       return { waits: "VARCHAR", cast: (name) => name, bind: text };
     case "DOUBLE":
     case "FLOAT":
-      return { waits: "DOUBLE", cast, bind: float };
+      return { waits: type, cast: (name) => name, bind: float };
     case "BOOLEAN":
       return { waits: "BOOLEAN", cast: (name) => name, bind: truth };
     case "BLOB":

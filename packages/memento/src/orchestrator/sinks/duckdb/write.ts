@@ -1,7 +1,7 @@
 import type { Workspace } from "./connection.ts";
 import { addEntry, currentShape, imageTable, nextEntry, rowHash } from "./journal.ts";
 import { listNames, matching, numbered, quoteName } from "./names.ts";
-import { BATCH, type BoundColumn, boundColumns, castColumns, stage } from "./staging.ts";
+import { appendDirectly, BATCH, type BoundColumn, boundColumns, castColumns, isDirect, stage } from "./staging.ts";
 import type { Stream } from "./stream.ts";
 import type { Target } from "./target.ts";
 
@@ -24,7 +24,8 @@ export async function writeRows(
 ): Promise<void> {
   const { session, target } = work;
   const columns = boundColumns(work.written);
-  await stage(work, columns, rows);
+  const direct = target.numbered !== null && isDirect(work, columns);
+  if (!direct) await stage(work, columns, rows);
   const shape = await currentShape(work);
   const entry = await nextEntry(session);
   const images = imageTable(session, shape);
@@ -37,10 +38,10 @@ export async function writeRows(
       `INSERT INTO ${images} SELECT ${entry}, b.existed, ${rowHash(target, shape, "t")}, ${kept}
        FROM ${BEFORE} AS b JOIN ${target.sql} AS t ON ${matching("t", keys, "b", keys)}`,
     );
-    await session.run(`DROP TABLE ${BEFORE}`);
   } else {
     const first = await takeNumbers(work, target.numbered, rows.length);
-    await storeNumbered(work, columns, first);
+    if (direct) await appendDirectly(work, columns, rows, first);
+    else await storeNumbered(work, columns, first);
     const number = quoteName(target.numbered);
     const kept = shape.columns.map(({ name }) => (name === target.numbered ? `t.${number}` : "NULL")).join(", ");
     await session.run(
@@ -48,7 +49,6 @@ export async function writeRows(
        FROM ${target.sql} AS t WHERE t.${number} BETWEEN ${first} AND ${first + rows.length - 1}`,
     );
   }
-  await session.run(`DROP TABLE ${BATCH}`);
   await addEntry(session, stream, { entry, position, shape: shape.id, back: null, complete: true });
 }
 

@@ -1,0 +1,58 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+
+import { describe, expect, test } from "vitest";
+
+import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { by } from "../../../../../../test/workers/duckdb-sinks.ts";
+import { systemClock } from "../../../core/ports.ts";
+import { SeededRandom } from "../../../testing/seeded-random.ts";
+import { duckdbTable } from "./index.ts";
+
+const mayMount = await requireEngine("a small tmpfs (root)", () => {
+  if (process.getuid?.() !== 0) return "only root may mount";
+  const probe = mkdtempSync(join(tmpdir(), "memento-mount-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
+    execFileSync("umount", ["-l", probe]);
+    return true;
+  } catch (error) {
+    return `mount refused: ${String(error)}`;
+  } finally {
+    rmSync(probe, { recursive: true, force: true });
+  }
+});
+
+describe.skipIf(!mayMount)("a disk", () => {
+  test("that is full is told as DISK_FULL; nothing is half done, and the sink goes on with room", async () => {
+    const mount = mkdtempSync(join(tmpdir(), "memento-mount-"));
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", mount]);
+    const path = join(mount, "target.duckdb");
+    const columns = { n: "INTEGER", text: "VARCHAR" };
+    const sink = duckdbTable({ path, settings: { threads: "1" }, table: "t", mode: "append", columns });
+    try {
+      const signal = new AbortController().signal;
+      await sink.open({ timeline: "one", name: "out", clock: systemClock, signal });
+      const { mark } = await sink.write([{ n: 0, text: "first" }], by("t1"));
+      const random = new SeededRandom(1);
+      const word = (): string => Array.from({ length: 12 }, () => random.integer(2 ** 30).toString(36)).join("");
+      const rows = Array.from({ length: 100_000 }, (_, n) => ({ n, text: word() }));
+      await expect(sink.write(rows, by("t2"))).rejects.toMatchObject({
+        code: "DISK_FULL",
+        retryable: true,
+        message: expect.stringContaining(path) as string,
+      });
+      expect(await sink.mark()).toEqual(mark);
+      expect(await sink.inspect(null)).toMatchObject({ remove: 1 });
+      execFileSync("mount", ["-o", "remount,size=64m", mount]);
+      expect(await sink.write(rows, by("t2"))).toMatchObject({ rows: 100_000, duplicate: false });
+    } finally {
+      await sink.close();
+      execFileSync("umount", ["-l", mount]);
+      rmSync(mount, { recursive: true });
+    }
+  }, 60_000);
+});
