@@ -24,6 +24,7 @@ export {
 export { memorySink, type MemorySink, type MemorySinkOptions } from "./memory-sink.ts";
 export { MemoryTable } from "./memory-table.ts";
 export { mongodbCollection, type MongodbCollectionOptions } from "./mongodb/index.ts";
+export { mysqlTable, type MysqlTableOptions } from "./mysql/index.ts";
 export { postgresTable, type PostgresTableOptions } from "./postgres/index.ts";
 export type * from "./sink.ts";
 export { sqliteTable, type ColumnType, type SqliteTableOptions } from "./sqlite/index.ts";

@@ -1,0 +1,1 @@
+export { mysqlTable, type MysqlTableOptions } from "./table.ts";
