@@ -51,7 +51,7 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
   const { status, run, version, stage, stageIndex } = ground.entry;
   const { entry } = await writer.append({
     reason: "fork",
-    status: status === "completed" || status === "saved" ? status : "interrupted",
+    status: status === "completed" || status === "cancelled" || status === "saved" ? status : "interrupted",
     generation: 0,
     ground,
     ...(run === undefined ? {} : { run }),

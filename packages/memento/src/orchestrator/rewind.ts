@@ -19,7 +19,9 @@ export async function rewind(session: RunSession, owner: string): Promise<void> 
 export async function takeBack(session: RunSession, isMeant: (sink: string) => boolean = () => true): Promise<void> {
   const { resources, lease } = session;
   for (const [name, sink] of resources.sinks) {
-    if (!isMeant(name) || sink.supports.revert === "none" || rollsForward(sink)) continue;
+    if (!isMeant(name)) continue;
+    if (rollsForward(sink)) session.forward.isAhead(name, await sink.mark());
+    if (sink.supports.revert === "none" || rollsForward(sink)) continue;
     const known = session.sinkRecord(name);
     const place = await sink.place();
     const mark = known.marks[place] ?? null;

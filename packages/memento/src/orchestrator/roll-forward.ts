@@ -101,6 +101,11 @@ export class RollForward {
     }
   }
 
+  /** An attempt was given up, after which the sink holds writes up to this mark. */
+  isAhead(name: string, mark: SinkMark): void {
+    this.#ahead.set(name, mark);
+  }
+
   #batchAt(name: string, from: SourceOffsets): BatchRecord | null {
     const { run, generation } = this.#parts;
     const record = this.#kept.get(name);

@@ -1,4 +1,4 @@
-import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
+import type { MementoEntry, MementoStatus } from "../core/memento.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { LeaseKeeper } from "../vault/lease-keeper.ts";
 import type { TimelineWriter, SavedMemento } from "../vault/timeline-writer.ts";
@@ -12,31 +12,10 @@ import type { Resources } from "./resources.ts";
 import type { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { PIECE, type PipelineSnapshot, type ProgressRecord, type RunRecord, type SinkRecord } from "./run-state.ts";
+import type { SessionSave } from "./session-save.ts";
 import type { SourceOffset, SourceOffsets } from "./sources/source.ts";
 import { StageWork, type StateChange } from "./stage-work.ts";
 import type { StageDefinition } from "./stage.ts";
-
-/** What one save says besides the run's present state. */
-export interface SessionSave {
-  readonly reason: MementoReason;
-  /** Given as a function where it is to be known only when it is this save's turn. */
-  readonly status: MementoStatus | (() => MementoStatus);
-  /** Whose work is saved with it; nobody's when left out. */
-  readonly work?: StageWork;
-  readonly stage?: StageDefinition;
-  /** The stage's output, which marks it as done. */
-  readonly output?: { readonly value: unknown };
-  /** True: the work is done, as an item is without being a stage's output; its progress goes. */
-  readonly ended?: boolean;
-  /** True: everything stays as the last memento has it, because what is in memory may be the middle of a batch. */
-  readonly unchanged?: boolean;
-  readonly fields?: Readonly<Record<string, unknown>>;
-  readonly name?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Pieces that the session does not know of. */
-  readonly extra?: ReadonlyMap<string, unknown>;
-  readonly drop?: readonly string[];
-}
 
 /** What a session is made of. */
 export interface SessionParts {
