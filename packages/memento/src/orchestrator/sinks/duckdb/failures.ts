@@ -1,7 +1,7 @@
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
 
-/** DuckDB's client throws plain errors whose text begins with their kind. */
-const KIND = /^([A-Z][\w ]*?) Error: /;
+/** DuckDB's client throws plain errors whose text begins with their kind, but for those of an appender. */
+const KIND = /^(?:([A-Z][\w ]*?) Error|Failed to \w+): /;
 
 /** Kinds that speak of the data itself. */
 const REFUSED_DATA: ReadonlySet<string> = new Set(["Constraint", "Conversion", "Out of Range"]);
@@ -30,7 +30,9 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
 
 function kindOf(error: unknown): string | null {
   if (!(error instanceof Error) || error instanceof MementoError) return null;
-  return KIND.exec(error.message)?.[1] ?? null;
+  const found = KIND.exec(error.message);
+  if (found === null) return null;
+  return found[1] ?? (/constraint/i.test(error.message) ? "Constraint" : "Appender");
 }
 
 /** True where the file's lock, or a row, is held by somebody else. */
@@ -57,10 +59,9 @@ export function isFatal(error: unknown): boolean {
 export function refusalOf(error: unknown): string {
   const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
   const said = line.replace(KIND, "");
-  const duplicate = /^Duplicate key "(.*)" violates (.*)$/s.exec(said);
-  if (duplicate !== null) return `a key that is there already violates ${duplicate[2]}`;
   if (/foreign key/i.test(said)) return "it violates a foreign key constraint";
-  return kindOf(error) === "Constraint" ? said : "a value cannot be held by its column";
+  const hidden = said.replace(/duplicate key ".*"/is, "a key that is there already");
+  return kindOf(error) === "Constraint" ? hidden : "a value cannot be held by its column";
 }
 
 function meaningOf(error: Error): ErrorCode | null {
