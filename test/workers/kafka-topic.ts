@@ -1,0 +1,122 @@
+/** Topics that the tests of the Kafka sink write to, and the sink as processes that are killed open it. */
+import { randomUUID } from "node:crypto";
+import { Socket } from "node:net";
+
+import { Admin } from "@platformatic/kafka";
+
+import { KafkaClient } from "../../packages/memento/src/orchestrator/kafka/client.ts";
+import {
+  committedRecords,
+  type StoredRecord,
+} from "../../packages/memento/src/orchestrator/kafka/committed-records.ts";
+import { kafkaTopic, type SentRecord } from "../../packages/memento/src/orchestrator/sinks/kafka/index.ts";
+import type { Sink } from "../../packages/memento/src/orchestrator/sinks/sink.ts";
+import type { KitRow, SinkPlace } from "../../packages/memento/src/testing/sink/kit.ts";
+
+/** How the sink answers a rollback: not at all, or by records that name what they take back. */
+export interface KitTopic {
+  readonly answers: boolean;
+}
+
+const PARTITIONS = 3;
+const UNDO = "undo";
+
+/** What a worker process opens. */
+export function kitSink(address: string, step: () => void): Sink<KitRow> {
+  const { broker, topic, answers } = JSON.parse(address) as { broker: string; topic: string; answers: boolean };
+  beforeEachRequest(step);
+  const compensate = ({
+    partition,
+    offset,
+    key,
+  }: SentRecord): readonly { key: Uint8Array; value: string; headers: Record<string, string> }[] =>
+    key === null ? [] : [{ key, value: "null", headers: { [UNDO]: `${partition}/${offset}` } }];
+  return kafkaTopic<KitRow>({
+    brokers: broker,
+    topic,
+    key: ({ id }) => id,
+    timeoutMs: 20_000,
+    ...(answers ? { compensate } : {}),
+  });
+}
+
+let steps: (() => void) | null = null;
+
+/** Calls `step` before everything that this process sends to the broker. */
+function beforeEachRequest(step: () => void): void {
+  if (steps === null) {
+    const write = Socket.prototype.write as (...values: unknown[]) => boolean;
+    Socket.prototype.write = function (this: Socket, ...values: unknown[]): boolean {
+      if (this.remotePort !== undefined) steps?.();
+      return write.apply(this, values);
+    } as typeof Socket.prototype.write;
+  }
+  steps = step;
+}
+
+/** Makes places of the sink kit: a topic of its own on the broker. */
+export function kafkaTopicPlace(broker: () => string, { answers }: KitTopic): () => Promise<SinkPlace> {
+  return async () => {
+    const topic = await makeTopic(broker());
+    const address = JSON.stringify({ broker: broker(), topic, answers });
+    return {
+      sink: () => kitSink(address, () => undefined),
+      read: async () => rowsIn(await readTopic(broker(), topic)),
+      meddle: async () => {
+        throw new Error("nobody changes what lies in a topic");
+      },
+      address,
+      // The broker is thrown away with all that is in it.
+      dispose: async () => undefined,
+    };
+  };
+}
+
+/** Makes a topic that nobody else has. */
+export async function makeTopic(
+  broker: string,
+  options: { partitions?: number; topic?: string } = {},
+): Promise<string> {
+  const { partitions = PARTITIONS, topic = `kit-${randomUUID()}` } = options;
+  const admin = new Admin({ clientId: "test", bootstrapBrokers: [broker] });
+  await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+  await admin.close();
+  return topic;
+}
+
+/** The committed records of a topic, as they lie in its partitions. */
+export async function readTopic(broker: string, name: string): Promise<StoredRecord[]> {
+  const client = await KafkaClient.open({ brokers: broker }, "A test");
+  try {
+    const topic = await client.topic(name);
+    if (topic === null) throw new Error(`there is no topic ${name}`);
+    const ends = await client.offsets(name, "stable");
+    const starts = await client.offsets(name, "earliest");
+    const found: StoredRecord[] = [];
+    for (const [partition, end] of ends.entries()) {
+      for (let from = starts[partition] ?? 0n; from < end;) {
+        const { records, next } = await committedRecords(client, topic, partition, from);
+        found.push(...records);
+        from = next;
+      }
+    }
+    return found;
+  } finally {
+    await client.close();
+  }
+}
+
+/** The rows that count: those that no later record takes back. Equal ones are told apart by their number. */
+function rowsIn(records: readonly StoredRecord[]): Map<string, KitRow> {
+  const undone = new Set(records.flatMap(({ headers }) => headers[UNDO]?.toString() ?? []));
+  const rows = new Map<string, KitRow>();
+  for (const { partition, offset, value, headers } of records) {
+    if (headers[UNDO] !== undefined || undone.has(`${partition}/${offset}`)) continue;
+    const text = value?.toString("utf8") ?? "null";
+    const row = JSON.parse(text) as KitRow;
+    let number = 0;
+    while (rows.has(`${text}#${number}`)) number += 1;
+    rows.set(`${text}#${number}`, row);
+  }
+  return rows;
+}
