@@ -10,6 +10,17 @@ export {
   type MadeHttpCall,
   type RequestOptions,
 } from "./compensate/index.ts";
+export {
+  type Columns,
+  type Dataset,
+  type DatasetColumnType,
+  type DatasetFile,
+  type DatasetFolderOptions,
+  type DatasetFormat,
+  datasetFolder,
+  readDataset,
+  type ReadDatasetOptions,
+} from "./dataset/index.ts";
 export { duckdbTable, type DuckdbPlace, type DuckdbTableOptions, type DuckdbTableSettings } from "./duckdb/index.ts";
 export {
   type KafkaBytes,

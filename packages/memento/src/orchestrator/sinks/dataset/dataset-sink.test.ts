@@ -1,0 +1,49 @@
+import { describe, test } from "vitest";
+
+import { datasetPlace, type KitDataset } from "../../../../../../test/workers/dataset-folder.ts";
+import { testSink } from "../../../testing/sink/sink-kit.ts";
+
+const WHOLE = "a file is one thing: with one changed row, all of its rows stay";
+
+/** What the kit asks of single rows, where a file holds many; a file with a row of its own passes them. */
+const ofSingleRows: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    "foreign changes > names and keeps a row that was changed",
+    "foreign changes > names a row that was deleted",
+    "foreign changes > names and keeps a row that took the place of one that was reverted",
+    "foreign changes > knows a row again that was changed and changed back",
+    "foreign changes > takes them with force, after which none are left",
+    "foreign changes > gives back what force took, when that is reverted",
+    "foreign changes > names 100 of them and counts them all",
+    "foreign changes > are not looked for in rows that the target keeps",
+    "inspect() > gives a fingerprint that moves with every write and foreign change, and with nothing else",
+    ...Array.from(
+      { length: 12 },
+      (_none, index) => `random writes, reverts and foreign changes on two timelines > sequence ${index + 1}`,
+    ),
+  ].map((name) => [name, WHOLE]),
+);
+
+const datasets: Record<string, KitDataset> = {
+  "a file for each row": { options: { format: "jsonl", fileRowsMax: 1, mergeFiles: false, graceMs: 0 }, names: "file" },
+  "JSONL, small files merged": { options: { format: "jsonl", mergeFiles: 2, graceMs: 0 }, names: "content" },
+  "CSV, small files merged": { options: { format: "csv", mergeFiles: 3, graceMs: 0 }, names: "content" },
+  "Parquet, small files merged": {
+    options: { format: "parquet", mergeFiles: 2, rowGroupRows: 3_000, graceMs: 0 },
+    names: "content",
+  },
+};
+
+for (const [name, dataset] of Object.entries(datasets)) {
+  describe(`datasetFolder(): ${name}`, () => {
+    testSink({
+      describe,
+      test,
+      mode: "append",
+      place: datasetPlace(dataset),
+      badRow: { row: { id: "bad", amount: () => 1, note: null }, code: "UNSUPPORTED_VALUE" },
+      workerModule: new URL("../../../../../../test/workers/dataset-folder.ts", import.meta.url),
+      ...(dataset.names === "content" ? { knownGaps: ofSingleRows } : {}),
+    });
+  });
+}

@@ -1,0 +1,152 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { parse } from "csv-parse/sync";
+import { parquetReadObjects } from "hyparquet";
+
+import { isMementoError } from "../../packages/memento/src/core/errors.ts";
+import { type DatasetFiles, nodeDatasetFiles } from "../../packages/memento/src/orchestrator/sinks/dataset/files.ts";
+import {
+  type Columns,
+  type Dataset,
+  type DatasetFile,
+  datasetFolder,
+  type DatasetFolderOptions,
+  readDataset,
+} from "../../packages/memento/src/orchestrator/sinks/dataset/index.ts";
+import type { Sink } from "../../packages/memento/src/orchestrator/sinks/sink.ts";
+import { parquetCodecs } from "../../packages/memento/src/orchestrator/sources/parquet/parquet-codecs.ts";
+import type { KitRow, SinkPlace } from "../../packages/memento/src/testing/sink/kit.ts";
+
+/** How a dataset of the sink kit is kept. */
+export interface KitDataset {
+  readonly options: Pick<DatasetFolderOptions, "format" | "fileRowsMax" | "mergeFiles" | "graceMs" | "rowGroupRows">;
+  /** `file`: a row is named by its file, which holds no other; `content`: by what it holds, and the how manieth of its kind. */
+  readonly names: "file" | "content";
+}
+
+const columns: Columns = { id: "string", amount: "number", note: "string" };
+
+/** Calls that change something on disk. */
+const CHANGES = [
+  "create",
+  "link",
+  "rename",
+  "unlink",
+  "makeFolder",
+  "syncFolder",
+  "linkFolder",
+  "removeFolder",
+] as const;
+
+/** The machine's file system, with a step before each call that changes something. */
+export function steppedFiles(step: () => void): DatasetFiles {
+  const files: Record<string, unknown> = { ...nodeDatasetFiles };
+  for (const name of CHANGES) {
+    const call = nodeDatasetFiles[name] as (...values: unknown[]) => Promise<unknown>;
+    files[name] = async (...values: unknown[]) => {
+      step();
+      return await call(...values);
+    };
+  }
+  const create: DatasetFiles["create"] = async (path) => {
+    step();
+    const file = await nodeDatasetFiles.create(path);
+    return {
+      write: async (bytes) => {
+        step();
+        return await file.write(bytes);
+      },
+      sync: async () => {
+        step();
+        await file.sync();
+      },
+      close: async () => await file.close(),
+    };
+  };
+  return { ...files, create } as unknown as DatasetFiles;
+}
+
+/** What a worker process of the sink kit opens. */
+export function kitSink(address: string, step: () => void): Sink<KitRow> {
+  const { folder, dataset } = JSON.parse(address) as { folder: string; dataset: KitDataset };
+  return datasetFolder<KitRow>({ folder, columns, ...dataset.options, files: steppedFiles(step) });
+}
+
+/** Makes places of the sink kit: a dataset in a temporary folder of its own. */
+export function datasetPlace(dataset: KitDataset): () => Promise<SinkPlace> {
+  return async () => {
+    const parent = await mkdtemp(join(tmpdir(), "memento-dataset-"));
+    const folder = join(parent, "kit");
+    const address = JSON.stringify({ folder, dataset });
+    return {
+      sink: () => kitSink(address, () => undefined),
+      read: async () => {
+        const { files } = await datasetAt(folder);
+        return dataset.names === "file" ? await readByFile(files) : await readByContent(files);
+      },
+      meddle: async (item, row) => {
+        const { files } = await datasetAt(folder);
+        const path = files.find(({ name }) => name === item)?.path ?? join(folder, item);
+        if (row === null) return await rm(path, { force: true });
+        await writeFile(`${path}.new`, `${JSON.stringify(row)}\n`);
+        await rename(`${path}.new`, path);
+      },
+      address,
+      dispose: async () => await rm(parent, { recursive: true }),
+    };
+  };
+}
+
+async function datasetAt(folder: string): Promise<Pick<Dataset, "files">> {
+  try {
+    return await readDataset(folder);
+  } catch (error) {
+    if (isMementoError(error, "NOT_FOUND")) return { files: [] };
+    throw error;
+  }
+}
+
+async function readByFile(files: readonly DatasetFile[]): Promise<Map<string, KitRow>> {
+  const rows = new Map<string, KitRow>();
+  for (const { name, path } of files) {
+    if (!existsSync(path)) continue;
+    const [row] = await readRows(path);
+    if (row !== undefined) rows.set(name, row);
+  }
+  return rows;
+}
+
+async function readByContent(files: readonly DatasetFile[]): Promise<Map<string, KitRow>> {
+  const rows = new Map<string, KitRow>();
+  const counts = new Map<string, number>();
+  for (const { path } of files) {
+    for (const { id, amount, note } of await readRows(path)) {
+      const text = JSON.stringify([id, amount, note]);
+      const count = (counts.get(text) ?? 0) + 1;
+      counts.set(text, count);
+      rows.set(`${text}#${count}`, { id, amount, note });
+    }
+  }
+  return rows;
+}
+
+/** The rows of a data file, read by other code than what wrote them. */
+export async function readRows(path: string): Promise<KitRow[]> {
+  const bytes = await readFile(path);
+  if (path.endsWith(".parquet")) {
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    return (await parquetReadObjects({ file, compressors: parquetCodecs })) as unknown as KitRow[];
+  }
+  if (path.endsWith(".jsonl")) {
+    const lines = bytes.toString().split("\n").slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as KitRow);
+  }
+  const cast = (text: string, { quoting, column }: { quoting: boolean; column: string | number }): unknown => {
+    if (text === "" && !quoting) return null;
+    return column === "amount" ? Number(text) : text;
+  };
+  return parse(bytes, { columns: true, cast: cast as never, record_delimiter: "\r\n" }) as unknown as KitRow[];
+}
