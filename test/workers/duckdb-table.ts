@@ -23,9 +23,10 @@ export interface KitTable {
 /** What statement-by-statement kills leave out: reads, and temporary tables, which change nothing on disk. */
 const READS = /^\s*(?:SELECT|SET|USE|ROLLBACK|CREATE OR REPLACE TEMP|DROP TABLE temp\.)/i;
 
-/** What a worker process of the sink kit opens: it lets go of the file after each call, and waits for it. */
+/** What a worker process of the sink kit opens: it waits for the file. */
 export function kitSink(address: string, step: () => void): Sink<KitRow> {
-  return openedBy(address, step, { holdMs: 0, busyTimeoutMs: 10_000 });
+  const { holdMs } = JSON.parse(address) as { holdMs: number };
+  return openedBy(address, step, { holdMs, busyTimeoutMs: 10_000 });
 }
 
 /** How the test's own process holds the file: long enough that a test is not spent on opening it. */
@@ -65,12 +66,12 @@ function countStatements(connection: DuckDBConnection, step: () => void): void {
   };
 }
 
-/** Makes places of the sink kit: a database in a temporary folder of its own. */
-export function duckdbTablePlace(table: KitTable): () => Promise<SinkPlace> {
+/** Makes places of the sink kit: a database in a temporary folder of its own, which workers let go of after `holdMs`. */
+export function duckdbTablePlace(table: KitTable, holdMs: number): () => Promise<SinkPlace> {
   return async () => {
     const folder = await mkdtemp(join(tmpdir(), "memento-sink-"));
     const path = join(folder, "kit.duckdb");
-    const address = JSON.stringify({ path, table });
+    const address = JSON.stringify({ path, table, holdMs });
     return {
       sink: () => openedBy(address, () => undefined, OWN),
       read: async () => await withDuckdb(path, async (connection) => await readKit(connection, table)),
