@@ -1,6 +1,6 @@
 import path from "node:path";
 
-import { definePipeline, type Pipeline } from "@mementojs/memento";
+import { definePipeline, type Pipeline, type StageContext } from "@mementojs/memento";
 import { sqliteTable, type Sink } from "@mementojs/memento/sinks";
 import { iterableSource, type Source } from "@mementojs/memento/sources";
 
@@ -37,12 +37,14 @@ const numbers = (count: number) => (): Source<number> =>
     },
   });
 
-/** A flow with branches, a copy that fails twice in each process, a list, a sleep, an approval and a pipeline inside. */
-export function everything({ folder, concurrency, wrap }: EverythingOptions): Pipeline {
-  const table = (name: string) => () =>
-    wrap(name, sqliteTable({ path: tablesPath(folder), table: name, mode: "append", columns: { id: "INTEGER" } }));
-  let fails = 2;
-  const part = definePipeline({
+type Tables = (name: string) => () => Sink<{ readonly id: number }>;
+
+const rowsOf = (records: readonly unknown[]): { readonly id: number }[] =>
+  (records as readonly number[]).map((id) => ({ id }));
+
+/** The pipeline inside: copies twenty numbers. */
+function part(table: Tables): Pipeline {
+  return definePipeline({
     name: "part",
     version: "1",
     batchRecords: 5,
@@ -52,16 +54,37 @@ export function everything({ folder, concurrency, wrap }: EverythingOptions): Pi
     stages: (stage) => [
       stage.task("load", async (context) => {
         for await (const { records } of context.read("numbers")) {
-          await context.write(
-            "part",
-            (records as number[]).map((id) => ({ id })),
-          );
+          await context.write("part", rowsOf(records));
           context.state["last"] = records.at(-1);
         }
         return context.state["last"];
       }),
     ],
   });
+}
+
+/** Copies what it reads, and fails twice in each process. */
+function failingCopy(): (context: StageContext) => Promise<number> {
+  let fails = 2;
+  return async (context) => {
+    for await (const { records } of context.read("copied")) {
+      await context.write("copied", rowsOf(records));
+      context.state["copied"] = records.at(-1);
+      if (fails > 0 && Number(records.at(-1)) >= 15) {
+        fails -= 1;
+        throw new Error("the network hums");
+      }
+    }
+    return Number(context.state["copied"]);
+  };
+}
+
+const retry = { attempts: 100, initialMs: 1, maxMs: 2 };
+
+/** A flow with branches, a copy that fails twice in each process, a list, a sleep, an approval and a pipeline inside. */
+export function everything({ folder, concurrency, wrap }: EverythingOptions): Pipeline {
+  const table: Tables = (name) => () =>
+    wrap(name, sqliteTable({ path: tablesPath(folder), table: name, mode: "append", columns: { id: "INTEGER" } }));
   return definePipeline({
     name: "everything",
     version: "1",
@@ -81,58 +104,26 @@ export function everything({ folder, concurrency, wrap }: EverythingOptions): Pi
       const rows = stage.map("rows", { after: read, run: (id) => ({ id }) });
       const odd = stage.map("odd", { after: rows, run: (row) => (row.id % 2 === 1 ? row : undefined) });
       const even = stage.map("even", { after: rows, when: () => false, run: (row) => row });
+      const writeRows = stage.write("write rows", { after: rows, sink: "flow" });
+      const writeOdd = stage.write("write odd", { after: odd, sink: "odd" });
       const writeEven = stage.write("write even", { after: even, sink: "even" });
-      const copy = stage.task(
-        "copy",
-        { after: [], retry: { attempts: 100, initialMs: 1, maxMs: 2 }, timeoutMs: 60_000 },
-        async (context) => {
-          for await (const { records } of context.read("copied")) {
-            await context.write(
-              "copied",
-              (records as number[]).map((id) => ({ id })),
-            );
-            context.state["copied"] = records.at(-1);
-            if (fails > 0 && (records.at(-1) ?? 0) >= 15) {
-              fails -= 1;
-              throw new Error("the network hums");
-            }
-          }
-          return Number(context.state["copied"]);
-        },
-      );
-      const items = stage.each(
-        "items",
-        { after: [], items: () => upTo(6), concurrency: 2, retry: { attempts: 100, initialMs: 1, maxMs: 2 } },
-        async (context, item) => {
-          // What stands before a sleep would happen again after a kill in it: its memento covers the write.
-          await context.sleep("a moment", 1);
-          await context.write("items", [{ id: item * 100 }]);
-          return item * item;
-        },
-      );
-      const inner = stage.pipeline("inner", part);
+      const copy = stage.task("copy", { after: [], retry, timeoutMs: 60_000 }, failingCopy());
+      const items = stage.each("items", { items: () => upTo(6), concurrency: 2, retry }, async (context, item) => {
+        // What stands before a sleep would happen again after a kill in it: its memento covers the write.
+        await context.sleep("a moment", 1);
+        await context.write("items", [{ id: item * 100 }]);
+        return item * item;
+      });
+      const inner = stage.pipeline("inner", part(table));
       const ok = stage.approval("ok", { after: [copy, items] });
       const report = stage.task("report", { after: { items, copy, ok, writeEven, inner } }, (context, input) => ({
         items: input.items,
         even: input.writeEven ?? null,
         copied: context.state["copied"],
-        part: (input.inner as { load: number }).load,
+        part: input.inner["load"],
         approved: input.ok.approved,
       }));
-      return [
-        read,
-        rows,
-        stage.write("write rows", { after: rows, sink: "flow" }),
-        odd,
-        stage.write("write odd", { after: odd, sink: "odd" }),
-        even,
-        writeEven,
-        copy,
-        items,
-        inner,
-        ok,
-        report,
-      ];
+      return [read, rows, writeRows, odd, writeOdd, even, writeEven, copy, items, inner, ok, report];
     },
   });
 }

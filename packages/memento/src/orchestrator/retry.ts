@@ -1,5 +1,5 @@
 import { isMementoError, MementoError, type ErrorCode } from "../core/errors.ts";
-import type { Clock, Random } from "../core/ports.ts";
+import type { Random } from "../core/ports.ts";
 
 /** How a stage that fails is tried again. */
 export interface RetryOptions {
@@ -49,12 +49,6 @@ export function retryDelayMs(policy: RetryPolicy, failed: number, random: Random
   if (!policy.jitter) return whole;
   const [high = 0, low = 0] = random.bytes(2);
   return Math.round(whole / 2 + (whole / 2) * ((high * 256 + low) / 65_535));
-}
-
-/** Waits until a moment by the wall clock, in steps, so that long waits are no longer than a timer can count. Rejects with the signal's reason. */
-export async function waitUntil(clock: Clock, until: number, signal: AbortSignal, stepMs = 60_000): Promise<void> {
-  for (let rest = until - clock.now(); rest > 0; rest = until - clock.now())
-    await clock.sleep(Math.min(rest, stepMs), signal);
 }
 
 /** What no attempt can mend: the timeline is somebody else's, or the definition is wrong. */

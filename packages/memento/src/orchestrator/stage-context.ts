@@ -1,5 +1,4 @@
 import type { Json } from "../core/json.ts";
-import type { Credential } from "./credentials/provider.ts";
 import type { StageRun } from "./stage-run.ts";
 import type { StageContext, StageDefinition, StageScope } from "./stage.ts";
 
@@ -19,7 +18,7 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
     },
     schemaVersions: inScope(scope, Object.fromEntries(versions)),
     participants: inScope(scope, Object.fromEntries(session.resources.participants)),
-    credentials: credentialsOf(scope, session.resources.credentials),
+    credentials: inScope(scope, session.resources.credentials),
     get state() {
       return scope === null ? work.state : stateOf(scope, work.state);
     },
@@ -51,14 +50,6 @@ function inScope<Value>(
   if (scope === null) return values;
   const own = Object.entries(values).filter(([name]) => name.startsWith(scope.prefix));
   return Object.fromEntries(own.map(([name, value]) => [name.slice(scope.prefix.length), value]));
-}
-
-/** The credentials of a scope. */
-export function credentialsOf(
-  scope: StageScope | null,
-  credentials: Readonly<Record<string, Credential>>,
-): Readonly<Record<string, Credential>> {
-  return inScope(scope, credentials);
 }
 
 /** A pipeline inside another one has a state of its own, kept under one key of the whole. */
