@@ -129,10 +129,11 @@ export function definePipeline<
     concurrency,
     stages,
   };
-  if (concurrency > 1 && Object.keys(pipeline.participants).length > 0)
+  const atOnce = Math.max(concurrency, ...stages.map((stage) => (stage.type === "each" ? stage.concurrency : 1)));
+  if (atOnce > 1 && Object.keys(pipeline.participants).length > 0)
     throw new MementoError(
       "INVALID_PIPELINE",
-      `Pipeline ${name}: with participants its stages run one after the other, and concurrency is ${concurrency}`,
+      `Pipeline ${name}: with participants its stages and items run one after the other, and concurrency is ${atOnce}`,
     );
   for (const stage of stages) checkResources(pipeline, stage);
   return pipeline;
