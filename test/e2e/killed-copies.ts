@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 
 import { expect } from "vitest";
 
+import type { MementoEntry } from "../../packages/memento/src/core/memento.ts";
 import { Memento } from "../../packages/memento/src/memento.ts";
 import { mementoQuery } from "../../packages/memento/src/store/query.ts";
 import type { KeySource } from "../../packages/memento/src/vault/keys/resolve-keys.ts";
@@ -51,12 +52,12 @@ export async function fillForCopy(memento: Memento, mementos: number): Promise<v
   await memento.caretaker("docs").pin((await memento.caretaker("docs").save({ last: true }, { id: "pinned" })).id);
 }
 
-/** What a store says of itself that must be the same in its copy: every live memento in the order of the log, names, and the digest of the whole. */
+/** What a store says of itself that must be the same in its copy: every live memento in the order of each timeline, names, and the digest of the whole. */
 export async function standOf(
   place: ChainPlace,
-): Promise<{ readonly digest: string; readonly entries: readonly unknown[] }> {
+): Promise<{ readonly digest: string; readonly entries: readonly MementoEntry[] }> {
   await using memento = await Memento.open(place.url, { keys: place.keys, create: false });
-  const entries: unknown[] = [];
+  const entries: MementoEntry[] = [];
   for await (const { entry } of memento.vault.store.query(mementoQuery({ order: "ascending" }))) {
     const { name, caretaker, id } = entry;
     if (name !== undefined) expect(await memento.vault.store.findByName(caretaker, name)).toBe(id);

@@ -7,6 +7,7 @@ import { registerApprove } from "./commands/approve.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerCancel } from "./commands/cancel.ts";
 import { registerCheckStore } from "./commands/check-store.ts";
+import { registerCheck } from "./commands/check.ts";
 import { registerCopy } from "./commands/copy.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDiff } from "./commands/diff.ts";
@@ -118,7 +119,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
 const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runner) => void)[]])[] = [
   ["Begin:", [registerInit, registerDemo]],
   ["Run:", [registerRun, registerResume, registerPause, registerApprove, registerCancel]],
-  ["Look:", [registerWatch, registerLog, registerLs, registerShow, registerDiff, registerStats]],
+  ["Look:", [registerWatch, registerLog, registerLs, registerShow, registerDiff, registerStats, registerCheck]],
   ["Go back:", [registerPlan, registerRollback, registerFork, registerAdopt, registerEdit, registerReset]],
   [
     "Keep:",

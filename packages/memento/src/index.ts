@@ -23,6 +23,8 @@ export {
   type ProgressRecord,
   type RunRecord,
 } from "./orchestrator/run-state.ts";
+export type * from "./orchestrator/schemas/check-pipeline.ts";
+export type { SchemaStamp, ValueSchema } from "./orchestrator/schemas/value-schema.ts";
 export type { RunOptions, RunResult } from "./orchestrator/runner.ts";
 export { resolveTarget } from "./orchestrator/target.ts";
 export type { CheckpointPolicy, Flow, FlowSummary, Stage, StageContext } from "./orchestrator/stage.ts";

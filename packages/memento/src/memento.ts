@@ -34,6 +34,7 @@ import {
   type RunOptions,
   type RunResult,
 } from "./orchestrator/runner.ts";
+import type { CheckOptions, PipelineCheck } from "./orchestrator/schemas/check-pipeline.ts";
 import {
   exportTo,
   importFrom,
@@ -222,6 +223,12 @@ export class Memento implements AsyncDisposable {
   /** Ends a run for good, also one that is live; see `cancelRun`. */
   async cancel(run: string, options: CancelOptions = {}): Promise<CancelResult> {
     return await firstError(async () => await cancelRun(this.vault, run, options));
+  }
+
+  /** Says which mementos of a pipeline its code can restore; see `checkPipeline`. */
+  async check(pipeline: Pipeline, options: CheckOptions = {}): Promise<PipelineCheck> {
+    const { checkPipeline } = await import("./orchestrator/schemas/check-pipeline.ts");
+    return await firstError(async () => await checkPipeline(this.vault, pipeline, options));
   }
 
   /** Decides what a run waits for; see `approveRun`. */

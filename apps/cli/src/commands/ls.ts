@@ -46,6 +46,7 @@ const REASONS: readonly MementoReason[] = [
   "reset",
   "adopt",
   "resume",
+  "upcast",
   "fork",
 ];
 

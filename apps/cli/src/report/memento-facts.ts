@@ -194,6 +194,8 @@ export function reasonText({
       return "adoption of a fork";
     case "resume":
       return "resumption with nothing left to run";
+    case "upcast":
+      return "taken over by changed code";
     case "fork":
       return "fork";
   }

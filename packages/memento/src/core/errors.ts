@@ -137,6 +137,10 @@ export const ERROR_CATALOGUE = {
     meaning: "A package that only this feature needs is not installed.",
     hint: "Install it; the message names the package and the range of versions.",
   },
+  PIPELINE_CHANGED: {
+    meaning: "An unfinished run does not fit the stages that its pipeline has now.",
+    hint: "Finish it with the code of before, go back to a memento that fits, or start anew with --fresh; `memento check` names what does not fit.",
+  },
   PIPELINE_MISSING: {
     meaning: "The file exports no pipeline.",
     hint: "Export the result of definePipeline, as default or by name.",
@@ -168,6 +172,10 @@ export const ERROR_CATALOGUE = {
   SCHEMA_MISMATCH: {
     meaning: "What a stage was given, or gave, does not fit its schema.",
     hint: "The message names the stage and the path inside the value; mend the stage before it, or this one.",
+  },
+  SCHEMA_UNREADABLE: {
+    meaning: "A memento holds a value of a schema version that the code has no way from.",
+    hint: "Add the upcaster (or, for code that was put back, the downcaster) that the message names; `memento check` lists all mementos that need one.",
   },
   SIGNER_UNTRUSTED: {
     meaning: "A portable file is signed by another key than the trusted ones.",

@@ -26,6 +26,7 @@ export type MementoReason =
   | "reset"
   | "adopt"
   | "resume"
+  | "upcast"
   | "fork";
 
 /** Where the run stood when the memento was taken; `saved` for anything that is no run. */

@@ -3,6 +3,8 @@ import { checkName } from "../core/ids.ts";
 import type { CredentialProvider, Credential } from "./credentials/provider.ts";
 import { orderStages } from "./graph.ts";
 import type { PipelineParticipant } from "./participants/pipeline-participant.ts";
+import { itemText, schemasOf } from "./schemas/pipeline-schemas.ts";
+import { checkSchema, type ValueSchema } from "./schemas/value-schema.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 import { stageBuilder, type StageBuilder } from "./stage-builder.ts";
@@ -31,6 +33,10 @@ export interface PipelineOptions<
   readonly version: string;
   /** Standard Schema of the parameters; without one, any record of values is taken. */
   readonly params?: StandardSchema<Params>;
+  /** The version of the state's shape, and the ways to it from earlier ones. */
+  readonly schema?: ValueSchema;
+  /** The same for the offsets of sources, by name: what `Record<partition, offset>` a source has. */
+  readonly offsetSchemas?: Readonly<Partial<Record<Extract<keyof Sources, string>, ValueSchema>>>;
   readonly credentials?: Credentials;
   /** How each source is built for a run. */
   readonly sources?: {
@@ -68,6 +74,10 @@ export interface Pipeline {
   readonly name: string;
   readonly version: string;
   readonly params: StandardSchema | null;
+  readonly schema: ValueSchema | null;
+  readonly offsetSchemas: Readonly<Record<string, ValueSchema>>;
+  /** Of the state of pipelines inside this one, by the key under which it is kept. */
+  readonly innerSchemas: Readonly<Record<string, ValueSchema>>;
   readonly credentials: Readonly<Record<string, CredentialProvider>>;
   readonly sources: Readonly<Record<string, (context: ResourceContext<unknown>) => Source>>;
   readonly sinks: Readonly<Record<string, (context: ResourceContext<unknown>) => Sink>>;
@@ -112,6 +122,11 @@ export function definePipeline<
     name,
     version,
     params,
+    schema: options.schema ?? null,
+    offsetSchemas: merged((options.offsetSchemas ?? {}) as Readonly<Record<string, ValueSchema>>, subs, (sub) =>
+      prefixed(sub, sub.child.offsetSchemas),
+    ),
+    innerSchemas: merged({}, subs, innerSchemas),
     credentials: merged(options.credentials ?? {}, subs, (sub) => prefixed(sub, sub.child.credentials)),
     // The factories are only ever called with this pipeline's own parameters and credentials.
     sources: merged((options.sources ?? {}) as unknown as Pipeline["sources"], subs, (sub) =>
@@ -136,6 +151,7 @@ export function definePipeline<
       `Pipeline ${name}: with participants its stages and items run one after the other, and concurrency is ${atOnce}`,
     );
   for (const stage of stages) checkResources(pipeline, stage);
+  for (const [item, schema] of schemasOf(pipeline)) checkSchema(schema, itemText(item));
   return pipeline;
 }
 
@@ -145,6 +161,17 @@ function merged<Value>(
   of: (sub: SubPipeline) => Readonly<Record<string, Value>>,
 ): Readonly<Record<string, Value>> {
   return Object.assign({}, own, ...subs.map(of)) as Readonly<Record<string, Value>>;
+}
+
+function innerSchemas(sub: SubPipeline): Readonly<Record<string, ValueSchema>> {
+  const { schema, innerSchemas: deeper } = sub.child;
+  // What is two levels down is kept inside of the state of its own parent, and cannot be told apart here.
+  if (Object.keys(deeper).length > 0)
+    throw new MementoError(
+      "INVALID_PIPELINE",
+      `Pipeline ${sub.child.name} has a pipeline inside whose state has a schema, and is inside another one itself`,
+    );
+  return schema === null ? {} : { [sub.scope.prefix]: schema };
 }
 
 /** True for what `definePipeline` returns, also from another copy of the library. */

@@ -12,6 +12,7 @@ import type { Resources } from "./resources.ts";
 import type { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { PIECE, type PipelineSnapshot, type ProgressRecord, type RunRecord, type SinkRecord } from "./run-state.ts";
+import { RunStamps } from "./schemas/pipeline-schemas.ts";
 import type { SessionSave } from "./session-save.ts";
 import type { SourceOffset, SourceOffsets } from "./sources/source.ts";
 import { StageWork, type StateChange } from "./stage-work.ts";
@@ -60,6 +61,7 @@ export class RunSession {
   readonly emit: RunListener;
   readonly redaction: Redaction;
   readonly claims = new Claims();
+  readonly stamps: RunStamps;
   readonly forward: RollForward;
   state: Record<string, unknown>;
   readonly completed: Set<string>;
@@ -101,6 +103,7 @@ export class RunSession {
     this.emit = parts.listener;
     this.redaction = new Redaction(parts.resources.credentials);
     parts.resources.keeper.listen((value) => this.redaction.learn(value));
+    this.stamps = new RunStamps(pipeline, snapshot.stamps);
     this.state = snapshot.state;
     this.completed = snapshot.completed;
     this.remaining = new Set(pipeline.stages.map(({ name }) => name));
@@ -178,6 +181,7 @@ export class RunSession {
     for (const { name } of this.pipeline.stages) this.remaining.add(name);
     this.underWay.clear();
     this.#kept.clear();
+    this.stamps.restart();
     return this.pieceKeys().filter((key) => isOld(key));
   }
 
@@ -230,6 +234,7 @@ export class RunSession {
     for (const key of captured.drop) this.#unsaved.set(key, DROPPED);
     this.#unsaved.set(PIECE.output + stage.name, value);
     this.#settle(work, captured);
+    this.stamps.done(stage.name);
     this.#done(stage);
   }
 
@@ -251,6 +256,9 @@ export class RunSession {
     if (stage !== undefined && output !== undefined) pieces.set(PIECE.output + stage.name, output.value);
     if (this.#runUnsaved) pieces.set(PIECE.run, this.run);
     this.#addCredentials(pieces);
+    if (stage !== undefined && output !== undefined) this.stamps.done(stage.name);
+    const stamps = this.stamps.take();
+    if (stamps !== null) pieces.set(PIECE.schemas, stamps);
     for (const [key, value] of save.extra ?? []) pieces.set(key, value);
     if (captured !== null)
       for (const [name, participant] of this.resources.participants)

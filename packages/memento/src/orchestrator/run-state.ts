@@ -4,6 +4,7 @@ import type { SealedCredential } from "./credentials/sealed-credential.ts";
 import type { PartEvidence } from "./participants/participant.ts";
 import type { ParticipantMark } from "./participants/pipeline-participant.ts";
 import type { BatchRecord } from "./roll-forward.ts";
+import type { SchemaStamps } from "./schemas/pipeline-schemas.ts";
 import type { SinkMark } from "./sinks/sink.ts";
 import type { SourceOffsets } from "./sources/source.ts";
 import type { FlowSummary } from "./stage.ts";
@@ -75,6 +76,8 @@ export type RestoreKind = "rollback" | "reset" | "adopt";
 export const PIECE = {
   run: "run",
   schema: "schema",
+  /** Under which versions of their schemas values were saved. */
+  schemas: "schemas",
   credentials: "credentials",
   /** A credential that the pipeline asks to be kept, sealed. */
   sealed: "secret/",
@@ -129,6 +132,8 @@ export interface PipelineSnapshot {
   readonly state: Record<string, unknown>;
   readonly schema: Readonly<Record<string, string>>;
   readonly credentials: Readonly<Record<string, CredentialReference>>;
+  /** Under which versions of their schemas its values were saved. */
+  readonly stamps: SchemaStamps;
   /** Credentials that the pipeline asked to be kept. */
   readonly sealed: ReadonlyMap<string, SealedCredential>;
   /** The first of the stages under way; null when there is none. */
@@ -158,6 +163,7 @@ export async function readSnapshot(memento: OpenedMemento | null): Promise<Pipel
     state: Object.fromEntries(await values(PIECE.state)),
     schema: (await value<Record<string, string>>(PIECE.schema)) ?? {},
     credentials: (await value<Record<string, CredentialReference>>(PIECE.credentials)) ?? {},
+    stamps: (await value<SchemaStamps>(PIECE.schemas)) ?? {},
     sealed: await values<SealedCredential>(PIECE.sealed),
     progress: [...underWay.values()][0] ?? null,
     underWay,

@@ -21,6 +21,8 @@ import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
 import { belongsToRun, PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
+import { adaptHead } from "./schemas/adapt.ts";
+import { readAs, schemasOf, type SchemaStamps } from "./schemas/pipeline-schemas.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
 
 /** The caretaker that keeps pipelines when no other is named. */
@@ -98,18 +100,20 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   await followCodec(vault, timeline.caretaker);
   await using lease = await LeaseKeeper.acquire(vault, timeline.key, options);
   const listener = options.onEvent ?? (() => undefined);
-  const head = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
-  const snapshot = await readSnapshot(head);
-  const done = await findDone(vault, timeline.key, options.key, snapshot, head);
-  if (done !== null) return resultOf({ vault, lease, done });
-  const pending = pendingRun(snapshot, head, options, pipeline, params);
+  const found = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
+  const before = await readSnapshot(found);
+  const done = await findDone(vault, timeline.key, options.key, before, found);
+  if (done !== null) return resultOf({ vault, pipeline, lease, done });
+  const pending = pendingRun(before, found, options, pipeline, params);
+  const head = await adaptHead({ vault, lease, pipeline }, found, pending !== null);
+  const snapshot = head === found ? before : await readSnapshot(head);
   const run = pending ?? (await newRun(vault, pipeline, options, params));
   const signal = options.signal === undefined ? lease.signal : AbortSignal.any([lease.signal, options.signal]);
   const request = { pipeline, params: run.params, timeline: timeline.key, vault, signal: lease.signal };
   const opened = await openOrPause({ ...request, sealed: snapshot.sealed }, pending === null ? null : head, lease);
   if ("lost" in opened) {
     const outcome = { status: "paused", waitingFor: null, credential: opened.lost, head: opened.head } as const;
-    return { ...resultOf({ vault, lease, run, outcome }), skipped: [...snapshot.completed] };
+    return { ...resultOf({ vault, pipeline, lease, run, outcome }), skipped: [...snapshot.completed] };
   }
   await using resources = opened;
   const settling = { resources, snapshot, epoch: lease.epoch, resumed: pending !== null, listener };
@@ -144,7 +148,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const outcome = await runToEnd(session, signal);
   if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
   return {
-    ...resultOf({ vault, lease, outcome, run, session }),
+    ...resultOf({ vault, pipeline, lease, outcome, run, session }),
     resumed: pending !== null,
     skipped,
     recordsReadAgain: reverted.records,
@@ -267,6 +271,7 @@ interface RunOutcome extends Pick<StagesOutcome, "waitingFor" | "credential"> {
 
 interface ResultParts {
   readonly vault: Vault;
+  readonly pipeline: Pipeline;
   readonly lease: LeaseKeeper;
   readonly done?: OpenedMemento;
   readonly outcome?: RunOutcome;
@@ -274,7 +279,7 @@ interface ResultParts {
   readonly session?: RunSession;
 }
 
-function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): RunResult {
+function resultOf({ vault, pipeline, lease, done, outcome, run, session }: ResultParts): RunResult {
   const head = outcome?.head ?? session?.headId ?? done?.entry.id ?? "";
   let loaded: Promise<OpenedMemento> | null = null;
   return {
@@ -290,7 +295,10 @@ function resultOf({ vault, lease, done, outcome, run, session }: ResultParts): R
     head,
     output: async (stage) => {
       loaded ??= vault.load(head);
-      return await (await loaded).value(PIECE.output + stage);
+      const memento = await loaded;
+      const item = PIECE.output + stage;
+      const stamps = ((await memento.value(PIECE.schemas)) ?? {}) as SchemaStamps;
+      return readAs(schemasOf(pipeline), stamps, item, await memento.value(item));
     },
   };
 }

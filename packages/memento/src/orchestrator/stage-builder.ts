@@ -2,6 +2,7 @@ import { MementoError } from "../core/errors.ts";
 import { checkName } from "../core/ids.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { retryPolicy, type RetryOptions } from "./retry.ts";
+import type { ValueSchema } from "./schemas/value-schema.ts";
 import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 import type {
@@ -41,6 +42,8 @@ export interface StageOptions<Before extends After = After> {
   readonly checkpoint?: CheckpointPolicy;
   /** True: a memento is taken before the stage starts. Default false. */
   readonly risky?: boolean;
+  /** Names that it had before: an unfinished run in which it is done under one of them goes on. */
+  readonly was?: string | readonly string[];
   /** Looked at when the stage's turn has come: false passes it over, and its output is undefined. Of a flow, what comes after it is passed over too. */
   readonly when?: (input: InputOf<Before>, context: StageContext<never>) => unknown;
   /** How it is tried again when it fails; of a flow, the first that is given counts for the whole. Default: not at all. */
@@ -63,6 +66,8 @@ export interface TaskOptions<
   readonly input?: StandardSchema<Input>;
   /** Checks what the task gives; what the schema makes of it is its output. SCHEMA_MISMATCH. */
   readonly output?: StandardSchema<Output>;
+  /** The version of its output's shape, and the ways to it from earlier ones. */
+  readonly schema?: ValueSchema;
   /** Takes back what the task did outside of all sinks; called when a rollback goes to before its end, at least once. */
   readonly undo?: (context: UndoContext<Params, CredentialName>, output: Output) => unknown;
 }
@@ -177,11 +182,13 @@ function task(name: string, first: LooseTaskOptions | TaskStage["run"], second?:
   const options = typeof first === "function" ? {} : first;
   const run = typeof first === "function" ? first : second;
   if (run === undefined) throw new MementoError("INVALID_PIPELINE", `Stage ${name} has no function to run`);
-  const { input = null, output = null, undo = null } = options;
-  return { definition: { type: "task", ...common(name, options), run, input, output, undo } };
+  const { input = null, output = null, schema = null, undo = null } = options;
+  return { definition: { type: "task", ...common(name, options), run, input, output, schema, undo } };
 }
 
-type LooseTaskOptions = StageOptions & Partial<Pick<TaskStage, "input" | "output" | "undo">>;
+type LooseTaskOptions = StageOptions & { readonly schema?: ValueSchema } & Partial<
+    Pick<TaskStage, "input" | "output" | "undo">
+  >;
 
 function each(
   name: string,
@@ -229,7 +236,17 @@ function write(
 
 type CommonPart = Pick<
   StageDefinition,
-  "name" | "after" | "inputs" | "checkpoint" | "risky" | "when" | "retry" | "timeoutMs" | "heartbeatMs" | "scope"
+  | "name"
+  | "after"
+  | "inputs"
+  | "checkpoint"
+  | "risky"
+  | "was"
+  | "when"
+  | "retry"
+  | "timeoutMs"
+  | "heartbeatMs"
+  | "scope"
 >;
 
 function common(name: string, options: StageOptions): CommonPart {
@@ -247,6 +264,7 @@ function common(name: string, options: StageOptions): CommonPart {
     inputs: Object.fromEntries(named),
     checkpoint: options.checkpoint ?? null,
     risky: options.risky ?? false,
+    was: typeof options.was === "string" ? [options.was] : (options.was ?? []),
     when: options.when ?? null,
     retry: options.retry === undefined ? null : retryPolicy(name, options.retry),
     timeoutMs,

@@ -2,17 +2,21 @@ import { sha256, sha256OfJson } from "../core/digest.ts";
 import { encodeValue } from "../vault/codec.ts";
 import type { RunSession } from "./run-session.ts";
 import { PIECE, type RunRecord } from "./run-state.ts";
+import { readAs, schemasOf } from "./schemas/pipeline-schemas.ts";
+import type { ValueSchema } from "./schemas/value-schema.ts";
 import type { StageDefinition } from "./stage.ts";
 
 /** The outputs of done stages: those of this process from memory, earlier ones from their mementos, when they are asked for. */
 export class StageOutputs {
   readonly #session: RunSession;
+  readonly #schemas: ReadonlyMap<string, ValueSchema>;
   readonly #known = new Map<string, unknown>();
   /** Only what a later stage asks for is held: a thousand large outputs would not fit. */
   readonly #wanted: ReadonlySet<string>;
 
   constructor(session: RunSession) {
     this.#session = session;
+    this.#schemas = schemasOf(session.pipeline);
     this.#wanted = new Set(session.pipeline.stages.flatMap(({ after }) => after));
   }
 
@@ -36,7 +40,8 @@ export class StageOutputs {
 
   async #output(stage: string): Promise<unknown> {
     if (this.#known.has(stage)) return this.#known.get(stage);
-    const value = await this.#session.pieceValue(PIECE.output + stage);
+    const kept = await this.#session.pieceValue(PIECE.output + stage);
+    const value = readAs(this.#schemas, this.#session.stamps.stamps, PIECE.output + stage, kept);
     this.#known.set(stage, value);
     return value;
   }

@@ -4,6 +4,7 @@ import type { ApprovalDecision } from "./approval-record.ts";
 import type { Credential } from "./credentials/provider.ts";
 import type { PipelineParticipant } from "./participants/pipeline-participant.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { ValueSchema } from "./schemas/value-schema.ts";
 import type { SourceBatch, SourceOffsets } from "./sources/source.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
@@ -104,6 +105,8 @@ interface StageBase {
   readonly checkpoint: CheckpointPolicy | null;
   /** True: a memento is taken before the stage starts. */
   readonly risky: boolean;
+  /** Names that the stage had before. */
+  readonly was: readonly string[];
   /** False from it skips the stage. */
   readonly when: ((input: Readonly<Record<string, unknown>>, context: StageContext<never>) => unknown) | null;
   readonly retry: RetryPolicy | null;
@@ -130,6 +133,8 @@ export interface TaskStage extends StageBase {
   readonly run: (context: StageContext<never>, input: Readonly<Record<string, unknown>>) => unknown;
   readonly input: StandardSchema | null;
   readonly output: StandardSchema | null;
+  /** The version of the output's shape. */
+  readonly schema: ValueSchema | null;
   /** Takes back, outside of all sinks, what the stage did; called when a rollback goes to before its end. */
   readonly undo: ((context: UndoContext<never>, output: unknown) => unknown) | null;
 }

@@ -23,7 +23,7 @@ export interface SubPipeline {
 /** What has nothing before it in the child comes after what the whole comes after. */
 export function subPipeline(
   { name, child, params }: SubPipelineRequest,
-  whole: Omit<TaskStage, "type" | "run" | "input" | "output" | "undo">,
+  whole: Omit<TaskStage, "type" | "run" | "input" | "output" | "schema" | "undo">,
 ): SubPipeline {
   const scope: StageScope = {
     prefix: `${name}.`,
@@ -40,6 +40,7 @@ export function subPipeline(
     run: (_context, outputs) => outputs,
     input: null,
     output: null,
+    schema: null,
     undo: null,
   };
   return {
@@ -57,6 +58,7 @@ function inlined(stage: StageDefinition, child: Pipeline, own: StageScope, befor
     name: checkName("The stage", full(stage.name)),
     after: stage.after.length === 0 ? before : stage.after.map(full),
     inputs: Object.fromEntries(Object.entries(stage.inputs).map(([name, from]) => [name, full(from)])),
+    was: stage.was.map(full),
     checkpoint: stage.checkpoint ?? child.checkpoint,
     scope:
       scope === null

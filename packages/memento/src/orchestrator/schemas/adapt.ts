@@ -1,0 +1,109 @@
+import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
+import type { OpenedMemento } from "../../vault/opened-memento.ts";
+import type { Vault } from "../../vault/vault.ts";
+import type { Pipeline } from "../pipeline.ts";
+import { PIECE, readSnapshot } from "../run-state.ts";
+import { itemText, readAs, schemasOf, STATE_ITEM } from "./pipeline-schemas.ts";
+import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
+import { stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+
+/** What of a memento is other under the code's schemas and stage names. */
+export interface Adaptation {
+  readonly pieces: ReadonlyMap<string, unknown>;
+  readonly drop: readonly string[];
+  /** What was changed, for people. */
+  readonly changes: readonly string[];
+}
+
+/**
+ * A head as the code can go on from it: where its state or offsets are of another version, or its done stages have other names
+ * now, a memento with them as they are now is appended; what was saved before stays as it is. Outputs are made so when they are
+ * read. SCHEMA_UNREADABLE, PIPELINE_CHANGED.
+ */
+export async function adaptHead(
+  { vault, lease, pipeline }: { readonly vault: Vault; readonly lease: LeaseKeeper; readonly pipeline: Pipeline },
+  head: OpenedMemento | null,
+  goesOn: boolean,
+): Promise<OpenedMemento | null> {
+  if (head === null) return null;
+  const adaptation = await adaptationOf(pipeline, head, goesOn);
+  if (adaptation.changes.length === 0) return head;
+  const { run, version, stage, stageIndex, generation, status } = head.entry;
+  const writer = await vault.writer(await vault.timeline(lease.state.record.key));
+  const { entry } = await writer.append({
+    reason: "upcast",
+    status,
+    generation,
+    ...(run === undefined ? {} : { run }),
+    ...(version === undefined ? {} : { version }),
+    ...(stage === undefined ? {} : { stage }),
+    ...(stageIndex === undefined ? {} : { stageIndex }),
+    pieces: adaptation.pieces,
+    drop: adaptation.drop,
+    fields: { adapted: { by: pipeline.version, changes: adaptation.changes } },
+  });
+  return await vault.load(entry.id);
+}
+
+/** Says what would be other; changes nothing. `goesOn`: an unfinished run is to be taken up, and its stages must fit. */
+export async function adaptationOf(pipeline: Pipeline, memento: OpenedMemento, goesOn: boolean): Promise<Adaptation> {
+  const snapshot = await readSnapshot(memento);
+  const schemas = schemasOf(pipeline);
+  const pieces = new Map<string, unknown>();
+  const drop: string[] = [];
+  const changes: string[] = [];
+  const stamps: Record<string, SchemaStamp> = { ...snapshot.stamps };
+  const cast = (item: string, schema: ValueSchema, value: unknown): unknown => {
+    const made = readAs(schemas, snapshot.stamps, item, value);
+    if (made === value) return value;
+    changes.push(`${itemText(item)} is of version ${schema.version} of ${schema.id}`);
+    stamps[item] = stampOf(schema);
+    return made;
+  };
+  for (const [item, schema] of schemas) {
+    if (item === STATE_ITEM && memento.keys(PIECE.state).length > 0) {
+      const state = cast(item, schema, snapshot.state) as Readonly<Record<string, unknown>>;
+      if (state === snapshot.state) continue;
+      for (const [key, value] of Object.entries(state)) pieces.set(PIECE.state + key, value);
+      drop.push(...memento.keys(PIECE.state).filter((key) => !Object.hasOwn(state, key.slice(PIECE.state.length))));
+    }
+    if (item.startsWith(PIECE.state) && memento.has(item)) {
+      const before = snapshot.state[item.slice(PIECE.state.length)];
+      const state = cast(item, schema, before);
+      if (state !== before) pieces.set(item, state);
+    }
+    if (item.startsWith(PIECE.offsets) && memento.has(item)) {
+      const before = snapshot.offsets.get(item.slice(PIECE.offsets.length));
+      const offsets = cast(item, schema, before);
+      if (offsets !== before) pieces.set(item, offsets);
+    }
+  }
+  if (goesOn) {
+    const shape = shapeChange(pipeline, snapshot);
+    demandShape(pipeline, memento.entry.run ?? "", shape);
+    for (const renamed of shape.renamed) await rename(memento, renamed, { pieces, drop, changes, stamps });
+  }
+  if (changes.length > 0) pieces.set(PIECE.schemas, stamps);
+  return { pieces, drop, changes };
+}
+
+/** A stage's output under its new name, as it was saved. */
+async function rename(
+  memento: OpenedMemento,
+  { from, to }: RenamedStage,
+  {
+    pieces,
+    drop,
+    changes,
+    stamps,
+  }: { pieces: Map<string, unknown>; drop: string[]; changes: string[]; stamps: Record<string, SchemaStamp> },
+): Promise<void> {
+  const [before, after] = [PIECE.output + from, PIECE.output + to];
+  pieces.set(after, await memento.value(before));
+  drop.push(before);
+  changes.push(`stage ${from} is called ${to}`);
+  const stamp = stamps[before];
+  if (stamp === undefined) return;
+  stamps[after] = stamp;
+  Reflect.deleteProperty(stamps, before);
+}

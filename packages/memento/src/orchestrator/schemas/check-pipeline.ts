@@ -1,0 +1,111 @@
+import { isMementoError } from "../../core/errors.ts";
+import type { MementoEntry } from "../../core/memento.ts";
+import { mementoQuery } from "../../store/query.ts";
+import type { OpenedMemento } from "../../vault/opened-memento.ts";
+import type { Vault } from "../../vault/vault.ts";
+import type { Pipeline } from "../pipeline.ts";
+import { PIECE, readSnapshot } from "../run-state.ts";
+import { pipelineAddress } from "../runner.ts";
+import { adaptationOf } from "./adapt.ts";
+import { readAs, schemasOf } from "./pipeline-schemas.ts";
+
+/** Which mementos of a pipeline are looked at. */
+export interface CheckOptions {
+  readonly caretaker?: string;
+  readonly signal?: AbortSignal;
+  /** Told after each memento. */
+  readonly onProgress?: (checked: number) => void;
+}
+
+/** A memento that the code cannot go on from. */
+export interface UnreadableMemento {
+  readonly entry: MementoEntry;
+  /** The timeline as people name it: its partition and fork, empty for none. */
+  readonly partition: string;
+  readonly fork: string;
+  /** True: the newest of its timeline, which the next run starts from. */
+  readonly isHead: boolean;
+  readonly problems: readonly string[];
+}
+
+/** Whether code can restore what a store holds of its pipeline. */
+export interface PipelineCheck {
+  readonly pipeline: string;
+  readonly version: string;
+  /** Live mementos that were read. */
+  readonly mementos: number;
+  readonly timelines: number;
+  /** How many need a cast or a new name of a stage to be gone on from. */
+  readonly adapted: number;
+  readonly unreadable: readonly UnreadableMemento[];
+}
+
+/** An unfinished run is taken up at such a memento; at any other a new one starts. */
+const UNFINISHED: ReadonlySet<string> = new Set(["running", "interrupted", "failed", "paused"]);
+
+/**
+ * Reads every live memento of a pipeline as the code would when it is restored: each cast of state, offsets and outputs is really
+ * made, and the stages of an unfinished run must fit. Changes nothing. DAMAGED, and what the store raises.
+ */
+export async function checkPipeline(
+  vault: Vault,
+  pipeline: Pipeline,
+  options: CheckOptions = {},
+): Promise<PipelineCheck> {
+  const { caretaker, originator } = pipelineAddress(pipeline, options);
+  const unreadable: UnreadableMemento[] = [];
+  let [mementos, timelines, adapted] = [0, 0, 0];
+  for await (const { record, head } of vault.store.timelines(caretaker)) {
+    if (record.originator !== originator || record.kind !== "pipeline") continue;
+    timelines += 1;
+    for await (const { entry } of vault.store.query(mementoQuery({ timeline: record.key, order: "ascending" }))) {
+      options.signal?.throwIfAborted();
+      const { problems, changes } = await look(pipeline, await vault.load(entry.id));
+      const { partition, fork } = record;
+      if (problems.length > 0) unreadable.push({ entry, partition, fork, isHead: entry.id === head?.id, problems });
+      else if (changes > 0) adapted += 1;
+      mementos += 1;
+      options.onProgress?.(mementos);
+    }
+  }
+  return { pipeline: pipeline.name, version: pipeline.version, mementos, timelines, adapted, unreadable };
+}
+
+async function look(
+  pipeline: Pipeline,
+  memento: OpenedMemento,
+): Promise<{ readonly problems: readonly string[]; readonly changes: number }> {
+  const goesOn = UNFINISHED.has(memento.entry.status);
+  const problems: string[] = [];
+  let changes = 0;
+  const attempt = async (work: () => Promise<number>): Promise<void> => {
+    try {
+      changes += await work();
+    } catch (error) {
+      if (!isMementoError(error, "SCHEMA_UNREADABLE") && !isMementoError(error, "PIPELINE_CHANGED")) throw error;
+      problems.push(error.message);
+    }
+  };
+  await attempt(async () => (await adaptationOf(pipeline, memento, false)).changes.length);
+  if (goesOn && problems.length === 0)
+    await attempt(async () => (await adaptationOf(pipeline, memento, true)).changes.length);
+  await eachOutput(pipeline, memento, async (read) => await attempt(read));
+  return { problems, changes };
+}
+
+/** Every output that has a schema, read one by one: each may have a problem of its own. */
+async function eachOutput(
+  pipeline: Pipeline,
+  memento: OpenedMemento,
+  look: (read: () => Promise<number>) => Promise<void>,
+): Promise<void> {
+  const schemas = schemasOf(pipeline);
+  const { stamps } = await readSnapshot(memento);
+  for (const item of schemas.keys()) {
+    if (!item.startsWith(PIECE.output) || !memento.has(item)) continue;
+    await look(async () => {
+      const value = await memento.value(item);
+      return readAs(schemas, stamps, item, value) === value ? 0 : 1;
+    });
+  }
+}

@@ -1,0 +1,114 @@
+import type { Pipeline } from "../pipeline.ts";
+import { PIECE } from "../run-state.ts";
+import { castValue, castWay, stampOf, type CastWay, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+
+/** The stamps of a memento, by what they are of: `state`, `offsets/ids`, `output/load`. */
+export type SchemaStamps = Readonly<Record<string, SchemaStamp>>;
+
+/** What the stamp of the whole state is kept under. */
+export const STATE_ITEM = "state";
+
+type SchemaHolder = Pick<Pipeline, "schema" | "offsetSchemas" | "innerSchemas" | "stages">;
+
+/** The schemas that a pipeline declares, by what they are of. */
+export function schemasOf({
+  schema,
+  offsetSchemas,
+  innerSchemas,
+  stages,
+}: SchemaHolder): ReadonlyMap<string, ValueSchema> {
+  const schemas = new Map<string, ValueSchema>();
+  if (schema !== null) schemas.set(STATE_ITEM, schema);
+  for (const [key, each] of Object.entries(innerSchemas)) schemas.set(PIECE.state + key, each);
+  for (const [source, each] of Object.entries(offsetSchemas)) schemas.set(PIECE.offsets + source, each);
+  for (const stage of stages)
+    if (stage.type === "task" && stage.schema !== null) schemas.set(PIECE.output + stage.name, stage.schema);
+  return schemas;
+}
+
+/** How an item for people is called: `the output of stage load`. */
+export function itemText(item: string): string {
+  if (item === STATE_ITEM) return "the state";
+  if (item.startsWith(PIECE.state)) return `the state of pipeline ${item.slice(PIECE.state.length).replace(/\.$/, "")}`;
+  if (item.startsWith(PIECE.offsets)) return `the offsets of source ${item.slice(PIECE.offsets.length)}`;
+  return `the output of stage ${item.slice(PIECE.output.length)}`;
+}
+
+/** What reading a memento would do to one item. */
+export interface ItemCast {
+  readonly item: string;
+  readonly way: CastWay;
+}
+
+/** How each item that a memento has gets to the code's version; those that need nothing are left out. SCHEMA_UNREADABLE for the first that does not. */
+export function castsOf(pipeline: Pipeline, stamps: SchemaStamps, has: (item: string) => boolean): ItemCast[] {
+  const casts: ItemCast[] = [];
+  for (const [item, schema] of schemasOf(pipeline)) {
+    if (!has(item)) continue;
+    const way = castWay(schema, stamps[item], itemText(item));
+    if (way !== "same") casts.push({ item, way });
+  }
+  return casts;
+}
+
+/** A value of a memento as the code's version has it. SCHEMA_UNREADABLE. */
+export function readAs(
+  schemas: ReadonlyMap<string, ValueSchema>,
+  stamps: SchemaStamps,
+  item: string,
+  value: unknown,
+): unknown {
+  const schema = schemas.get(item);
+  return schema === undefined ? value : castValue(schema, stamps[item], value, itemText(item));
+}
+
+/** The stamps that a run's mementos carry; tells when they have changed. */
+export class RunStamps {
+  readonly #schemas: ReadonlyMap<string, ValueSchema>;
+  #stamps: Record<string, SchemaStamp>;
+  #unsaved = false;
+
+  constructor(pipeline: Pipeline, stamps: SchemaStamps) {
+    this.#schemas = schemasOf(pipeline);
+    this.#stamps = { ...stamps };
+    // State and offsets are the code's own from the first save on: what was older was made so before.
+    for (const item of this.#schemas.keys()) if (!item.startsWith(PIECE.output)) this.#set(item);
+  }
+
+  get stamps(): SchemaStamps {
+    return this.#stamps;
+  }
+
+  /** A stage's output was made by this code. */
+  done(stage: string): void {
+    this.#set(PIECE.output + stage);
+  }
+
+  /** A new run has none of the outputs of the last one. */
+  restart(): void {
+    const kept = Object.entries(this.#stamps).filter(([item]) => !item.startsWith(PIECE.output));
+    this.#unsaved ||= kept.length < Object.keys(this.#stamps).length;
+    this.#stamps = Object.fromEntries(kept);
+  }
+
+  /** All stamps, where the last memento does not have them as they are; null where it does. */
+  take(): SchemaStamps | null {
+    if (!this.#unsaved) return null;
+    this.#unsaved = false;
+    return this.#stamps;
+  }
+
+  #set(item: string): void {
+    const schema = this.#schemas.get(item);
+    const known = this.#stamps[item];
+    if (schema === undefined) {
+      if (known === undefined) return;
+      const { [item]: _gone, ...rest } = this.#stamps;
+      this.#stamps = rest;
+    } else {
+      if (known?.id === schema.id && known.version === schema.version) return;
+      this.#stamps = { ...this.#stamps, [item]: stampOf(schema) };
+    }
+    this.#unsaved = true;
+  }
+}

@@ -1,0 +1,77 @@
+import { describe, expect, test } from "vitest";
+
+import { castValue, castWay, type ValueSchema } from "./value-schema.ts";
+
+const schema: ValueSchema = {
+  id: "totals",
+  version: 3,
+  upcasters: {
+    1: (value: { sum: number }) => ({ total: value.sum }),
+    2: (value: { total: number }) => ({ ...value, currency: "EUR" }),
+  },
+};
+
+describe("castValue()", () => {
+  test("takes a value through every version between, and leaves one of the code's version alone", () => {
+    const old = { sum: 7 };
+    expect(castValue(schema, { id: "totals", version: 1 }, old, "the state")).toEqual({ total: 7, currency: "EUR" });
+    expect(old).toEqual({ sum: 7 });
+    expect(castValue(schema, { id: "totals", version: 2 }, { total: 1 }, "the state")).toEqual({
+      total: 1,
+      currency: "EUR",
+    });
+    const now = { total: 1, currency: "USD" };
+    expect(castValue(schema, { id: "totals", version: 3 }, now, "the state")).toBe(now);
+  });
+
+  test("a value without a stamp is of version 1", () => {
+    expect(castWay(schema, undefined, "the state")).toBe("up");
+    expect(castWay({ id: "a", version: 1 }, undefined, "the state")).toBe("same");
+  });
+
+  test("goes down for code that was put back, where that has the way", () => {
+    const before: ValueSchema = {
+      id: "totals",
+      version: 1,
+      downcasters: {
+        3: ({ total }: { total: number }) => ({ total }),
+        2: ({ total }: { total: number }) => ({ sum: total }),
+      },
+    };
+    const stamp = { id: "totals", version: 3 };
+    expect(castWay(before, stamp, "the state")).toBe("down");
+    expect(castValue(before, stamp, { total: 7, currency: "EUR" }, "the state")).toEqual({ sum: 7 });
+  });
+
+  test("refuses with SCHEMA_UNREADABLE what it has no way to, naming item and versions", () => {
+    const gap: ValueSchema = { ...schema, upcasters: { 1: (value: unknown) => value } };
+    const refused = (by: ValueSchema, id: string, version: number): unknown => {
+      try {
+        return castValue(by, { id, version }, {}, "the output of stage load");
+      } catch (error) {
+        return error;
+      }
+    };
+    expect(refused(gap, "totals", 1)).toMatchObject({
+      code: "SCHEMA_UNREADABLE",
+      message: "the output of stage load was saved as totals version 1, and the code has no upcaster from version 2",
+    });
+    expect(refused(schema, "totals", 4)).toMatchObject({
+      message: expect.stringContaining("no downcaster from version 4"),
+    });
+    expect(refused(schema, "orders", 3)).toMatchObject({ message: expect.stringContaining("saved as orders") });
+    const throwing: ValueSchema = {
+      id: "totals",
+      version: 2,
+      upcasters: {
+        1: () => {
+          throw new Error("no sum in it");
+        },
+      },
+    };
+    expect(refused(throwing, "totals", 1)).toMatchObject({
+      code: "SCHEMA_UNREADABLE",
+      message: expect.stringContaining("no sum in it"),
+    });
+  });
+});

@@ -1,0 +1,88 @@
+import { MementoError } from "../../core/errors.ts";
+
+/** The shape of a value that mementos keep, and how it came to be what it is: the code's own version, and the ways to it. */
+export interface ValueSchema {
+  /** A name for the shape; another one is another thing, which nothing is made into. */
+  readonly id: string;
+  /** The version that the code works with, from 1 on. A memento that says nothing of it has version 1. */
+  readonly version: number;
+  /** By the version that they start from: each gives the value as the next version has it. They change nothing in place. */
+  readonly upcasters?: Readonly<Record<number, (value: never) => unknown>>;
+  /** By the version that they start from: each gives the value as the version before has it, for code that was put back. */
+  readonly downcasters?: Readonly<Record<number, (value: never) => unknown>>;
+}
+
+/** Under what a value was saved. */
+export interface SchemaStamp {
+  readonly id: string;
+  readonly version: number;
+}
+
+/** How a value gets from the version it was saved under to the code's. */
+export type CastWay = "same" | "up" | "down";
+
+const FIRST_VERSION = 1;
+
+/** The stamp that values of this schema are saved with. */
+export const stampOf = ({ id, version }: ValueSchema): SchemaStamp => ({ id, version });
+
+/** How a value gets to the code's version. SCHEMA_UNREADABLE, naming `what`, where there is no way. */
+export function castWay(schema: ValueSchema, stamp: SchemaStamp | undefined, what: string): CastWay {
+  const { id, version } = stamp ?? { id: schema.id, version: FIRST_VERSION };
+  if (id !== schema.id) throw unreadable(what, `was saved as ${id}, and the code reads ${schema.id}`, schema, version);
+  if (version === schema.version) return "same";
+  for (const [from, caster] of castersBetween(schema, version)) {
+    if (caster !== undefined) continue;
+    const missing = from < schema.version ? `no upcaster from version ${from}` : `no downcaster from version ${from}`;
+    throw unreadable(what, `was saved as ${id} version ${version}, and the code has ${missing}`, schema, version);
+  }
+  return version < schema.version ? "up" : "down";
+}
+
+/** The value as the code's version has it. SCHEMA_UNREADABLE, naming `what`, where there is no way, or a caster throws. */
+export function castValue(schema: ValueSchema, stamp: SchemaStamp | undefined, value: unknown, what: string): unknown {
+  if (castWay(schema, stamp, what) === "same") return value;
+  const version = stamp?.version ?? FIRST_VERSION;
+  let cast = value;
+  for (const [from, caster] of castersBetween(schema, version)) {
+    try {
+      cast = caster?.(cast as never);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw unreadable(what, `could not be made of version ${from} of ${schema.id}: ${reason}`, schema, version, error);
+    }
+  }
+  return cast;
+}
+
+/** Throws INVALID_PIPELINE, naming `what`, for a schema that contradicts itself. */
+export function checkSchema(schema: ValueSchema, what: string): void {
+  if (schema.id !== "" && Number.isSafeInteger(schema.version) && schema.version >= FIRST_VERSION) return;
+  throw new MementoError(
+    "INVALID_PIPELINE",
+    `The schema of ${what} needs an id, and a version that is a whole number from ${FIRST_VERSION} on`,
+  );
+}
+
+type Caster = ((value: never) => unknown) | undefined;
+
+/** The casters from a version to the code's, in their order. */
+function castersBetween(schema: ValueSchema, from: number): [from: number, caster: Caster][] {
+  const casters: [number, Caster][] = [];
+  for (let version = from; version < schema.version; version++) casters.push([version, schema.upcasters?.[version]]);
+  for (let version = from; version > schema.version; version--) casters.push([version, schema.downcasters?.[version]]);
+  return casters;
+}
+
+function unreadable(
+  what: string,
+  problem: string,
+  schema: ValueSchema,
+  version: number,
+  cause?: unknown,
+): MementoError {
+  return new MementoError("SCHEMA_UNREADABLE", `${what} ${problem}`, {
+    ...(cause === undefined ? {} : { cause }),
+    details: { item: what, schema: schema.id, saved: version, code: schema.version },
+  });
+}
