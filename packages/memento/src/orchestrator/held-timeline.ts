@@ -50,7 +50,7 @@ export async function timelineOf(vault: Vault, pipeline: Pipeline, place: Timeli
 }
 
 /** The newest memento of a timeline; NOT_FOUND where it has none. */
-export async function headOf(vault: Vault, state: TimelineState): Promise<OpenedMemento> {
+async function headOf(vault: Vault, state: TimelineState): Promise<OpenedMemento> {
   if (state.head === null) throw new MementoError("NOT_FOUND", `${describeAddress(state.record)} has no memento`);
   return await vault.load(state.head.id);
 }
