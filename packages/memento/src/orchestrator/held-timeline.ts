@@ -19,22 +19,31 @@ export interface HeldTimeline extends AsyncDisposable {
   readonly ports: RestorePorts;
   readonly state: TimelineState;
   readonly head: OpenedMemento;
+  /** The memento that began a restore which stood there unfinished, and was finished now; null when none did. */
+  readonly finished: OpenedMemento | null;
 }
 
 /** Takes the lease of a pipeline's timeline and finishes a restore that stands there. NOT_FOUND, LOCKED, and what restores raise. */
 export async function holdTimeline(
   vault: Vault,
   pipeline: Pipeline,
-  options: TimelinePlace & LeaseOptions & { readonly onEvent?: RunListener },
+  options: TimelinePlace & LeaseOptions & { readonly onEvent?: RunListener; readonly force?: readonly string[] },
 ): Promise<HeldTimeline> {
   const { record } = await timelineOf(vault, pipeline, options);
   const lease = await LeaseKeeper.acquire(vault, record.key, options);
   try {
-    const ports = { vault, pipeline, lease, listener: options.onEvent ?? (() => undefined) };
+    const ports = {
+      vault,
+      pipeline,
+      lease,
+      listener: options.onEvent ?? (() => undefined),
+      force: options.force ?? [],
+    };
     const unfinished = await headOf(vault, lease.state);
     const head = (await finishRestore(ports, unfinished)) ?? unfinished;
     const state = await vault.timeline(record.key);
-    return { ports, state, head, [Symbol.asyncDispose]: async () => await lease.release() };
+    const finished = head === unfinished ? null : unfinished;
+    return { ports, state, head, finished, [Symbol.asyncDispose]: async () => await lease.release() };
   } catch (error) {
     await lease.release();
     throw error;

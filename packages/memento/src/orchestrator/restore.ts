@@ -20,6 +20,8 @@ export interface RestorePorts {
   readonly pipeline: Pipeline;
   readonly lease: LeaseKeeper;
   readonly listener: RunListener;
+  /** Items that may stay where going back fails, besides those that the restore was begun with: the way out for one that cannot be finished. */
+  readonly force?: readonly string[];
 }
 
 /** What is to be restored, who asks for it, and why; kept as evidence. */
@@ -147,11 +149,12 @@ class RestoreSaga {
     for (const participant of participants) await participant.fence(lease.epoch);
     const target = restore.target ?? restore.kind ?? "";
     const token = `${lease.state.record.key}:${head.entry.generation + 1}:restore:${target}`;
+    const forced = new Set([...restore.forced, ...(this.#ports.force ?? [])]);
     const done = new Set((restore.done ?? []).map(({ kind, name, run }) => `${kind}:${name}@${run ?? ""}`));
     for (const participant of participants) {
       const { name, kind, key, remembered } = participant;
       if (remembered && done.has(key)) continue;
-      const force = [name, `${kind}:${name}`].some((item) => restore.forced.includes(item));
+      const force = [name, `${kind}:${name}`].some((item) => forced.has(item));
       this.#take(await participant.revert(goal, { epoch: lease.epoch, token }, { force }));
       if (remembered) await this.#remember();
     }
@@ -187,6 +190,7 @@ class RestoreSaga {
       generation: head.entry.generation,
       ...runFields(head),
       pieces: new Map([[PIECE.restore, { ...restore, done }]]),
+      fields: head.fields(),
     });
   }
 

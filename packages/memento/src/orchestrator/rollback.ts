@@ -86,7 +86,11 @@ export async function rollbackPipeline(
   options: RollbackOptions,
 ): Promise<RollbackResult> {
   await using held = await holdTimeline(vault, pipeline, options);
-  const { ports, state, head } = held;
+  const { ports, state, head, finished } = held;
+  const [done, begun] = [head.fields()["evidence"], finished?.fields()["plan"] as RollbackPlan | undefined];
+  // It was this very rollback that stood unfinished.
+  if (finished !== null && begun?.hash === options.plan)
+    return { head: head.entry.id, undo: finished.entry.id, plan: begun, evidence: done };
   const targetId = await resolveTarget(vault, state, target);
   await using _pin = await pinForRestore(vault, targetId, ports.lease.state);
   const wanted = demandLive(await vault.load(targetId));

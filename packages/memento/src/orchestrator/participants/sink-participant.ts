@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { SinkPlan, SinkVerdict } from "../plan.ts";
 import { PIECE, type SinkRecord } from "../run-state.ts";
-import type { Sink, SinkInspection, SinkSupports } from "../sinks/sink.ts";
+import type { Sink, SinkInspection, SinkMark, SinkReverted, SinkSupports, SinkWrite } from "../sinks/sink.ts";
 import type { Participant, PartReverted, RestoreGoal } from "./participant.ts";
 
 const NOTHING = { remove: 0, restore: 0, foreign: [], foreignTotal: 0, fingerprint: "" } as const;
@@ -24,9 +24,10 @@ export function sinkParticipant(name: string, sink: Sink): Participant {
     revert: async (goal, write, options) => {
       const place = await sink.place();
       const mark = goal.wanted.sinks.get(name)?.marks[place] ?? null;
-      left = sink.supports.revert === "none" || (options.force && (await sink.inspect(mark)).trimmed);
-      if (left) return await leave(name, sink, goal);
-      const { removed, restored, kept, stays, mark: now } = await sink.revertTo(mark, write, options);
+      const reverted = await revert(sink, mark, write, options);
+      left = reverted === null;
+      if (reverted === null) return await leave(name, sink, goal);
+      const { removed, restored, kept, stays, mark: now } = reverted;
       const did = sink.supports.revert === "compensate" ? "compensated" : "reverted";
       const verdict = removed + restored > 0 ? did : "unchanged";
       return {
@@ -74,6 +75,23 @@ function placesBehind({ now, wanted }: RestoreGoal, name: string, place: string)
   const marks = now.sinks.get(name)?.marks ?? {};
   const before = wanted.sinks.get(name)?.marks ?? {};
   return Object.keys(marks).filter((other) => other !== place && !isDeepStrictEqual(marks[other], before[other]));
+}
+
+/** null where it cannot go there, and was forced by its name: it stays as it is. */
+async function revert(
+  sink: Sink,
+  mark: SinkMark,
+  write: SinkWrite,
+  options: { readonly force: boolean },
+): Promise<SinkReverted | null> {
+  if (sink.supports.revert === "none") return null;
+  try {
+    return await sink.revertTo(mark, write, options);
+  } catch (error) {
+    const cannot = isMementoError(error, "TRIMMED") || isMementoError(error, "NOT_REVERTIBLE");
+    if (options.force && cannot) return null;
+    throw error;
+  }
 }
 
 /** What cannot be taken back stays, and is named. */

@@ -146,6 +146,28 @@ describe("a stage with an undo", () => {
     expect([...bookings]).toEqual(["rome flight", "rome hotel"]);
   });
 
+  test("the same call goes on with a restore that failed, and by force without what cannot be undone", async () => {
+    const made = await bench();
+    const { memento, bookings, pipeline, head } = made;
+    await memento.run(pipeline("rome"));
+    const rome = await head();
+    await memento.run(pipeline("oslo"));
+    made.refuses = true;
+    const { hash } = await memento.plan(pipeline("oslo"), rome);
+    const again = async (force: string[]): Promise<{ undo: string; evidence: unknown }> =>
+      await memento.rollback(pipeline("oslo"), rome, { plan: hash, force });
+    await expect(again([])).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    await expect(again([])).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    const { evidence } = await again(["stage:flight"]);
+    expect(evidence).toMatchObject({
+      parts: expect.arrayContaining([
+        expect.objectContaining({ name: "flight", verdict: "not revertible" }),
+      ]) as unknown,
+    });
+    expect([...bookings]).toEqual(["rome flight", "rome hotel", "oslo flight"]);
+    await memento.run(pipeline("rome"));
+  });
+
   test("goes back alone with the stages after it, and runs again", async () => {
     const { memento, bookings, calls, pipeline } = await bench();
     await memento.run(pipeline("rome"));

@@ -34,27 +34,34 @@ export function undoParticipant({ stage, run, undone, output }: DoneStage, ports
       refused: !undone,
     }),
     fence: async () => undefined,
-    revert: async () => {
-      if (undone) await undo(stage, run, ports, await output());
-      return {
-        evidence: { kind: "stage", name, verdict: undone ? "compensated" : "not revertible", run: run.id },
-      };
+    revert: async (_goal, _write, { force }) => {
+      const done = undone && (await undo(stage, run, { ...ports, force }, output));
+      const verdict = done ? "compensated" : "not revertible";
+      return { evidence: { kind: "stage", name, verdict, run: run.id } };
     },
     verify: async () => undefined,
   };
 }
 
-async function undo(stage: TaskStage, run: RunRecord, ports: UndoPorts, output: unknown): Promise<void> {
+/** False where it fails and is forced by name. */
+async function undo(
+  stage: TaskStage,
+  run: RunRecord,
+  ports: UndoPorts & { readonly force: boolean },
+  output: () => Promise<unknown>,
+): Promise<boolean> {
   try {
-    await stage.undo?.(contextOf(stage, run, ports), output);
+    await stage.undo?.(contextOf(stage, run, ports), await output());
+    return true;
   } catch (error) {
+    if (ports.force && !ports.signal.aborted) return false;
     if (isMementoError(error)) throw error;
     // What user code throws may hold a credential.
     const redaction = new Redaction(ports.credentials);
     const text = redaction.text(error instanceof Error ? error.message : String(error));
     throw new MementoError("STAGE_FAILED", `Undoing stage ${stage.name} of run ${run.id} failed: ${text}`, {
       cause: redaction.error(error),
-      hint: "Mend the cause and roll back, run or resume again: each goes on with the restore after what is undone.",
+      hint: "Mend the cause and roll back, run or resume again: each goes on with the restore after what is undone. `--force` with the stage's name goes on without.",
       details: { stage: stage.name, run: run.id },
     });
   }
