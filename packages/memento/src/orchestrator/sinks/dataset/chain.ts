@@ -81,7 +81,7 @@ export class Chain {
   async commit(change: DatasetChange, format: DatasetFormat): Promise<boolean> {
     const state = this.#state;
     const version = state.version + 1;
-    if (version === 1) await this.#makeFolders();
+    if (version === 1) await this.makeFolders();
     const manifest: Manifest = {
       version,
       previous: state.digest,
@@ -97,6 +97,13 @@ export class Chain {
     this.#bytesSince += bytes.byteLength;
     if (this.#bytesSince >= Math.max(SNAPSHOT_BYTES_MIN, this.#snapshotBytes)) await this.snapshot();
     return true;
+  }
+
+  /** Makes the dataset's folders, durably; called before the first file of a new dataset. */
+  async makeFolders(): Promise<void> {
+    await this.durable.ensureFolders(this.path(LAYOUT.books));
+    for (const folder of [LAYOUT.files, LAYOUT.manifests, LAYOUT.snapshots, LAYOUT.kept, LAYOUT.views])
+      await this.durable.ensureFolder(this.path(folder));
   }
 
   /** Writes down all that is known as of the newest version that was read. */
@@ -150,11 +157,5 @@ export class Chain {
     this.#state.apply(manifest, digest);
     this.#bytesSince += bytes.byteLength;
     return true;
-  }
-
-  async #makeFolders(): Promise<void> {
-    await this.durable.ensureFolders(this.path(LAYOUT.books));
-    for (const folder of [LAYOUT.files, LAYOUT.manifests, LAYOUT.snapshots, LAYOUT.kept, LAYOUT.views])
-      await this.durable.ensureFolder(this.path(folder));
   }
 }

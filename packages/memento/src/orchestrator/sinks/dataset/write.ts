@@ -41,6 +41,7 @@ export async function writeRows(
     const schema = schemaFor(work, state, rows);
     if (draft === null || draft.index !== schema.index || !(await isThere(work, draft))) {
       if (draft !== null) await data.discard(draft.files);
+      if (state.version === 0) await chain.makeFolders();
       const facts = { schema: schema.index, version: state.version + 1 };
       draft = { ...schema, files: await data.write(rows, schema.columns, facts) };
     }
