@@ -45,7 +45,8 @@ export function mongodbCollectionPlace(
     const client = new MongoClient(address.url);
     const documents = client.db(databaseOf(address.url)).collection<Document>("kit");
     return {
-      sink: () => mongodbCollection<KitRow>({ ...collection, url: address.url, collection: "kit", lockTimeoutMs: 5_000 }),
+      sink: () =>
+        mongodbCollection<KitRow>({ ...collection, url: address.url, collection: "kit", lockTimeoutMs: 5_000 }),
       read: async () => {
         const found = await documents.find().toArray();
         return new Map(found.map((document) => [nameOf(collection, document), rowOf(document)]));
@@ -56,10 +57,8 @@ export function mongodbCollectionPlace(
         else await documents.replaceOne(filter as never, { ...row }, { upsert: true });
       },
       address: JSON.stringify(address),
-      dispose: async () => {
-        await client.db(databaseOf(address.url)).dropDatabase();
-        await client.close();
-      },
+      // The database stays until its server goes: dropping it would wait for the transactions of clients that were killed.
+      dispose: async () => await client.close(),
     };
   };
 }

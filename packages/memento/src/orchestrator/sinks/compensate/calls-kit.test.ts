@@ -3,7 +3,10 @@ import { describe, test } from "vitest";
 import { callPlace } from "../../../../../../test/workers/call-sink.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
 
-for (const [name, rowsPerCall] of [["a call a batch", undefined], ["a call for two rows", 2]] as const) {
+for (const [name, rowsPerCall] of [
+  ["a call a batch", undefined],
+  ["a call for two rows", 2],
+] as const) {
   describe(`compensatingCalls(): ${name}`, () => {
     testSink({
       describe,

@@ -58,7 +58,8 @@ class CallsSink<Row> implements Sink<Row> {
   }
 
   async open(context: SinkContext): Promise<void> {
-    if (this.#opened !== null) throw new MementoError("INVALID_ARGUMENT", `The sink of ${this.describe()} is open already`);
+    if (this.#opened !== null)
+      throw new MementoError("INVALID_ARGUMENT", `The sink of ${this.describe()} is open already`);
     const { journal: path, busyTimeoutMs } = this.#options;
     const journal = await CallJournal.open(path, context, randomOf(this.#options), busyTimeoutMs);
     this.#opened = { journal, maker: new CallMaker(journal, this.#options, context) };
@@ -102,7 +103,8 @@ class CallsSink<Row> implements Sink<Row> {
       if (stream === null || position < stream.oldest)
         return { ...nothing, trimmed: stream !== null, fingerprint: sha256OfJson(facts) };
       const changed = journal.changedSince(stream, position);
-      const rowsOf = (entry: CallEntry): number => journal.callsOf(stream, entry.position).reduce((sum, { count }) => sum + count, 0);
+      const rowsOf = (entry: CallEntry): number =>
+        journal.callsOf(stream, entry.position).reduce((sum, { count }) => sum + count, 0);
       const counted = changed.map((entry) => ({ entry, rows: rowsOf(entry) }));
       const total = (live: boolean): number =>
         counted.filter(({ entry }) => entry.live === live).reduce((sum, { rows }) => sum + rows, 0);
@@ -166,7 +168,17 @@ class CallsSink<Row> implements Sink<Row> {
         return { isDone: true, doneAt: (now: CallStream) => journal.lastEvent(now, known.position) } as const;
       const position = stream.position + 1;
       const use = journal.nextUse(stream, token);
-      const entry = { position, kind: "write", token, use, records, live: true, open: true, back: null, result: null } as const;
+      const entry = {
+        position,
+        kind: "write",
+        token,
+        use,
+        records,
+        live: true,
+        open: true,
+        back: null,
+        result: null,
+      } as const;
       journal.addEntry(stream, entry);
       journal.addEvent(stream, position, position, true);
       for (const [number, call] of calls.entries())
@@ -250,16 +262,28 @@ class CallsSink<Row> implements Sink<Row> {
       journal.closeEntry(stream, entry.position, null);
       journal.addEvent(stream, entry.position, position, !entry.live);
     }
-    const kept = changed.filter(({ live }) => live && !reverts).map(({ position: at, token: of }) => {
-      return { token: of, rows: journal.callsOf(stream, at).reduce((sum, { count }) => sum + count, 0) };
-    });
+    const kept = changed
+      .filter(({ live }) => live && !reverts)
+      .map(({ position: at, token: of }) => {
+        return { token: of, rows: journal.callsOf(stream, at).reduce((sum, { count }) => sum + count, 0) };
+      });
     const reverted: SinkReverted = {
       ...{ removed, restored, records, kept: [] },
       ...(kept.length === 0 ? {} : { stays: staysOf(kept) }),
       mark: markOf(position),
     };
     const result = JSON.stringify(reverted);
-    const entry = { position, kind: "revert", token, use: 0, records: 0, live: false, open: true, back, result } as const;
+    const entry = {
+      position,
+      kind: "revert",
+      token,
+      use: 0,
+      records: 0,
+      live: false,
+      open: true,
+      back,
+      result,
+    } as const;
     journal.addEntry(stream, entry);
     journal.moveTo(stream, position);
     return { entry };

@@ -9,7 +9,9 @@ export interface RequestOptions<C> {
   readonly url: string | ((call: C) => string);
   readonly method?: string;
   /** Sent with every request; a function gives them for each, for example with a credential that was renewed. */
-  readonly headers?: Readonly<Record<string, string>> | ((call: C) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+  readonly headers?:
+    | Readonly<Record<string, string>>
+    | ((call: C) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
   /** What is sent as JSON; null for no body. */
   readonly body?: (call: C) => Json;
 }
@@ -86,7 +88,10 @@ export function httpCalls<Row = Json>(options: HttpCallsOptions<Row>): Sink<Row>
 }
 
 /** The settings that all requests of a sink share. */
-type ClientOptions = Pick<HttpCallsOptions<never>, "idempotencyHeader" | "timeoutMs" | "attemptsMax" | "fetch" | "random">;
+type ClientOptions = Pick<
+  HttpCallsOptions<never>,
+  "idempotencyHeader" | "timeoutMs" | "attemptsMax" | "fetch" | "random"
+>;
 
 class HttpClient {
   readonly #options: ClientOptions;
@@ -98,7 +103,11 @@ class HttpClient {
   }
 
   /** Sends until there is an answer that counts; statuses of `done` count as success. */
-  async send<C extends Call<unknown>>(call: C, request: RequestOptions<C>, done: readonly number[]): Promise<HttpAnswer> {
+  async send<C extends Call<unknown>>(
+    call: C,
+    request: RequestOptions<C>,
+    done: readonly number[],
+  ): Promise<HttpAnswer> {
     const { attemptsMax = ATTEMPTS_MAX } = this.#options;
     for (let attempt = 1; ; attempt++) {
       let pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS);
@@ -120,7 +129,10 @@ class HttpClient {
     }
   }
 
-  async #fetch<C extends Call<unknown>>(call: C, { url, method = "POST", headers, body }: RequestOptions<C>): Promise<Response> {
+  async #fetch<C extends Call<unknown>>(
+    call: C,
+    { url, method = "POST", headers, body }: RequestOptions<C>,
+  ): Promise<Response> {
     const { idempotencyHeader = "Idempotency-Key", timeoutMs = TIMEOUT_MS, fetch: send = fetch } = this.#options;
     const given = typeof headers === "function" ? await headers(call) : headers;
     const content = body?.(call) ?? null;

@@ -176,19 +176,27 @@ export class CallJournal {
 
   /** Every entry of a token, the oldest first. */
   entriesOf({ id }: CallStream, token: string): CallEntry[] {
-    return this.#all("SELECT * FROM memento_calls_entries WHERE stream = ? AND token = ? ORDER BY position", id, token).map(
-      entryOf,
-    );
+    return this.#all(
+      "SELECT * FROM memento_calls_entries WHERE stream = ? AND token = ? ORDER BY position",
+      id,
+      token,
+    ).map(entryOf);
   }
 
   /** The entries whose calls are not all answered. */
   openEntries({ id }: CallStream): CallEntry[] {
-    return this.#all("SELECT * FROM memento_calls_entries WHERE stream = ? AND open = 1 ORDER BY position", id).map(entryOf);
+    return this.#all("SELECT * FROM memento_calls_entries WHERE stream = ? AND open = 1 ORDER BY position", id).map(
+      entryOf,
+    );
   }
 
   /** The position at which a write last came into force. */
   lastEvent({ id }: CallStream, entry: number): number {
-    const row = this.#get("SELECT max(position) AS last FROM memento_calls_events WHERE stream = ? AND entry = ?", id, entry);
+    const row = this.#get(
+      "SELECT max(position) AS last FROM memento_calls_events WHERE stream = ? AND entry = ?",
+      id,
+      entry,
+    );
     return Number(row?.["last"] ?? entry);
   }
 
@@ -214,7 +222,9 @@ export class CallJournal {
   }
 
   callsOf({ id }: CallStream, entry: number): CallRow[] {
-    return this.#all("SELECT * FROM memento_calls_calls WHERE stream = ? AND entry = ? ORDER BY number", id, entry).map(callOf);
+    return this.#all("SELECT * FROM memento_calls_calls WHERE stream = ? AND entry = ? ORDER BY number", id, entry).map(
+      callOf,
+    );
   }
 
   setCall({ id }: CallStream, { entry, number, state, turn, rows, answer }: CallRow): void {
@@ -238,12 +248,26 @@ export class CallJournal {
       AND entry NOT IN (SELECT position FROM memento_calls_entries WHERE stream = ? AND open = 1)`;
     this.run(`DELETE FROM memento_calls_calls WHERE ${settled}`, id, mark, id, mark, id);
     const last = Math.min(mark, position - tokensKept);
-    this.run(`DELETE FROM memento_calls_entries WHERE stream = ? AND position <= ? AND open = 0 AND position NOT IN
-      (SELECT entry FROM memento_calls_calls WHERE stream = ?)`, id, last, id);
-    this.run(`DELETE FROM memento_calls_events WHERE stream = ? AND entry NOT IN
-      (SELECT position FROM memento_calls_entries WHERE stream = ?)`, id, id);
-    this.run(`DELETE FROM memento_calls_uses WHERE stream = ? AND position <= ? AND token NOT IN
-      (SELECT token FROM memento_calls_entries WHERE stream = ?)`, id, last, id);
+    this.run(
+      `DELETE FROM memento_calls_entries WHERE stream = ? AND position <= ? AND open = 0 AND position NOT IN
+      (SELECT entry FROM memento_calls_calls WHERE stream = ?)`,
+      id,
+      last,
+      id,
+    );
+    this.run(
+      `DELETE FROM memento_calls_events WHERE stream = ? AND entry NOT IN
+      (SELECT position FROM memento_calls_entries WHERE stream = ?)`,
+      id,
+      id,
+    );
+    this.run(
+      `DELETE FROM memento_calls_uses WHERE stream = ? AND position <= ? AND token NOT IN
+      (SELECT token FROM memento_calls_entries WHERE stream = ?)`,
+      id,
+      last,
+      id,
+    );
   }
 
   run(sql: string, ...values: (string | number | null)[]): void {
@@ -312,7 +336,12 @@ export class CallJournal {
 }
 
 /** The idempotency key of a call in one of its turns: the same on every machine, even where the journal was lost. */
-export function keyOf({ timeline, name }: SinkContext, { token, use }: CallEntry, number: number, turn: number): string {
+export function keyOf(
+  { timeline, name }: SinkContext,
+  { token, use }: CallEntry,
+  number: number,
+  turn: number,
+): string {
   return sha256(JSON.stringify([timeline, name, token, use, number, turn])).slice(0, 32);
 }
 

@@ -73,7 +73,8 @@ export function checkOptions({ name, journal, rowsPerCall = 1, callsAtOnce = 1 }
   // A journal in memory ends with the process: nothing could be resumed or reverted.
   if (journal === "" || journal === ":memory:") throw invalid("journal is the path of a file");
   for (const [option, value] of Object.entries({ rowsPerCall, callsAtOnce })) {
-    if (!Number.isSafeInteger(value) || value < 1) throw invalid(`${option} is ${value} and must be a whole number from 1 on`);
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw invalid(`${option} is ${value} and must be a whole number from 1 on`);
   }
 }
 
