@@ -90,17 +90,21 @@ interface Evidence {
     readonly removed: number;
     readonly restored: number;
     readonly kept: readonly { readonly item: string }[];
+    readonly stays?: { readonly total: number };
   }[];
 }
 
 function rollbackText({ style }: Invocation, { head, undo, plan, evidence }: RollbackResult): string {
-  const sinks = ((evidence as Evidence | undefined)?.sinks ?? []).map(({ name, verdict, removed, restored, kept }) => {
+  const all = (evidence as Evidence | undefined)?.sinks ?? [];
+  const sinks = all.map(({ name, verdict, removed, restored, kept, stays }) => {
+    const left = stays === undefined ? [] : [style.yellow(`${counted(stays.total, "record")} left in place`)];
+    if (verdict === "compensated") return `  ${name}: ${[`${grouped(restored)} answered`, ...left].join(", ")}`;
     const facts = [
       `${counted(removed, "row")} removed`,
       `${grouped(restored)} put back`,
       ...(kept.length > 0 ? [style.yellow(`${grouped(kept.length)} left as others made them`)] : []),
     ];
-    return `  ${name}: ${verdict === "reverted" ? facts.join(", ") : verdict}`;
+    return `  ${name}: ${[verdict === "reverted" ? facts.join(", ") : verdict, ...left].join(", ")}`;
   });
   return [
     `${style.green("Rolled back")} ${plan.pipeline} to #${plan.target.sequence} ${plan.target.id}`,

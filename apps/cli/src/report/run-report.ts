@@ -67,6 +67,9 @@ export class RunReport implements Disposable {
       case "sink-reverted":
         this.takenBack.push({ sink: event.sink, rows: event.rows, records: event.records });
         break;
+      case "sink-kept":
+        this.note(`sink ${event.sink} keeps what the last memento does not cover: ${counted(event.records, "record")}`);
+        break;
       case "restore-finished":
         this.restored = event.memento;
         this.note(
@@ -92,9 +95,7 @@ export class RunReport implements Disposable {
         this.note(`stage ${event.stage} sleeps until ${event.until} (${event.name})`);
         break;
       case "approval-wanted":
-        this.note(
-          `stage ${event.stage} waits for approval${event.message === "" ? "" : `: ${event.message}`}`,
-        );
+        this.note(`stage ${event.stage} waits for approval${event.message === "" ? "" : `: ${event.message}`}`);
         break;
       case "progress":
         this.#progress(event);
