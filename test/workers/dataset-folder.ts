@@ -148,5 +148,5 @@ export async function readRows(path: string): Promise<KitRow[]> {
     if (text === "" && !quoting) return null;
     return column === "amount" ? Number(text) : text;
   };
-  return parse(bytes, { columns: true, cast: cast as never, record_delimiter: "\r\n" }) as unknown as KitRow[];
+  return parse(bytes, { columns: true, cast, record_delimiter: "\r\n" }) as unknown as KitRow[];
 }

@@ -140,7 +140,7 @@ async function reachable(move: FileMove, force: boolean, look: Look): Promise<Fi
  */
 function holdFamilies(moves: FileMove[], known: KnownFiles): void {
   const places = new Map(moves.map(({ item }, place) => [item, place]));
-  for (const { item } of [...moves]) {
+  for (const { item } of moves) {
     const family = membersOf(item, known).filter((name) => places.has(name));
     if (family.length < 2) continue;
     const members = family.map((name) => moves[places.get(name) ?? -1]).filter((move) => move !== undefined);
