@@ -1,5 +1,10 @@
 export { csvFile } from "./csv/csv-file.ts";
 export type { CsvFileOptions, CsvRow } from "./csv/csv-file.ts";
+export type { Compression } from "./file/compression.ts";
+export type { TextEncoding } from "./file/text-encoding.ts";
+export type { GoneFiles } from "./files/files-source.ts";
+export { folderFiles } from "./files/folder-files.ts";
+export type { FolderFilesOptions } from "./files/folder-files.ts";
 export { fromIterable, iterableSource } from "./iterable/iterable-source.ts";
 export type { IterableSourceOptions, PlacedRecord } from "./iterable/iterable-source.ts";
 export { jsonFile } from "./json/json-file.ts";

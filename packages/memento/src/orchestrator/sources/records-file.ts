@@ -2,6 +2,7 @@ import { extname } from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
 import { csvFile } from "./csv/csv-file.ts";
+import { COMPRESSED_ENDING } from "./file/compression.ts";
 import { filePath } from "./file/input-file.ts";
 import { jsonFile } from "./json/json-file.ts";
 import { jsonlFile } from "./json/jsonl-file.ts";
@@ -25,13 +26,14 @@ const BY_ENDING = new Map<string, <Row>(file: AnyFile) => Source<Row>>([
 
 /**
  * A source of the records of a file, read as its ending says: `.csv`, `.tsv`, `.json`, `.jsonl`, `.ndjson` or
- * `.parquet`, each with its default options. INVALID_ARGUMENT for any other ending.
+ * `.parquet`, each with its default options; text files may be compressed, and end in `.gz` or `.zst` then. INVALID_ARGUMENT for any other ending.
  */
 export function recordsFile<Row = Record<string, unknown>>(
   path: string | URL,
   options: { readonly schemaVersion?: string } = {},
 ): Source<Row> {
-  const ending = extname(filePath(path)).toLowerCase();
+  const name = filePath(path);
+  const ending = extname(name.replace(COMPRESSED_ENDING, "")).toLowerCase();
   const sourceOf = BY_ENDING.get(ending);
   if (sourceOf !== undefined) return sourceOf<Row>({ path, ...options });
   const known = [...BY_ENDING.keys()].join(", ");

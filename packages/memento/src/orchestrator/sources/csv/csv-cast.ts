@@ -16,3 +16,11 @@ export function castCsvValue(text: string): CastValue {
   const whole = Number.isInteger(number) ? Number.isSafeInteger(number) : Number.isFinite(number);
   return whole ? number : text;
 }
+
+const COMMA_NUMBER = /^-?(?:0|[1-9][0-9]*),[0-9]+(?:[eE][+-]?[0-9]+)?$/;
+
+/** The same for text in which a comma stands before the decimals: `1,5` is a number, `1.5` stays text. */
+export function castCsvValueWithComma(text: string): CastValue {
+  if (COMMA_NUMBER.test(text)) return castCsvValue(text.replace(",", "."));
+  return text.includes(".") ? text : castCsvValue(text);
+}

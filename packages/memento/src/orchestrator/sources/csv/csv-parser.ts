@@ -4,8 +4,12 @@ import type { Parser } from "csv-parse";
 /** How the values of a CSV file are set apart. */
 export interface CsvSyntax {
   readonly delimiter: string;
-  /** Also the character that, doubled, stands for itself inside a quoted value; null where nothing is quoted. */
+  /** Null where nothing is quoted. */
   readonly quote: string | null;
+  /** Stands before a quote, or itself, inside a quoted value; the quote itself where it is doubled. */
+  readonly escape: string | null;
+  /** What lines begin with that are no records; null for none. */
+  readonly comment: string | null;
 }
 
 /** Records that a piece of CSV text has completed. */
@@ -27,7 +31,8 @@ export class CsvParser {
     this.#parser = parse({
       delimiter: syntax.delimiter,
       quote: syntax.quote,
-      escape: syntax.quote,
+      escape: syntax.escape,
+      ...(syntax.comment === null ? {} : { comment: syntax.comment, comment_no_infix: true }),
       // Both named, so that a file may mix them; found by themselves, only the first one would count.
       record_delimiter: ["\r\n", "\n"],
       skip_empty_lines: true,

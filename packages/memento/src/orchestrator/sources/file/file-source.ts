@@ -16,6 +16,12 @@ export interface FileFormat<Row> {
   readonly kind: string;
   /** For example `CSV file`. */
   readonly title: string;
+  /** What is to be read in place of the file, such as its decompressed text; the file itself where there is nothing to do. */
+  view?(file: InputFile): Promise<InputFile>;
+  /** True when more records may come to stand behind those that the file has. */
+  grows(file: InputFile): boolean;
+  /** True when it is known without reading that nothing stands behind an offset. */
+  isRead(file: InputFile, offset: SourceOffset): Promise<boolean>;
   /** The batches from an offset on; null is the beginning. Checks the offset first, and never closes the file. */
   batches(file: InputFile, from: SourceOffset | null, options: BatchOptions): AsyncIterable<FileBatch<Row>>;
   /** Throws SOURCE_MOVED or SOURCE_RANGE_GONE unless the file still holds all that was read before the offset. */
@@ -39,7 +45,7 @@ export function fileSource<Row>({ path, schemaVersion, format }: FileSourceParts
   const reading = new Set<InputFile>();
 
   async function withFile<Result>(work: (file: InputFile) => Promise<Result>): Promise<Result> {
-    const file = await openInputFile(path);
+    const file = await openViewed(format, await openInputFile(path));
     try {
       return await work(file);
     } finally {
@@ -51,7 +57,7 @@ export function fileSource<Row>({ path, schemaVersion, format }: FileSourceParts
     checkBatchRecords(options.batchRecords);
     const offset = onlyOffset(path, from);
     throwIfCancelled(options.signal, path);
-    const file = await openInputFile(path);
+    const file = await openViewed(format, await openInputFile(path));
     reading.add(file);
     try {
       for await (const batch of format.batches(file, offset, options)) yield { ...batch, partition: ONLY_PARTITION };
@@ -74,7 +80,7 @@ export function fileSource<Row>({ path, schemaVersion, format }: FileSourceParts
     return { available: true, problem: "", recordsBetween: misfit === "" ? recordsBetween : null };
   }
 
-  return {
+  const source: Source<Row> = {
     kind: format.kind,
     schemaVersion,
     describe: () => `${format.title} ${path}`,
@@ -85,6 +91,29 @@ export function fileSource<Row>({ path, schemaVersion, format }: FileSourceParts
       for (const file of reading) await file.close();
     },
   };
+  formats.set(source, format);
+  return source;
+}
+
+/** What each file source reads by, for sources that read many files alike. */
+const formats = new WeakMap<object, FileFormat<unknown>>();
+
+/** The format of a source that `csvFile`, `jsonFile`, `jsonlFile`, `parquetFile` or `recordsFile` has made; INVALID_ARGUMENT for any other. */
+export function formatOf<Row>(source: Source<Row>): FileFormat<Row> {
+  const format = formats.get(source);
+  if (format !== undefined) return format as FileFormat<Row>;
+  const known = "csvFile, jsonFile, jsonlFile, parquetFile or recordsFile";
+  throw new MementoError("INVALID_ARGUMENT", `The files are read by what ${known} gives, not by ${source.describe()}`);
+}
+
+/** A file as its format reads it; closed where it cannot be read so. */
+export async function openViewed(format: Pick<FileFormat<unknown>, "view">, file: InputFile): Promise<InputFile> {
+  try {
+    return (await format.view?.(file)) ?? file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 /** Throws INVALID_ARGUMENT unless a batch may hold at least one record. */
@@ -100,7 +129,12 @@ export function onlyOffset(what: string, offsets: SourceOffsets): SourceOffset |
   throw new MementoError("SOURCE_MOVED", `${what} has no partition ${JSON.stringify(other)}, but the offsets name it`);
 }
 
-async function checkOffset(format: FileFormat<unknown>, file: InputFile, offset: SourceOffset | null): Promise<void> {
+/** Throws where the file does not fit an offset into it. */
+export async function checkOffset(
+  format: FileFormat<unknown>,
+  file: InputFile,
+  offset: SourceOffset | null,
+): Promise<void> {
   if (offset !== null) await format.check(file, offset);
 }
 
@@ -120,7 +154,7 @@ function recordCount(path: string, format: FileFormat<unknown>, from: SourceOffs
 const ANSWERS = ["SOURCE_MOVED", "SOURCE_RANGE_GONE", "INPUT_MISSING", "INPUT_CUT", "IO_FAILED"] as const;
 
 /** What stands against reading, in one sentence; empty where nothing does. */
-async function problemOf(check: () => Promise<void>): Promise<string> {
+export async function problemOf(check: () => Promise<void>): Promise<string> {
   try {
     await check();
     return "";

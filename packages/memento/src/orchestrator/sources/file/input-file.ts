@@ -12,6 +12,21 @@ export interface InputFile {
   readAt(position: number, into: Uint8Array): Promise<number>;
   /** May be called again. */
   close(): Promise<void>;
+  /** What stands for the file's content, where its place tells: no other content ever has the same, and the file never grows. */
+  readonly identity?: string;
+  /** Set where the file is the text of another one, decompressed or decoded. */
+  readonly view?: InputView;
+}
+
+/** How a text is read out of another file. */
+export interface InputView {
+  readonly of: InputFile;
+  /** False: what it is read out of can only change as a whole. */
+  readonly grows: boolean;
+  /** True when the text has that many bytes. */
+  reaches(byte: number): Promise<boolean>;
+  /** How much of the other file is read, from 0 to 1. */
+  share(): Promise<number>;
 }
 
 /** The path of a file that was named by path or by `file:` URL; INVALID_ARGUMENT for any other URL. */
@@ -69,7 +84,12 @@ export async function fillExactly(file: InputFile, position: number, into: Uint8
   });
 }
 
-async function orInputError<Result>(path: string, work: Promise<Result>): Promise<Result> {
+/** What the system refuses, in our words: INPUT_MISSING for what is not there, IO_FAILED for the rest. */
+export async function orInputError<Result>(
+  path: string,
+  work: Promise<Result>,
+  kind: "file" | "folder" = "file",
+): Promise<Result> {
   try {
     return await work;
   } catch (error) {
@@ -77,7 +97,7 @@ async function orInputError<Result>(path: string, work: Promise<Result>): Promis
     const { code } = error;
     const details = { path, reason: code };
     if (code === "ENOENT" || code === "ENOTDIR") {
-      throw new MementoError("INPUT_MISSING", `there is no file ${path}`, { cause: error, details });
+      throw new MementoError("INPUT_MISSING", `there is no ${kind} ${path}`, { cause: error, details });
     }
     throw new MementoError("IO_FAILED", `cannot read ${path}: ${code}`, { cause: error, details });
   }

@@ -42,6 +42,8 @@ export async function* utf8Chunks(file: InputFile, start: number, options: Utf8O
       throw await brokenRecord(file, { code: "RECORD_INVALID", byte: position, problem: "the text is not UTF-8" });
     }
     if (!ended) continue;
+    // A text that is read out of another file ends early where that one is broken: it tells so when it is asked for more.
+    if (file.view !== undefined) await file.readAt(position + carried.length, new Uint8Array(1));
     if (carried.length === 0 || stillWritten) return;
     throw await brokenRecord(file, { code: "INPUT_CUT", byte: position, problem: "the file ends inside a character" });
   }

@@ -1,11 +1,13 @@
 import { MementoError } from "../../../core/errors.ts";
 import { brokenRecord } from "../file/broken-record.ts";
+import { checkCompression, type Compression } from "../file/compression.ts";
 import type { BytePlace } from "../file/file-place.ts";
 import { fileSource } from "../file/file-source.ts";
 import type { InputFile } from "../file/input-file.ts";
 import { filePath, readExactly } from "../file/input-file.ts";
 import type { RecordBlock } from "../file/record-blocks.ts";
 import { checkRecordBytes, RECORD_BYTES_MAX } from "../file/record-size.ts";
+import { checkEncoding, type TextEncoding } from "../file/text-encoding.ts";
 import { textFormat } from "../file/text-format.ts";
 import { utf8Chunks } from "../file/utf8-chunks.ts";
 import type { Source } from "../source.ts";
@@ -21,17 +23,21 @@ export interface JsonFileOptions {
   readonly schemaVersion?: string;
   /** The keys that lead to the array: `data.rows`, or a list where a key holds a dot. By default the file itself is the array. */
   readonly at?: string | readonly string[];
+  /** `auto` by default: gzip and zstd are known by the file's first bytes. */
+  readonly compression?: Compression;
+  /** `utf-8` by default. */
+  readonly encoding?: TextEncoding;
   /** The longest element that is taken for one, in bytes; 64 MiB by default. RECORD_INVALID past it. */
   readonly recordBytesMax?: number;
 }
 
 /**
  * A source of the elements of one JSON array, which is the whole file or stands inside objects. The file is never held
- * in memory as a whole; the text is UTF-8, with or without a byte order mark. Any change makes it another file. Offsets
+ * in memory as a whole; the text may begin with a byte order mark. Any change makes it another file. Offsets
  * are `{ file, byte, record }`: reading goes on at the byte, without a look at the elements before it.
  */
 export function jsonFile<Row = unknown>(options: JsonFileOptions): Source<Row> {
-  const { at = [], recordBytesMax = RECORD_BYTES_MAX } = options;
+  const { at = [], recordBytesMax = RECORD_BYTES_MAX, compression = "auto", encoding = "utf-8" } = options;
   const path = typeof at === "string" ? at.split(".") : at;
   if (path.includes("")) throw new MementoError("INVALID_ARGUMENT", "at takes keys that are not empty");
   return fileSource({
@@ -41,6 +47,7 @@ export function jsonFile<Row = unknown>(options: JsonFileOptions): Source<Row> {
       kind: "json-file",
       title: "JSON file",
       grows: false,
+      view: { compression: checkCompression(compression), encoding: checkEncoding(encoding), stillWritten: false },
       blocks: (file, from, signal) => elementBlocks(file, from, { path, recordBytesMax, signal }),
     }),
   });

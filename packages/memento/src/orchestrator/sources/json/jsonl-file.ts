@@ -1,4 +1,5 @@
 import { brokenRecord } from "../file/broken-record.ts";
+import { checkCompression, type Compression } from "../file/compression.ts";
 import type { BytePlace } from "../file/file-place.ts";
 import { fileSource } from "../file/file-source.ts";
 import type { InputFile } from "../file/input-file.ts";
@@ -7,6 +8,7 @@ import { nextLineStart } from "../file/last-line.ts";
 import type { LastLine } from "../file/last-line.ts";
 import type { RecordBlock } from "../file/record-blocks.ts";
 import { checkRecordBytes, RECORD_BYTES_MAX } from "../file/record-size.ts";
+import { checkEncoding, type TextEncoding } from "../file/text-encoding.ts";
 import { textFormat } from "../file/text-format.ts";
 import { textStart, utf8Chunks } from "../file/utf8-chunks.ts";
 import type { Source } from "../source.ts";
@@ -19,17 +21,22 @@ export interface JsonlFileOptions {
   readonly schemaVersion?: string;
   /** `take` by default. A bare number that was cut short still parses: let such files end in a line end, and `refuse`. */
   readonly lastLine?: LastLine;
+  /** `auto` by default: gzip and zstd are known by the file's first bytes. A compressed file is another one after any change. */
+  readonly compression?: Compression;
+  /** `utf-8` by default. */
+  readonly encoding?: TextEncoding;
   /** The longest line that is taken for one, in bytes; 64 MiB by default. RECORD_INVALID past it. */
   readonly recordBytesMax?: number;
 }
 
 /**
  * A source of the JSON values of a file, one on each line (also called NDJSON). Blank lines are skipped; lines may end
- * in LF or CRLF; the text is UTF-8, with or without a byte order mark. The file may grow between two reads. Offsets are
+ * in LF or CRLF; the text may begin with a byte order mark. The file may grow between two reads. Offsets are
  * `{ file, byte, record }`: reading goes on at the byte, without a look at the lines before it.
  */
 export function jsonlFile<Row = unknown>(options: JsonlFileOptions): Source<Row> {
-  const { lastLine = "take", recordBytesMax = RECORD_BYTES_MAX } = options;
+  const { lastLine = "take", recordBytesMax = RECORD_BYTES_MAX, compression = "auto", encoding = "utf-8" } = options;
+  const stillWritten = lastLine === "wait";
   return fileSource({
     path: filePath(options.path),
     schemaVersion: options.schemaVersion ?? "1",
@@ -37,6 +44,7 @@ export function jsonlFile<Row = unknown>(options: JsonlFileOptions): Source<Row>
       kind: "jsonl-file",
       title: "JSON lines file",
       grows: true,
+      view: { compression: checkCompression(compression), encoding: checkEncoding(encoding), stillWritten },
       blocks: (file, from, signal) => lineBlocks(file, from, { lastLine, recordBytesMax, signal }),
     }),
   });

@@ -41,6 +41,8 @@ export function parquetFile<Row = ParquetRow>(options: ParquetFileOptions): Sour
   const format: FileFormat<Row> = {
     kind: "parquet-file",
     title: "Parquet file",
+    grows: () => false,
+    isRead: async () => await Promise.resolve(false),
     check: async (file, offset) => {
       await placeIn(file, offset);
     },
