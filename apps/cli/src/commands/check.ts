@@ -67,7 +67,9 @@ function checkText(
   const casts = adapted === 0 ? "" : `\n${counted(adapted, "memento")} by casting values, or renaming stages`;
   if (unreadable.length === 0) return `${style.green("✓")} ${what} can restore all of ${read}${casts}`;
   const more = unreadable.length - NAMED_MAX;
-  const lines = unreadable.slice(0, NAMED_MAX).flatMap((each) => unreadableText(each, style));
+  // What the next run would start from comes first.
+  const ordered = unreadable.toSorted((a, b) => Number(b.isHead) - Number(a.isHead));
+  const lines = ordered.slice(0, NAMED_MAX).flatMap((each) => unreadableText(each, style));
   const rest = more > 0 ? [`and ${counted(more, "other memento")} (--json has all)`] : [];
   const head = unreadable.some(({ isHead }) => isHead) ? " A head is among them: the next run would stop there." : "";
   return [

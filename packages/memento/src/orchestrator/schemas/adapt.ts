@@ -5,7 +5,7 @@ import type { Pipeline } from "../pipeline.ts";
 import { PIECE, readSnapshot } from "../run-state.ts";
 import { itemText, readAs, schemasOf, STATE_ITEM } from "./pipeline-schemas.ts";
 import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
-import { stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+import { demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
 
 /** What of a memento is other under the code's schemas and stage names. */
 export interface Adaptation {
@@ -78,6 +78,8 @@ export async function adaptationOf(pipeline: Pipeline, memento: OpenedMemento, g
       if (offsets !== before) pieces.set(item, offsets);
     }
   }
+  for (const item of [STATE_ITEM, ...Object.keys(pipeline.sources).map((source) => PIECE.offsets + source)])
+    if (!schemas.has(item)) demandFirst(snapshot.stamps[item], itemText(item));
   if (goesOn) {
     const shape = shapeChange(pipeline, snapshot);
     demandShape(pipeline, memento.entry.run ?? "", shape);

@@ -178,7 +178,7 @@ describe("a pipeline whose stages have changed", () => {
     readonly fails?: string;
   }
 
-  /** A chain of tasks; each gives its own name and those before it. */
+  /** A chain of tasks; each gives the names of those before it, and its own. */
   function chain({ names, was = {}, fails }: Steps): Pipeline {
     return definePipeline({
       name: "chain",
@@ -194,7 +194,7 @@ describe("a pipeline whose stages have changed", () => {
           made.push(
             stage.task(name, options, (_context, input: Readonly<Record<string, unknown>>) => {
               if (name === fails) throw new Error("not yet");
-              return `${String(input["before"] ?? "")}${name}`;
+              return [...((input["before"] ?? []) as string[]), name];
             }),
           );
         }
@@ -215,7 +215,7 @@ describe("a pipeline whose stages have changed", () => {
     const { memento } = await halfDone();
     const result = await memento.run(chain({ names: ["b", "c", "d"] }));
     expect(result).toMatchObject({ status: "completed", resumed: true, skipped: ["a", "b"] });
-    expect(await result.output("d")).toBe("abcd");
+    expect(await result.output("d")).toEqual(["a", "b", "c", "d"]);
   });
 
   test("one that was done under an older name is not done again", async () => {
@@ -223,9 +223,9 @@ describe("a pipeline whose stages have changed", () => {
     const result = await memento.run(chain({ names: ["extract", "b", "c"], was: { extract: "a" } }));
     expect(result.skipped.toSorted()).toEqual(["b", "extract"]);
     expect([await result.output("extract"), await result.output("a"), await result.output("c")]).toEqual([
-      "a",
+      ["a"],
       undefined,
-      "abc",
+      ["a", "b", "c"],
     ]);
   });
 

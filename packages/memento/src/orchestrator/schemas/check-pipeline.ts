@@ -60,7 +60,7 @@ export async function checkPipeline(
     timelines += 1;
     for await (const { entry } of vault.store.query(mementoQuery({ timeline: record.key, order: "ascending" }))) {
       options.signal?.throwIfAborted();
-      const { problems, changes } = await look(pipeline, await vault.load(entry.id));
+      const { problems, changes } = await lookAt(pipeline, await vault.load(entry.id));
       const { partition, fork } = record;
       if (problems.length > 0) unreadable.push({ entry, partition, fork, isHead: entry.id === head?.id, problems });
       else if (changes > 0) adapted += 1;
@@ -71,7 +71,7 @@ export async function checkPipeline(
   return { pipeline: pipeline.name, version: pipeline.version, mementos, timelines, adapted, unreadable };
 }
 
-async function look(
+async function lookAt(
   pipeline: Pipeline,
   memento: OpenedMemento,
 ): Promise<{ readonly problems: readonly string[]; readonly changes: number }> {

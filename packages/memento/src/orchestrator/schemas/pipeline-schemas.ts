@@ -1,6 +1,6 @@
 import type { Pipeline } from "../pipeline.ts";
 import { PIECE } from "../run-state.ts";
-import { castValue, castWay, stampOf, type CastWay, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+import { castValue, demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
 
 /** The stamps of a memento, by what they are of: `state`, `offsets/ids`, `output/load`. */
 export type SchemaStamps = Readonly<Record<string, SchemaStamp>>;
@@ -34,23 +34,6 @@ export function itemText(item: string): string {
   return `the output of stage ${item.slice(PIECE.output.length)}`;
 }
 
-/** What reading a memento would do to one item. */
-export interface ItemCast {
-  readonly item: string;
-  readonly way: CastWay;
-}
-
-/** How each item that a memento has gets to the code's version; those that need nothing are left out. SCHEMA_UNREADABLE for the first that does not. */
-export function castsOf(pipeline: Pipeline, stamps: SchemaStamps, has: (item: string) => boolean): ItemCast[] {
-  const casts: ItemCast[] = [];
-  for (const [item, schema] of schemasOf(pipeline)) {
-    if (!has(item)) continue;
-    const way = castWay(schema, stamps[item], itemText(item));
-    if (way !== "same") casts.push({ item, way });
-  }
-  return casts;
-}
-
 /** A value of a memento as the code's version has it. SCHEMA_UNREADABLE. */
 export function readAs(
   schemas: ReadonlyMap<string, ValueSchema>,
@@ -59,7 +42,9 @@ export function readAs(
   value: unknown,
 ): unknown {
   const schema = schemas.get(item);
-  return schema === undefined ? value : castValue(schema, stamps[item], value, itemText(item));
+  if (schema !== undefined) return castValue(schema, stamps[item], value, itemText(item));
+  demandFirst(stamps[item], itemText(item));
+  return value;
 }
 
 /** The stamps that a run's mementos carry; tells when they have changed. */

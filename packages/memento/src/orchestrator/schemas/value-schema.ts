@@ -55,6 +55,17 @@ export function castValue(schema: ValueSchema, stamp: SchemaStamp | undefined, v
   return cast;
 }
 
+/** Code without a schema reads what is of the first version, and no other: SCHEMA_UNREADABLE, naming `what`. */
+export function demandFirst(stamp: SchemaStamp | undefined, what: string): void {
+  if (stamp === undefined || stamp.version === FIRST_VERSION) return;
+  const { id, version } = stamp;
+  throw new MementoError(
+    "SCHEMA_UNREADABLE",
+    `${what} was saved as ${id} version ${version}, and the code has no schema for it`,
+    { details: { item: what, schema: id, saved: version } },
+  );
+}
+
 /** Throws INVALID_PIPELINE, naming `what`, for a schema that contradicts itself. */
 export function checkSchema(schema: ValueSchema, what: string): void {
   if (schema.id !== "" && Number.isSafeInteger(schema.version) && schema.version >= FIRST_VERSION) return;
