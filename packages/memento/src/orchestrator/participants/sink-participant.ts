@@ -24,7 +24,7 @@ export function sinkParticipant(name: string, sink: Sink): Participant {
     revert: async (goal, write, options) => {
       const place = await sink.place();
       const mark = goal.wanted.sinks.get(name)?.marks[place] ?? null;
-      const reverted = await revert(sink, mark, write, options);
+      const reverted = await takeBack(sink, mark, write, options);
       left = reverted === null;
       if (reverted === null) return await leave(name, sink, goal);
       const { removed, restored, kept, stays, mark: now } = reverted;
@@ -78,7 +78,7 @@ function placesBehind({ now, wanted }: RestoreGoal, name: string, place: string)
 }
 
 /** null where it cannot go there, and was forced by its name: it stays as it is. */
-async function revert(
+async function takeBack(
   sink: Sink,
   mark: SinkMark,
   write: SinkWrite,
