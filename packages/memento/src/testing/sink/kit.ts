@@ -123,8 +123,8 @@ export function declareSinkTests(options: SinkKitOptions, groups: readonly SinkT
       }
     });
   }
-  const unknown = [...gapsLeft];
-  options.test("every known gap names a test", async () => assert.deepEqual(unknown, []));
+  // Looked at when it runs: a framework may put off what a `describe` declares.
+  options.test("every known gap names a test", async () => assert.deepEqual([...gapsLeft], []));
 }
 
 async function withLoan(options: SinkKitOptions, run: (loan: SinkLoan) => Promise<void>): Promise<void> {

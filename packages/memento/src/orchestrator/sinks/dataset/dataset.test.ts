@@ -187,6 +187,27 @@ describe("foreign changes of merged files", () => {
     });
   });
 
+  test("hold back another file that was merged from the same", async () => {
+    await withFolder(async ({ folder, open }) => {
+      const sink = await open({ format: "jsonl", mergeFiles: 2 });
+      const first = await sink.write([{ row: 1 }], by());
+      const second = await sink.write([{ row: 2 }], by());
+      const third = await sink.write([{ row: 3 }], by());
+      await sink.revertTo(first.mark, by(), keep);
+      await sink.revertTo(second.mark, by(), keep);
+      await sink.revertTo(third.mark, by(), keep);
+      await sink.write([{ row: 4 }], by());
+      const [listed] = (await readDataset(folder)).files;
+      const change = { remove: 1, restore: 0, foreignTotal: 0 };
+      expect(await sink.inspect(third.mark)).toMatchObject(change);
+      await writeFile(listed?.path ?? "", '{"row":"masked"}\n');
+      await sink.revertTo(first.mark, by(), keep);
+      const rows = (await rowsOf(folder)).map((row) => JSON.stringify(row));
+      expect(rows).toContain('{"row":"masked"}');
+      expect(new Set(rows).size).toBe(rows.length);
+    });
+  });
+
   test("are not merged any further", async () => {
     await withFolder(async ({ folder, open }) => {
       const sink = await open({ format: "parquet", mergeFiles: 2 });

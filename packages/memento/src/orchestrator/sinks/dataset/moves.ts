@@ -44,27 +44,20 @@ export async function movesTo(stream: DatasetStream, mark: number, force: boolea
   return moves.filter(({ before, after, alien }) => alien !== null || !isSame(before, after));
 }
 
-/** Rows that go and rows that come back: what only moves between a merged file and those that it was made from is neither. */
+/** Rows that go and rows that come back: what only moves between files, because it was merged, is neither. */
 export function countRows(moves: readonly FileMove[], stream: DatasetStream): { removed: number; restored: number } {
   const known = knownFiles(stream);
   const [out, back] = [new Map<string, number>(), new Map<string, number>()];
   for (const { item, before, after } of moves) {
     if (isSame(before, after)) continue;
-    if (after === null) out.set(item, before?.rows ?? 0);
-    else back.set(item, after.rows);
+    const [image, counts] = after === null ? [before, out] : [after, back];
+    const parts = partsOf(item, known);
+    for (const part of parts)
+      counts.set(part, parts.length === 1 ? (image?.rows ?? 0) : (known.get(part)?.[0]?.rows ?? 0));
   }
-  for (const [merged, parts] of [[out, back] as const, [back, out] as const]) {
-    for (const name of merged.keys()) {
-      for (const part of membersOf(name, known)) {
-        const rows = part === name ? 0 : (parts.get(part) ?? 0);
-        if (rows === 0) continue;
-        parts.set(part, 0);
-        merged.set(name, (merged.get(name) ?? 0) - rows);
-      }
-    }
-  }
-  const sum = (counts: Map<string, number>): number => [...counts.values()].reduce((total, rows) => total + rows, 0);
-  return { removed: sum(out), restored: sum(back) };
+  const sum = (counts: Map<string, number>, other: Map<string, number>): number =>
+    [...counts].reduce((total, [part, rows]) => (other.has(part) ? total : total + rows), 0);
+  return { removed: sum(out, back), restored: sum(back, out) };
 }
 
 /** The names of what others have changed. */
@@ -139,25 +132,40 @@ async function reachable(move: FileMove, force: boolean, look: Look): Promise<Fi
  * the others stay as they are too: rows would come twice, or be lost.
  */
 function holdFamilies(moves: FileMove[], known: KnownFiles): void {
-  const places = new Map(moves.map(({ item }, place) => [item, place]));
-  for (const { item } of moves) {
-    const family = membersOf(item, known).filter((name) => places.has(name));
-    if (family.length < 2) continue;
-    const members = family.map((name) => moves[places.get(name) ?? -1]).filter((move) => move !== undefined);
-    if (members.every(({ alien }) => alien === null)) continue;
-    for (const move of members) {
-      const isHeldBack = move.after !== null && !isSame(move.before, move.after) && move.after.of !== undefined;
-      const alien = move.alien ?? (isHeldBack ? "changed" : null);
-      moves[places.get(move.item) ?? -1] = { ...move, after: move.before, alien };
+  for (const family of familiesOf(moves, known)) {
+    if (family.length < 2 || family.every((place) => moves[place]?.alien === null)) continue;
+    for (const place of family) {
+      const move = moves[place];
+      if (move === undefined || isSame(move.before, move.after)) continue;
+      const isMerged = move.after?.of !== undefined;
+      moves[place] = { ...move, after: move.before, alien: move.alien ?? (isMerged ? "changed" : null) };
     }
   }
 }
 
-/** A file's name, and the names of all that was merged into it, and into those. */
-function membersOf(item: string, known: KnownFiles): string[] {
-  const names = [item];
-  for (const name of names) for (const image of known.get(name) ?? []) names.push(...(image.of ?? []));
-  return names;
+/** The places of moves that have rows in common, together. */
+function familiesOf(moves: readonly FileMove[], known: KnownFiles): number[][] {
+  const families = new Set<number[]>();
+  const familyOf = new Map<string, number[]>();
+  for (const [place, { item }] of moves.entries()) {
+    const family = [place];
+    const parts = partsOf(item, known);
+    for (const other of new Set(parts.map((part) => familyOf.get(part)))) {
+      if (other === undefined) continue;
+      family.push(...other);
+      families.delete(other);
+    }
+    for (const member of family)
+      for (const part of partsOf(moves[member]?.item ?? "", known)) familyOf.set(part, family);
+    families.add(family);
+  }
+  return [...families];
+}
+
+/** The names of the files of single writes that a file's rows came with; its own, as far back as that is known. */
+function partsOf(item: string, known: KnownFiles): string[] {
+  const of = known.get(item)?.find((image) => image.of !== undefined)?.of ?? [];
+  return of.length === 0 || !of.every((name) => known.has(name)) ? [item] : of.flatMap((name) => partsOf(name, known));
 }
 
 function isSame(a: Image, b: Image): boolean {
