@@ -2,7 +2,7 @@ import type { Admin, Consumer, Producer, RecordsBatch } from "@platformatic/kafk
 
 import { loadPeer } from "../../store/optional-peer.ts";
 import { brokersOf, clientOptions, type KafkaConnection } from "./connection.ts";
-import { failureOf, isUnknownTopic } from "./failure.ts";
+import { failureOf, isRefused, isUnknownTopic } from "./failure.ts";
 
 type Library = typeof import("@platformatic/kafka");
 
@@ -39,6 +39,7 @@ export class KafkaClient {
   readonly #connection: KafkaConnection;
   readonly #consumer: Consumer;
   #admin: Admin | null = null;
+  #isLetIn = false;
 
   private constructor(library: Library, connection: KafkaConnection) {
     this.#library = library;
@@ -56,6 +57,7 @@ export class KafkaClient {
   /** What is known of a topic now; null where there is none. */
   async topic(topic: string): Promise<TopicFacts | null> {
     return await this.#ask(async () => {
+      await this.#demandAccess();
       await this.#consumer.metadata({ topics: [], forceUpdate: true });
       try {
         // A topic that was made a moment ago is not known everywhere at once; more than a few questions would not help.
@@ -159,6 +161,21 @@ export class KafkaClient {
     await this.#consumer.close(true);
     await this.#admin?.close();
     this.#admin = null;
+  }
+
+  /** A refused account stays refused: the client library would try again for as long as for a broker that is starting. */
+  async #demandAccess(): Promise<void> {
+    if (this.#isLetIn) return;
+    const visitor = new this.#library.Admin({ ...clientOptions(this.#connection), retries: 0 });
+    try {
+      await visitor.metadata({ topics: [] });
+    } catch (error) {
+      // Anything else may pass, and is waited for by the question itself.
+      if (isRefused(error)) throw error;
+    } finally {
+      await visitor.close();
+    }
+    this.#isLetIn = true;
   }
 
   async #ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {

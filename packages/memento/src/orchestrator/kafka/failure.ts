@@ -31,9 +31,9 @@ export const isKafkaError = (error: unknown): error is Error =>
 /** True where the broker knows a younger producer of the same transactional id, or has given up a transaction that took too long. */
 export const isBrokerFenced = (error: unknown): boolean => allOf(error).some((each) => FENCED.includes(idOf(each)));
 
-/** True where an offset lies outside of what the partition has. */
-export const isOutOfRange = (error: unknown): boolean =>
-  allOf(error).some((each) => idOf(each) === "OFFSET_OUT_OF_RANGE");
+/** True where an account, or what it may do, was refused. */
+export const isRefused = (error: unknown): boolean =>
+  allOf(error).some((each) => CODES[0]?.[1].includes(idOf(each)) === true);
 
 /** True for a topic that the brokers do not know. */
 export const isUnknownTopic = (error: unknown): boolean =>
