@@ -21,7 +21,7 @@ async function runId(): Promise<string> {
   return (JSON.parse(stdout) as { runs: { run: string }[] }).runs[0]?.run ?? "";
 }
 
-describe("memento cancel", () => {
+describe("memento cancel", { timeout: 120_000 }, () => {
   test("a run that is under way ends, and is not gone on with", async () => {
     const args = ["run", pipelineFile("release.ts"), "--param", "waitMs=3600000", "--json"];
     await using run = startMemento(folder, args);
@@ -41,7 +41,7 @@ describe("memento cancel", () => {
   });
 
   test("a worker that was stopped dead loses its run too, and finds that out when it wakes", async () => {
-    const args = ["run", pipelineFile("release.ts"), "--param", "waitMs=500", "--json"];
+    const args = ["run", pipelineFile("release.ts"), "--param", "waitMs=3600000", "--json"];
     await using run = startMemento(folder, args);
     await run.says("stage 1/4 build started");
     const id = await runId();

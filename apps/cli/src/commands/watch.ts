@@ -56,12 +56,13 @@ async function watch(invocation: Invocation, id: string | undefined, { once }: W
 
 /** Shows the runs again and again, until it is stopped, or the one that was named has ended. */
 async function follow(
-  { io, style }: Invocation,
+  { io, style, note }: Invocation,
   memento: Memento,
   run: string | null,
   signal: AbortSignal,
 ): Promise<void> {
   let drawn = 0;
+  let looks = 0;
   let known = new Map<string, string>();
   while (!signal.aborted) {
     const now = io.clock.now();
@@ -73,6 +74,8 @@ async function follow(
       drawn = text.split("\n").length;
     } else known = told(runs, known, (line) => io.out.write(`${printable(line)}\n`));
     if (run !== null && runs.length === 0) return;
+    looks += 1;
+    if (looks === 1 && !io.out.isTerminal) note("A line follows for each change; Ctrl-C ends it.");
     await io.clock.sleep(LOOK_MS, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
