@@ -30,7 +30,10 @@ export class FarEnd {
   rows(): Map<string, KitRow> {
     const rows = this.#database.prepare("SELECT origin, place, content FROM rows ORDER BY n").all();
     return new Map(
-      rows.map(({ origin, place, content }) => [`${origin}[${place}]`, JSON.parse(String(content)) as KitRow]),
+      rows.map(({ origin, place, content }) => [
+        `${String(origin)}[${Number(place)}]`,
+        JSON.parse(String(content)) as KitRow,
+      ]),
     );
   }
 

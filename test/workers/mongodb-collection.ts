@@ -43,7 +43,7 @@ export function mongodbCollectionPlace(
     places += 1;
     const address: Address = { ...collection, url: url(`kit_${collection.mode}_${collection.commit}_${places}`) };
     const client = new MongoClient(address.url);
-    const documents = client.db(databaseOf(address.url)).collection<Document>("kit");
+    const documents = client.db(databaseOf(address.url)).collection("kit");
     return {
       sink: () =>
         mongodbCollection<KitRow>({ ...collection, url: address.url, collection: "kit", lockTimeoutMs: 5_000 }),

@@ -110,7 +110,7 @@ describe("compensatingCalls()", () => {
   test("names what the far end will not take back any more", async () => {
     await withCalls(async (open) => {
       const sink = await open({ compensate: async ({ rows }) => (rows.includes(2) ? "stays" : undefined) });
-      await sink.write([1], by("one:0:load:1"), );
+      await sink.write([1], by("one:0:load:1"));
       await sink.write([2], by("one:0:load:2"));
       const stays = { total: 1, items: ["one:0:load:2 (1 row)"] };
       expect(await sink.revertTo(null, by("back"), gently)).toMatchObject({ removed: 1, stays });

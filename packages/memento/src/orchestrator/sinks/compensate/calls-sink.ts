@@ -268,7 +268,10 @@ class CallsSink<Row> implements Sink<Row> {
         return { token: of, rows: journal.callsOf(stream, at).reduce((sum, { count }) => sum + count, 0) };
       });
     const reverted: SinkReverted = {
-      ...{ removed, restored, records, kept: [] },
+      removed,
+      restored,
+      records,
+      kept: [],
       ...(kept.length === 0 ? {} : { stays: staysOf(kept) }),
       mark: markOf(position),
     };

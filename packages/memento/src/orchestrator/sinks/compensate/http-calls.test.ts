@@ -145,7 +145,10 @@ describe("httpCalls()", () => {
       next.push(200, 404);
       expect(await sink.inspect(null)).toMatchObject({ remove: 3, restore: 0 });
       expect(await sink.revertTo(null, by("back"), { force: false })).toMatchObject({ removed: 3 });
-      expect(seen.slice(2).map(({ method, path }) => `${method} ${path}`)).toEqual(["DELETE /orders/2", "DELETE /orders/1"]);
+      expect(seen.slice(2).map(({ method, path }) => `${method} ${path}`)).toEqual([
+        "DELETE /orders/2",
+        "DELETE /orders/1",
+      ]);
       expect(new Set(seen.map(({ key }) => key)).size).toBe(4);
     });
   });

@@ -4,48 +4,9 @@ import { randomText } from "../../../core/ids.ts";
 import type { Random } from "../../../core/ports.ts";
 import type { SinkContext } from "../sink.ts";
 import { SinkDatabase } from "../sqlite/database.ts";
+import { JOURNAL_TABLES, JOURNAL_VERSION } from "./journal-tables.ts";
 
-const VERSION = 1;
 const BUSY_TIMEOUT_MS = 30_000;
-
-/**
- * The journal of calls, in a SQLite file:
- *
- * - `memento_calls_format`: the version of these tables, and `place`, a random name that the file keeps wherever it is moved.
- * - `memento_calls_streams`: what one sink of one timeline has done: `position` grows with each write and each revert.
- * - `memento_calls_entries`: what each position is. `live` says whether a write is in force; `open` is 1 until all of its calls (or of
- *   a revert's) are answered; `result` is what a revert does.
- * - `memento_calls_uses`: how often a token was written: what was refused or taken back is called anew with another key.
- * - `memento_calls_events`: at what positions a write came into force and went out of it.
- * - `memento_calls_calls`: the calls of a write. `state`: planned, asked (under way, or its answer was lost), made, undoing, undone, stays
- *   (it could not be taken back), redoing. `turn` counts how often it was taken back or made again.
- */
-const TABLES = `
-CREATE TABLE IF NOT EXISTS memento_calls_format (version INTEGER NOT NULL, place TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS memento_calls_streams (
-  id INTEGER PRIMARY KEY, timeline TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, position INTEGER NOT NULL,
-  oldest INTEGER NOT NULL, UNIQUE (timeline, sink)
-);
-CREATE TABLE IF NOT EXISTS memento_calls_entries (
-  stream INTEGER NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL, use INTEGER NOT NULL,
-  records INTEGER NOT NULL, live INTEGER NOT NULL, open INTEGER NOT NULL, back INTEGER, result TEXT,
-  PRIMARY KEY (stream, position)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS memento_calls_entries_by_token ON memento_calls_entries (stream, token);
-CREATE TABLE IF NOT EXISTS memento_calls_uses (
-  stream INTEGER NOT NULL, token TEXT NOT NULL, uses INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, token)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS memento_calls_events (
-  stream INTEGER NOT NULL, entry INTEGER NOT NULL, position INTEGER NOT NULL, live INTEGER NOT NULL,
-  PRIMARY KEY (stream, entry, position)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS memento_calls_events_by_position ON memento_calls_events (stream, position);
-CREATE TABLE IF NOT EXISTS memento_calls_calls (
-  stream INTEGER NOT NULL, entry INTEGER NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, turn INTEGER NOT NULL,
-  count INTEGER NOT NULL, rows TEXT, answer TEXT,
-  PRIMARY KEY (stream, entry, number)
-);
-`;
 
 /** What one sink of one timeline has done so far. */
 export interface CallStream {
@@ -141,14 +102,30 @@ export class CallJournal {
     const { position, kind, token, use, records, live, open, back, result } = entry;
     this.run(
       "INSERT INTO memento_calls_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      ...[id, position, kind, token, use, records, Number(live), Number(open), back, result],
+      id,
+      position,
+      kind,
+      token,
+      use,
+      records,
+      Number(live),
+      Number(open),
+      back,
+      result,
     );
   }
 
   addCall({ id }: CallStream, { entry, number, state, turn, count, rows, answer }: CallRow): void {
     this.run(
       "INSERT INTO memento_calls_calls VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      ...[id, entry, number, state, turn, count, rows, answer],
+      id,
+      entry,
+      number,
+      state,
+      turn,
+      count,
+      rows,
+      answer,
     );
   }
 
@@ -157,7 +134,9 @@ export class CallJournal {
     const row = this.#get(
       `INSERT INTO memento_calls_uses VALUES (?, ?, 1, ?)
        ON CONFLICT (stream, token) DO UPDATE SET uses = uses + 1, position = excluded.position RETURNING uses`,
-      ...[id, token, position + 1],
+      id,
+      token,
+      position + 1,
     );
     return Number(row?.["uses"]) - 1;
   }
@@ -207,7 +186,10 @@ export class CallJournal {
          AND v.position <= ? ORDER BY v.position DESC LIMIT 1), 0) AS was
        FROM memento_calls_entries e WHERE e.stream = ? AND e.kind = 'write' AND e.position IN
          (SELECT entry FROM memento_calls_events WHERE stream = ? AND position > ?) ORDER BY e.position`,
-      ...[mark, id, id, mark],
+      mark,
+      id,
+      id,
+      mark,
     );
     return touched.filter((row) => row["was"] !== row["live"]).map(entryOf);
   }
@@ -217,7 +199,8 @@ export class CallJournal {
     return this.#all(
       `SELECT e.* FROM memento_calls_events v JOIN memento_calls_entries e ON e.stream = v.stream AND e.position = v.entry
        WHERE v.stream = ? AND v.position = ? ORDER BY e.position`,
-      ...[id, position],
+      id,
+      position,
     ).map(entryOf);
   }
 
@@ -230,7 +213,13 @@ export class CallJournal {
   setCall({ id }: CallStream, { entry, number, state, turn, rows, answer }: CallRow): void {
     this.run(
       "UPDATE memento_calls_calls SET state = ?, turn = ?, rows = ?, answer = ? WHERE stream = ? AND entry = ? AND number = ?",
-      ...[state, turn, rows, answer, id, entry, number],
+      state,
+      turn,
+      rows,
+      answer,
+      id,
+      entry,
+      number,
     );
   }
 
@@ -292,14 +281,14 @@ export class CallJournal {
 
   async #prepare(random: Random): Promise<void> {
     await this.#transaction("write", () => {
-      this.database.raw.exec(TABLES);
+      this.database.raw.exec(JOURNAL_TABLES);
       const version = this.#get("SELECT version FROM memento_calls_format")?.["version"];
       if (version === undefined) {
-        this.run("INSERT INTO memento_calls_format VALUES (?, ?)", VERSION, randomText(random, 16));
-      } else if (version !== BigInt(VERSION)) {
+        this.run("INSERT INTO memento_calls_format VALUES (?, ?)", JOURNAL_VERSION, randomText(random, 16));
+      } else if (version !== BigInt(JOURNAL_VERSION)) {
         throw new MementoError(
           "FORMAT_UNKNOWN",
-          `${this.database.path} is a journal of calls of version ${String(version)}, and this release knows version ${VERSION}`,
+          `${this.database.path} is a journal of calls of version ${Number(version)}, and this release knows version ${JOURNAL_VERSION}`,
         );
       }
     });
@@ -327,7 +316,9 @@ export class CallJournal {
     this.run(
       `INSERT INTO memento_calls_streams (timeline, sink, epoch, position, oldest) VALUES (?, ?, ?, 0, 0)
        ON CONFLICT (timeline, sink) DO UPDATE SET epoch = excluded.epoch`,
-      ...[timeline, name, epoch],
+      timeline,
+      name,
+      epoch,
     );
     const made = this.#find();
     if (made === null) throw new Error("A row that was just written is not there");

@@ -153,10 +153,11 @@ export class Books {
     const there = await this.#database.listCollections({}, { nameOnly: true, maxTimeMS }).toArray();
     const known = new Set(there.map(({ name }) => name));
     for (const name of names) if (!known.has(name)) await this.#create(name);
-    await this.tokens.createIndex({ stream: 1, token: 1, position: -1 }, { maxTimeMS });
-    await this.tokens.createIndex({ stream: 1, position: 1 }, { maxTimeMS });
-    await this.images.createIndex({ stream: 1, position: 1 }, { maxTimeMS });
-    await this.streams.createIndex({ target: 1 }, { maxTimeMS });
+    const byToken = { key: { stream: 1, token: 1, position: -1 } } as const;
+    const byPosition = { key: { stream: 1, position: 1 } } as const;
+    await this.tokens.createIndexes([byToken, byPosition], { maxTimeMS });
+    await this.images.createIndexes([byPosition], { maxTimeMS });
+    await this.streams.createIndexes([{ key: { target: 1 } }], { maxTimeMS });
     const fresh = { version: BOOKS_VERSION, place, commits: 0, pending: null };
     // Of several that come at once one makes it; the others find it.
     await this.places.updateOne({ _id: target }, { $setOnInsert: fresh }, { upsert: true, maxTimeMS });

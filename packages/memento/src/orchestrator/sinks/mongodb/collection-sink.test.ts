@@ -25,7 +25,7 @@ for (const [name, collection] of Object.entries(collections)) {
       mode: collection.mode,
       place: mongodbCollectionPlace((database) => server?.url(database) ?? "", collection),
       // The server of the tests takes milliseconds for each document that it finds or deletes.
-      bulkRows: 4_000,
+      bulkRows: 1_500,
       killAfterMsMax: 2_500,
       badRow: { row: { id: "bad", amount: () => 1, note: null }, code: "UNSUPPORTED_VALUE" },
       workerModule: new URL("../../../../../../test/workers/mongodb-collection.ts", import.meta.url),

@@ -1,5 +1,5 @@
 import type * as Mongodb from "mongodb";
-import type { ClientSession, Collection, DbOptions, Document, MongoClient } from "mongodb";
+import type { ClientSession, Collection, DbOptions, MongoClient } from "mongodb";
 
 import { MementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
@@ -20,7 +20,7 @@ const COMMAND_TIMEOUT_MS = 30_000;
 export class CollectionConnection {
   readonly bson: Bson;
   readonly books: Books;
-  readonly collection: Collection<Document>;
+  readonly collection: Collection;
   readonly identity: Identity;
   readonly stream: string;
   readonly context: SinkContext;
@@ -113,12 +113,16 @@ export class CollectionConnection {
     const indexes = await collection.listIndexes({ ...this.access }).toArray();
     const wanted = identity.fields.toSorted().join("\0");
     const isThere = indexes.some(
-      ({ unique, key }) => unique === true && Object.keys(key as object).toSorted().join("\0") === wanted,
+      ({ unique, key }) =>
+        unique === true &&
+        Object.keys(key as object)
+          .toSorted()
+          .join("\0") === wanted,
     );
     if (isThere) return;
     try {
       const key = Object.fromEntries(identity.fields.map((field) => [field, 1 as const]));
-      await collection.createIndex(key, { unique: true, ...this.access });
+      await collection.createIndexes([{ key, unique: true }], { ...this.access });
     } catch (error) {
       // 85 and 86: an index of that name that is not unique; 11000: documents of one key.
       if (!isDriverError(error) || ![85, 86, 11_000].includes(Number(error.code))) throw error;

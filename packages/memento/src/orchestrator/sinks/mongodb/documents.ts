@@ -54,7 +54,9 @@ export function documentOfRow(
   const item = `rows[${index}]`;
   if (typeof row !== "object" || row === null || Array.isArray(row) || isBsonValue(row))
     throw refused(item, "is no object of fields");
-  const { _id: given, ...fields } = plainCopy(row, item, 0) as Document;
+  const { _id: given, ...fields } = plainCopy(row, item, 0) as { readonly _id?: unknown } & Readonly<
+    Record<string, unknown>
+  >;
   const strange = Object.keys(fields).find((name) => name.startsWith("$"));
   if (strange !== undefined) throw refused(item, `has a field ${strange}, which MongoDB takes for an operator`);
   let made: HeldDocument;
@@ -84,7 +86,10 @@ function checkOf(bytes: Uint8Array): string {
  * batch follow one another.
  */
 export function idOfPlace(bson: Bson, place: string, stream: string, position: number, index: number): unknown {
-  const bytes = createHash("sha256").update(`${place}/${stream}/${position}/${index >>> 24}`).digest().subarray(0, 12);
+  const bytes = createHash("sha256")
+    .update(`${place}/${stream}/${position}/${index >>> 24}`)
+    .digest()
+    .subarray(0, 12);
   bytes.writeUIntBE(index & 0xff_ff_ff, 9, 3);
   return new bson.ObjectId(bytes);
 }
@@ -101,6 +106,10 @@ function plainCopy(value: unknown, where: string, depth: number): unknown {
     case "function":
     case "symbol":
       throw unsupported(where, `is a ${typeof value}`);
+    case "bigint":
+      // The driver would keep the lowest 64 bits and say nothing.
+      if (BigInt.asIntN(64, value) !== value) throw unsupported(where, "is a whole number of more than 64 bits");
+      return value;
     case "object":
       break;
     default:

@@ -20,7 +20,8 @@ export function idFilters(ids: readonly unknown[]): Filter<Document>[] {
     while (end < objectIds.length && follows(objectIds[end]?.hex ?? "", objectIds[end - 1]?.hex ?? "")) end += 1;
     const run = objectIds.slice(start, end);
     const [first, last] = [run[0]?.id, run.at(-1)?.id];
-    if (run.length < RUN_LENGTH_MIN || first === undefined || last === undefined) single.push(...run.map(({ id }) => id));
+    if (run.length < RUN_LENGTH_MIN || first === undefined || last === undefined)
+      single.push(...run.map(({ id }) => id));
     else filters.push({ _id: { $gte: first, $lte: last } });
     start = end;
   }

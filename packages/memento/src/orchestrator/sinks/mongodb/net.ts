@@ -1,4 +1,4 @@
-import type { Collection, Document } from "mongodb";
+import type { Collection } from "mongodb";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { ForeignChange } from "../sink.ts";
@@ -42,7 +42,7 @@ const ITEMS_AT_ONCE = 10_000;
 /** What the net is read from. */
 export interface NetSource {
   readonly books: Books;
-  readonly collection: Collection<Document>;
+  readonly collection: Collection;
   readonly identity: Identity;
   readonly bson: Bson;
 }
@@ -94,8 +94,7 @@ export class Net {
   async #add(entry: EntryDocument): Promise<void> {
     for await (const { _id: part, items } of this.#source.books.partsOf(entry.op, this.#access)) {
       for (const [index, { key, before, after }] of items.entries()) {
-        const check =
-          before === null ? null : storedDocument(this.#source.bson, bytesOf(before)).check;
+        const check = before === null ? null : storedDocument(this.#source.bson, bytesOf(before)).check;
         const image = check === null ? null : { part, index, check };
         const text = this.#text(key);
         const known = this.#items.get(text);
@@ -226,7 +225,10 @@ export class ImageReader {
     }
     const image = this.#part.images[index];
     if (image === null || image === undefined)
-      throw new MementoError("DAMAGED", `The books of ${this.#source.identity.collection} lack the image ${part}:${index}`);
+      throw new MementoError(
+        "DAMAGED",
+        `The books of ${this.#source.identity.collection} lack the image ${part}:${index}`,
+      );
     return documentOfImage(this.#source.bson, image);
   }
 }

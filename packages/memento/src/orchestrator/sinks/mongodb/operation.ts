@@ -105,16 +105,16 @@ export interface ApplyOptions extends BookAccess {
 
 /** Takes out, replaces and puts in, in that order. RECORD_INVALID, naming the row, where the engine refuses a document. */
 export async function applySteps(
-  collection: Collection<Document>,
+  collection: Collection,
   steps: readonly Step[],
   { again, sameId, ...access }: ApplyOptions,
 ): Promise<void> {
   const outs = steps.filter(({ out, in: into }) => out !== NOTHING && (into === null || !sameId(out, into["_id"])));
   const replaced = steps.filter(({ out, in: into }) => out !== NOTHING && into !== null && sameId(out, into["_id"]));
   const ins = steps.filter(({ out, in: into }) => into !== null && (out === NOTHING || !sameId(out, into["_id"])));
-  const operations: AnyBulkWriteOperation<Document>[] = [];
+  const operations: AnyBulkWriteOperation[] = [];
   const rows: (number | null)[] = [];
-  const add = (operation: AnyBulkWriteOperation<Document>, row: number | null): void => {
+  const add = (operation: AnyBulkWriteOperation, row: number | null): void => {
     operations.push(operation);
     rows.push(row);
   };
@@ -122,8 +122,9 @@ export async function applySteps(
   for (const { out, in: into, row } of replaced)
     add({ replaceOne: { filter: { _id: out }, replacement: into ?? {}, upsert: again } } as never, row);
   for (const { in: into, row } of ins) {
-    const document = into ?? {};
-    if (again) add({ replaceOne: { filter: { _id: document["_id"] }, replacement: document, upsert: true } }, row);
+    const document: Document = into ?? {};
+    if (again)
+      add({ replaceOne: { filter: { _id: document["_id"] as never }, replacement: document, upsert: true } }, row);
     else add({ insertOne: { document } }, row);
   }
   if (operations.length === 0) return;
@@ -154,5 +155,7 @@ function reasonOf(error: unknown): string {
   if (!isDriverError(error)) return String(error);
   if (error.code === 121 || /failed validation/iu.test(error.message)) return "it fails the collection's validator";
   const index = /index: (?<name>\S+)/u.exec(error.message)?.groups?.["name"];
-  return index === undefined ? `the server's code ${String(error.code)}` : `the unique index ${index} has its key already`;
+  return index === undefined
+    ? `the server's code ${String(error.code)}`
+    : `the unique index ${index} has its key already`;
 }

@@ -51,8 +51,7 @@ export function checkOptions(options: MongodbCollectionOptions): void {
     throw invalid(`${JSON.stringify(collection)} cannot be the sink's collection`);
   if (!/^[A-Za-z0-9_.-]{1,60}$/u.test(books) || books.startsWith("system."))
     throw invalid("books has 1 to 60 letters, digits, _ . and - only");
-  if (mode !== "append" && mode !== "upsert")
-    throw invalid(`mode is append or upsert, not ${JSON.stringify(mode)}`);
+  if (mode !== "append" && mode !== "upsert") throw invalid(`mode is append or upsert, not ${JSON.stringify(mode)}`);
   if (commit !== "auto" && commit !== "transaction" && commit !== "staged")
     throw invalid(`commit is auto, transaction or staged, not ${JSON.stringify(commit)}`);
   if (!(lockTimeoutMs >= 0)) throw invalid(`lockTimeoutMs is ${lockTimeoutMs} and must not be negative`);

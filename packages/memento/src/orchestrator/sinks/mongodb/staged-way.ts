@@ -67,10 +67,15 @@ export class StagedWay implements CommitWay {
       await this.#layDown(decision);
       const pending: PendingOperation = { op, undo: false };
       const filter = { _id: place._id, commits, pending: null };
-      const { matchedCount } = await books.places.updateOne(filter, { $set: { commits: commits + 1, pending } }, { ...access });
+      const { matchedCount } = await books.places.updateOne(
+        filter,
+        { $set: { commits: commits + 1, pending } },
+        { ...access },
+      );
       // After a lost answer the driver may have asked twice: then it is ours that stands there.
       if (matchedCount === 0 && (await this.#connection.place()).pending?.op !== op) {
-        if ((await books.entries.findOne({ _id: decision.entry?._id ?? "", op }, { ...access })) !== null) return decision;
+        if ((await books.entries.findOne({ _id: decision.entry?._id ?? "", op }, { ...access })) !== null)
+          return decision;
         await this.#forget(op, true);
         return null;
       }

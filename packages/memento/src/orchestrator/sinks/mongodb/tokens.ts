@@ -17,7 +17,8 @@ export async function restoreTokens(
   const before = new Map<string, boolean>();
   const earlier = { stream, token: { $in: [...latest.keys()] }, position: { $lte: mark }, kind: "write" as const };
   if (latest.size > 0) {
-    for await (const { token, live } of tokens.find(earlier, { ...access, sort: { position: 1 } })) before.set(token, live);
+    for await (const { token, live } of tokens.find(earlier, { ...access, sort: { position: 1 } }))
+      before.set(token, live);
   }
   const moved: TokenDocument[] = [];
   let records = 0;

@@ -4,8 +4,8 @@ import { isMementoError, MementoError } from "../../../core/errors.ts";
 import { failureOf, isDriverError, isTransient } from "../../../store/mongodb/failure.ts";
 import { type BookAccess, padded, type SessionDocument } from "./books.ts";
 import type { CollectionConnection } from "./connection.ts";
-import { demandEpoch } from "./stream.ts";
 import { applySteps, type CommitWay, imageOf, type Operation, type Plan, stepsOf } from "./operation.ts";
+import { demandEpoch } from "./stream.ts";
 
 const UNREACHED_TRIES_MAX = 4;
 const FIRST_PAUSE_MS = 2;

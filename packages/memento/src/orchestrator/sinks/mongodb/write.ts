@@ -39,7 +39,8 @@ export async function changesOfRows(
     });
     const key = identity.valuesOfRow(document.content, row);
     const text = identity.keyText(key) ?? "";
-    if (mode === "append" && keyed.has(text)) throw refused(`rows[${row}]`, `has a key that the batch has before: ${identity.name(key)}`);
+    if (mode === "append" && keyed.has(text))
+      throw refused(`rows[${row}]`, `has a key that the batch has before: ${identity.name(key)}`);
     keyed.set(text, { key, document, row, named });
   }
   const asked = [...keyed.values()].filter(({ named }) => named).map(({ key }) => key);
