@@ -78,6 +78,7 @@ const plan: RollbackPlan = {
   undo: [{ name: "book", run: "r1", verdict: "compensate" }],
   content: null,
   only: null,
+  casts: [],
   warnings: [],
   stagesAgain: ["extract", "load"],
   state: [],

@@ -163,7 +163,7 @@ function schemaText({ head, target, code }: SourcePlan["schema"]): string {
 }
 
 function otherFacts(
-  { stagesAgain, undo, state, credentials, lease }: ShownPlan,
+  { stagesAgain, undo, state, casts, credentials, lease }: ShownPlan,
   style: Style,
 ): readonly (readonly [string, string])[] {
   const acquired = credentials.map(
@@ -173,6 +173,7 @@ function otherFacts(
     ["stages to run again", stagesAgain.length === 0 ? "none" : stagesAgain.join(", ")],
     ...(undo.length === 0 ? [] : [["stages to undo", undo.map((stage) => undoText(stage)).join(", ")] as const]),
     ["state that changes", state.length === 0 ? "none" : state.join(", ")],
+    ...(casts.length === 0 ? [] : [["the code casts", casts.join(", ")] as const]),
     ["credentials to acquire", acquired.length === 0 ? "none" : acquired.join(", ")],
     [
       "lease",

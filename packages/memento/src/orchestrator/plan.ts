@@ -1,5 +1,5 @@
 import { sha256OfJson } from "../core/digest.ts";
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { TimelineState } from "../core/timeline.ts";
@@ -8,6 +8,7 @@ import type { Participant } from "./participants/participant.ts";
 import type { ParticipantInspection, PipelineParticipant } from "./participants/pipeline-participant.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { PIECE, readSnapshot, type PipelineSnapshot } from "./run-state.ts";
+import { adaptationOf, isUnfinished } from "./schemas/adapt.ts";
 import type { ForeignChange, StayingRecords } from "./sinks/sink.ts";
 import type { SourceOffsets } from "./sources/source.ts";
 
@@ -95,6 +96,8 @@ export interface RollbackPlan {
   readonly stagesAgain: readonly string[];
   /** Keys of the state that change. */
   readonly state: readonly string[];
+  /** What the code casts to its schemas, and calls otherwise, when it goes on from there; for people. */
+  readonly casts: readonly string[];
   /** Credentials to acquire anew before anything is read. */
   readonly credentials: readonly { readonly name: string; readonly provider: string; readonly scope: string }[];
   /** The live holder whose lease stands in the way; null when nobody holds it. */
@@ -137,6 +140,7 @@ export async function planRestore<Target extends OpenedMemento | null>(
     for (const key of PARTS) found[key].push(...((part[key] ?? []) as never[]));
     if (cannot === true) refused.add(participant.name);
   }
+  const fit = only === null && content !== null ? await codeFit(pipeline, content) : { casts: [], problems: [] };
   const body = {
     timeline: state.record.key,
     pipeline: pipeline.name,
@@ -147,7 +151,8 @@ export async function planRestore<Target extends OpenedMemento | null>(
     ...found,
     stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => isRunAgain(name, goal.wanted, only)),
     state: changedState(head, content, only),
-    warnings,
+    casts: fit.casts,
+    warnings: [...warnings, ...fit.problems],
     refused: [...refused],
   };
   const { lease } = state;
@@ -179,6 +184,19 @@ function changedState(head: OpenedMemento, content: OpenedMemento | null, only: 
   return [...new Set([...head.keys(PIECE.state), ...(content?.keys(PIECE.state) ?? [])])]
     .filter((key) => head.directory.get(key)?.digest !== content?.directory.get(key)?.digest)
     .map((key) => key.slice(PIECE.state.length));
+}
+
+/** How the code would go on from a memento; what stands in its way does not keep data from going back. */
+async function codeFit(
+  pipeline: Pipeline,
+  content: OpenedMemento,
+): Promise<{ readonly casts: readonly string[]; readonly problems: readonly string[] }> {
+  try {
+    return { casts: (await adaptationOf(pipeline, content, isUnfinished(content.entry.status))).changes, problems: [] };
+  } catch (error) {
+    if (!isMementoError(error, "SCHEMA_UNREADABLE") && !isMementoError(error, "PIPELINE_CHANGED")) throw error;
+    return { casts: [], problems: [`this code cannot go on from there: ${error.message}`] };
+  }
 }
 
 function pointOf(entry: MementoEntry): PlanPoint {

@@ -21,7 +21,7 @@ import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
 import { belongsToRun, PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
-import { adaptHead } from "./schemas/adapt.ts";
+import { adaptHead, isUnfinished } from "./schemas/adapt.ts";
 import { readAs, schemasOf, type SchemaStamps } from "./schemas/pipeline-schemas.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
 
@@ -189,8 +189,7 @@ function pendingRun(
 ): RunRecord | null {
   const { run } = snapshot;
   const status = head?.entry.status;
-  const pending =
-    run !== null && (status === "running" || status === "interrupted" || status === "failed" || status === "paused");
+  const pending = run !== null && status !== undefined && isUnfinished(status);
   if (!pending) {
     if (options.resume === true)
       throw new MementoError("NOTHING_TO_RESUME", `Pipeline ${pipeline.name} has no interrupted or paused run`);

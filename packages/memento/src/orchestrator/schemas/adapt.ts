@@ -1,3 +1,4 @@
+import type { MementoStatus } from "../../core/memento.ts";
 import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
@@ -6,6 +7,11 @@ import { PIECE, readSnapshot } from "../run-state.ts";
 import { itemText, readAs, schemasOf, STATE_ITEM } from "./pipeline-schemas.ts";
 import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
 import { demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+
+/** True for the status of a run that is taken up where it stands; after any other one a new run starts. */
+export function isUnfinished(status: MementoStatus): boolean {
+  return status === "running" || status === "interrupted" || status === "failed" || status === "paused";
+}
 
 /** What of a memento is other under the code's schemas and stage names. */
 export interface Adaptation {

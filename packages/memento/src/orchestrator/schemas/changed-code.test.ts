@@ -144,6 +144,9 @@ describe("schema versions", () => {
     const pipeline = load(made, second);
     await memento.run(pipeline);
     const plan = await memento.plan(pipeline, old.head);
+    expect(plan.casts).toEqual(["the state is of version 2 of state"]);
+    const unable = await memento.plan({ ...pipeline, schema: { id: "state", version: 2 } }, old.head);
+    expect(unable.warnings).toEqual([expect.stringContaining("no upcaster from version 1")]);
     await memento.rollback(pipeline, old.head, { plan: plan.hash });
     expect(await memento.run(pipeline, { fresh: true })).toMatchObject({ status: "completed" });
     const check = await memento.check(pipeline);

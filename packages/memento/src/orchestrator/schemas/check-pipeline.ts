@@ -6,7 +6,7 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline.ts";
 import { PIECE, readSnapshot } from "../run-state.ts";
 import { pipelineAddress } from "../runner.ts";
-import { adaptationOf } from "./adapt.ts";
+import { adaptationOf, isUnfinished } from "./adapt.ts";
 import { readAs, schemasOf } from "./pipeline-schemas.ts";
 
 /** Which mementos of a pipeline are looked at. */
@@ -40,9 +40,6 @@ export interface PipelineCheck {
   readonly unreadable: readonly UnreadableMemento[];
 }
 
-/** An unfinished run is taken up at such a memento; at any other a new one starts. */
-const UNFINISHED: ReadonlySet<string> = new Set(["running", "interrupted", "failed", "paused"]);
-
 /**
  * Reads every live memento of a pipeline as the code would when it is restored: each cast of state, offsets and outputs is really
  * made, and the stages of an unfinished run must fit. Changes nothing. DAMAGED, and what the store raises.
@@ -75,7 +72,6 @@ async function lookAt(
   pipeline: Pipeline,
   memento: OpenedMemento,
 ): Promise<{ readonly problems: readonly string[]; readonly changes: number }> {
-  const goesOn = UNFINISHED.has(memento.entry.status);
   const problems: string[] = [];
   let changes = 0;
   const attempt = async (work: () => Promise<number>): Promise<void> => {
@@ -87,7 +83,7 @@ async function lookAt(
     }
   };
   await attempt(async () => (await adaptationOf(pipeline, memento, false)).changes.length);
-  if (goesOn && problems.length === 0)
+  if (isUnfinished(memento.entry.status) && problems.length === 0)
     await attempt(async () => (await adaptationOf(pipeline, memento, true)).changes.length);
   await eachOutput(pipeline, memento, async (read) => await attempt(read));
   return { problems, changes };
