@@ -56,11 +56,12 @@ async function watch(invocation: Invocation, id: string | undefined, { once }: W
 
 /** Shows the runs again and again, until it is stopped, or the one that was named has ended. */
 async function follow(
-  { io, style, note }: Invocation,
+  invocation: Invocation,
   memento: Memento,
   run: string | null,
   signal: AbortSignal,
 ): Promise<void> {
+  const { io, style } = invocation;
   let drawn = 0;
   let looks = 0;
   let known = new Map<string, string>();
@@ -75,7 +76,7 @@ async function follow(
     } else known = told(runs, known, (line) => io.out.write(`${printable(line)}\n`));
     if (run !== null && runs.length === 0) return;
     looks += 1;
-    if (looks === 1 && !io.out.isTerminal) note("A line follows for each change; Ctrl-C ends it.");
+    if (looks === 1 && !io.out.isTerminal) invocation.note("A line follows for each change; Ctrl-C ends it.");
     await io.clock.sleep(LOOK_MS, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
