@@ -45,11 +45,11 @@ let steps: (() => void) | null = null;
 /** Calls `step` before everything that this process sends to the broker. */
 function beforeEachRequest(step: () => void): void {
   if (steps === null) {
-    const write = Socket.prototype.write as (...values: unknown[]) => boolean;
+    const write = Reflect.get(Socket.prototype, "write") as (this: Socket, ...values: unknown[]) => boolean;
     Socket.prototype.write = function (this: Socket, ...values: unknown[]): boolean {
       if (this.remotePort !== undefined) steps?.();
       return write.apply(this, values);
-    } as typeof Socket.prototype.write;
+    };
   }
   steps = step;
 }

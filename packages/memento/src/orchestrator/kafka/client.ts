@@ -1,10 +1,9 @@
+import type * as Library from "@platformatic/kafka";
 import type { Admin, Consumer, Producer, RecordsBatch } from "@platformatic/kafka";
 
 import { loadPeer } from "../../store/optional-peer.ts";
 import { brokersOf, clientOptions, type KafkaConnection } from "./connection.ts";
 import { failureOf, isRefused, isUnknownTopic } from "./failure.ts";
-
-type Library = typeof import("@platformatic/kafka");
 
 /** A topic as the brokers know it. */
 export interface TopicFacts {
@@ -35,13 +34,13 @@ const FETCH_BYTES_MAX = 2_097_152;
 export class KafkaClient {
   /** `kafka://host:port,host:port`, for people. */
   readonly where: string;
-  readonly #library: Library;
+  readonly #library: typeof Library;
   readonly #connection: KafkaConnection;
   readonly #consumer: Consumer;
   #admin: Admin | null = null;
   #isLetIn = false;
 
-  private constructor(library: Library, connection: KafkaConnection) {
+  private constructor(library: typeof Library, connection: KafkaConnection) {
     this.#library = library;
     this.#connection = connection;
     this.where = `kafka://${brokersOf(connection).join(",")}`;
@@ -51,7 +50,7 @@ export class KafkaClient {
 
   /** Loads the client library; nothing is connected to before the first question. PEER_MISSING. */
   static async open(connection: KafkaConnection, purpose: string): Promise<KafkaClient> {
-    return new KafkaClient(await loadPeer<Library>(PEER, RANGE, purpose), connection);
+    return new KafkaClient(await loadPeer<typeof Library>(PEER, RANGE, purpose), connection);
   }
 
   /** What is known of a topic now; null where there is none. */

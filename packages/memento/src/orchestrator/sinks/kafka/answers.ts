@@ -2,7 +2,7 @@ import { MementoError } from "../../../core/errors.ts";
 import type { KafkaClient, TopicFacts } from "../../kafka/client.ts";
 import { committedRecords, type StoredRecord } from "../../kafka/committed-records.ts";
 import type { SentRange, SentStep } from "./books.ts";
-import type { KafkaBytes, KafkaRecord } from "./record.ts";
+import type { KafkaRecord } from "./record.ts";
 
 /** A record that was sent, as the topic has it. */
 export interface SentRecord {
@@ -21,9 +21,7 @@ export type KafkaCompensation = (record: SentRecord) => readonly KafkaRecord[] |
 export const tombstoneOf: KafkaCompensation = ({ key }) => (key === null ? [] : [{ key, value: null }]);
 
 /** The same record once more. */
-export const copyOf: KafkaCompensation = ({ key, value, headers }) => [
-  { key, value, headers: headers as Record<string, KafkaBytes> },
-];
+export const copyOf: KafkaCompensation = ({ key, value, headers }) => [{ key, value, headers }];
 
 /** A record that is to be sent, and the partition of the one that it answers. */
 export interface Answer {

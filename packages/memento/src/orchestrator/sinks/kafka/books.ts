@@ -72,8 +72,12 @@ export class SentBooks {
   }
 
   markAt(position: number): SinkMark {
-    if (position === 0) return null;
-    return { position, token: this.#steps.get(position)?.token ?? this.#oldestToken };
+    return position === 0 ? null : { position, token: this.tokenAt(position) };
+  }
+
+  /** The token of the step that led there; empty for 0. */
+  tokenAt(position: number): string {
+    return this.#steps.get(position)?.token ?? this.#oldestToken;
   }
 
   positionOf(mark: SinkMark, place: string): number {
@@ -115,7 +119,7 @@ export class SentBooks {
       if (step.back === null) found.push(step);
       at = step.back ?? at - 1;
     }
-    return found.reverse();
+    return found.toReversed();
   }
 }
 

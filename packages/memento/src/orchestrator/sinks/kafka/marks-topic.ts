@@ -79,8 +79,7 @@ export class MarksTopic {
 
   /** The record of the epoch and of what was trimmed. */
   headRecord(epoch: number, oldest: number): OutgoingRecord {
-    const mark = this.books.markAt(oldest);
-    const oldestToken = typeof mark === "object" && mark !== null && "token" in mark ? String(mark["token"]) : "";
+    const oldestToken = this.books.tokenAt(oldest);
     return this.#record(HEAD, { format: 1, epoch, oldest, oldestToken } satisfies HeadValue);
   }
 

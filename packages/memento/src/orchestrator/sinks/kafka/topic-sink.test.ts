@@ -338,7 +338,7 @@ describe.skipIf(!isThere)("a topic's rollback", { timeout: 180_000 }, () => {
 async function tableOf(topic: string): Promise<number[]> {
   const last = new Map<string, boolean>();
   for (const { key, value } of await readTopic(broker(), topic)) last.set(key?.toString() ?? "", value !== null);
-  return [...last].flatMap(([key, isThere]) => (isThere ? [Number(key)] : [])).toSorted((a, b) => a - b);
+  return [...last].flatMap(([key, hasValue]) => (hasValue ? [Number(key)] : [])).toSorted((a, b) => a - b);
 }
 
 describe.skipIf(!isThere)("opening", { timeout: 120_000 }, () => {

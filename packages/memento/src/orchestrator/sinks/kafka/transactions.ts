@@ -74,11 +74,11 @@ export class Transactions {
     try {
       transaction ??= await producer.beginTransaction({});
       const begun = transaction;
-      const send = async (records: readonly OutgoingRecord[]): Promise<SentRange[]> => {
+      const sendCounted = async (records: readonly OutgoingRecord[]): Promise<SentRange[]> => {
         hasSent ||= records.length > 0;
         return await sendAll(begun, records);
       };
-      const result = await work({ send });
+      const result = await work({ send: sendCounted });
       isCommitting = hasSent;
       // The brokers know of no transaction before its first record: it stays for the next call.
       if (hasSent) await begun.commit();
