@@ -82,7 +82,8 @@ export async function goOn(vault: Vault, key: string, evidence: Readonly<Record<
   await writer.append({
     ...told,
     reason: "rollback",
-    status: entry.status === "completed" || entry.status === "cancelled" || entry.status === "saved"
+    status:
+      entry.status === "completed" || entry.status === "cancelled" || entry.status === "saved"
         ? entry.status
         : "interrupted",
     generation: entry.generation + head.sequence - entry.sequence + 1,
