@@ -17,7 +17,7 @@ const gently = { force: false };
 
 /** Lends sinks with one journal, and a list of what was called. */
 async function withCalls(
-  run: (open: (options?: Options) => Promise<Sink<unknown>>, calls: string[]) => Promise<void>,
+  run: (open: (options?: Options) => Promise<Sink>, calls: string[]) => Promise<void>,
 ): Promise<void> {
   await using lent = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "memento-calls-"));

@@ -24,7 +24,7 @@ interface Api {
   readonly seen: Request[];
   /** Answers for the next requests; 0 cuts the connection once the request was taken. */
   readonly next: number[];
-  open(options?: Partial<HttpCallsOptions<unknown>>): Promise<Sink<unknown>>;
+  open(options?: Partial<HttpCallsOptions<unknown>>): Promise<Sink>;
 }
 
 const clock = { ...systemClock, sleep: async () => undefined };
