@@ -20,6 +20,7 @@ export interface KitTopic {
 
 const PARTITIONS = 3;
 const UNDO = "undo";
+const LOOKS_MAX = 500;
 
 /** What a worker process opens. */
 export function kitSink(address: string, step: () => void): Sink<KitRow> {
@@ -90,7 +91,7 @@ export async function readTopic(broker: string, name: string): Promise<StoredRec
   try {
     const topic = await client.topic(name);
     if (topic === null) throw new Error(`there is no topic ${name}`);
-    const ends = await client.offsets(name, "stable");
+    const ends = await stableEnds(client, name);
     const starts = await client.offsets(name, "earliest");
     const found: StoredRecord[] = [];
     for (const [partition, end] of ends.entries()) {
@@ -103,6 +104,26 @@ export async function readTopic(broker: string, name: string): Promise<StoredRec
     return found;
   } finally {
     await client.close();
+  }
+}
+
+/** Waits until the ends of all transactions are in a topic: a commit is acknowledged a moment before readers see it. */
+export async function untilStable(broker: string, topic: string): Promise<void> {
+  const client = await KafkaClient.open({ brokers: broker }, "A test");
+  try {
+    await client.topic(topic);
+    await stableEnds(client, topic);
+  } finally {
+    await client.close();
+  }
+}
+
+async function stableEnds(client: KafkaClient, topic: string): Promise<bigint[]> {
+  for (let looks = 0; ; looks++) {
+    const stable = await client.offsets(topic, "stable");
+    const latest = await client.offsets(topic, "latest");
+    if (looks === LOOKS_MAX || stable.every((end, partition) => end === latest[partition])) return stable;
+    await new Promise((resolve) => void setTimeout(resolve, 20));
   }
 }
 

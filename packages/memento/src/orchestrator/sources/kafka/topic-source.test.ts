@@ -3,7 +3,7 @@ import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { kafkaIsThere, startKafka } from "../../../../../../test/harness/servers/kafka.ts";
-import { makeTopic } from "../../../../../../test/workers/kafka-topic.ts";
+import { makeTopic, untilStable } from "../../../../../../test/workers/kafka-topic.ts";
 import { systemClock } from "../../../core/ports.ts";
 import type { Source, SourceBatch, SourceOffsets } from "../source.ts";
 import { type KafkaRow, kafkaSource, type KafkaSourceOptions } from "./index.ts";
@@ -48,6 +48,7 @@ async function send(
   await transaction.send({ messages, acks: -1 });
   await (abort === true ? transaction.abort() : transaction.commit());
   await producer.close();
+  await untilStable(broker(), topic);
 }
 
 async function opened(
