@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import process from "node:process";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/ports.ts";
@@ -142,6 +143,7 @@ export class DuckdbFile implements SharedDatabase {
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LOCK_PAUSE_MS_MAX)) {
       try {
         refuseOwnHandle(this.path);
+        if (!existsSync(this.path)) await makeFile(this.path, admin);
         await admin.run(`ATTACH ${quoteText(this.path)} AS ${quoteName(CATALOG)}`);
         return;
       } catch (error) {
@@ -190,6 +192,26 @@ export class DuckdbFile implements SharedDatabase {
     this.#instance?.closeSync();
     this.#admin = null;
     this.#instance = null;
+  }
+}
+
+/**
+ * Makes an empty database under another name, and puts it into its place whole: DuckDB writes a new file in steps, and opens none
+ * that was killed between two of them. One that somebody else has put there meanwhile is taken.
+ */
+async function makeFile(path: string, admin: DuckdbConnection): Promise<void> {
+  const made = `${path}.new-${process.pid}`;
+  rmSync(made, { force: true });
+  await admin.run(`ATTACH ${quoteText(made)} AS memento_new`);
+  await admin.run("DETACH memento_new");
+  try {
+    linkSync(made, path);
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) {
+      throw new MementoError("IO_FAILED", `${path} could not be made: ${String(cause)}`, { cause, details: { path } });
+    }
+  } finally {
+    rmSync(made, { force: true });
   }
 }
 
