@@ -21,7 +21,11 @@ export {
   kafkaSource,
   type KafkaValues,
 } from "./kafka/index.ts";
+export { mongodbCollection } from "./mongodb/collection-source.ts";
+export type { MongodbCollectionSourceOptions } from "./mongodb/collection-source.ts";
 export { parquetFile } from "./parquet/parquet-file.ts";
 export type { ParquetFileOptions, ParquetRow } from "./parquet/parquet-file.ts";
 export { recordsFile } from "./records-file.ts";
+export { sqlRows } from "./sql/sql-rows.ts";
+export type { SqlRowsOptions } from "./sql/sql-rows.ts";
 export type * from "./source.ts";

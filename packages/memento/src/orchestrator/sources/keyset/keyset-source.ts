@@ -1,0 +1,168 @@
+import { isMementoError, MementoError } from "../../../core/errors.ts";
+import type { Json, JsonObject } from "../../../core/json.ts";
+import { throwIfCancelled } from "../cancellation.ts";
+import { checkBatchRecords, ONLY_PARTITION, onlyOffset } from "../file/file-source.ts";
+import type {
+  ReadOptions,
+  Source,
+  SourceBatch,
+  SourceContext,
+  SourceInspection,
+  SourceOffset,
+  SourceOffsets,
+} from "../source.ts";
+
+/** The values of the columns that give rows their order, as JSON that stands for each exactly. */
+export type KeyValues = readonly Json[];
+
+/** Rows in their order. */
+export interface KeysetPage<Row> {
+  readonly records: readonly Row[];
+  /** The key of each. */
+  readonly keys: readonly KeyValues[];
+}
+
+/** A table or collection that was opened, whose rows are in the order of their keys; no two have the same. */
+export interface KeysetReader<Row> {
+  /** The first rows behind a key; null is the beginning. */
+  page(after: KeyValues | null, limit: number): Promise<KeysetPage<Row>>;
+  /** How many rows stand behind one key, up to another one; null is the beginning, or the end. */
+  count(after: KeyValues | null, upTo: KeyValues | null): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** What a source by keys is made of. */
+export interface KeysetParts<Row> {
+  readonly kind: string;
+  readonly schemaVersion: string;
+  readonly describe: () => string;
+  readonly open: () => Promise<KeysetReader<Row>>;
+  /** How many columns make a key. */
+  readonly width: number;
+  /** True: a row that is changed moves towards the end. */
+  readonly moves: boolean;
+  /** True: no row before an offset is ever added or taken away, and one that was is SOURCE_MOVED. */
+  readonly onlyGrows: boolean;
+}
+
+/** So many rows are asked for at once, or those of one batch. */
+const PAGE_ROWS = 1_000;
+
+interface Place {
+  readonly after: KeyValues;
+  readonly records: number;
+}
+
+/** A source of rows in the order of their keys. Offsets are `{ after, records }`: the key of the last row, and how many were read. */
+export class KeysetSource<Row> implements Source<Row> {
+  readonly kind: string;
+  readonly schemaVersion: string;
+  readonly #parts: KeysetParts<Row>;
+  #reader: Promise<KeysetReader<Row>> | null = null;
+
+  constructor(parts: KeysetParts<Row>) {
+    this.kind = parts.kind;
+    this.schemaVersion = parts.schemaVersion;
+    this.#parts = parts;
+  }
+
+  describe(): string {
+    return this.#parts.describe();
+  }
+
+  async open(_context: SourceContext): Promise<void> {
+    await this.#opened();
+  }
+
+  async *read({ from, batchRecords, signal }: ReadOptions): AsyncGenerator<SourceBatch<Row>> {
+    checkBatchRecords(batchRecords);
+    const place = this.#placeOf(from);
+    throwIfCancelled(signal, this.describe());
+    const reader = await this.#opened();
+    await this.#checkGrowth(reader, place);
+    const limit = batchRecords * Math.ceil(PAGE_ROWS / batchRecords);
+    let after = place?.after ?? null;
+    let records = place?.records ?? 0;
+    for (;;) {
+      throwIfCancelled(signal, this.describe());
+      const page = await reader.page(after, limit);
+      for (let index = 0; index < page.records.length; index += batchRecords) {
+        const part = page.records.slice(index, index + batchRecords);
+        after = page.keys[index + part.length - 1] ?? after;
+        records += part.length;
+        yield { records: part, partition: ONLY_PARTITION, offset: { after, records } };
+      }
+      if (page.records.length < limit) return;
+    }
+  }
+
+  async inspect(from: SourceOffsets, to: SourceOffsets): Promise<SourceInspection> {
+    let recordsBetween: number | null = null;
+    try {
+      const [begin, end] = [this.#placeOf(from), this.#placeOf(to)];
+      const count = (end?.records ?? 0) - (begin?.records ?? 0);
+      recordsBetween = count < 0 ? null : count;
+      const reader = await this.#opened();
+      await this.#checkGrowth(reader, begin);
+      if (count > 0) {
+        // Where rows move towards the end, those that were read may stand behind the place that was read to.
+        const there = await reader.count(begin?.after ?? null, this.#parts.moves ? null : (end?.after ?? null));
+        if (there < count) throw this.#gone(count - there, count);
+      }
+      return { available: true, problem: "", recordsBetween };
+    } catch (error) {
+      if (!ANSWERS.some((code) => isMementoError(error, code))) throw error;
+      return { available: false, problem: (error as MementoError).message, recordsBetween };
+    }
+  }
+
+  async close(): Promise<void> {
+    const reader = this.#reader;
+    this.#reader = null;
+    if (reader === null) return;
+    // One that could not be opened has nothing to close, and was told of when it was opened.
+    const opened = await reader.catch(() => null);
+    await opened?.close();
+  }
+
+  async #opened(): Promise<KeysetReader<Row>> {
+    const reader = (this.#reader ??= this.#parts.open());
+    try {
+      return await reader;
+    } catch (error) {
+      if (this.#reader === reader) this.#reader = null;
+      throw error;
+    }
+  }
+
+  async #checkGrowth(reader: KeysetReader<Row>, place: Place | null): Promise<void> {
+    if (!this.#parts.onlyGrows || place === null) return;
+    const there = await reader.count(null, place.after);
+    if (there === place.records) return;
+    const message = `${this.describe()} has ${there} rows up to the last one that was read, and ${place.records} were read`;
+    throw new MementoError("SOURCE_MOVED", message, {
+      details: { rows: there, read: place.records },
+      hint: "Rows came late or were removed: roll back to before them, or read without onlyGrows.",
+    });
+  }
+
+  #gone(gone: number, count: number): MementoError {
+    const message = `${this.describe()} no longer has ${gone} of the ${count} rows that were read from there on`;
+    return new MementoError("SOURCE_RANGE_GONE", message, { details: { gone, read: count } });
+  }
+
+  #placeOf(offsets: SourceOffsets): Place | null {
+    const offset: SourceOffset | null = onlyOffset(this.describe(), offsets);
+    if (offset === null) return null;
+    const { after, records } = (typeof offset === "object" ? offset : {}) as JsonObject;
+    const isKey = Array.isArray(after) && after.length === this.#parts.width;
+    if (isKey && typeof records === "number" && Number.isSafeInteger(records) && records >= 0)
+      return { after, records };
+    throw new MementoError(
+      "SOURCE_MOVED",
+      `the offset is not one into ${this.describe()}: it was read by other columns`,
+    );
+  }
+}
+
+const ANSWERS = ["SOURCE_MOVED", "SOURCE_RANGE_GONE", "INPUT_MISSING"] as const;

@@ -1,0 +1,106 @@
+import { Binary, Decimal128, Double, Long, MongoClient, ObjectId } from "mongodb";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { mongodbIsThere, type MongodbServer, startMongodb } from "../../../../../../test/harness/servers/mongodb.ts";
+import { readAll } from "../../../../../../test/harness/source-reading.ts";
+import { mongodbCollection } from "./collection-source.ts";
+
+describe.skipIf(!(await requireEngine("MongoDB protocol (SecantusDB)", mongodbIsThere)))("mongodbCollection()", () => {
+  let server: MongodbServer;
+  let client: MongoClient;
+  beforeAll(async () => {
+    server = await startMongodb();
+    client = await new MongoClient(server.url("source")).connect();
+  });
+  afterAll(async () => {
+    await client.close();
+    await server[Symbol.asyncDispose]();
+  });
+
+  const documents = Array.from({ length: 2500 }, (_, id) => ({
+    _id: id,
+    at: new Date(1e12 + Math.floor(id / 7)),
+    n: id,
+  }));
+
+  test.each([{}, { watermark: "at" }])("reads every document once by %j, from every offset on", async (order) => {
+    const collection = `events-${Object.keys(order).length}`;
+    await client.db("source").collection<{ _id: number }>(collection).insertMany(documents);
+    const source = mongodbCollection({ url: server.url("source"), collection, ...order });
+    const whole = await readAll(source, { batchRecords: 400 });
+    expect(whole).toMatchObject({ error: null, records: documents });
+    for (const { offset } of whole.batches) {
+      const { records } = offset as { records: number };
+      expect((await readAll(source, { from: offset, batchRecords: 999 })).records).toEqual(documents.slice(records));
+      const between = { available: true, problem: "", recordsBetween: 2500 - records };
+      expect(await source.inspect({ "0": offset }, { "0": whole.offset })).toEqual(between);
+    }
+    const tied = await readAll(source, { batchRecords: 1 });
+    for (const { offset } of tied.batches.slice(0, 20)) {
+      const { records } = offset as { records: number };
+      expect((await readAll(source, { from: offset })).records[0]).toEqual(documents[records]);
+    }
+    await source.close();
+  });
+
+  test("goes on through ids of every type", async () => {
+    const ids = [
+      new Double(-1.5),
+      7,
+      Long.fromString("9007199254740993"),
+      "a",
+      "b",
+      { x: 1 },
+      new Binary(Buffer.of(1)),
+      new ObjectId(),
+      true,
+      new Date(1e12),
+    ];
+    const collection = client.db("source").collection<{ _id: unknown }>("mixed");
+    await collection.insertMany(ids.map((_id) => ({ _id })));
+    const source = mongodbCollection({ client, database: "source", collection: "mixed" });
+    const { records, batches, error } = await readAll(source, { batchRecords: 1 });
+    expect({ count: records.length, error }).toEqual({ count: ids.length, error: null });
+    for (const [index, { offset }] of batches.entries()) {
+      const from = JSON.parse(JSON.stringify(offset)) as typeof offset;
+      expect((await readAll(source, { from })).records).toEqual(records.slice(index + 1));
+    }
+    await source.close();
+    expect(Decimal128.fromString("1").toString()).toBe("1");
+  });
+
+  test("reads by filter, reads changed documents again, and says which are gone and which came late", async () => {
+    const collection = client.db("source").collection<{ _id: number; at?: number; kind: string }>("changes");
+    await collection.insertMany(Array.from({ length: 20 }, (_, index) => ({ _id: index + 1, at: 1, kind: "a" })));
+    await collection.insertMany([
+      { _id: 50, at: 1, kind: "b" },
+      { _id: 51, kind: "a" },
+    ]);
+    const options = { client, database: "source", collection: "changes", filter: { kind: "a" } };
+    const source = mongodbCollection<{ _id: number }>({ ...options, watermark: "at" });
+    const first = await readAll(source);
+    expect(first.records.map(({ _id }) => _id)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+    await collection.updateOne({ _id: 3 }, { $set: { at: 2 } });
+    expect((await readAll(source, { from: first.offset })).records).toMatchObject([{ _id: 3 }]);
+    const growing = mongodbCollection({ ...options, onlyGrows: true });
+    const grown = await readAll(growing);
+    await collection.insertOne({ _id: 0, at: 1, kind: "a" });
+    expect((await readAll(growing, { from: grown.offset })).error).toMatchObject({ code: "SOURCE_MOVED" });
+    await collection.deleteMany({ _id: { $lt: 5 } });
+    const gone = await source.inspect({}, { "0": first.offset });
+    expect(gone).toMatchObject({ available: false, recordsBetween: 20 });
+    expect(gone.problem).toContain("4 of the 20 rows");
+  });
+
+  test("refuses other offsets and options, and shows no secret", async () => {
+    const source = mongodbCollection({ client, database: "source", collection: "events-0" });
+    expect((await readAll(source, { from: 7 })).error).toMatchObject({ code: "SOURCE_MOVED" });
+    expect(() => mongodbCollection({ collection: "x" })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+    const away = mongodbCollection({ url: "mongodb://me:hunter2@127.0.0.1:1/x", collection: "y" });
+    expect(away.describe()).not.toContain("hunter2");
+    const { error } = await readAll(away);
+    expect(error).toMatchObject({ code: "STORE_UNREACHABLE" });
+    expect(error?.message).not.toContain("hunter2");
+  });
+});

@@ -1,0 +1,40 @@
+import type { Json } from "../../../core/json.ts";
+import type { KeyValues } from "../keyset/keyset-source.ts";
+
+/** A value in a statement: the text that stands for it, with its engine's mark where a parameter is to be, and the parameter. */
+export interface Bound {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** A statement, and what stands for its marks in turn. */
+export interface Statement {
+  readonly sql: string;
+  readonly values: readonly unknown[];
+}
+
+/** A row, and what its columns of the key are as JSON. */
+export interface KeyedRow {
+  readonly row: Record<string, unknown>;
+  readonly key: KeyValues;
+}
+
+/** An engine's part in reading rows. Errors are MementoErrors; what is wrong with the statement is INVALID_ARGUMENT. */
+export interface RowsEngine {
+  quote(name: string): string;
+  /** How a column of the key is selected, so that its value is had exactly. */
+  selectKey(column: string, alias: string): string;
+  /** A value of the key, as `rows` gave it, for comparing with its column. */
+  bind(value: Json): Bound;
+  /** The rows of a statement whose columns `memento_key_0`, ... are the key. */
+  rows(statement: Statement, keys: readonly string[]): Promise<readonly KeyedRow[]>;
+  /** The number that a statement gives as `count`. */
+  count(statement: Statement): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** The largest whole numbers are bigints, all others numbers. */
+export function wholeNumber(text: string | bigint): number | bigint {
+  const big = BigInt(text);
+  return big >= BigInt(Number.MIN_SAFE_INTEGER) && big <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(big) : big;
+}

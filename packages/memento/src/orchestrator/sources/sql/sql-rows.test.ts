@@ -1,0 +1,265 @@
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { probeMariadb, startMariadb } from "../../../../../../test/harness/servers/mariadb.ts";
+import { probePostgres, startPostgres } from "../../../../../../test/harness/servers/postgres.ts";
+import { readAll, withFolder } from "../../../../../../test/harness/source-reading.ts";
+import { sqlRows } from "./sql-rows.ts";
+
+/** A database that a test writes to by hand. */
+interface Base extends AsyncDisposable {
+  readonly url: string;
+  run(sql: string): Promise<unknown>;
+}
+
+interface Engine {
+  readonly name: string;
+  readonly isThere: boolean;
+  readonly start: () => Promise<Base>;
+  /** The columns of a table of values that are hard to order, and three rows of it in SQL, and as records. */
+  readonly types: { readonly columns: string; readonly key: string; readonly rows: readonly string[] };
+}
+
+async function startSqlite(): Promise<Base> {
+  let done = (): void => undefined;
+  const lasting = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  return await new Promise((give, fail) => {
+    const lent = withFolder(async (folder) => {
+      const file = path.join(folder, "source.db");
+      const database = new DatabaseSync(file);
+      give({
+        url: `sqlite:${file}`,
+        run: async (sql) => await Promise.resolve(database.exec(sql)),
+        [Symbol.asyncDispose]: async () => {
+          database.close();
+          done();
+          await lent;
+        },
+      });
+      await lasting;
+    });
+    lent.catch(fail);
+  });
+}
+
+const engines: readonly Engine[] = [
+  {
+    name: "SQLite",
+    isThere: true,
+    start: startSqlite,
+    types: {
+      columns: "k INTEGER PRIMARY KEY, d REAL, t TEXT, b BLOB",
+      key: "k",
+      rows: ["(-5, 0.1, 'x', x'00ff')", "(9007199254740992, NULL, 'é', NULL)", "(9007199254740993, 2, '', x'')"],
+    },
+  },
+  {
+    name: "PostgreSQL",
+    isThere: await requireEngine("PostgreSQL", probePostgres),
+    start: async () => {
+      const server = await startPostgres();
+      return Object.assign(server, { url: server.url("public").replace(/\?.*/u, ""), run: server.query });
+    },
+    types: {
+      columns: "k timestamptz(6) PRIMARY KEY, d numeric, t bigint, b bytea",
+      key: "k",
+      rows: [
+        "('2026-01-01 00:00:00.000001+02', 0.10, 5, '\\x00ff')",
+        "('2026-01-01 00:00:00.000002+02', NULL, 9007199254740993, NULL)",
+        "('2026-01-01 00:00:00.000003+02', 2, 0, '')",
+      ],
+    },
+  },
+  {
+    name: "MariaDB",
+    isThere: await requireEngine("MariaDB", probeMariadb),
+    start: async () => {
+      const server = await startMariadb();
+      return Object.assign(server, { url: server.url("x").replace(/\?.*/u, ""), run: server.query });
+    },
+    types: {
+      columns: "k DECIMAL(30,6) PRIMARY KEY, d DATETIME(6), t BIGINT, b BLOB",
+      key: "k",
+      rows: [
+        "(9007199254740993.000001, '2026-01-01 00:00:00.000001', 5, x'00ff')",
+        "(9007199254740993.000002, NULL, 9007199254740993, NULL)",
+        "(9007199254740993.000003, '2026-01-01 00:00:00', 0, x'')",
+      ],
+    },
+  },
+];
+
+const TYPED = {
+  SQLite: [
+    { k: -5, d: 0.1, t: "x", b: Uint8Array.of(0, 255) },
+    { k: 9007199254740992n, d: null, t: "é", b: null },
+    { k: 9007199254740993n, d: 2, t: "", b: Uint8Array.of() },
+  ],
+  PostgreSQL: [
+    { k: "2025-12-31 22:00:00.000001+00", d: "0.10", t: 5, b: Buffer.of(0, 255) },
+    { k: "2025-12-31 22:00:00.000002+00", d: null, t: 9007199254740993n, b: null },
+    { k: "2025-12-31 22:00:00.000003+00", d: "2", t: 0, b: Buffer.of() },
+  ],
+  MariaDB: [
+    { k: "9007199254740993.000001", d: "2026-01-01 00:00:00.000001", t: 5, b: Buffer.of(0, 255) },
+    { k: "9007199254740993.000002", d: null, t: 9007199254740993n, b: null },
+    { k: "9007199254740993.000003", d: "2026-01-01 00:00:00.000000", t: 0, b: Buffer.of() },
+  ],
+} as Record<string, unknown[]>;
+
+const values = (from: number, to: number, at: (id: number) => number): string =>
+  Array.from(
+    { length: to - from + 1 },
+    (_, index) => `(${from + index}, ${at(from + index)}, 'row ${from + index}')`,
+  ).join(",");
+
+for (const { name, isThere, start, types } of engines) {
+  describe.skipIf(!isThere)(`sqlRows() on ${name}`, () => {
+    let base: Base;
+    let count = 0;
+    beforeAll(async () => {
+      base = await start();
+    });
+    afterAll(async () => {
+      await base[Symbol.asyncDispose]();
+    });
+
+    /** A fresh table of ids and a number that grows, the same for seven rows each. */
+    async function table(rows = 3000): Promise<string> {
+      const made = `events_${(count += 1)}`;
+      await base.run(`CREATE TABLE ${made} (id BIGINT PRIMARY KEY, at BIGINT, note VARCHAR(40))`);
+      await base.run(`INSERT INTO ${made} VALUES ${values(1, rows, (id) => Math.floor(id / 7))}`);
+      return made;
+    }
+    const ids = (records: readonly unknown[]): number[] => records.map((record) => (record as { id: number }).id);
+    const upTo = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, at) => first + at);
+
+    test.each([{ key: "id" }, { key: "id", watermark: "at" }, { key: ["at", "id"] }])(
+      "reads every row once by %j, from every offset on",
+      async (order) => {
+        await using source = closing(sqlRows({ url: base.url, table: await table(), ...order }));
+        const whole = await readAll(source, { batchRecords: 700 });
+        expect(whole.error).toBeNull();
+        expect(ids(whole.records)).toEqual(upTo(3000));
+        expect(whole.records[13]).toEqual({ id: 14, at: 2, note: "row 14" });
+        for (const { offset } of whole.batches) {
+          const { records: done } = offset as { records: number };
+          const rest = await readAll(source, { from: offset, batchRecords: 1001 });
+          expect(ids(rest.records)).toEqual(upTo(3000, done + 1));
+          const between = { available: true, problem: "", recordsBetween: 3000 - done };
+          expect(await source.inspect({ "0": offset }, { "0": whole.offset })).toEqual(between);
+        }
+        // One row after the other, through the ties.
+        const first = await readAll(source, { batchRecords: 1 });
+        for (const { offset } of first.batches.slice(0, 30)) {
+          for await (const { records } of source.read({ from: { "0": offset }, batchRecords: 1, signal: SIGNAL })) {
+            expect(ids(records)).toEqual([(offset as { records: number }).records + 1]);
+            break;
+          }
+        }
+      },
+    );
+
+    test("reads the columns, rows and query that it is told to", async () => {
+      const made = await table(50);
+      const options = { url: base.url, key: "id", columns: ["note"], where: "id > 48 AND note <> '?'" };
+      await using some = closing(sqlRows({ ...options, table: made }));
+      expect((await readAll(some)).records).toEqual([{ note: "row 49" }, { note: "row 50" }]);
+      const query = `SELECT id, at * 2 AS twice FROM ${made} WHERE id < 9`;
+      await using asked = closing(sqlRows<{ id: number }>({ url: base.url, query, key: "id", watermark: "twice" }));
+      const { records, batches } = await readAll(asked, { batchRecords: 3 });
+      expect(ids(records)).toEqual(upTo(8));
+      expect(ids((await readAll(asked, { from: batches[1]?.offset ?? null })).records)).toEqual([7, 8]);
+    });
+
+    test("gives every value exactly, and keeps keys to their last digit", async () => {
+      const made = `typed_${(count += 1)}`;
+      await base.run(`CREATE TABLE ${made} (${types.columns})`);
+      await base.run(`INSERT INTO ${made} VALUES ${types.rows.join(", ")}`);
+      await using source = closing(sqlRows({ url: base.url, table: made, key: types.key }));
+      const { records, batches, error } = await readAll(source, { batchRecords: 1 });
+      expect({ records, error }).toEqual({ records: TYPED[name], error: null });
+      for (const [index, { offset }] of batches.entries()) {
+        const from = JSON.parse(JSON.stringify(offset)) as typeof offset;
+        expect((await readAll(source, { from })).records).toEqual(TYPED[name]?.slice(index + 1));
+      }
+    });
+
+    test("reads new rows and changed ones, says which are gone, and sees late ones where it is to", async () => {
+      const made = await table(100);
+      const options = { url: base.url, table: made, key: "id" };
+      await using byKey = closing(sqlRows(options));
+      await using byChange = closing(sqlRows({ ...options, watermark: "at" }));
+      await using growing = closing(sqlRows({ ...options, onlyGrows: true }));
+      const [key, change] = [await readAll(byKey), await readAll(byChange)];
+      await base.run(`INSERT INTO ${made} VALUES (101, 20, 'new')`);
+      await base.run(`UPDATE ${made} SET at = 21, note = 'changed' WHERE id = 5`);
+      expect(ids((await readAll(byKey, { from: key.offset })).records)).toEqual([101]);
+      expect(ids((await readAll(byChange, { from: change.offset })).records)).toEqual([101, 5]);
+      expect(await byChange.inspect({}, { "0": change.offset })).toMatchObject({
+        available: true,
+        recordsBetween: 100,
+      });
+      expect(ids((await readAll(growing, { from: key.offset })).records)).toEqual([101]);
+
+      await base.run(`INSERT INTO ${made} VALUES (0, 0, 'late')`);
+      expect(ids((await readAll(byKey, { from: key.offset })).records)).toEqual([101]);
+      const late = await readAll(growing, { from: key.offset });
+      expect(late.error).toMatchObject({ code: "SOURCE_MOVED", details: { rows: 101, read: 100 } });
+      expect(await growing.inspect({ "0": key.offset }, { "0": key.offset })).toMatchObject({ available: false });
+
+      await base.run(`DELETE FROM ${made} WHERE id < 10`);
+      const gone = await byKey.inspect({}, { "0": key.offset });
+      expect(gone).toMatchObject({ available: false, recordsBetween: 100 });
+      expect(gone.problem).toContain("9 of the 100 rows");
+    });
+
+    test("refuses other orders' offsets, statements that fail, and options that contradict", async () => {
+      const made = await table(20);
+      const options = { url: base.url, table: made, key: "id" };
+      await using source = closing(sqlRows(options));
+      const { offset } = await readAll(source);
+      await using other = closing(sqlRows({ ...options, watermark: "at" }));
+      for (const from of [offset, 7, { after: [1], records: 1 }, { after: [1, 2], records: -1 }])
+        expect((await readAll(other, { from })).error).toMatchObject({ code: "SOURCE_MOVED" });
+      for (const wrong of [{ table: "missing" }, { where: "nothing = 1" }, { columns: ["nothing"] }, { where: "((" }]) {
+        await using broken = closing(sqlRows({ ...options, ...wrong }));
+        expect((await readAll(broken)).error).toMatchObject({ code: "INVALID_ARGUMENT" });
+      }
+      const invalid = expect.objectContaining({ code: "INVALID_ARGUMENT" });
+      expect(() => sqlRows({ url: base.url, key: "id" })).toThrow(invalid);
+      expect(() => sqlRows({ ...options, key: [] })).toThrow(invalid);
+      expect(() => sqlRows({ ...options, columns: [] })).toThrow(invalid);
+      expect(() => sqlRows({ ...options, url: "oracle://x" })).toThrow(invalid);
+      const stopped = await readAll(source, { signal: AbortSignal.abort() });
+      expect(stopped.error).toMatchObject({ code: "CANCELLED" });
+    });
+  });
+}
+
+const SIGNAL = new AbortController().signal;
+
+function closing<Closed extends { close(): Promise<void> }>(source: Closed): Closed & AsyncDisposable {
+  return Object.assign(source, { [Symbol.asyncDispose]: async () => await source.close() });
+}
+
+describe("sqlRows()", () => {
+  test("says INPUT_MISSING where there is no database, and shows no secret", async () => {
+    await withFolder(async (folder) => {
+      const source = sqlRows({ url: `sqlite:${folder}/none.db`, table: "t", key: "id" });
+      expect((await readAll(source)).error).toMatchObject({ code: "INPUT_MISSING" });
+      expect(await source.inspect({}, {})).toMatchObject({ available: false });
+    });
+    const source = sqlRows({ url: "postgres://me:hunter2@127.0.0.1:1/db", table: "t", key: "id" });
+    expect(source.describe()).toBe("rows of t in postgres://127.0.0.1:1/db");
+    const { error } = await readAll(source);
+    expect(error).toMatchObject({ code: "STORE_UNREACHABLE" });
+    expect(error?.message).not.toContain("hunter2");
+    await source.close();
+  });
+});

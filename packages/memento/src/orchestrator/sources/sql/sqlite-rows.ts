@@ -1,0 +1,75 @@
+import process from "node:process";
+import type { DatabaseSync } from "node:sqlite";
+
+import { MementoError } from "../../../core/errors.ts";
+import type { Json } from "../../../core/json.ts";
+import { failureOf } from "../../../store/sqlite/failure.ts";
+import { openInputFile } from "../file/input-file.ts";
+import type { RowsEngine } from "./engine.ts";
+import { wholeNumber } from "./engine.ts";
+
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** Opens a SQLite database for reading alone. INPUT_MISSING where there is none. */
+export async function openSqliteRows(path: string): Promise<RowsEngine> {
+  await (await openInputFile(path)).close();
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  if (sqlite === undefined) throw new MementoError("NODE_TOO_OLD", "This Node.js has no SQLite of its own");
+  const attempt = <Result>(work: () => Result): Result => {
+    try {
+      return work();
+    } catch (error) {
+      throw sqliteFailure(error, path);
+    }
+  };
+  const database = attempt(() => new sqlite.DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS }));
+  const all = (sql: string, values: readonly unknown[]): readonly Record<string, unknown>[] =>
+    attempt(() => {
+      const statement = database.prepare(sql);
+      statement.setReadBigInts(true);
+      return statement.all(...(values as Parameter[]));
+    });
+  return {
+    quote: (name) => `"${name.replaceAll('"', '""')}"`,
+    selectKey: (column, alias) => `${column} AS ${alias}`,
+    bind: (value) => ({ text: "?", values: [parameterOf(value)] }),
+    rows: async ({ sql, values }, keys) =>
+      await Promise.resolve(
+        all(sql, values).map((found) => {
+          const key = keys.map((name) => keyOf(found[name], path));
+          const row: Record<string, unknown> = {};
+          for (const [name, value] of Object.entries(found))
+            if (!keys.includes(name)) row[name] = typeof value === "bigint" ? wholeNumber(value) : value;
+          return { row, key };
+        }),
+      ),
+    count: async ({ sql, values }) => await Promise.resolve(Number(all(sql, values)[0]?.["count"])),
+    close: async () => await Promise.resolve(database.close()),
+  };
+}
+
+type Parameter = Parameters<ReturnType<DatabaseSync["prepare"]>["all"]>[number];
+
+/** Whole numbers that a JSON number cannot hold stand as `{ "integer": "..." }`. */
+function keyOf(value: unknown, path: string): Json {
+  if (typeof value === "string" || typeof value === "number") return value;
+  if (typeof value === "bigint") {
+    const whole = wholeNumber(value);
+    return typeof whole === "number" ? whole : { integer: String(value) };
+  }
+  throw new MementoError("INVALID_ARGUMENT", `${path}: rows are read in the order of numbers and texts, not of blobs`);
+}
+
+function parameterOf(value: Json): string | number | bigint {
+  if (typeof value === "string") return value;
+  // A whole number is bound as one, so that it is compared exactly.
+  if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
+  return BigInt(String((value as { readonly integer?: string } | null)?.integer));
+}
+
+function sqliteFailure(error: unknown, path: string): MementoError {
+  const { code, errcode, message } = error as Error & { readonly code?: string; readonly errcode?: number };
+  if (code === "ERR_SQLITE_ERROR" && errcode === 1)
+    return new MementoError("INVALID_ARGUMENT", `${path}: ${message}`, { cause: error, details: { path } });
+  return failureOf(error, path);
+}
