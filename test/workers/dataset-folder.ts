@@ -18,16 +18,18 @@ import {
 } from "../../packages/memento/src/orchestrator/sinks/dataset/index.ts";
 import type { Sink } from "../../packages/memento/src/orchestrator/sinks/sink.ts";
 import { parquetCodecs } from "../../packages/memento/src/orchestrator/sources/parquet/parquet-codecs.ts";
+import { chaosSink } from "../../packages/memento/src/testing/sink/chaos-sink.ts";
 import type { KitRow, SinkPlace } from "../../packages/memento/src/testing/sink/kit.ts";
 
 /** How a dataset of the sink kit is kept. */
 export interface KitDataset {
   readonly options: Pick<DatasetFolderOptions, "format" | "fileRowsMax" | "mergeFiles" | "graceMs" | "rowGroupRows">;
-  /** `file`: a row is named by its file, which holds no other; `content`: by what it holds, and the how manieth of its kind. */
-  readonly names: "file" | "content";
+  /** `file`: a row is named by its file, which holds no other; `number`: by a column of its own. */
+  readonly names: "file" | "number";
 }
 
-const columns: Columns = { id: "string", amount: "number", note: "string" };
+/** `n` tells rows of the same content apart, whichever file they lie in. */
+const columns: Columns = { id: "string", amount: "number", note: "string", n: "string" };
 
 /** Calls that change something on disk. */
 const CHANGES = [
@@ -72,7 +74,14 @@ export function steppedFiles(step: () => void): DatasetFiles {
 /** What a worker process of the sink kit opens. */
 export function kitSink(address: string, step: () => void): Sink<KitRow> {
   const { folder, dataset } = JSON.parse(address) as { folder: string; dataset: KitDataset };
-  return datasetFolder<KitRow>({ folder, columns, ...dataset.options, files: steppedFiles(step) });
+  const sink = datasetFolder<KitRow>({ folder, columns, ...dataset.options, files: steppedFiles(step) });
+  return {
+    ...chaosSink(sink, {}),
+    write: async (rows, write) => {
+      const numbered = rows.map((row, index) => ({ ...row, n: `${write.token}:${index}` }));
+      return await sink.write(numbered, write);
+    },
+  };
 }
 
 /** Makes places of the sink kit: a dataset in a temporary folder of its own. */
@@ -85,7 +94,7 @@ export function datasetPlace(dataset: KitDataset): () => Promise<SinkPlace> {
       sink: () => kitSink(address, () => undefined),
       read: async () => {
         const { files } = await datasetAt(folder);
-        return dataset.names === "file" ? await readByFile(files) : await readByContent(files);
+        return dataset.names === "file" ? await readByFile(files) : await readByNumber(files);
       },
       meddle: async (item, row) => {
         const { files } = await datasetAt(folder);
@@ -119,15 +128,12 @@ async function readByFile(files: readonly DatasetFile[]): Promise<Map<string, Ki
   return rows;
 }
 
-async function readByContent(files: readonly DatasetFile[]): Promise<Map<string, KitRow>> {
+async function readByNumber(files: readonly DatasetFile[]): Promise<Map<string, KitRow>> {
   const rows = new Map<string, KitRow>();
-  const counts = new Map<string, number>();
   for (const { path } of files) {
-    for (const { id, amount, note } of await readRows(path)) {
-      const text = JSON.stringify([id, amount, note]);
-      const count = (counts.get(text) ?? 0) + 1;
-      counts.set(text, count);
-      rows.set(`${text}#${count}`, { id, amount, note });
+    for (const { n, ...row } of (await readRows(path)) as (KitRow & { n: string })[]) {
+      if (rows.has(n)) throw new Error(`row ${n} is there twice`);
+      rows.set(n, row);
     }
   }
   return rows;

@@ -5,7 +5,7 @@ for (const format of ["parquet", "jsonl", "csv"] as const) {
   testCampaign({
     name: `a dataset folder of ${format}`,
     mode: "append",
-    place: datasetPlace({ options: { format, mergeFiles: 4, graceMs: 0 }, names: "content" }),
+    place: datasetPlace({ options: { format, mergeFiles: 4, graceMs: 0 }, names: "number" }),
     workerModule: new URL("../../workers/dataset-folder.ts", import.meta.url),
   });
 }

@@ -26,11 +26,11 @@ const ofSingleRows: Readonly<Record<string, string>> = Object.fromEntries(
 
 const datasets: Record<string, KitDataset> = {
   "a file for each row": { options: { format: "jsonl", fileRowsMax: 1, mergeFiles: false, graceMs: 0 }, names: "file" },
-  "JSONL, small files merged": { options: { format: "jsonl", mergeFiles: 2, graceMs: 0 }, names: "content" },
-  "CSV, small files merged": { options: { format: "csv", mergeFiles: 3, graceMs: 0 }, names: "content" },
+  "JSONL, small files merged": { options: { format: "jsonl", mergeFiles: 2, graceMs: 0 }, names: "number" },
+  "CSV, small files merged": { options: { format: "csv", mergeFiles: 3, graceMs: 0 }, names: "number" },
   "Parquet, small files merged": {
     options: { format: "parquet", mergeFiles: 2, rowGroupRows: 3_000, graceMs: 0 },
-    names: "content",
+    names: "number",
   },
 };
 
@@ -44,7 +44,7 @@ for (const [name, dataset] of Object.entries(datasets)) {
       badRow: { row: { id: "bad", amount: () => 1, note: null }, code: "UNSUPPORTED_VALUE" },
       workerModule: new URL("../../../../../../test/workers/dataset-folder.ts", import.meta.url),
       // Each row is a file, which is synced before the next.
-      ...(dataset.names === "content" ? { knownGaps: ofSingleRows } : { bulkRows: 300, killAfterMsMax: 3_000 }),
+      ...(dataset.names === "number" ? { knownGaps: ofSingleRows } : { bulkRows: 300, killAfterMsMax: 3_000 }),
     });
   });
 }
