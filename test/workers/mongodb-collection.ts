@@ -1,5 +1,6 @@
 import { type Document, MongoClient, ObjectId } from "mongodb";
 
+import { systemClock } from "../../packages/memento/src/core/ports.ts";
 import { mongodbCollection } from "../../packages/memento/src/orchestrator/sinks/mongodb/index.ts";
 import type { Sink } from "../../packages/memento/src/orchestrator/sinks/sink.ts";
 import type { KitRow, SinkPlace } from "../../packages/memento/src/testing/sink/kit.ts";
@@ -48,19 +49,27 @@ export function mongodbCollectionPlace(
       sink: () =>
         mongodbCollection<KitRow>({ ...collection, url: address.url, collection: "kit", lockTimeoutMs: 5_000 }),
       read: async () => {
+        if (collection.commit === "staged") await complete(address);
         const found = await documents.find().toArray();
         return new Map(found.map((document) => [nameOf(collection, document), rowOf(document)]));
       },
       meddle: async (item, row) => {
         const filter = filterOf(collection, item);
-        if (row === null) await documents.deleteOne(filter as never);
-        else await documents.replaceOne(filter as never, { ...row }, { upsert: true });
+        if (row === null) await documents.deleteOne(filter);
+        else await documents.replaceOne(filter, { ...row }, { upsert: true });
       },
       address: JSON.stringify(address),
       // The database stays until its server goes: dropping it would wait for the transactions of clients that were killed.
       dispose: async () => await client.close(),
     };
   };
+}
+
+/** Whoever opens a sink completes the staged write that a dead one has left. */
+async function complete({ url, ...options }: Address): Promise<void> {
+  const sink = mongodbCollection<KitRow>({ ...options, url, collection: "kit" });
+  await sink.open({ timeline: "reader", name: "kit", clock: systemClock, signal: new AbortController().signal });
+  await sink.close();
 }
 
 function databaseOf(url: string): string {
