@@ -4,9 +4,10 @@ import { describe, expect, test } from "vitest";
 
 import { RunReport } from "./run-report.ts";
 
-const RUN = { run: "r1", timeline: "k" };
+const RUN = { pipeline: "p", run: "r1", timeline: "k" };
 const resumed = (more: Partial<Extract<RunEvent, { type: "run-resumed" }>> = {}): RunEvent => ({
   type: "run-resumed",
+  pipeline: "p",
   ...RUN,
   from: "k-4-abc",
   skipped: ["extract", "validate"],

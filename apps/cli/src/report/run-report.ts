@@ -106,6 +106,10 @@ export class RunReport implements Disposable {
       case "log":
         this.note(`${this.#style.dim(`${event.stage}:`)} ${event.message}${fieldsText(event.fields)}`);
         break;
+      // The command says how a run ended, and with what.
+      case "save-failed":
+      case "run-ended":
+        break;
     }
   };
 

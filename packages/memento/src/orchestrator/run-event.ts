@@ -3,9 +3,10 @@ import type { MementoEntry } from "../core/memento.ts";
 
 /** What a run tells while it goes on; for progress bars, logs and metrics. Never holds secrets or records. */
 export type RunEvent =
-  | { readonly type: "run-started"; readonly run: string; readonly timeline: string }
+  | { readonly type: "run-started"; readonly pipeline: string; readonly run: string; readonly timeline: string }
   | {
       readonly type: "run-resumed";
+      readonly pipeline: string;
       readonly run: string;
       readonly timeline: string;
       readonly from: string;
@@ -46,7 +47,17 @@ export type RunEvent =
       readonly total: number | null;
       readonly share: number | null;
     }
-  | { readonly type: "saved"; readonly entry: MementoEntry }
+  /** `ms`: from the wish for it to its acknowledgement. */
+  | { readonly type: "saved"; readonly entry: MementoEntry; readonly ms: number }
+  /** A memento was not acknowledged. The run ends with that error, whose code this is. */
+  | { readonly type: "save-failed"; readonly error: string }
+  /** The last event of a run. `error`: the code of what it failed with; null where it did not. */
+  | {
+      readonly type: "run-ended";
+      readonly run: string;
+      readonly status: "completed" | "interrupted" | "paused" | "cancelled" | "failed";
+      readonly error: string | null;
+    }
   | {
       readonly type: "log";
       readonly stage: string;

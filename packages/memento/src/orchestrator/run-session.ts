@@ -1,3 +1,4 @@
+import { isMementoError } from "../core/errors.ts";
 import type { MementoEntry, MementoStatus } from "../core/memento.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { LeaseKeeper } from "../vault/lease-keeper.ts";
@@ -263,6 +264,7 @@ export class RunSession {
     if (captured !== null)
       for (const [name, participant] of this.resources.participants)
         pieces.set(PIECE.participant + name, await participant.mark());
+    const begunMs = this.clock.monotonic();
     const saved = await this.#append({ ...save, status }, pieces, [...(captured?.drop ?? []), ...(save.drop ?? [])]);
     this.#runUnsaved = false;
     for (const name of this.resources.participants.keys()) {
@@ -279,7 +281,7 @@ export class RunSession {
     if (stage !== undefined && output !== undefined) this.#done(stage);
     this.lastStatus = status;
     this.#savedAtMs = this.clock.monotonic();
-    this.emit({ type: "saved", entry: saved.entry });
+    this.emit({ type: "saved", entry: saved.entry, ms: this.#savedAtMs - begunMs });
     return saved.entry;
   }
 
@@ -303,7 +305,7 @@ export class RunSession {
     drop: readonly string[],
   ): Promise<SavedMemento> {
     const { stage, reason, status } = save;
-    return await this.#writer.append({
+    const appending = this.#writer.append({
       reason,
       status,
       generation: this.generation,
@@ -317,6 +319,12 @@ export class RunSession {
       pieces,
       drop,
     });
+    try {
+      return await appending;
+    } catch (error) {
+      this.emit({ type: "save-failed", error: isMementoError(error) ? error.code : "other" });
+      throw error;
+    }
   }
 
   #capture(work: StageWork | null, stageEnded: boolean, withState: boolean): Captured {

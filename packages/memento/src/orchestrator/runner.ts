@@ -137,6 +137,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   else
     listener({
       type: "run-resumed",
+      pipeline: pipeline.name,
       run: run.id,
       timeline: timeline.key,
       from: head?.entry.id ?? "",
@@ -155,8 +156,21 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   };
 }
 
-/** Runs the stages; a worker whose run was cancelled takes back what no memento covers, and ends without a failure. */
+/** Runs the stages, and tells how that ended. */
 async function runToEnd(session: RunSession, signal: AbortSignal): Promise<RunOutcome> {
+  const { id: run } = session.run;
+  try {
+    const outcome = await runOrCancel(session, signal);
+    session.emit({ type: "run-ended", run, status: outcome.status, error: null });
+    return outcome;
+  } catch (error) {
+    session.emit({ type: "run-ended", run, status: "failed", error: isMementoError(error) ? error.code : "other" });
+    throw error;
+  }
+}
+
+/** Runs the stages; a worker whose run was cancelled takes back what no memento covers, and ends without a failure. */
+async function runOrCancel(session: RunSession, signal: AbortSignal): Promise<RunOutcome> {
   const { lease, vault } = session;
   try {
     return { ...(await runStages(session, { signal, request: () => lease.request })), head: null };
@@ -251,7 +265,8 @@ async function findDone(
 /** A new run's first memento: it says what runs, and drops what the run before left of its stages. */
 async function startRun(session: RunSession, resources: Resources): Promise<void> {
   const old = session.restart((key) => belongsToRun(key) || isStaleSecret(key, session.pipeline));
-  session.emit({ type: "run-started", run: session.run.id, timeline: session.timeline });
+  const { pipeline, run, timeline } = session;
+  session.emit({ type: "run-started", pipeline: pipeline.name, run: run.id, timeline });
   await session.save({
     reason: "start",
     status: session.pipeline.stages.length === 0 ? "completed" : "running",
