@@ -7,7 +7,6 @@ import { RunReport } from "./run-report.ts";
 const RUN = { pipeline: "p", run: "r1", timeline: "k" };
 const resumed = (more: Partial<Extract<RunEvent, { type: "run-resumed" }>> = {}): RunEvent => ({
   type: "run-resumed",
-  pipeline: "p",
   ...RUN,
   from: "k-4-abc",
   skipped: ["extract", "validate"],
