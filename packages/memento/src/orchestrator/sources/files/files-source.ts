@@ -191,7 +191,7 @@ function offsetOf(offsets: SourceOffsets, name: string): SourceOffset | null {
 }
 
 function isEnd(offset: SourceOffset): boolean {
-  return typeof offset === "object" && offset !== null && "end" in offset && offset.end === true;
+  return typeof offset === "object" && offset !== null && (offset as { readonly end?: unknown }).end === true;
 }
 
 /** True for a file that was read to its end, of which the listing says that it is still the same. */

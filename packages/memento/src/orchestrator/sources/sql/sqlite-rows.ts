@@ -1,5 +1,5 @@
 import process from "node:process";
-import type { DatabaseSync } from "node:sqlite";
+import type { SQLInputValue } from "node:sqlite";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
@@ -27,7 +27,7 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
     attempt(() => {
       const statement = database.prepare(sql);
       statement.setReadBigInts(true);
-      return statement.all(...(values as Parameter[]));
+      return statement.all(...(values as SQLInputValue[]));
     });
   return {
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
@@ -48,7 +48,6 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
   };
 }
 
-type Parameter = Parameters<ReturnType<DatabaseSync["prepare"]>["all"]>[number];
 
 /** Whole numbers that a JSON number cannot hold stand as `{ "integer": "..." }`. */
 function keyOf(value: unknown, path: string): Json {
