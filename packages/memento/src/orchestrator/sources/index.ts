@@ -23,6 +23,8 @@ export {
 } from "./kafka/index.ts";
 export { mongodbCollection } from "./mongodb/collection-source.ts";
 export type { MongodbCollectionSourceOptions } from "./mongodb/collection-source.ts";
+export { objectFiles } from "./objects/object-files.ts";
+export type { ObjectFilesOptions } from "./objects/object-files.ts";
 export { parquetFile } from "./parquet/parquet-file.ts";
 export type { ParquetFileOptions, ParquetRow } from "./parquet/parquet-file.ts";
 export { recordsFile } from "./records-file.ts";

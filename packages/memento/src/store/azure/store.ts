@@ -120,11 +120,13 @@ function placeIn(container: ContainerClient, settings: AzureSettings, secrets: r
   };
 }
 
-function defaultEndpoint(account: string): string {
+/** Where an account is, unless it is said. */
+export function defaultEndpoint(account: string): string {
   return `https://${account}.blob.core.windows.net`;
 }
 
-interface ClientAddress {
+/** A container, and how it is entered. */
+export interface ClientAddress {
   readonly account: string;
   readonly container: string;
   readonly endpoint: string;
@@ -132,7 +134,10 @@ interface ClientAddress {
 }
 
 /** A client that repeats nothing by itself. */
-async function clientOf(peer: Peer, { account, container, endpoint, access }: ClientAddress): Promise<ContainerClient> {
+export async function clientOf(
+  peer: Peer,
+  { account, container, endpoint, access }: ClientAddress,
+): Promise<ContainerClient> {
   const options = { retryOptions: { maxTries: 1 } };
   const address = `${endpoint}/${encodeURIComponent(container)}`;
   switch (access.kind) {

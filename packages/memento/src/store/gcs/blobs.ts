@@ -26,7 +26,7 @@ interface Condition {
 }
 
 /** An answer as its headers have come; its body is still to be read. */
-interface Answer extends AsyncIterable<Uint8Array> {
+export interface Answer extends AsyncIterable<Uint8Array> {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   destroy(reason?: Error): unknown;
@@ -211,9 +211,9 @@ async function uploadInPieces(file: File, parts: readonly Uint8Array[], conditio
 }
 
 /** Asks for a blob's bytes. The client's own `download` can end the process when the connection is cut in an error's text. */
-async function answerOf(file: File): Promise<Answer> {
+export async function answerOf(file: File, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
   return await new Promise((resolve, reject) => {
-    const stream = file.requestStream({ uri: "", qs: { alt: "media" } });
+    const stream = file.requestStream({ uri: "", qs: { alt: "media" }, headers: { ...headers } });
     stream.on("error", reject);
     stream.on("response", (answer) => resolve(answer as unknown as Answer));
     stream.resume();

@@ -72,7 +72,11 @@ export class GcsStore extends BlobStore {
   }
 }
 
-async function bucketOf(options: GcsStoreOptions, timeout: number): Promise<Bucket> {
+/** The bucket of the options, with a client that repeats nothing by itself. */
+export async function bucketOf(
+  options: Pick<GcsStoreOptions, "bucket" | "storage" | "endpoint">,
+  timeout: number,
+): Promise<Bucket> {
   const { bucket, storage, endpoint } = options;
   if (typeof bucket !== "string") return bucket;
   if (!/^[\w.-]{1,222}$/.test(bucket)) {

@@ -93,7 +93,8 @@ function addressOf({ bucket, prefix = "", endpoint, region, pathStyle }: S3Store
   return checkS3Address({ bucket, prefix, endpoint, region, pathStyle: pathStyle ?? endpoint !== undefined });
 }
 
-function newClient(sdk: typeof Sdk, { endpoint, region, pathStyle }: S3Address): S3Client {
+/** A client with bounded waits for the bucket of an address. */
+export function newClient(sdk: typeof Sdk, { endpoint, region, pathStyle }: S3Address): S3Client {
   return new sdk.S3Client({
     ...(endpoint === undefined ? {} : { endpoint }),
     // Other servers take any region; Amazon's comes from the environment or the profile.
