@@ -3,11 +3,11 @@ import { onTestFinished } from "vitest";
 
 import type { Clock } from "../../packages/memento/src/core/ports.ts";
 import { Memento } from "../../packages/memento/src/memento.ts";
-import { definePipeline, type Pipeline } from "../../packages/memento/src/orchestrator/pipeline.ts";
-import type { RunEvent } from "../../packages/memento/src/orchestrator/run-event.ts";
+import { definePipeline, type Pipeline } from "../../packages/memento/src/orchestrator/pipeline/pipeline.ts";
+import type { CheckpointPolicy } from "../../packages/memento/src/orchestrator/pipeline/stage.ts";
+import type { RunEvent } from "../../packages/memento/src/orchestrator/run/run-event.ts";
 import { MemoryTable, type Sink } from "../../packages/memento/src/orchestrator/sinks/index.ts";
 import type { Source } from "../../packages/memento/src/orchestrator/sources/source.ts";
-import type { CheckpointPolicy } from "../../packages/memento/src/orchestrator/stage.ts";
 import { MemoryStore } from "../../packages/memento/src/store/memory/index.ts";
 
 export interface Row {

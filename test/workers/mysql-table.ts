@@ -98,7 +98,7 @@ async function meddle(
   item: string,
   row: KitRow | null,
 ): Promise<void> {
-  const key: unknown = JSON.parse(item.slice(`kit[${name}=`.length, -1));
+  const key = JSON.parse(item.slice(`kit[${name}=`.length, -1)) as string | number;
   const where = `${name} = ${mysql.escape(key)}`;
   if (row === null) {
     await server.query(`DELETE FROM ${kit} WHERE ${where}`);

@@ -9,32 +9,13 @@ import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
-import type { AdoptChoice, AdoptOptions, AdoptPlan, AdoptResult } from "./orchestrator/adopt.ts";
-import { approveRun, type ApproveOptions, type ApproveResult } from "./orchestrator/approval.ts";
-import { cancelRun, type CancelOptions, type CancelResult } from "./orchestrator/cancel.ts";
-import type { EditDocument } from "./orchestrator/edit-document.ts";
-import type { EditOptions, EditResult } from "./orchestrator/edit.ts";
-import { forkPipeline, type ForkOptions, type ForkResult } from "./orchestrator/fork.ts";
-import { pauseRun, type PauseOptions, type PauseResult } from "./orchestrator/pause.ts";
-import type { Pipeline } from "./orchestrator/pipeline.ts";
-import type { RollbackPlan } from "./orchestrator/plan.ts";
-import type { ResetChoice, ResetOptions, ResetPlan, ResetResult } from "./orchestrator/reset.ts";
-import {
-  planPipelineRollback,
-  rollbackPipeline,
-  type PlanOptions,
-  type RollbackOptions,
-  type RollbackPlace,
-  type RollbackResult,
-} from "./orchestrator/rollback.ts";
-import {
-  pipelineAddress,
-  pipelineHistory,
-  runPipeline,
-  type RunOptions,
-  type RunResult,
-} from "./orchestrator/runner.ts";
-import type { CheckOptions, PipelineCheck } from "./orchestrator/schemas/check-pipeline.ts";
+import { approveRun } from "./orchestrator/control/approval.ts";
+import { cancelRun } from "./orchestrator/control/cancel.ts";
+import { pauseRun } from "./orchestrator/control/pause.ts";
+import type * as Runs from "./orchestrator/index.ts";
+import { forkPipeline } from "./orchestrator/repair/fork.ts";
+import { planPipelineRollback, rollbackPipeline } from "./orchestrator/repair/rollback.ts";
+import { pipelineAddress, pipelineHistory, runPipeline } from "./orchestrator/run/runner.ts";
 import {
   exportTo,
   importFrom,
@@ -160,84 +141,84 @@ export class Memento implements AsyncDisposable {
   }
 
   /** Runs a pipeline from where it stands; see `runPipeline`. */
-  async run(pipeline: Pipeline, options: RunOptions = {}): Promise<RunResult> {
+  async run(pipeline: Runs.Pipeline, options: Runs.RunOptions = {}): Promise<Runs.RunResult> {
     return await firstError(async () => await runPipeline(this.vault, pipeline, options));
   }
 
   /** Says what a rollback to a memento would do; see `planPipelineRollback`. */
-  async plan(pipeline: Pipeline, target: string, options: PlanOptions = {}): Promise<RollbackPlan> {
+  async plan(pipeline: Runs.Pipeline, target: string, options: Runs.PlanOptions = {}): Promise<Runs.RollbackPlan> {
     return await firstError(async () => await planPipelineRollback(this.vault, pipeline, target, options));
   }
 
   /** Rolls a pipeline and its data back by a plan that was looked at; see `rollbackPipeline`. */
-  async rollback(pipeline: Pipeline, target: string, options: RollbackOptions): Promise<RollbackResult> {
+  async rollback(pipeline: Runs.Pipeline, target: string, options: Runs.RollbackOptions): Promise<Runs.RollbackResult> {
     return await firstError(async () => await rollbackPipeline(this.vault, pipeline, target, options));
   }
 
   /** Changes state, offsets, outputs or parameters at a timeline's head by hand; see `editPipeline`. */
-  async edit(pipeline: Pipeline, options: EditOptions): Promise<EditResult> {
-    const { editPipeline } = await import("./orchestrator/edit.ts");
+  async edit(pipeline: Runs.Pipeline, options: Runs.EditOptions): Promise<Runs.EditResult> {
+    const { editPipeline } = await import("./orchestrator/repair/edit.ts");
     return await firstError(async () => await editPipeline(this.vault, pipeline, options));
   }
 
   /** What of a timeline's head can be edited, without the outputs of stages. */
-  async editable(pipeline: Pipeline, place: RollbackPlace = {}): Promise<EditDocument> {
-    const { readEditDocument } = await import("./orchestrator/edit.ts");
+  async editable(pipeline: Runs.Pipeline, place: Runs.RollbackPlace = {}): Promise<Runs.EditDocument> {
+    const { readEditDocument } = await import("./orchestrator/repair/edit.ts");
     return await readEditDocument(this.vault, pipeline, place);
   }
 
   /** Says what a reset would do; see `planPipelineReset`. */
-  async planReset(pipeline: Pipeline, options: ResetChoice = {}): Promise<ResetPlan> {
-    const { planPipelineReset } = await import("./orchestrator/reset.ts");
+  async planReset(pipeline: Runs.Pipeline, options: Runs.ResetChoice = {}): Promise<Runs.ResetPlan> {
+    const { planPipelineReset } = await import("./orchestrator/repair/reset.ts");
     return await firstError(async () => await planPipelineReset(this.vault, pipeline, options));
   }
 
   /** Takes back all that a pipeline has written, and forgets how far it was; see `resetPipeline`. */
-  async reset(pipeline: Pipeline, options: ResetOptions): Promise<ResetResult> {
-    const { resetPipeline } = await import("./orchestrator/reset.ts");
+  async reset(pipeline: Runs.Pipeline, options: Runs.ResetOptions): Promise<Runs.ResetResult> {
+    const { resetPipeline } = await import("./orchestrator/repair/reset.ts");
     return await firstError(async () => await resetPipeline(this.vault, pipeline, options));
   }
 
   /** Says what the adoption of a fork would do; see `planPipelineAdoption`. */
-  async planAdoption(pipeline: Pipeline, choice: AdoptChoice): Promise<AdoptPlan> {
-    const { planPipelineAdoption } = await import("./orchestrator/adopt.ts");
+  async planAdoption(pipeline: Runs.Pipeline, choice: Runs.AdoptChoice): Promise<Runs.AdoptPlan> {
+    const { planPipelineAdoption } = await import("./orchestrator/repair/adopt.ts");
     return await firstError(async () => await planPipelineAdoption(this.vault, pipeline, choice));
   }
 
   /** Makes a fork's head the new head of the timeline that it came from; see `adoptPipeline`. */
-  async adopt(pipeline: Pipeline, options: AdoptOptions): Promise<AdoptResult> {
-    const { adoptPipeline } = await import("./orchestrator/adopt.ts");
+  async adopt(pipeline: Runs.Pipeline, options: Runs.AdoptOptions): Promise<Runs.AdoptResult> {
+    const { adoptPipeline } = await import("./orchestrator/repair/adopt.ts");
     return await firstError(async () => await adoptPipeline(this.vault, pipeline, options));
   }
 
   /** Starts a timeline of its own from a memento; see `forkPipeline`. */
-  async fork(memento: string, options: ForkOptions): Promise<ForkResult> {
+  async fork(memento: string, options: Runs.ForkOptions): Promise<Runs.ForkResult> {
     return await firstError(async () => await forkPipeline(this.vault, memento, options));
   }
 
   /** Asks a live run to pause, or marks an interrupted one; see `pauseRun`. */
-  async pause(run: string, options: PauseOptions = {}): Promise<PauseResult> {
+  async pause(run: string, options: Runs.PauseOptions = {}): Promise<Runs.PauseResult> {
     return await firstError(async () => await pauseRun(this.vault, run, options));
   }
 
   /** Ends a run for good, also one that is live; see `cancelRun`. */
-  async cancel(run: string, options: CancelOptions = {}): Promise<CancelResult> {
+  async cancel(run: string, options: Runs.CancelOptions = {}): Promise<Runs.CancelResult> {
     return await firstError(async () => await cancelRun(this.vault, run, options));
   }
 
   /** Says which mementos of a pipeline its code can restore; see `checkPipeline`. */
-  async check(pipeline: Pipeline, options: CheckOptions = {}): Promise<PipelineCheck> {
+  async check(pipeline: Runs.Pipeline, options: Runs.CheckOptions = {}): Promise<Runs.PipelineCheck> {
     const { checkPipeline } = await import("./orchestrator/schemas/check-pipeline.ts");
     return await firstError(async () => await checkPipeline(this.vault, pipeline, options));
   }
 
   /** Decides what a run waits for; see `approveRun`. */
-  async approve(run: string, options: ApproveOptions = {}): Promise<ApproveResult> {
+  async approve(run: string, options: Runs.ApproveOptions = {}): Promise<Runs.ApproveResult> {
     return await firstError(async () => await approveRun(this.vault, run, options));
   }
 
   /** The mementos of a pipeline's timeline, newest first; empty when it has never run. */
-  async *history(pipeline: Pick<Pipeline, "name">, place: RollbackPlace = {}): AsyncGenerator<MementoEntry> {
+  async *history(pipeline: Pick<Runs.Pipeline, "name">, place: Runs.RollbackPlace = {}): AsyncGenerator<MementoEntry> {
     const state = await this.vault.findTimeline(pipelineAddress(pipeline, place));
     if (state !== null) yield* pipelineHistory(this.vault, state.record.key);
   }

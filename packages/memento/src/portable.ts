@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
 
 import { MementoError } from "./core/errors.ts";
-import { staysBehindFork } from "./orchestrator/fork.ts";
+import { staysBehindFork } from "./orchestrator/repair/fork.ts";
 import type {
   ArchiveInput,
   ArchiveSummary,

@@ -3,8 +3,8 @@ import { writeSync } from "node:fs";
 import process from "node:process";
 
 import { Memento } from "../../../packages/memento/src/memento.ts";
-import { definePipeline, type Pipeline } from "../../../packages/memento/src/orchestrator/pipeline.ts";
-import { readSnapshot } from "../../../packages/memento/src/orchestrator/run-state.ts";
+import { definePipeline, type Pipeline } from "../../../packages/memento/src/orchestrator/pipeline/pipeline.ts";
+import { readSnapshot } from "../../../packages/memento/src/orchestrator/run/run-state.ts";
 import type { Sink } from "../../../packages/memento/src/orchestrator/sinks/sink.ts";
 import { fromIterable } from "../../../packages/memento/src/orchestrator/sources/iterable/iterable-source.ts";
 import { mementoQuery } from "../../../packages/memento/src/store/query.ts";

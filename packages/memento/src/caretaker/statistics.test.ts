@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Memento } from "../memento.ts";
-import { definePipeline } from "../orchestrator/pipeline.ts";
+import { definePipeline } from "../orchestrator/pipeline/pipeline.ts";
 import { mementoQuery } from "../store/query.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { DurationHistogram } from "../vault/duration-histogram.ts";

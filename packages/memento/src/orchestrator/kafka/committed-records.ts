@@ -65,7 +65,7 @@ export async function committedRecords(
  * Leaves out the batches of aborted transactions. One producer may have aborted several within an answer, and the mark of the
  * last one may lie beyond it: each begins at its own offset and ends at the next mark of its producer, or with the answer.
  */
-export function* committedBatches({ batches, aborted }: FetchedBatches): Generator<RecordsBatch> {
+function* committedBatches({ batches, aborted }: FetchedBatches): Generator<RecordsBatch> {
   const waiting = aborted.toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
   const open = new Set<bigint>();
   for (const batch of batches) {

@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from "../../core/ports.ts";
-import type { RunEvent, RunListener } from "../run-event.ts";
+import type { RunEvent, RunListener } from "../run/run-event.ts";
 
 export { RunMetrics, type RunMetricsOptions } from "./run-metrics.ts";
 export { runSpans, type RunSpansOptions, type TracingApi } from "./run-spans.ts";
-export type { RunEvent, RunListener } from "../run-event.ts";
+export type { RunEvent, RunListener } from "../run/run-event.ts";
 
 /** One listener that tells several, in their order. */
 export function together(...listeners: readonly RunListener[]): RunListener {

@@ -3,8 +3,8 @@ import { Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
 
 import { bench, numbers, rowsOf, upTo, type Bench, type Row } from "../../../../../test/harness/number-runs.ts";
-import { definePipeline, type Pipeline } from "../pipeline.ts";
-import type { RunEvent } from "../run-event.ts";
+import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
+import type { RunEvent } from "../run/run-event.ts";
 import { memorySink } from "../sinks/index.ts";
 import { eventLines, RunMetrics, runSpans, together } from "./index.ts";
 

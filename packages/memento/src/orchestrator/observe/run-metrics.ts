@@ -1,7 +1,7 @@
 import type * as Prometheus from "prom-client";
 
 import { loadPeer } from "../../store/optional-peer.ts";
-import type { RunEvent, RunListener } from "../run-event.ts";
+import type { RunEvent, RunListener } from "../run/run-event.ts";
 
 /** Where metrics go. */
 export interface RunMetricsOptions {

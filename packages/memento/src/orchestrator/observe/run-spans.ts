@@ -2,7 +2,7 @@ import type * as OpenTelemetry from "@opentelemetry/api";
 import type { Attributes, Span, Tracer } from "@opentelemetry/api";
 
 import { systemClock, type Clock } from "../../core/ports.ts";
-import type { RunEvent, RunListener } from "../run-event.ts";
+import type { RunEvent, RunListener } from "../run/run-event.ts";
 
 /** `SpanStatusCode` of OpenTelemetry's API, which is needed for its types alone. */
 const [OK, ERROR] = [1, 2];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { bench, numbers, rowsOf, upTo, type Bench, type Row } from "../../../../../test/harness/number-runs.ts";
-import { definePipeline, type Pipeline } from "../pipeline.ts";
+import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { memorySink } from "../sinks/index.ts";
 import type { ValueSchema } from "./value-schema.ts";
 

@@ -3,9 +3,9 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
-import type { Pipeline } from "../pipeline.ts";
-import { PIECE, readSnapshot } from "../run-state.ts";
-import { pipelineAddress } from "../runner.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import { PIECE, readSnapshot } from "../run/run-state.ts";
+import { pipelineAddress } from "../run/runner.ts";
 import { adaptationOf, isUnfinished } from "./adapt.ts";
 import { readAs, schemasOf } from "./pipeline-schemas.ts";
 

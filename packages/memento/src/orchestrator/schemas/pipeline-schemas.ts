@@ -1,5 +1,5 @@
-import type { Pipeline } from "../pipeline.ts";
-import { PIECE } from "../run-state.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import { PIECE } from "../run/run-state.ts";
 import { castValue, demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
 
 /** The stamps of a memento, by what they are of: `state`, `offsets/ids`, `output/load`. */

@@ -1,8 +1,8 @@
 import { MementoError } from "../../core/errors.ts";
-import { flowSegment } from "../flow-run.ts";
-import type { Pipeline } from "../pipeline.ts";
-import type { PipelineSnapshot } from "../run-state.ts";
-import type { StageDefinition } from "../stage.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import type { StageDefinition } from "../pipeline/stage.ts";
+import { flowSegment } from "../run/flow-run.ts";
+import type { PipelineSnapshot } from "../run/run-state.ts";
 
 /** A stage that is done under its old name. */
 export interface RenamedStage {

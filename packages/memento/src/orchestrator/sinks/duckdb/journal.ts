@@ -25,7 +25,7 @@ export function imageTable(session: DuckdbSession, shape: Shape): string {
 }
 
 /** The columns of a shape's image table: `c0`, `c1`, and so on. */
-export function imageColumns(shape: Shape): string[] {
+function imageColumns(shape: Shape): string[] {
   return numbered("c", shape.columns.length);
 }
 

@@ -132,7 +132,7 @@ function plainCopy(value: unknown, where: string, depth: number): unknown {
 }
 
 /** True for the driver's own classes: ObjectId, Decimal128, Long and so on. */
-export function isBsonValue(value: object): boolean {
+function isBsonValue(value: object): boolean {
   return "_bsontype" in value;
 }
 

@@ -17,9 +17,12 @@ const OF_TABLE = "table_schema = ? AND table_name = ?";
 
 /** What a table is now; another one as soon as somebody alters it. */
 export async function readSignature(session: SinkSession, database: string, table: string): Promise<string> {
+  return sha256(await readDefinition(session, database, table));
+}
+
+async function readDefinition(session: SinkSession, database: string, table: string): Promise<string> {
   const [row] = await session.all(`SHOW CREATE TABLE ${quoteName(database)}.${quoteName(table)}`);
-  const text = String(row?.["Create Table"] ?? row?.["Create View"]);
-  return sha256(text.replace(/ AUTO_INCREMENT=\d+/u, ""));
+  return String(row?.["Create Table"] ?? row?.["Create View"]).replace(/ AUTO_INCREMENT=\d+/u, "");
 }
 
 /** Reads what the table is; null where there is none. INVALID_ARGUMENT for one that rows cannot be found in. */
@@ -43,9 +46,10 @@ export async function readTable(
       `The table ${table} is kept by ${String(facts["engine"])}: InnoDB has transactions`,
     );
   const rows = await session.all(COLUMNS, database, table);
+  const definition = await readDefinition(session, database, table);
   const columns = rows
-    .filter((row) => !/GENERATED/u.test(String(row["extra"]).replace("DEFAULT_GENERATED", "")))
-    .map(columnOf);
+    .filter((row) => !/(?<!DEFAULT_)GENERATED/u.test(String(row["extra"])))
+    .map((row) => columnOf(row, definition));
   const indexes = indexesOf(await session.all(INDEXES, database, table));
   const key = chooseKey(table, columns, indexes, keyOf(options));
   const referenced = await firstRow(
@@ -68,7 +72,7 @@ export async function readTable(
     outAndIn: indexes.length > 1 && referenced === undefined,
     // A trigger may not change the table that it was called for.
     hasTriggers: false,
-    signature: await readSignature(session, database, table),
+    signature: sha256(definition),
   };
 }
 
@@ -90,14 +94,16 @@ function indexesOf(rows: readonly Row[]): readonly UniqueIndex[] {
   });
 }
 
-function columnOf(row: Row): TargetColumn {
+function columnOf(row: Row, definition: string): TargetColumn {
   const type = String(row["type"]).toLowerCase();
   const collated =
     row["charset"] === null ? "" : ` CHARACTER SET ${String(row["charset"])} COLLATE ${String(row["collation"])}`;
-  const declared = String(row["declared"]);
+  const [name, declared] = [String(row["name"]), String(row["declared"])];
+  // MariaDB's JSON is text that is checked.
+  const isJson = type === "json" || definition.toLowerCase().includes(`json_valid(${quoteName(name).toLowerCase()})`);
   return {
-    name: String(row["name"]),
-    kind: kindOf(type, declared),
+    name,
+    kind: isJson ? "json" : kindOf(type, declared),
     // Left to itself, a first TIMESTAMP would not take NULL.
     declared: `${declared}${collated} NULL`,
     cast: "",
@@ -116,7 +122,6 @@ function checkedAs(type: string): TargetColumn["checked"] {
 }
 
 function kindOf(type: string, declared: string): ColumnKind {
-  if (type === "json") return "json";
   if (declared.toLowerCase().startsWith("tinyint(1)")) return "boolean";
   if (/int$|^year$/u.test(type)) return "integer";
   if (/^(?:decimal|float|double|numeric)$/u.test(type)) return "number";

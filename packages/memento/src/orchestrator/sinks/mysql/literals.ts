@@ -18,7 +18,7 @@ const ESCAPED = new RegExp(String.raw`[\0\b\n\r\t\x1a\\']`, "u");
 const ALL_ESCAPED = new RegExp(ESCAPED.source, "gu");
 
 /** A text as the server reads it, in the sessions that the sink opens: backslashes escape there. */
-export function textLiteral(text: string): string {
+function textLiteral(text: string): string {
   if (!ESCAPED.test(text)) return `'${text}'`;
   return `'${text.replaceAll(ALL_ESCAPED, (character) => ESCAPES[character] ?? character)}'`;
 }

@@ -10,7 +10,7 @@ import type { TargetColumn } from "./target.ts";
 import { keySql, matching, netKeys, prefixed, type Workspace } from "./workspace.ts";
 
 /** The temporary tables, in the order in which they are made. */
-export const STEPS = "memento_steps";
+const STEPS = "memento_steps";
 const TOUCHED = "memento_touched";
 /** The rows between now and a mark; see `findNet`. */
 export const NET = "memento_net";

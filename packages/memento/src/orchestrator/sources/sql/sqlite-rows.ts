@@ -48,7 +48,6 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
   };
 }
 
-
 /** Whole numbers that a JSON number cannot hold stand as `{ "integer": "..." }`. */
 function keyOf(value: unknown, path: string): Json {
   if (typeof value === "string" || typeof value === "number") return value;

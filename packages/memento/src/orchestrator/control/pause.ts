@@ -1,0 +1,68 @@
+import { MementoError, isMementoError } from "../../core/errors.ts";
+import { mementoQuery } from "../../store/query.ts";
+import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
+import type { Vault } from "../../vault/vault.ts";
+
+/** Which run is meant, where a fork has the same one. */
+export interface PauseOptions extends LeaseOptions {
+  /** The key of the run's timeline; by default the one on which it was seen last. */
+  readonly timeline?: string;
+}
+
+/** What became of the wish to pause. */
+export interface PauseResult {
+  readonly run: string;
+  readonly timeline: string;
+  /** `requested`: the live worker will stop at its next memento. `paused`: nobody was running it, and now nobody will by itself. */
+  readonly status: "requested" | "paused";
+}
+
+/** Pauses a run: a live one takes a memento between two batches and ends; one that stands interrupted is marked, so that only `resume` goes on with it. NOT_FOUND, NOTHING_TO_RESUME when it is done. */
+export async function pauseRun(vault: Vault, run: string, options: PauseOptions = {}): Promise<PauseResult> {
+  const timeline = options.timeline ?? (await timelineOfRun(vault, run));
+  let lease: LeaseKeeper;
+  try {
+    lease = await LeaseKeeper.acquire(vault, timeline, options);
+  } catch (error) {
+    if (!isMementoError(error, "LOCKED")) throw error;
+    await vault.store.requestOf(timeline, "pause");
+    return { run, timeline, status: "requested" };
+  }
+  await using _held = lease;
+  const { head } = lease.state;
+  const memento = head === null ? null : await vault.load(head.id);
+  const status = memento?.entry.status;
+  if (
+    memento === null ||
+    memento.entry.run !== run ||
+    status === "completed" ||
+    status === "cancelled" ||
+    status === "reverting"
+  ) {
+    throw new MementoError(
+      "NOTHING_TO_RESUME",
+      `Run ${run} is not under way; its timeline stands ${status ?? "empty"}`,
+    );
+  }
+  if (status !== "paused") {
+    const { version, stage, stageIndex, generation } = memento.entry;
+    await (
+      await vault.writer(lease.state)
+    ).append({
+      reason: "pause",
+      status: "paused",
+      generation,
+      run,
+      ...(version === undefined ? {} : { version }),
+      ...(stage === undefined ? {} : { stage }),
+      ...(stageIndex === undefined ? {} : { stageIndex }),
+    });
+  }
+  return { run, timeline, status: "paused" };
+}
+
+/** The key of the timeline that a run is on. NOT_FOUND when there is no such run. */
+export async function timelineOfRun(vault: Vault, run: string): Promise<string> {
+  for await (const { entry } of vault.store.query(mementoQuery({ run, limit: 1 }))) return entry.timeline;
+  throw new MementoError("NOT_FOUND", `There is no run ${run}`);
+}

@@ -1,0 +1,62 @@
+import { MementoError } from "../../core/errors.ts";
+import type { StageDefinition } from "./stage.ts";
+
+/**
+ * Puts stages into an order in which each comes after those it needs; stages that do not need each other keep the order
+ * in which they were declared. Throws INVALID_PIPELINE for doubled names, unknown stages, cycles, and flows that are not
+ * a read stage followed by map and write stages.
+ */
+export function orderStages(pipeline: string, stages: readonly StageDefinition[]): StageDefinition[] {
+  const byName = new Map<string, StageDefinition>();
+  for (const stage of stages) {
+    if (byName.has(stage.name)) throw invalid(pipeline, `the stage ${stage.name} is declared twice`);
+    byName.set(stage.name, stage);
+  }
+  for (const stage of stages) checkPredecessors(pipeline, stage, byName);
+  const ordered: StageDefinition[] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (stage: StageDefinition): void => {
+    if (done.has(stage.name)) return;
+    const start = path.indexOf(stage.name);
+    if (start >= 0)
+      throw invalid(
+        pipeline,
+        `the stages need each other in a cycle: ${[...path.slice(start), stage.name].join(" -> ")}`,
+      );
+    path.push(stage.name);
+    for (const name of stage.after) {
+      const before = byName.get(name);
+      if (before !== undefined) visit(before);
+    }
+    path.pop();
+    done.add(stage.name);
+    ordered.push(stage);
+  };
+  for (const stage of stages) visit(stage);
+  return ordered;
+}
+
+function checkPredecessors(
+  pipeline: string,
+  stage: StageDefinition,
+  byName: ReadonlyMap<string, StageDefinition>,
+): void {
+  for (const name of stage.after) {
+    const before = byName.get(name);
+    if (before === undefined) {
+      throw invalid(
+        pipeline,
+        `the stage ${stage.name} comes after ${name}, which is not in the list of stages (${[...byName.keys()].join(", ")})`,
+      );
+    }
+    const flows = stage.type === "map" || stage.type === "write";
+    if (flows && before.type !== "read" && before.type !== "map") {
+      throw invalid(pipeline, `the stage ${stage.name} takes records, and ${name} gives none`);
+    }
+  }
+}
+
+function invalid(pipeline: string, problem: string): MementoError {
+  return new MementoError("INVALID_PIPELINE", `Pipeline ${pipeline}: ${problem}`);
+}

@@ -1,0 +1,109 @@
+import type { MementoEntry } from "../../core/memento.ts";
+import { mementoQuery } from "../../store/query.ts";
+import type { OpenedMemento } from "../../vault/opened-memento.ts";
+import type { Vault } from "../../vault/vault.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import type { TaskStage } from "../pipeline/stage.ts";
+import { PIECE, type RunRecord } from "../run/run-state.ts";
+import { holds, lastShared, lineOf, type LineSegment } from "./lineage.ts";
+import type { DoneStage } from "./participants/undo-participant.ts";
+
+type UndoableStage = TaskStage & { readonly undo: NonNullable<TaskStage["undo"]> };
+
+/**
+ * The stages with an `undo` that are done on the line of one memento and not on that of another, in the order in which they
+ * are to be undone: last done, first undone. What is done at the target alone comes first, and cannot be had by undoing.
+ * Nothing is looked at unless the pipeline has such a stage.
+ */
+export async function doneStages(
+  vault: Vault,
+  pipeline: Pipeline,
+  head: OpenedMemento,
+  target: OpenedMemento | null,
+): Promise<DoneStage[]> {
+  const stages = undoable(pipeline);
+  if (stages.length === 0) return [];
+  const now = await lineOf(vault, head.entry);
+  const then = target === null ? [] : await lineOf(vault, target.entry);
+  const shared = lastShared(now, then);
+  const done = await doneOn(vault, stages, now, { head, shared });
+  const wanted =
+    target === null ? new Map<string, Done>() : await doneOn(vault, stages, then, { head: target, shared });
+  const missing = [...wanted].filter(([key]) => !done.has(key)).map(([, found]) => ({ ...found, undone: false }));
+  const toUndo = [...done].filter(([key]) => !wanted.has(key)).map(([, found]) => ({ ...found, undone: true }));
+  return [...missing, ...toUndo];
+}
+
+/** The stages of a pipeline that can be undone, last first. */
+function undoable(pipeline: Pipeline): UndoableStage[] {
+  return pipeline.stages
+    .filter((stage): stage is UndoableStage => stage.type === "task" && stage.undo !== null)
+    .toReversed();
+}
+
+type Done = Omit<DoneStage, "undone">;
+
+/** What is done from the last shared memento on, by run and stage, newest run first. */
+async function doneOn(
+  vault: Vault,
+  stages: readonly UndoableStage[],
+  line: readonly LineSegment[],
+  { head, shared }: { readonly head: OpenedMemento; readonly shared: number },
+): Promise<Map<string, Done>> {
+  const done = new Map<string, Done>();
+  for (const entry of await lastOfRuns(vault, line, head.entry, shared)) {
+    const memento = entry.id === head.entry.id ? head : await vault.load(entry.id);
+    for (const found of await doneAt(vault, memento, stages)) done.set(`${found.run.id} ${found.stage.name}`, found);
+  }
+  return done;
+}
+
+/** The chosen stages that are done in the run of a memento, last first: they are to run again, and so are undone. */
+export async function doneOfRun(
+  vault: Vault,
+  pipeline: Pipeline,
+  head: OpenedMemento,
+  names: ReadonlySet<string>,
+): Promise<DoneStage[]> {
+  const stages = undoable(pipeline).filter(({ name }) => names.has(name));
+  return (await doneAt(vault, head, stages)).map((found) => ({ ...found, undone: true }));
+}
+
+async function doneAt(vault: Vault, memento: OpenedMemento, stages: readonly UndoableStage[]): Promise<Done[]> {
+  const run = stages.length === 0 ? undefined : ((await memento.value(PIECE.run)) as RunRecord | undefined);
+  if (run === undefined) return [];
+  const found: Done[] = [];
+  for (const stage of stages) {
+    const key = PIECE.output + stage.name;
+    const done = memento.has(key) && !(await wasSkipped(vault, memento, run, stage));
+    if (done) found.push({ stage, run, output: async () => await memento.value(key) });
+  }
+  return found;
+}
+
+/** True for a stage that its `when` has skipped: it has an output, and did nothing. */
+async function wasSkipped(vault: Vault, memento: OpenedMemento, run: RunRecord, stage: TaskStage): Promise<boolean> {
+  if (stage.when === null || (await memento.value(PIECE.output + stage.name)) !== undefined) return false;
+  const { timeline } = memento.entry;
+  const ends = mementoQuery({ timeline, run: run.id, stage: stage.name, reason: "stage", limit: 1 });
+  for await (const { entry } of vault.store.query(ends))
+    return (await vault.load(entry.id)).fields()["skipped"] === true;
+  // No memento was taken at its end: it gave nothing, and so has nothing by which to undo it.
+  return true;
+}
+
+/** The newest memento of each run on a line, from the last shared one on: it has the outputs of all that the run has done. */
+async function lastOfRuns(
+  vault: Vault,
+  line: readonly LineSegment[],
+  head: MementoEntry,
+  shared: number,
+): Promise<MementoEntry[]> {
+  const runs = new Map<string, MementoEntry>();
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline: head.timeline, removed: true }))) {
+    if (entry.sequence > head.sequence || !holds(line, entry.sequence)) continue;
+    if (entry.sequence < shared) break;
+    if (entry.run !== undefined && !runs.has(entry.run)) runs.set(entry.run, entry);
+  }
+  return [...runs.values()];
+}

@@ -1,0 +1,33 @@
+import { isDeepStrictEqual } from "node:util";
+
+import type { Source } from "../../sources/source.ts";
+import type { Participant } from "./participant.ts";
+
+/** A source in a restore: it holds no data of the pipeline's, and only its offsets go back. */
+export function sourceParticipant(name: string, source: Source): Participant {
+  return {
+    kind: "source",
+    name,
+    key: `source:${name}`,
+    remembered: false,
+    inspect: async ({ now, wanted }) => {
+      const [from, to] = [now.offsets.get(name) ?? {}, wanted.offsets.get(name) ?? {}];
+      const { available, problem, recordsBetween } = await source.inspect(to, from);
+      const schema = {
+        head: now.schema[name] ?? null,
+        target: wanted.schema[name] ?? null,
+        code: source.schemaVersion,
+      };
+      return {
+        sources: [{ name, from, to, recordsAgain: recordsBetween, available, problem, schema }],
+        refused: !available,
+      };
+    },
+    fence: async () => undefined,
+    revert: async ({ now, wanted }) => {
+      const same = isDeepStrictEqual(now.offsets.get(name) ?? {}, wanted.offsets.get(name) ?? {});
+      return { evidence: { kind: "source", name, verdict: same ? "unchanged" : "reverted" } };
+    },
+    verify: async () => undefined,
+  };
+}

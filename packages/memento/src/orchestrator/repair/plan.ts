@@ -1,0 +1,236 @@
+import { sha256OfJson } from "../../core/digest.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import type { Json } from "../../core/json.ts";
+import type { MementoEntry } from "../../core/memento.ts";
+import type { TimelineState } from "../../core/timeline.ts";
+import type { OpenedMemento } from "../../vault/opened-memento.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
+import { adaptationOf, isUnfinished } from "../schemas/adapt.ts";
+import type { ForeignChange, StayingRecords } from "../sinks/sink.ts";
+import type { SourceOffsets } from "../sources/source.ts";
+import type { Participant } from "./participants/participant.ts";
+import type { ParticipantInspection, PipelineParticipant } from "./participants/pipeline-participant.ts";
+
+/** What a plan says of one source. */
+export interface SourcePlan {
+  readonly name: string;
+  readonly from: SourceOffsets;
+  readonly to: SourceOffsets;
+  /** Records to read again; null where the source cannot tell. */
+  readonly recordsAgain: number | null;
+  readonly available: boolean;
+  readonly problem: string;
+  /** Schema versions at the head, at the target, and of the code. */
+  readonly schema: { readonly head: string | null; readonly target: string | null; readonly code: string };
+}
+
+/** What will become of a sink's data. */
+export type SinkVerdict = "unchanged" | "revert" | "compensate" | "trimmed" | "not-revertible" | "elsewhere";
+
+/** What a plan says of one sink. */
+export interface SinkPlan {
+  readonly name: string;
+  /** Where it writes, for people. */
+  readonly where: string;
+  readonly verdict: SinkVerdict;
+  /** Rows or files to take out. */
+  readonly remove: number;
+  /** Rows or files whose earlier content is put back. */
+  readonly restore: number;
+  /** Changes by others, at most 100 of `foreignTotal`; they stay unless the sink is forced by name. */
+  readonly foreign: readonly ForeignChange[];
+  readonly foreignTotal: number;
+  /** What stays where it is, whatever is done; left out where all goes. */
+  readonly stays?: StayingRecords;
+  readonly fingerprint: string;
+}
+
+/** What will become of what a participant holds. */
+export type ParticipantVerdict = "unchanged" | "revert" | "not-revertible";
+
+/** What a plan says of a participant that the pipeline declares. */
+export interface ParticipantPlan extends ParticipantInspection {
+  readonly name: string;
+  readonly kind: PipelineParticipant["kind"];
+  readonly where: string;
+  readonly verdict: ParticipantVerdict;
+}
+
+/** What a plan says of a stage that can be undone: one that is done at the head alone is, one that is done at the target alone cannot be had. */
+export interface UndoPlan {
+  readonly name: string;
+  readonly run: string;
+  readonly verdict: "compensate" | "not-revertible";
+}
+
+/** A memento as a plan names it. */
+export interface PlanPoint {
+  readonly id: string;
+  readonly sequence: number;
+  readonly generation: number;
+  readonly created: string;
+  readonly reason: string;
+  readonly stage: string | null;
+  readonly run: string | null;
+}
+
+/** What a rollback would do, item by item. It changes nothing until it is applied by its hash. */
+export interface RollbackPlan {
+  readonly timeline: string;
+  readonly pipeline: string;
+  readonly head: PlanPoint;
+  readonly target: PlanPoint;
+  /** Whose offsets, state and outputs are taken, where they are not the target's: the head of a fork that is adopted. */
+  readonly content: PlanPoint | null;
+  readonly sources: readonly SourcePlan[];
+  readonly sinks: readonly SinkPlan[];
+  /** What the pipeline declares to go back besides. */
+  readonly participants: readonly ParticipantPlan[];
+  /** Stages to undo, in this order. */
+  readonly undo: readonly UndoPlan[];
+  /** The chosen items by their full names, as `sink:orders`; null: all of them. */
+  readonly only: readonly string[] | null;
+  /** What will no longer describe the same moment, where only some items go back. */
+  readonly warnings: readonly string[];
+  readonly stagesAgain: readonly string[];
+  /** Keys of the state that change. */
+  readonly state: readonly string[];
+  /** What the code casts to its schemas, and calls otherwise, when it goes on from there; for people. */
+  readonly casts: readonly string[];
+  /** Credentials to acquire anew before anything is read. */
+  readonly credentials: readonly { readonly name: string; readonly provider: string; readonly scope: string }[];
+  /** The live holder whose lease stands in the way; null when nobody holds it. */
+  readonly lease: { readonly epoch: number; readonly expires: string } | null;
+  /** Names of items that cannot be reverted: each refuses the plan unless it is forced. */
+  readonly refused: readonly string[];
+  /** Four parts: head and target, sources, sinks, the rest. A plan that moved says which part did. */
+  readonly hash: string;
+}
+
+/** What a plan is made from. */
+export interface PlanInput<Target extends OpenedMemento | null = OpenedMemento> {
+  readonly pipeline: Pipeline;
+  readonly state: TimelineState;
+  readonly head: OpenedMemento;
+  /** null: nothing, as before the first memento. */
+  readonly target: Target;
+  /** Whose offsets, state and outputs are taken, where they are not the target's. */
+  readonly content?: OpenedMemento;
+  /** Those that take part. */
+  readonly participants: readonly Participant[];
+  /** The chosen items by their full names; all by default. */
+  readonly only?: readonly string[] | null;
+  readonly warnings?: readonly string[];
+}
+
+/** A plan of a restore, to a memento or to nothing. */
+export type RestorePlan<Target> = Omit<RollbackPlan, "target"> & { readonly target: Target };
+
+/** Looks at all participants and says what going back would do; changes nothing. */
+export async function planRestore<Target extends OpenedMemento | null>(
+  input: PlanInput<Target>,
+): Promise<RestorePlan<Target extends null ? null : PlanPoint>> {
+  const { pipeline, state, head, target, content = target, participants, only = null, warnings = [] } = input;
+  const goal = { now: await readSnapshot(head), wanted: await goalSnapshot(target, content) };
+  const found = { sources: [], sinks: [], participants: [], undo: [], credentials: [] } as Found;
+  const refused = new Set<string>();
+  for (const participant of participants) {
+    const { refused: cannot, ...part } = await participant.inspect(goal);
+    for (const key of PARTS) found[key].push(...((part[key] ?? []) as never[]));
+    if (cannot === true) refused.add(participant.name);
+  }
+  const fit = only === null && content !== null ? await codeFit(pipeline, content) : { casts: [], problems: [] };
+  const body = {
+    timeline: state.record.key,
+    pipeline: pipeline.name,
+    head: pointOf(head.entry),
+    target: (target === null ? null : pointOf(target.entry)) as Target extends null ? null : PlanPoint,
+    content: content === target || content === null ? null : pointOf(content.entry),
+    only,
+    ...found,
+    stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => isRunAgain(name, goal.wanted, only)),
+    state: changedState(head, content, only),
+    casts: fit.casts,
+    warnings: [...warnings, ...fit.problems],
+    refused: [...refused],
+  };
+  const { lease } = state;
+  const held = lease.owner === null ? null : { epoch: lease.epoch, expires: new Date(lease.expiresAt).toISOString() };
+  return { ...body, lease: held, hash: planHash(body) };
+}
+
+const PARTS = ["sources", "sinks", "participants", "undo", "credentials"] as const;
+
+type Found = { [Key in (typeof PARTS)[number]]: RollbackPlan[Key][number][] };
+
+/** Where data goes back to one memento, and offsets, state and outputs are those of another one. */
+export async function goalSnapshot(
+  target: OpenedMemento | null,
+  content: OpenedMemento | null,
+): Promise<PipelineSnapshot> {
+  const then = await readSnapshot(content);
+  if (content === target) return then;
+  const { sinks, participants } = await readSnapshot(target);
+  return { ...then, sinks, participants };
+}
+
+function isRunAgain(stage: string, then: PipelineSnapshot, only: readonly string[] | null): boolean {
+  return only === null ? !then.completed.has(stage) : only.includes(`stage:${stage}`);
+}
+
+function changedState(head: OpenedMemento, content: OpenedMemento | null, only: readonly string[] | null): string[] {
+  if (only !== null && !only.includes("state")) return [];
+  return [...new Set([...head.keys(PIECE.state), ...(content?.keys(PIECE.state) ?? [])])]
+    .filter((key) => head.directory.get(key)?.digest !== content?.directory.get(key)?.digest)
+    .map((key) => key.slice(PIECE.state.length));
+}
+
+/** How the code would go on from a memento; what stands in its way does not keep data from going back. */
+async function codeFit(
+  pipeline: Pipeline,
+  content: OpenedMemento,
+): Promise<{ readonly casts: readonly string[]; readonly problems: readonly string[] }> {
+  try {
+    return { casts: (await adaptationOf(pipeline, content, isUnfinished(content.entry.status))).changes, problems: [] };
+  } catch (error) {
+    if (!isMementoError(error, "SCHEMA_UNREADABLE") && !isMementoError(error, "PIPELINE_CHANGED")) throw error;
+    return { casts: [], problems: [`this code cannot go on from there: ${error.message}`] };
+  }
+}
+
+function pointOf(entry: MementoEntry): PlanPoint {
+  const { id, sequence, generation, created, reason } = entry;
+  return { id, sequence, generation, created, reason, stage: entry.stage ?? null, run: entry.run ?? null };
+}
+
+const HASH_PARTS = [
+  "the head, the target or the choice of items",
+  "the sources",
+  "the sinks",
+  "the pipeline, its state, its other participants or its credentials",
+] as const;
+
+function planHash(plan: Omit<RestorePlan<PlanPoint | null>, "hash" | "lease">): string {
+  const { head, target, content, timeline, only, sources, sinks, ...rest } = plan;
+  const parts: unknown[] = [{ head, target, content, timeline, only }, sources, sinks, rest];
+  return parts
+    .map((part) =>
+      sha256OfJson(JSON.parse(JSON.stringify(part)) as Json)
+        .replaceAll(/[-_]/g, "x")
+        .slice(0, 10),
+    )
+    .join(".");
+}
+
+/** Throws PLAN_MOVED, naming what moved, unless the plan has the hash that was looked at. */
+export function demandPlan(plan: Pick<RollbackPlan, "hash">, hash: string): void {
+  if (plan.hash === hash) return;
+  const [now, then] = [plan.hash.split("."), hash.split(".")];
+  if (then.length !== now.length)
+    throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(hash)} is not the hash of a plan`);
+  const moved = HASH_PARTS.filter((_part, index) => now[index] !== then[index]);
+  throw new MementoError("PLAN_MOVED", `Since the plan was made, ${moved.join(" and ")} moved`, {
+    details: { moved, planned: hash, now: plan.hash },
+  });
+}

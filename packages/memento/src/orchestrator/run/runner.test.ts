@@ -1,0 +1,245 @@
+import { describe, expect, test } from "vitest";
+
+import { bench, load, numbers, rowsOf, upTo, type Row } from "../../../../../test/harness/number-runs.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
+import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
+import { memorySink } from "../sinks/index.ts";
+
+describe("runPipeline()", () => {
+  test("runs a flow to its end, with a memento at each interval and after each stage", async () => {
+    const { memento, data, events, onEvent } = await bench();
+    const result = await memento.run(
+      load(() => memorySink<Row>({ table: data })),
+      { onEvent },
+    );
+    expect(result).toMatchObject({ status: "completed", resumed: false, skipped: [] });
+    expect(await result.output("report")).toEqual({ rows: 95 });
+    expect(rowsOf(data)).toEqual(upTo(95));
+    const reasons = events.flatMap((event) => (event.type === "saved" ? [event.entry.reason] : []));
+    expect(reasons).toEqual([
+      "start",
+      "interval",
+      "interval",
+      "interval",
+      "interval",
+      "stage",
+      "stage",
+      "stage",
+      "stage",
+    ]);
+    expect(await memento.verify()).toMatchObject({ sound: true, damages: [] });
+  });
+
+  test("takes up after a failure: done records stay, undone ones are taken back and read again, none is lost or doubled", async () => {
+    const { memento, data, events, onEvent } = await bench();
+    let armed = true;
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      before: (n) => {
+        if (armed && n === 58) throw new Error("the disk hums");
+      },
+    });
+    await expect(memento.run(pipeline)).rejects.toMatchObject({
+      code: "STAGE_FAILED",
+      message: expect.stringContaining("the disk hums"),
+    });
+    armed = false;
+    const result = await memento.run(pipeline, { onEvent });
+    expect(result).toMatchObject({ status: "completed", resumed: true, recordsReadAgain: 10 });
+    expect(rowsOf(data)).toEqual(upTo(95));
+    expect(events.find(({ type }) => type === "sink-reverted")).toMatchObject({ rows: 10, records: 10 });
+    expect(await result.output("report")).toEqual({ rows: 95 });
+  });
+
+  test("a failure at every record ends, after resuming, in the same data and the same digests", async () => {
+    const whole = await bench();
+    const complete = await whole.memento.run(load(() => memorySink<Row>({ table: whole.data }), { count: 45 }));
+    const wanted = await complete.output("write");
+    for (let failAt = 1; failAt <= 45; failAt++) {
+      const { memento, data } = await bench();
+      let armed = true;
+      const pipeline = load(() => memorySink<Row>({ table: data }), {
+        count: 45,
+        before: (n) => {
+          if (armed && n === failAt) throw new Error("once");
+        },
+      });
+      await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+      armed = false;
+      const result = await memento.run(pipeline);
+      expect(rowsOf(data), `failed at ${failAt}`).toEqual(upTo(45));
+      expect(await result.output("write"), `failed at ${failAt}`).toEqual(wanted);
+    }
+  });
+
+  test("a failure inside a flow names the stage that threw, and so does its memento", async () => {
+    const { memento, data } = await bench();
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      map: (row) => {
+        if (row.n === 33) throw new Error("cannot be transformed");
+        return row;
+      },
+    });
+    await expect(memento.run(pipeline)).rejects.toMatchObject({
+      code: "STAGE_FAILED",
+      message: expect.stringContaining("Stage transform of pipeline load failed: cannot be transformed"),
+    });
+    for await (const entry of memento.history(pipeline)) {
+      expect(entry).toMatchObject({ reason: "failure", status: "failed", stage: "transform" });
+      break;
+    }
+  });
+
+  test("counts each resumption, whether it goes on or fails at once", async () => {
+    const { memento, data } = await bench();
+    let fails = 3;
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      before: () => {
+        if (fails-- > 0) throw new Error("not yet");
+      },
+    });
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    }
+    await memento.run(pipeline);
+    const counts: number[] = [];
+    for await (const entry of memento.history(pipeline)) counts.push(entry.resumeCount ?? -1);
+    expect(counts[0]).toBe(3);
+    expect(counts.toReversed().slice(0, 4)).toEqual([0, 0, 1, 2]);
+  });
+
+  test("a new run starts at the head's offsets and state", async () => {
+    const { memento, data } = await bench();
+    await memento.run(load(() => memorySink<Row>({ table: data }), { count: 30 }));
+    const second = await memento.run(load(() => memorySink<Row>({ table: data }), { count: 50 }));
+    expect(await second.output("report")).toEqual({ rows: 20 });
+    expect(rowsOf(data)).toEqual(upTo(50));
+  });
+
+  test("the same key is the same run", async () => {
+    const { memento, data } = await bench();
+    const pipeline = load(() => memorySink<Row>({ table: data }));
+    const first = await memento.run(pipeline, { key: "2026-01-01" });
+    const again = await memento.run(pipeline, { key: "2026-01-01" });
+    expect(again).toMatchObject({ alreadyDone: true, run: first.run, head: first.head });
+    await memento.run(pipeline, { key: "2026-01-02" });
+    expect(await memento.run(pipeline, { key: "2026-01-01" })).toMatchObject({ alreadyDone: true, head: first.head });
+  });
+
+  test("asks before it goes on with a run of other parameters, and goes on, or starts anew, when told", async () => {
+    const { memento } = await bench();
+    let fail = true;
+    const pipeline = definePipeline({
+      name: "p",
+      version: "1",
+      stages: (stage) => [
+        stage.task("one", () => 1),
+        stage.task("two", () => {
+          if (fail) throw new Error("not yet");
+        }),
+      ],
+    });
+    await expect(memento.run(pipeline, { params: { day: 1 } })).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    await expect(memento.run(pipeline, { params: { day: 2 } })).rejects.toMatchObject({ code: "RUN_PENDING" });
+    fail = false;
+    expect(await memento.run(pipeline, { params: { day: 2 }, fresh: true })).toMatchObject({
+      status: "completed",
+      resumed: false,
+    });
+    await expect(memento.run(pipeline, { resume: true })).rejects.toMatchObject({ code: "NOTHING_TO_RESUME" });
+  });
+
+  test("a stop between two batches keeps all finished work, and the next run goes on from there", async () => {
+    const { memento, data } = await bench();
+    const stop = new AbortController();
+    const before = (n: number): void => {
+      if (n === 35) stop.abort();
+    };
+    const stopped = await memento.run(
+      load(() => memorySink<Row>({ table: data }), { before }),
+      { signal: stop.signal },
+    );
+    expect(stopped.status).toBe("interrupted");
+    expect(rowsOf(data)).toEqual(upTo(40));
+    const result = await memento.run(load(() => memorySink<Row>({ table: data })));
+    expect(result).toMatchObject({ status: "completed", resumed: true, recordsReadAgain: 0 });
+    expect(rowsOf(data)).toEqual(upTo(95));
+  });
+
+  test("a paused run goes on only when it is told to", async () => {
+    const { memento, data } = await bench();
+    let fail = true;
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      before: (n) => {
+        if (fail && n === 55) throw new Error("stop here");
+      },
+    });
+    await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    fail = false;
+    let run = "";
+    for await (const entry of memento.history(pipeline)) run = entry.run ?? run;
+    expect(await memento.pause(run)).toMatchObject({ status: "paused" });
+    await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "RUN_PENDING" });
+    expect(await memento.run(pipeline, { resume: true })).toMatchObject({ status: "completed" });
+    expect(rowsOf(data)).toEqual(upTo(95));
+  });
+
+  test("a live run that is asked to pause does so between two batches", async () => {
+    const clock = new ManualClock();
+    const { memento, data } = await bench(clock);
+    let asked = false;
+    const pipeline = definePipeline({
+      name: "load",
+      version: "1",
+      batchRecords: 10,
+      sources: { numbers: () => numbers(95) },
+      sinks: { table: () => memorySink<Row>({ table: data }) },
+      stages: (stage) => [
+        stage.task("copy", async (context) => {
+          for await (const { records } of context.read("numbers")) {
+            await context.write("table", records);
+            if (asked) continue;
+            asked = true;
+            expect(await memento.pause(context.run.id)).toMatchObject({ status: "requested" });
+            await clock.tick(3_000);
+          }
+        }),
+      ],
+    });
+    expect(await memento.run(pipeline)).toMatchObject({ status: "paused" });
+    expect(rowsOf(data)).toEqual(upTo(10));
+    expect(await memento.run(pipeline, { resume: true })).toMatchObject({ status: "completed" });
+    expect(rowsOf(data)).toEqual(upTo(95));
+  });
+
+  test("records that fail their schema are quarantined, stop the run, or fail it, as the stage says", async () => {
+    const { memento, data } = await bench();
+    const odd = {
+      "~standard": {
+        version: 1 as const,
+        vendor: "test",
+        validate: (value: unknown) =>
+          (value as Row).n % 2 === 1 ? { value: value as Row } : { issues: [{ message: "even" }] },
+      },
+    };
+    const with_ = (name: string, onInvalid: "fail" | "quarantine" | { stopAfter: number }): Pipeline =>
+      definePipeline({
+        name,
+        version: "1",
+        batchRecords: 10,
+        sources: { numbers: () => numbers(40) },
+        sinks: { table: () => memorySink<Row>({ table: data }) },
+        stages: (stage) => {
+          const extract = stage.read("extract", { source: "numbers" });
+          const validate = stage.map("validate", { after: extract, schema: odd, onInvalid });
+          return [extract, validate, stage.write("write", { after: validate, sink: "table" })];
+        },
+      });
+    const result = await memento.run(with_("q", "quarantine"));
+    expect(await result.output("validate")).toMatchObject({ recordsIn: 40, recordsOut: 20, invalid: 20 });
+    await expect(memento.run(with_("f", "fail"))).rejects.toMatchObject({
+      code: "RECORD_INVALID",
+      message: expect.stringContaining("even"),
+    });
+    await expect(memento.run(with_("s", { stopAfter: 7 }))).rejects.toMatchObject({ code: "TOO_MANY_INVALID" });
+  });
+});

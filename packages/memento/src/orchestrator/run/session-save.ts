@@ -1,0 +1,25 @@
+import type { MementoReason, MementoStatus } from "../../core/memento.ts";
+import type { StageDefinition } from "../pipeline/stage.ts";
+import type { StageWork } from "./stage-work.ts";
+
+/** What one save says besides the run's present state. */
+export interface SessionSave {
+  readonly reason: MementoReason;
+  /** Given as a function where it is to be known only when it is this save's turn. */
+  readonly status: MementoStatus | (() => MementoStatus);
+  /** Whose work is saved with it; nobody's when left out. */
+  readonly work?: StageWork;
+  readonly stage?: StageDefinition;
+  /** The stage's output, which marks it as done. */
+  readonly output?: { readonly value: unknown };
+  /** True: the work is done, as an item is without being a stage's output; its progress goes. */
+  readonly ended?: boolean;
+  /** True: everything stays as the last memento has it, because what is in memory may be the middle of a batch. */
+  readonly unchanged?: boolean;
+  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Pieces that the session does not know of. */
+  readonly extra?: ReadonlyMap<string, unknown>;
+  readonly drop?: readonly string[];
+}

@@ -1,0 +1,58 @@
+import type { Json } from "../../core/json.ts";
+import type { StageContext, StageDefinition, StageScope } from "../pipeline/stage.ts";
+import type { StageRun } from "./stage-run.ts";
+
+/** The context that user code of a stage gets: what the run is, as that stage may see it. */
+export function stageContext(run: StageRun, stage: StageDefinition): StageContext {
+  const { session, work, attempt } = run;
+  const { scope } = stage;
+  const { id, key, resumeCount } = session.run;
+  const full = (name: string): string => (scope === null ? name : scope.prefix + name);
+  const versions = [...session.resources.sources].map(([name, source]) => [name, source.schemaVersion] as const);
+  return {
+    params: scope === null ? session.run.params : scope.params(session.run.params),
+    run: { id, key, resumeCount },
+    stage: stage.name,
+    get offsets() {
+      return inScope(scope, session.allOffsets(work));
+    },
+    schemaVersions: inScope(scope, Object.fromEntries(versions)),
+    participants: inScope(scope, Object.fromEntries(session.resources.participants)),
+    credentials: inScope(scope, session.resources.credentials),
+    get state() {
+      return scope === null ? work.state : stateOf(scope, work.state);
+    },
+    progress: run.progress,
+    signal: attempt.signal,
+    heartbeat: () => {
+      attempt.demand();
+      attempt.beat();
+    },
+    sleep: async (name, wait) => await run.sleep(name, wait),
+    checkpoint: async (options = {}) => await run.checkpoint(options),
+    read: (source) => run.read(full(source)),
+    write: async (sink, rows) => await run.write(stage, full(sink), rows),
+    log: (message, fields: Readonly<Record<string, Json>> = {}) =>
+      session.emit({
+        type: "log",
+        stage: stage.name,
+        message: session.redaction.text(message),
+        fields: session.redaction.json(fields),
+      }),
+  };
+}
+
+/** What of these names is of the scope, under the names that it uses. */
+function inScope<Value>(
+  scope: StageScope | null,
+  values: Readonly<Record<string, Value>>,
+): Readonly<Record<string, Value>> {
+  if (scope === null) return values;
+  const own = Object.entries(values).filter(([name]) => name.startsWith(scope.prefix));
+  return Object.fromEntries(own.map(([name, value]) => [name.slice(scope.prefix.length), value]));
+}
+
+/** A pipeline inside another one has a state of its own, kept under one key of the whole. */
+function stateOf({ prefix }: StageScope, state: Record<string, unknown>): Record<string, unknown> {
+  return (state[prefix] ??= {}) as Record<string, unknown>;
+}

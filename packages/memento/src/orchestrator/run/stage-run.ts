@@ -1,0 +1,312 @@
+import { MementoError } from "../../core/errors.ts";
+import type { MementoEntry } from "../../core/memento.ts";
+import type {
+  CheckpointInterval,
+  FlowSummary,
+  StageContext,
+  StageDefinition,
+  StageProgress,
+} from "../pipeline/stage.ts";
+import type { Source, SourceBatch, SourceOffsets } from "../sources/source.ts";
+import { Attempt } from "./attempt.ts";
+import { keptKey } from "./kept-pieces.ts";
+import type { RunSession } from "./run-session.ts";
+import { PIECE } from "./run-state.ts";
+import type { SessionSave } from "./session-save.ts";
+import { stageContext } from "./stage-context.ts";
+import type { StageWork } from "./stage-work.ts";
+import { StopRun, type StopWish } from "./stop.ts";
+
+/** How long a loop may keep the event loop from its timers: renewals of the lease and signals must get through. */
+const TURN_MS_MAX = 40;
+/** How soon a sleeping stage sees that the run is to stop. */
+const SLEEP_LOOK_MS = 500;
+
+/** What a caller of `checkpoint()` may say. */
+export interface ManualCheckpoint {
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly description?: string;
+}
+
+/** What a stage run is made of. */
+export interface StageRunParts {
+  readonly session: RunSession;
+  readonly work: StageWork;
+  /** The stage with its limits and its policy; of a flow, those of the flow. */
+  readonly stage: StageDefinition;
+  readonly stop: StopWish;
+}
+
+/** One attempt at a stage, a flow or an item: its context, its progress, and the points between two batches. */
+export class StageRun {
+  readonly session: RunSession;
+  readonly work: StageWork;
+  readonly stage: StageDefinition;
+  readonly attempt: Attempt;
+  readonly flows: Record<string, FlowSummary>;
+  readonly progress: StageProgress;
+  readonly #stop: StopWish;
+  readonly #interval: CheckpointInterval | null;
+  #records: number;
+  #total: number | null;
+  #unsavedRecords = 0;
+  #batchRecords = 0;
+  #share: number | null = null;
+  readonly #credited = new Set<string>();
+  #turnStartedMs: number;
+
+  constructor({ session, work, stage, stop }: StageRunParts) {
+    this.session = session;
+    this.work = work;
+    this.stage = stage;
+    this.#stop = stop;
+    const { timeoutMs, heartbeatMs } = stage;
+    const { clock, lease } = session;
+    this.attempt = new Attempt({ stage, timeoutMs, heartbeatMs, clock, lease, stop: stop.signal });
+    const policy = stage.checkpoint ?? session.pipeline.checkpoint;
+    this.#interval = typeof policy === "object" ? policy : null;
+    const before = work.progress;
+    this.#records = before?.records ?? 0;
+    this.#total = before?.total ?? null;
+    this.flows = { ...before?.flows };
+    this.#turnStartedMs = clock.monotonic();
+    const records = (): number => this.#records;
+    const total = (): number | null => this.#total;
+    const setTotal = (value: number | null): void => void (this.#total = value);
+    this.progress = {
+      get records() {
+        return records();
+      },
+      get total() {
+        return total();
+      },
+      set total(value) {
+        setTotal(value);
+      },
+      add: (more) => this.#count(more),
+    };
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  /** The context that user code of `stage` gets. */
+  context(stage: StageDefinition = this.stage): StageContext {
+    return stageContext(this, stage);
+  }
+
+  /** Reads a source; each batch is taken as done when the next one is asked for. */
+  async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
+    const { session, work, attempt } = this;
+    let source = this.#sourceNamed(name);
+    await this.#claim(`source ${name}`);
+    let batches = this.#readFrom(name, source);
+    try {
+      while (true) {
+        await this.boundary();
+        const current = this.#sourceNamed(name);
+        if (current !== source) {
+          // It was opened anew, with a credential that was renewed.
+          await batches.return?.();
+          [source, batches] = [current, this.#readFrom(name, current)];
+        }
+        const next = await this.#next(batches);
+        if (next.done === true) return;
+        await this.#keepBatch(name, next.value);
+        this.#batchRecords = next.value.records.length;
+        this.#credited.clear();
+        yield next.value;
+        attempt.demand();
+        this.#batchRecords = 0;
+        session.advance(work, name, next.value.partition, next.value.offset);
+        session.forward.catchUp(session, work);
+        this.#share = next.value.share ?? null;
+        this.#count(next.value.records.length);
+      }
+    } finally {
+      await batches.return?.();
+    }
+  }
+
+  #sourceNamed(name: string): Source {
+    const source = this.session.resources.sources.get(name);
+    if (source !== undefined) return source;
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `Stage ${this.stage.name} reads the source ${name}, which the pipeline does not have`,
+    );
+  }
+
+  #readFrom(name: string, source: Source): AsyncIterator<SourceBatch<unknown>> {
+    const { session, work, attempt } = this;
+    const from = (): SourceOffsets => session.offsetsOf(name, work);
+    const batchRecords = this.stage.scope?.batchRecords ?? session.pipeline.batchRecords;
+    return session.forward.read(name, source, { from, batchRecords, signal: attempt.signal });
+  }
+
+  /** What a sink cannot take back must come again just as it was: the batch's place is saved before any of it is written. */
+  async #keepBatch(name: string, batch: SourceBatch<unknown>): Promise<void> {
+    const { session, work } = this;
+    const extra = session.forward.keep(name, session.offsetsOf(name, work), batch);
+    if (extra !== null) await this.save({ reason: "interval", status: "running", extra });
+  }
+
+  /** Writes rows under the next token. */
+  async write(stage: StageDefinition, name: string, rows: readonly unknown[]): Promise<void> {
+    const { session, work, attempt } = this;
+    attempt.demand();
+    const sink = session.resources.sinks.get(name);
+    if (sink === undefined)
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        `Stage ${stage.name} writes to the sink ${name}, which the pipeline does not have`,
+      );
+    if (rows.length === 0) return;
+    await this.#claim(`sink ${name}`);
+    session.lease.demand();
+    // The records of the batch under way count with the first write that it causes in each sink.
+    const records = this.#credited.has(name) ? 0 : this.#batchRecords;
+    const written = await attempt.track(
+      sink.write(rows, {
+        epoch: session.lease.epoch,
+        // Items may come in another order next time: a token must not be another one's.
+        token: session.nextToken(work, work.owner === this.stage.name ? stage.name : work.owner, name),
+        records,
+      }),
+    );
+    this.#credited.add(name);
+    const known = session.sinkRecord(name, work);
+    work.sinks.set(name, {
+      marks: { ...known.marks, [await sink.place()]: written.mark },
+      batches: known.batches + 1,
+    });
+    attempt.demand();
+  }
+
+  /** A point at which state, offsets and sinks describe the same moment: stops and due mementos happen here. */
+  async boundary(): Promise<void> {
+    const { session, attempt } = this;
+    attempt.demand();
+    attempt.beat();
+    session.lease.demand();
+    if (session.clock.monotonic() - this.#turnStartedMs > TURN_MS_MAX) {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#turnStartedMs = session.clock.monotonic();
+      session.emit({
+        type: "progress",
+        stage: this.stage.name,
+        records: this.#records,
+        total: this.#total,
+        share: this.#share,
+      });
+    }
+    const stop = this.#stop.current();
+    if (stop !== null) {
+      await this.save({ reason: stop, status: stop === "pause" ? "paused" : "interrupted" });
+      throw new StopRun(stop);
+    }
+    if (session.resources.keeper.hasNews()) await this.#lookAtCredentials();
+    if (this.#due()) await this.save({ reason: "interval", status: "running" });
+  }
+
+  /** Renews what is due and opens anew what was built with an older one; a run without a credential that it needs is paused. */
+  async #lookAtCredentials(): Promise<void> {
+    const { session, work } = this;
+    const { keeper } = session.resources;
+    const lost = await keeper.fresh();
+    if (lost !== null) {
+      await this.save({ reason: "credential", status: "paused", fields: { waitsFor: { credential: lost } } });
+      throw new StopRun("pause", null, lost);
+    }
+    const may = (resource: string): boolean => !session.parallel || session.claims.holds(work.owner, resource);
+    await session.resources.reopenRenewed(session.lease.epoch, may);
+  }
+
+  /** Takes a memento by hand, between two batches. */
+  async checkpoint(options: ManualCheckpoint): Promise<MementoEntry> {
+    const { description, ...rest } = options;
+    this.attempt.demand();
+    return await this.save({
+      reason: "manual",
+      status: "running",
+      ...rest,
+      ...(description === undefined ? {} : { fields: { description } }),
+    });
+  }
+
+  /** Waits across restarts; see `StageContext.sleep`. */
+  async sleep(name: string, wait: number | { readonly until: Date }): Promise<void> {
+    const { session, work, attempt } = this;
+    attempt.demand();
+    const key = keptKey(PIECE.sleep, work.owner, name);
+    const known = (await session.pieceValue(key)) as { readonly until: string } | undefined;
+    const until =
+      known === undefined
+        ? typeof wait === "number"
+          ? session.clock.now() + wait
+          : wait.until.getTime()
+        : Date.parse(known.until);
+    if (!Number.isFinite(until) || Math.abs(until) > 8.64e15)
+      throw new MementoError("INVALID_ARGUMENT", `Stage ${this.stage.name}: the end of sleep ${name} is no moment`);
+    if (known === undefined) {
+      const record = { stage: this.stage.name, name, until: new Date(until).toISOString() };
+      await this.save({ reason: "sleep", status: "running", extra: new Map([[key, record]]) });
+      session.emit({ type: "stage-sleeps", stage: this.stage.name, name, until: record.until });
+    }
+    await attempt.asleep(async () => {
+      for (let rest = until - session.clock.now(); rest > 0; rest = until - session.clock.now()) {
+        await this.boundary();
+        attempt.signal.throwIfAborted();
+        // A stop wakes it, and is then seen at the boundary like any other.
+        await session.clock.sleep(Math.min(rest, SLEEP_LOOK_MS), attempt.signal).catch((error: unknown) => {
+          if (!attempt.signal.aborted) throw error;
+        });
+      }
+    });
+    await this.boundary();
+  }
+
+  /** Saves what the work has done so far; progress goes with it. */
+  async save(save: Omit<SessionSave, "stage" | "work">): Promise<MementoEntry> {
+    this.work.progress = {
+      stage: this.stage.name,
+      records: this.#records,
+      total: this.#total,
+      flows: { ...this.flows },
+    };
+    const entry = await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
+    this.#unsavedRecords = 0;
+    return entry;
+  }
+
+  async #claim(resource: string): Promise<void> {
+    const { session, work, attempt } = this;
+    if (!session.parallel || session.claims.take(work.owner, resource)) return;
+    await attempt.asleep(async () => await session.claims.wait(work.owner, resource, attempt.signal));
+    attempt.demand();
+  }
+
+  async #next(batches: AsyncIterator<SourceBatch<unknown>>): Promise<IteratorResult<SourceBatch<unknown>>> {
+    try {
+      return await batches.next();
+    } catch (error) {
+      // A source that was woken by the stop is between two batches: the stop is saved like at any other boundary.
+      if (this.#stop.signal.aborted) await this.boundary();
+      throw error;
+    }
+  }
+
+  #count(records: number): void {
+    this.attempt.beat();
+    this.#records += records;
+    this.#unsavedRecords += records;
+  }
+
+  #due(): boolean {
+    if (this.#interval === null || this.#unsavedRecords === 0) return false;
+    const { records = Number.POSITIVE_INFINITY, ms = Number.POSITIVE_INFINITY } = this.#interval;
+    return this.#unsavedRecords >= records || this.session.unsavedMs >= ms;
+  }
+}
