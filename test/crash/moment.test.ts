@@ -96,8 +96,8 @@ function expectOneMoment({ data, offsets, state }: Moment, where: string): reado
   return [at("left"), at("right")];
 }
 
-/** Everything is required: every call. Otherwise every eleventh, before and after by turns. */
-const stride = process.env["MEMENTO_TEST"] === "all" ? 1 : 11;
+/** Each eleventh call by default, before and after by turns; `MEMENTO_EVERY_CALL=1` takes each of them. */
+const stride = Number(process.env["MEMENTO_EVERY_CALL"] ?? 11);
 
 /** Does a thing again and again, with a kill before, then after, each of its calls, until it runs through unharmed. */
 async function killAtEveryCall(

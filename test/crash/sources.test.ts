@@ -14,7 +14,7 @@ import { addWave, idsAfter, loadedPath, WAVES } from "./sources-pipeline.ts";
 import type { SourcesTask } from "./sources-worker.ts";
 
 const worker = fileURLToPath(new URL("sources-worker.ts", import.meta.url));
-const ROUNDS = process.env["MEMENTO_TEST"] === "all" ? 50 : 6;
+const ROUNDS = Number(process.env["MEMENTO_SOURCE_RUNS"] ?? 6);
 /** More calls than a run of one wave makes, so that some runs are not killed. */
 const CALLS = 90;
 let root: string;
@@ -53,6 +53,8 @@ test("P10 exactly once: a folder and a table that grow, read by runs that are ki
         isDone = await start({ folder, kill, rollBack });
         if (!isDone) killed += 1;
       }
+      // One that was taken up in its second half does not look again at what its first half has read: the next one does.
+      expect(await start({ folder, kill: null, rollBack: 0 })).toBe(true);
       using loaded = new DatabaseSync(loadedPath(folder), { readOnly: true });
       for (const table of ["files", "rows"]) {
         const rows = loaded.prepare(`SELECT id FROM "${table}" ORDER BY id`).all();

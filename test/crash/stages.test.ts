@@ -14,7 +14,7 @@ import { EVERYTHING, tablesPath } from "./stages-pipeline.ts";
 import type { StagesReport, StagesTask } from "./stages-worker.ts";
 
 const worker = fileURLToPath(new URL("stages-worker.ts", import.meta.url));
-const ROUNDS = process.env["MEMENTO_TEST"] === "all" ? 50 : 8;
+const ROUNDS = Number(process.env["MEMENTO_STAGE_RUNS"] ?? 8);
 let root: string;
 
 beforeAll(async () => {

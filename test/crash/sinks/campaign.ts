@@ -4,7 +4,7 @@
  * killed too. Afterwards the place holds what an uninterrupted run leaves, no more and no less.
  *
  * A sink joins by a test file beside this one that calls `testCampaign` with what it gives to the sink kit: its places and its
- * worker module. `MEMENTO_SINK_RUNS` says how many rounds; 50 where everything is required.
+ * worker module. `MEMENTO_SINK_RUNS` says how many rounds; 10 by default.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -32,7 +32,7 @@ export interface CampaignOptions {
   readonly stays?: boolean;
 }
 
-const ROUNDS = Number(process.env["MEMENTO_SINK_RUNS"] ?? (process.env["MEMENTO_TEST"] === "all" ? 50 : 10));
+const ROUNDS = Number(process.env["MEMENTO_SINK_RUNS"] ?? 10);
 const RECORDS = 200;
 /** The task after the flow writes two more. */
 const WRITTEN = RECORDS + 2;
