@@ -210,6 +210,7 @@ describe("globFilter()", () => {
   test.each([
     ["*.csv", ["a.csv", ".csv"], ["a.csv.gz", "b/a.csv", "acsv"]],
     ["**/*.csv", ["a.csv", "b/a.csv", "b/c/a.csv"], ["a.tsv"]],
+    ["*.csv{,.gz}", ["a.csv", "a.csv.gz"], ["a.csv.zst"]],
     ["2026/**", ["2026/a", "2026/b/c"], ["2025/a", "2026"]],
     ["{a,b}?.[jt]s*", ["a1.js", "b2.tsv"], ["c1.js", "a/1.js", "a.js"]],
     ["[!a-c]+(x)", ["d+(x)", "é+(x)"], ["a+(x)", "/+(x)"]],
