@@ -1,4 +1,4 @@
-import pg from "pg";
+import { escapeLiteral, Pool } from "pg";
 
 import { postgresTable } from "../../packages/memento/src/orchestrator/sinks/postgres/index.ts";
 import type { Sink } from "../../packages/memento/src/orchestrator/sinks/sink.ts";
@@ -29,7 +29,7 @@ const READS = /^\s*(?:SELECT|CREATE TEMPORARY|DROP TABLE IF EXISTS pg_temp|ANALY
 /** What a worker process of the sink kit opens. The process is told of each statement before it is sent. */
 export function kitSink(address: string, step: () => void): Sink<KitRow> {
   const { port, schema, table } = JSON.parse(address) as Address;
-  const pool = new pg.Pool({ host: "127.0.0.1", port, user: "postgres", database: "postgres", max: 2 });
+  const pool = new Pool({ host: "127.0.0.1", port, user: "postgres", database: "postgres", max: 2 });
   pool.on("error", () => undefined);
   pool.on("connect", (client) => {
     const query = client.query.bind(client) as (...args: readonly unknown[]) => unknown;
@@ -93,9 +93,9 @@ async function meddle(
   item: string,
   row: KitRow | null,
 ): Promise<void> {
-  const key: unknown = JSON.parse(item.slice(`kit[${name}=`.length, -1));
-  const literal = (value: unknown): string =>
-    value === null ? "NULL" : typeof value === "number" ? String(value) : pg.escapeLiteral(String(value));
+  const key = JSON.parse(item.slice(`kit[${name}=`.length, -1)) as string | number;
+  const literal = (value: string | number | null): string =>
+    value === null ? "NULL" : typeof value === "number" ? String(value) : escapeLiteral(value);
   const where = `"${name}" = ${literal(key)}`;
   if (row === null) {
     await server.query(`DELETE FROM ${kit} WHERE ${where}`);

@@ -96,8 +96,11 @@ function indexesOf(rows: readonly Row[]): readonly UniqueIndex[] {
 
 function columnOf(row: Row, definition: string): TargetColumn {
   const type = String(row["type"]).toLowerCase();
+  const { charset, collation } = row;
   const collated =
-    row["charset"] === null ? "" : ` CHARACTER SET ${String(row["charset"])} COLLATE ${String(row["collation"])}`;
+    typeof charset === "string" && typeof collation === "string"
+      ? ` CHARACTER SET ${charset} COLLATE ${collation}`
+      : "";
   const [name, declared] = [String(row["name"]), String(row["declared"])];
   // MariaDB's JSON is text that is checked.
   const isJson = type === "json" || definition.toLowerCase().includes(`json_valid(${quoteName(name).toLowerCase()})`);

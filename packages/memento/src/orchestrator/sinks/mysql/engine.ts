@@ -188,7 +188,7 @@ export class MysqlTableEngine implements SqlTableEngine {
       }
     };
     return {
-      all: async (sql, ...values) => (await query<RowDataPacket[]>(sql, values)) as readonly Row[],
+      all: async (sql, ...values) => await query<RowDataPacket[]>(sql, values),
       run: async (sql, ...values) => (await query<ResultSetHeader>(sql, values)).affectedRows,
     };
   }

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 
-import pg from "pg";
+import { Pool } from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
@@ -291,7 +291,7 @@ describe.skipIf(!isThere)("postgresTable()", () => {
   test("takes a pool, and leaves it open", async () => {
     const { table } = place();
     await server.query(`CREATE TABLE ${table} (id int PRIMARY KEY)`);
-    const pool = new pg.Pool({ host: "127.0.0.1", port: server.port, user: "postgres", database: "postgres" });
+    const pool = new Pool({ host: "127.0.0.1", port: server.port, user: "postgres", database: "postgres" });
     pool.on("error", () => undefined);
     await withSink(
       postgresTable({ table, pool, mode: "append" }),

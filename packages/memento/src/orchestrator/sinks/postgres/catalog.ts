@@ -93,7 +93,8 @@ const INDEXES = `SELECT i.indisprimary AS is_primary,
     i.indpred IS NULL, i.indexprs IS NULL, i.indisvalid, i.indimmediate ORDER BY i.indisprimary DESC, i.indexrelid`;
 
 function columnOf(row: Row): TargetColumn {
-  const collation = row["collation"] === null ? "" : ` COLLATE ${String(row["collation"])}`;
+  const { collation: name } = row;
+  const collation = typeof name === "string" ? ` COLLATE ${name}` : "";
   return {
     name: String(row["name"]),
     kind: kindOf(String(row["category"]), String(row["type"])),
