@@ -151,7 +151,14 @@ function recordCount(path: string, format: FileFormat<unknown>, from: SourceOffs
   }
 }
 
-const ANSWERS = ["SOURCE_MOVED", "SOURCE_RANGE_GONE", "INPUT_MISSING", "INPUT_CUT", "IO_FAILED"] as const;
+const ANSWERS = [
+  "SOURCE_MOVED",
+  "SOURCE_RANGE_GONE",
+  "INPUT_MISSING",
+  "INPUT_CUT",
+  "IO_FAILED",
+  "PLACE_MISSING",
+] as const;
 
 /** What stands against reading, in one sentence; empty where nothing does. */
 export async function problemOf(check: () => Promise<void>): Promise<string> {

@@ -1,6 +1,6 @@
 import { isMementoError, MementoError } from "../../../core/errors.ts";
 import type { Json, JsonObject } from "../../../core/json.ts";
-import { throwIfCancelled } from "../cancellation.ts";
+import { throwIfCancelled, unlessCancelled } from "../cancellation.ts";
 import { checkBatchRecords, ONLY_PARTITION, onlyOffset } from "../file/file-source.ts";
 import type {
   ReadOptions,
@@ -24,8 +24,8 @@ export interface KeysetPage<Row> {
 
 /** A table or collection that was opened, whose rows are in the order of their keys; no two have the same. */
 export interface KeysetReader<Row> {
-  /** The first rows behind a key; null is the beginning. */
-  page(after: KeyValues | null, limit: number): Promise<KeysetPage<Row>>;
+  /** The first rows behind a key; null is the beginning. Once the signal fires, nobody waits for the answer any more. */
+  page(after: KeyValues | null, limit: number, signal: AbortSignal): Promise<KeysetPage<Row>>;
   /** How many rows stand behind one key, up to another one; null is the beginning, or the end. */
   count(after: KeyValues | null, upTo: KeyValues | null): Promise<number>;
   close(): Promise<void>;
@@ -85,7 +85,7 @@ export class KeysetSource<Row> implements Source<Row> {
     let records = place?.records ?? 0;
     for (;;) {
       throwIfCancelled(signal, this.describe());
-      const page = await reader.page(after, limit);
+      const page = await unlessCancelled(reader.page(after, limit, signal), signal, this.describe());
       for (let index = 0; index < page.records.length; index += batchRecords) {
         const part = page.records.slice(index, index + batchRecords);
         after = page.keys[index + part.length - 1] ?? after;
@@ -165,4 +165,5 @@ export class KeysetSource<Row> implements Source<Row> {
   }
 }
 
-const ANSWERS = ["SOURCE_MOVED", "SOURCE_RANGE_GONE", "INPUT_MISSING"] as const;
+/** What stands against reading again; a table that is gone, or has other columns, is a statement that the server refuses. */
+const ANSWERS = ["SOURCE_MOVED", "SOURCE_RANGE_GONE", "INPUT_MISSING", "PLACE_MISSING", "INVALID_ARGUMENT"] as const;

@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import { unlessCancelled } from "../cancellation.ts";
 import type { InputFile } from "../file/input-file.ts";
 import type { ListedObject, ObjectBucket } from "./bucket.ts";
 
@@ -19,10 +20,16 @@ export class ObjectFile implements InputFile {
   readonly #bucket: ObjectBucket;
   readonly #object: ListedObject;
   #segments: Segment[] = [];
+  readonly #signal: AbortSignal;
   #closed = false;
 
-  constructor(bucket: ObjectBucket, object: ListedObject, path: string) {
+  constructor(
+    bucket: ObjectBucket,
+    object: ListedObject,
+    { path, signal }: Pick<InputFile, "path"> & { readonly signal: AbortSignal },
+  ) {
     this.path = path;
+    this.#signal = signal;
     this.identity = identityOf(object);
     this.#bucket = bucket;
     this.#object = object;
@@ -60,7 +67,8 @@ export class ObjectFile implements InputFile {
     const readsOn = this.#segments.some((segment) => segment.start + segment.bytes.length === start);
     const length = Math.max(needed, readsOn ? NEXT_BYTES : FIRST_BYTES);
     const end = Math.min(this.#object.bytes, start + length);
-    const segment = { start, bytes: await this.#bucket.range(this.#object, start, end) };
+    const asked = this.#bucket.range(this.#object, start, end);
+    const segment = { start, bytes: await unlessCancelled(asked, this.#signal, this.path) };
     this.#segments = [segment, ...this.#segments].slice(0, SEGMENTS_MAX);
     return segment;
   }

@@ -5,7 +5,7 @@ import type { Bucket } from "@google-cloud/storage";
 import { sha256 } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { type Clock, systemClock } from "../../../core/ports.ts";
-import { throwIfCancelled } from "../cancellation.ts";
+import { throwIfCancelled, unlessCancelled } from "../cancellation.ts";
 import { formatOf } from "../file/file-source.ts";
 import { FilesSource, type FilesPlace, type GoneFiles, type ListedFile } from "../files/files-source.ts";
 import { checkGone } from "../files/folder-files.ts";
@@ -93,7 +93,7 @@ class ObjectsPlace implements FilesPlace {
     let token: string | undefined;
     do {
       throwIfCancelled(signal, this.describe());
-      const page = await bucket.page(prefix, token);
+      const page = await unlessCancelled(bucket.page(prefix, token), signal, this.describe());
       for (const object of page.objects) {
         const name = object.key.slice(prefix.length);
         const isHidden = /(?:^|\/)\.|\/$|^$/u.test(name);
@@ -109,10 +109,10 @@ class ObjectsPlace implements FilesPlace {
     }));
   }
 
-  async openFile({ name }: ListedFile): Promise<ObjectFile> {
+  async openFile({ name }: ListedFile, signal: AbortSignal): Promise<ObjectFile> {
     const object = this.#listed.get(name);
     if (object === undefined) throw new MementoError("INPUT_MISSING", `There is no object ${this.pathOf(name)}`);
-    return new ObjectFile(await this.#opened(), object, this.pathOf(name));
+    return new ObjectFile(await this.#opened(), object, { path: this.pathOf(name), signal });
   }
 
   async close(): Promise<void> {

@@ -26,8 +26,8 @@ export interface RowsEngine {
   selectKey(column: string, alias: string): string;
   /** A value of the key, as `rows` gave it, for comparing with its column. */
   bind(value: Json): Bound;
-  /** The rows of a statement whose columns `memento_key_0`, ... are the key. */
-  rows(statement: Statement, keys: readonly string[]): Promise<readonly KeyedRow[]>;
+  /** The rows of a statement whose columns `memento_key_0`, ... are the key. The signal ends the connection of one that takes long. */
+  rows(statement: Statement, keys: readonly string[], signal: AbortSignal): Promise<readonly KeyedRow[]>;
   /** The number that a statement gives as `count`. */
   count(statement: Statement): Promise<number>;
   close(): Promise<void>;

@@ -1,12 +1,14 @@
 import { isUtf8 } from "node:buffer";
 
 import type { RowDataPacket, TypeCastField } from "mysql2";
+import type { PoolConnection } from "mysql2/promise";
 
 import { isMementoError, MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
-import { errorNumber, failureOf } from "../../../store/mysql/failure.ts";
+import { errorNumber, failureOf, isLost } from "../../../store/mysql/failure.ts";
 import { makeMysqlPool, type MysqlPoolOptions } from "../../../store/mysql/pool.ts";
 import type { SqlLocation } from "../../../store/sql/location.ts";
+import { throwIfCancelled } from "../cancellation.ts";
 import type { RowsEngine, Statement } from "./engine.ts";
 import { wholeNumber } from "./engine.ts";
 
@@ -29,22 +31,34 @@ export async function openMysqlRows(
     connection.query("SET SESSION time_zone = '+00:00'");
     connection.query("SET SESSION TRANSACTION READ ONLY");
   });
-  async function query({ sql, values }: Statement): Promise<readonly RowDataPacket[]> {
+  async function query({ sql, values }: Statement, signal?: AbortSignal): Promise<readonly RowDataPacket[]> {
     const typeCast = (field: TypeCastField, next: () => unknown): unknown =>
       field.name.startsWith("memento_key_") ? keyOf(field, url) : valueOf(field, next);
+    let connection: PoolConnection | null = null;
+    const end = (): void => {
+      connection?.destroy();
+      connection = null;
+    };
     try {
-      const [rows] = await pool.query<RowDataPacket[]>({ sql, values: [...values] as never, typeCast });
+      connection = await pool.getConnection();
+      if (signal !== undefined) throwIfCancelled(signal, url);
+      signal?.addEventListener("abort", end);
+      const [rows] = await connection.query<RowDataPacket[]>({ sql, values: [...values] as never, typeCast });
       return rows;
     } catch (error) {
+      if (isLost(error)) end();
       throw rowsFailure(error, url);
+    } finally {
+      signal?.removeEventListener("abort", end);
+      connection?.release();
     }
   }
   return {
     quote: (name) => `\`${name.replaceAll("`", "``")}\``,
     selectKey: (column, alias) => `${column} AS ${alias}`,
     bind: (value) => ({ text: literal(value), values: [] }),
-    rows: async (statement, keys) =>
-      (await query(statement)).map((found) => {
+    rows: async (statement, keys, signal) =>
+      (await query(statement, signal)).map((found) => {
         const row: Record<string, unknown> = { ...found };
         const key = keys.map((name) => row[name] as Json);
         for (const name of keys) delete row[name];

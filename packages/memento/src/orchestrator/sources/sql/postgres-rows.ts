@@ -5,6 +5,7 @@ import { loadPeer } from "../../../store/optional-peer.ts";
 import { failureOf, isLost, sqlState } from "../../../store/postgres/failure.ts";
 import { makePostgresPool, type PostgresPoolOptions } from "../../../store/postgres/pool.ts";
 import type { SqlLocation } from "../../../store/sql/location.ts";
+import { throwIfCancelled } from "../cancellation.ts";
 import type { RowsEngine, Statement } from "./engine.ts";
 import { wholeNumber } from "./engine.ts";
 
@@ -40,14 +41,20 @@ export async function openPostgresRows(
     if (TIMES.has(oid) || oid === NUMERIC) return types.getTypeParser(TEXT);
     return types.getTypeParser(TIME_LISTS.has(oid) ? TEXT_LIST : oid);
   };
-  async function query({ sql, values }: Statement): Promise<readonly Record<string, unknown>[]> {
+  async function query({ sql, values }: Statement, signal?: AbortSignal): Promise<readonly Record<string, unknown>[]> {
     let count = 0;
     // User texts have no `?` of ours in them: it is written as a character that no SQL text holds.
     const text = sql.replaceAll(MARK, () => `$${(count += 1)}`);
     let client: Pg.PoolClient | null = null;
     let lost = true;
+    const end = (): void => {
+      client?.release(true);
+      client = null;
+    };
     try {
       client = await pool.connect();
+      if (signal !== undefined) throwIfCancelled(signal, url);
+      signal?.addEventListener("abort", end);
       // A connection that ends while it is lent tells its statement so; the event beside that has no more to say.
       if (!told.has(client)) client.on("error", () => undefined);
       if (!told.has(client)) await client.query(SESSION);
@@ -60,6 +67,7 @@ export async function openPostgresRows(
       lost = isLost(error);
       throw rowsFailure(error, url);
     } finally {
+      signal?.removeEventListener("abort", end);
       client?.release(lost);
     }
   }
@@ -67,8 +75,8 @@ export async function openPostgresRows(
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
     selectKey: (column, alias) => `${column}::text AS ${alias}`,
     bind: (value) => ({ text: MARK, values: [value] }),
-    rows: async (statement, keys) =>
-      (await query(statement)).map((row) => {
+    rows: async (statement, keys, signal) =>
+      (await query(statement, signal)).map((row) => {
         const key = keys.map((name) => row[name] as string);
         for (const name of keys) delete row[name];
         return { row, key };

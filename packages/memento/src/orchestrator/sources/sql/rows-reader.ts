@@ -23,7 +23,11 @@ export class RowsReader implements KeysetReader<Record<string, unknown>> {
     this.#query = query;
   }
 
-  async page(after: KeyValues | null, limit: number): Promise<KeysetPage<Record<string, unknown>>> {
+  async page(
+    after: KeyValues | null,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<KeysetPage<Record<string, unknown>>> {
     const { columns, order } = this.#query;
     const aliases = order.map((_, index) => `memento_key_${index}`);
     const keys = order.map((column, index) => this.#engine.selectKey(this.#column(column), aliases[index] ?? ""));
@@ -31,7 +35,7 @@ export class RowsReader implements KeysetReader<Record<string, unknown>> {
     const { sql, values } = this.#from(after, null);
     const ordered = order.map((column) => this.#column(column)).join(", ");
     const text = `SELECT ${[...chosen, ...keys].join(", ")} ${sql} ORDER BY ${ordered} LIMIT ${limit}`;
-    const rows = await this.#engine.rows({ sql: text, values }, aliases);
+    const rows = await this.#engine.rows({ sql: text, values }, aliases, signal);
     return { records: rows.map(({ row }) => row), keys: rows.map(({ key }) => key) };
   }
 

@@ -7,6 +7,7 @@ import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { probeMariadb, startMariadb } from "../../../../../../test/harness/servers/mariadb.ts";
 import { probePostgres, startPostgres } from "../../../../../../test/harness/servers/postgres.ts";
 import { readAll, withFolder } from "../../../../../../test/harness/source-reading.ts";
+import { ManualClock } from "../../../testing/manual-clock.ts";
 import { sqlRows } from "./sql-rows.ts";
 
 /** A database that a test writes to by hand. */
@@ -20,6 +21,8 @@ interface Engine {
   readonly isThere: boolean;
   readonly start: () => Promise<Base>;
   /** The columns of a table of values that are hard to order, and three rows of it in SQL, and as records. */
+  /** Conditions that take half a minute. */
+  readonly slow: readonly string[];
   readonly types: { readonly columns: string; readonly key: string; readonly rows: readonly string[] };
 }
 
@@ -52,6 +55,7 @@ const engines: readonly Engine[] = [
     name: "SQLite",
     isThere: true,
     start: startSqlite,
+    slow: [],
     types: {
       columns: "k INTEGER PRIMARY KEY, d REAL, t TEXT, b BLOB",
       key: "k",
@@ -65,6 +69,7 @@ const engines: readonly Engine[] = [
       const server = await startPostgres();
       return Object.assign(server, { url: server.url("public").replace(/\?.*/u, ""), run: server.query });
     },
+    slow: ["pg_sleep(30) IS NOT NULL"],
     types: {
       columns: "k timestamptz(6) PRIMARY KEY, d numeric, t bigint, b bytea",
       key: "k",
@@ -82,6 +87,7 @@ const engines: readonly Engine[] = [
       const server = await startMariadb();
       return Object.assign(server, { url: server.url("x").replace(/\?.*/u, ""), run: server.query });
     },
+    slow: ["SLEEP(30) = 0"],
     types: {
       columns: "k DECIMAL(30,6) PRIMARY KEY, d DATETIME(6), t BIGINT, b BLOB",
       key: "k",
@@ -118,7 +124,7 @@ const values = (from: number, to: number, at: (id: number) => number): string =>
     (_, index) => `(${from + index}, ${at(from + index)}, 'row ${from + index}')`,
   ).join(",");
 
-for (const { name, isThere, start, types } of engines) {
+for (const { name, isThere, start, types, slow } of engines) {
   describe.skipIf(!isThere)(`sqlRows() on ${name}`, () => {
     let base: Base;
     let count = 0;
@@ -217,6 +223,28 @@ for (const { name, isThere, start, types } of engines) {
       const gone = await byKey.inspect({}, { "0": key.offset });
       expect(gone).toMatchObject({ available: false, recordsBetween: 100 });
       expect(gone.problem).toContain("9 of the 100 rows");
+    });
+
+    for (const where of slow) {
+      test("stops at once when it is told to, while the server still works", async () => {
+        const source = sqlRows({ url: base.url, table: await table(10), key: "id", where });
+        const stop = new AbortController();
+        await source.open({ name: "rows", clock: new ManualClock(), signal: stop.signal });
+        const reading = readAll(source, { signal: stop.signal });
+        setTimeout(() => stop.abort(new Error("enough")), 100);
+        expect((await reading).error).toMatchObject({ code: "CANCELLED", cause: stop.signal.reason });
+        await source.close();
+      }, 20_000);
+    }
+
+    test("says in a plan that the table is gone", async () => {
+      const made = await table(10);
+      await using source = closing(sqlRows({ url: base.url, table: made, key: "id" }));
+      const { offset } = await readAll(source);
+      await base.run(`DROP TABLE ${made}`);
+      const inspection = await source.inspect({}, { "0": offset });
+      expect(inspection).toMatchObject({ available: false, recordsBetween: 10 });
+      expect(inspection.problem).toContain(made);
     });
 
     test("refuses other orders' offsets, statements that fail, and options that contradict", async () => {
