@@ -1,7 +1,7 @@
 import path from "node:path";
 
 import { definePipeline, type Pipeline } from "@mementojs/memento";
-import { sqliteTable, type Sink } from "@mementojs/memento/sinks";
+import { datasetFolder, postgresTable, sqliteTable, type Sink } from "@mementojs/memento/sinks";
 import { iterableSource, type Source } from "@mementojs/memento/sources";
 
 import { FileLedger } from "./moment-ledger.ts";
@@ -9,25 +9,29 @@ import { FileLedger } from "./moment-ledger.ts";
 /** What the pipeline is to do, and what it is watched by. */
 export interface MomentOptions {
   readonly folder: string;
+  /** The PostgreSQL database of the sums; null: they are in SQLite. */
+  readonly postgres: string | null;
   /** Loads the numbers up to here from each source. */
   readonly count: number;
   readonly wrap?: <Wrapped extends object>(name: string, target: Wrapped) => Wrapped;
 }
 
-/** The databases that a moment is read from. */
+/** Where a moment is read from. */
 export const momentPlaces = (
   folder: string,
-): { readonly tables: string; readonly sums: string; readonly ledger: string } => ({
-  tables: path.join(folder, "tables.db"),
+): { readonly left: string; readonly right: string; readonly sums: string; readonly ledger: string } => ({
+  left: path.join(folder, "left.db"),
+  right: path.join(folder, "right"),
   sums: path.join(folder, "sums.db"),
   ledger: path.join(folder, "ledger.db"),
 });
 
 /**
- * Two sources, three sinks in two databases, and a ledger: numbers of each source go into a table that grows, into one that is updated
- * in place, and into the ledger. All of them, offsets and state always have to describe the same moment.
+ * Two sources, three sinks and a ledger: the numbers of one go into a SQLite table that grows, those of the other into a dataset of Parquet
+ * files, both into a table of PostgreSQL that is updated in place, and into the ledger. All of them, offsets and state always have to
+ * describe the same moment.
  */
-export function momentPipeline({ folder, count, wrap = (_name, target) => target }: MomentOptions): Pipeline {
+export function momentPipeline({ folder, postgres, count, wrap = (_name, target) => target }: MomentOptions): Pipeline {
   const places = momentPlaces(folder);
   const numbers = (name: string) => (): Source<number> =>
     iterableSource<number>({
@@ -36,8 +40,7 @@ export function momentPipeline({ folder, count, wrap = (_name, target) => target
         for (let id = Number(from ?? 0) + 1; id <= count; id++) yield { record: id, offset: id };
       },
     });
-  const table = (name: "left" | "right") => (): Sink =>
-    wrap(name, sqliteTable({ path: places.tables, table: name, mode: "append", columns: { id: "INTEGER" } }));
+  const sums = { table: "sums", mode: "upsert", key: ["side"] } as const;
   return definePipeline({
     name: "moment",
     version: "1",
@@ -45,18 +48,16 @@ export function momentPipeline({ folder, count, wrap = (_name, target) => target
     batchRecords: 5,
     sources: { left: numbers("left"), right: numbers("right") },
     sinks: {
-      left: table("left"),
-      right: table("right"),
-      sums: () =>
+      left: (): Sink =>
+        wrap("left", sqliteTable({ path: places.left, table: "left", mode: "append", columns: { id: "INTEGER" } })),
+      right: (): Sink =>
+        wrap("right", datasetFolder({ folder: places.right, format: "parquet", columns: { id: "integer" } })),
+      sums: (): Sink =>
         wrap(
           "sums",
-          sqliteTable({
-            path: places.sums,
-            table: "sums",
-            mode: "upsert",
-            key: ["side"],
-            columns: { side: "TEXT", last: "INTEGER" },
-          }),
+          postgres === null
+            ? sqliteTable({ path: places.sums, ...sums, columns: { side: "TEXT", last: "INTEGER" } })
+            : postgresTable({ url: postgres, ...sums, columns: { side: "text", last: "integer" } }),
         ),
     },
     participants: { ledger: () => wrap("ledger", new FileLedger(places.ledger)) },

@@ -9,6 +9,7 @@ import { momentPipeline } from "./moment-pipeline.ts";
 /** What a worker process is to do; one JSON text as its only argument. */
 export interface MomentTask {
   readonly folder: string;
+  readonly postgres: string | null;
   readonly action: "run" | "settle" | "rollback" | "edit" | "reset";
   readonly count: number;
   readonly target?: string;
@@ -31,8 +32,8 @@ async function work(): Promise<Omit<MomentReport, "calls">> {
   await using memento = await Memento.open(counter.wrap("store", store), {
     keys: { file: `${task.folder}/store.db.key` },
   });
-  const { folder, count, target = "start" } = task;
-  const pipeline = momentPipeline({ folder, count, wrap: (name, wrapped) => counter.wrap(name, wrapped) });
+  const { folder, postgres, count, target = "start" } = task;
+  const pipeline = momentPipeline({ folder, postgres, count, wrap: (name, wrapped) => counter.wrap(name, wrapped) });
   switch (task.action) {
     case "rollback": {
       const { hash } = await memento.plan(pipeline, target);

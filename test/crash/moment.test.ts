@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -6,20 +6,57 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
 import { Memento } from "@mementojs/memento";
+import { readDataset } from "@mementojs/memento/sinks";
+import { parquetReadObjects } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { requireEngine } from "../harness/engines.ts";
 import { runProcess } from "../harness/process.ts";
+import { probePostgres, startPostgres, type PostgresServer } from "../harness/servers/postgres.ts";
 import { momentPlaces } from "./moment-pipeline.ts";
 import type { MomentReport, MomentTask } from "./moment-worker.ts";
 
 const worker = fileURLToPath(new URL("moment-worker.ts", import.meta.url));
+const hasPostgres = await requireEngine("PostgreSQL", probePostgres);
 let root: string;
+let server: PostgresServer | null = null;
+let worlds = 0;
 
-beforeAll(() => {
+/** Everything that a moment is of: a folder, and the database that belongs to it. */
+interface World {
+  readonly folder: string;
+  /** Null where there is no PostgreSQL: all is in the folder then. */
+  readonly postgres: string | null;
+}
+
+async function makeWorld(like: World | null): Promise<World> {
+  worlds += 1;
+  const folder = path.join(root, `world-${worlds}`);
+  // The link of a dataset to its newest version stays one.
+  if (like === null) mkdirSync(folder);
+  else cpSync(like.folder, folder, { recursive: true, verbatimSymlinks: true });
+  if (server === null) return { folder, postgres: null };
+  const template = like === null ? "template1" : nameOf(like.postgres ?? "");
+  await server.query(`CREATE DATABASE world_${worlds} TEMPLATE ${template}`);
+  return { folder, postgres: `postgres://postgres@127.0.0.1:${server.port}/world_${worlds}` };
+}
+
+async function removeWorld({ folder, postgres }: World): Promise<void> {
+  rmSync(folder, { recursive: true });
+  if (postgres !== null) await server?.query(`DROP DATABASE ${nameOf(postgres)} WITH (FORCE)`);
+}
+
+const nameOf = (url: string): string => new URL(url).pathname.slice(1);
+
+beforeAll(async () => {
+  if (hasPostgres) server = await startPostgres();
   root = mkdtempSync(path.join(tmpdir(), "memento-moment-"));
 });
-afterAll(() => {
+afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
+  await server?.stop();
 });
 
 async function start(task: MomentTask): Promise<{ signal: NodeJS.Signals | null; report: MomentReport | null }> {
@@ -56,16 +93,42 @@ interface Moment {
   readonly head: { readonly id: string; readonly status: string };
 }
 
-async function moment(folder: string): Promise<Moment> {
-  const places = momentPlaces(folder);
+/** The rows of the newest version of the dataset. */
+async function datasetRows(folder: string): Promise<unknown[]> {
+  if (!existsSync(path.join(folder, "_memento"))) return [];
+  const { files } = await readDataset(folder);
+  const ids: { id: number }[] = [];
+  for (const file of files) {
+    const bytes = readFileSync(file.path);
+    const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    for (const { id } of await parquetReadObjects({ file: buffer, compressors })) ids.push({ id: Number(id) });
+  }
+  return ids.toSorted((one, other) => one.id - other.id);
+}
+
+async function sumRows({ folder, postgres }: World): Promise<unknown[]> {
+  const sql = "SELECT side, last FROM sums ORDER BY side";
+  if (postgres === null) return rows(momentPlaces(folder).sums, sql);
+  const client = new Client({ connectionString: postgres });
+  await client.connect();
+  try {
+    const found = await client.query<{ there: boolean }>("SELECT to_regclass('sums') IS NOT NULL AS there");
+    return found.rows[0]?.there === true ? (await client.query<Record<string, unknown>>(sql)).rows : [];
+  } finally {
+    await client.end();
+  }
+}
+
+async function moment(world: World): Promise<Moment> {
+  const places = momentPlaces(world.folder);
   const page = rows(places.ledger, "SELECT entries FROM page ORDER BY position DESC LIMIT 1") as { entries: string }[];
   const data = {
-    left: rows(places.tables, "SELECT rowid, id FROM left ORDER BY rowid"),
-    right: rows(places.tables, "SELECT rowid, id FROM right ORDER BY rowid"),
-    sums: rows(places.sums, "SELECT rowid, side, last FROM sums ORDER BY rowid"),
+    left: rows(places.left, "SELECT rowid, id FROM left ORDER BY rowid"),
+    right: await datasetRows(places.right),
+    sums: await sumRows(world),
     ledger: JSON.parse(page[0]?.entries ?? "[]") as string[],
   };
-  await using memento = await Memento.open(`sqlite:${folder}/store.db`);
+  await using memento = await Memento.open(`sqlite:${world.folder}/store.db`);
   expect(await memento.verify()).toMatchObject({ sound: true, damages: [] });
   for await (const { id, status } of memento.history({ name: "moment" })) {
     const head = await memento.vault.load(id);
@@ -102,22 +165,21 @@ const stride = Number(process.env["MEMENTO_EVERY_CALL"] ?? 11);
 /** Does a thing again and again, with a kill before, then after, each of its calls, until it runs through unharmed. */
 async function killAtEveryCall(
   name: string,
-  base: string,
-  task: Omit<MomentTask, "folder" | "kill">,
-  check: (folder: string, where: string) => Promise<void>,
+  base: World,
+  task: Omit<MomentTask, keyof World | "kill">,
+  check: (world: World, where: string) => Promise<void>,
 ): Promise<readonly string[]> {
   for (const phase of ["before", "after"] as const) {
     for (let call = phase === "before" ? 1 : Math.ceil(stride / 2); ; call += stride) {
-      const folder = path.join(root, `${name}-${phase}-${call}`);
-      cpSync(base, folder, { recursive: true });
-      const { signal, report } = await start({ ...task, folder, kill: { call, phase } });
+      const world = await makeWorld(base);
+      const { signal, report } = await start({ ...task, ...world, kill: { call, phase } });
       if (signal === "SIGKILL") {
-        await check(folder, `${name}: killed ${phase} call ${call}`);
-        rmSync(folder, { recursive: true });
+        await check(world, `${name}: killed ${phase} call ${call}`);
+        await removeWorld(world);
         continue;
       }
       expect(report?.error, name).toBeUndefined();
-      rmSync(folder, { recursive: true });
+      await removeWorld(world);
       if (phase === "after") return report?.calls ?? [];
       break;
     }
@@ -125,52 +187,50 @@ async function killAtEveryCall(
   return [];
 }
 
-/** A folder in which runs to these counts have ended. */
-async function ended(name: string, ...counts: number[]): Promise<string> {
-  const folder = path.join(root, name);
-  mkdirSync(folder);
-  await (await Memento.open(`sqlite:${folder}/store.db`)).close();
+/** A world in which runs to these counts have ended. */
+async function ended(...counts: number[]): Promise<World> {
+  const world = await makeWorld(null);
+  await (await Memento.open(`sqlite:${world.folder}/store.db`)).close();
   for (const count of counts)
-    expect((await start({ folder, action: "run", count })).report, name).toMatchObject({ status: "completed" });
-  return folder;
+    expect((await start({ ...world, action: "run", count })).report).toMatchObject({ status: "completed" });
+  return world;
 }
 
 /** What every command does first, then a run to the end: one moment after each. Returns how far the first was. */
-async function settleThenRun(folder: string, where: string): Promise<readonly [left: number, right: number]> {
-  await start({ folder, action: "settle", count: 12 });
-  const found = await moment(folder);
+async function settleThenRun(world: World, where: string): Promise<readonly [left: number, right: number]> {
+  await start({ ...world, action: "settle", count: 12 });
+  const found = await moment(world);
   expect(found.head.status, where).not.toBe("reverting");
   const at = expectOneMoment(found, where);
-  expect((await start({ folder, action: "run", count: 12 })).report, where).toMatchObject({ status: "completed" });
-  expect(expectOneMoment(await moment(folder), where), where).toEqual([12, 12]);
+  expect((await start({ ...world, action: "run", count: 12 })).report, where).toMatchObject({ status: "completed" });
+  expect(expectOneMoment(await moment(world), where), where).toEqual([12, 12]);
   return at;
 }
 
 describe("P5 one restore, P10 exactly once: offsets, state, three sinks and a ledger describe one moment, wherever it was killed", () => {
   test("a run, and its resumption", async () => {
-    const base = await ended("run", 0);
-    const calls = await killAtEveryCall("run", base, { action: "run", count: 12 }, async (folder, where) => {
-      await settleThenRun(folder, where);
+    const base = await ended(0);
+    const calls = await killAtEveryCall("run", base, { action: "run", count: 12 }, async (world, where) => {
+      await settleThenRun(world, where);
     });
     expect(calls).toContain("ledger.enter");
-    const half = path.join(root, "half");
-    cpSync(base, half, { recursive: true });
+    const half = await makeWorld(base);
     const middle = calls.indexOf("sums.write", calls.length / 2) + 1;
-    expect(
-      (await start({ folder: half, action: "run", count: 12, kill: { call: middle, phase: "after" } })).signal,
-    ).toBe("SIGKILL");
-    await killAtEveryCall("resume", half, { action: "run", count: 12 }, async (folder, where) => {
-      await settleThenRun(folder, where);
+    expect((await start({ ...half, action: "run", count: 12, kill: { call: middle, phase: "after" } })).signal).toBe(
+      "SIGKILL",
+    );
+    await killAtEveryCall("resume", half, { action: "run", count: 12 }, async (world, where) => {
+      await settleThenRun(world, where);
     });
   });
 
   test("a rollback: it is finished by the next command, or has not begun", async () => {
-    const base = await ended("rollback", 7, 12);
+    const base = await ended(7, 12);
     const target = await completedAt(base, 7);
     const seen = new Set<string>();
     const task = { action: "rollback", count: 12, target } as const;
-    const calls = await killAtEveryCall("rollback", base, task, async (folder, where) => {
-      seen.add(String(await settleThenRun(folder, where)));
+    const calls = await killAtEveryCall("rollback", base, task, async (world, where) => {
+      seen.add(String(await settleThenRun(world, where)));
     });
     expect(calls).toContain("ledger.revertTo");
     // Early kills leave the state of before, late ones the restored one: both must have been met.
@@ -178,20 +238,20 @@ describe("P5 one restore, P10 exactly once: offsets, state, three sinks and a le
   });
 
   test("an edit: it is there whole, or not at all", async () => {
-    const base = await ended("edit", 7);
+    const base = await ended(7);
     const seen = new Set<unknown>();
-    await killAtEveryCall("edit", base, { action: "edit", count: 7 }, async (folder, where) => {
-      seen.add((await moment(folder)).state["note"]);
-      await settleThenRun(folder, where);
+    await killAtEveryCall("edit", base, { action: "edit", count: 7 }, async (world, where) => {
+      seen.add((await moment(world)).state["note"]);
+      await settleThenRun(world, where);
     });
     expect(seen).toContain(undefined);
   });
 
   test("a reset: back to nothing, or as it was", async () => {
-    const base = await ended("reset", 12);
+    const base = await ended(12);
     const seen = new Set<string>();
-    await killAtEveryCall("reset", base, { action: "reset", count: 12 }, async (folder, where) => {
-      seen.add(String(await settleThenRun(folder, where)));
+    await killAtEveryCall("reset", base, { action: "reset", count: 12 }, async (world, where) => {
+      seen.add(String(await settleThenRun(world, where)));
     });
     expect(seen).toEqual(new Set(["12,12", "0,0"]));
   });
@@ -199,21 +259,21 @@ describe("P5 one restore, P10 exactly once: offsets, state, three sinks and a le
 
 describe("P7 nothing lost", () => {
   test("a rollback that is rolled back gives the state of before, to the byte", async () => {
-    const folder = await ended("forth", 7, 12);
-    const before = await moment(folder);
-    const back = await start({ folder, action: "rollback", count: 12, target: await completedAt(folder, 7) });
-    expect(expectOneMoment(await moment(folder), "back")).toEqual([7, 7]);
-    await start({ folder, action: "rollback", count: 12, target: back.report?.undo ?? "" });
-    const after = await moment(folder);
+    const world = await ended(7, 12);
+    const before = await moment(world);
+    const back = await start({ ...world, action: "rollback", count: 12, target: await completedAt(world, 7) });
+    expect(expectOneMoment(await moment(world), "back")).toEqual([7, 7]);
+    await start({ ...world, action: "rollback", count: 12, target: back.report?.undo ?? "" });
+    const after = await moment(world);
     expect({ ...after, head: null }).toEqual({ ...before, head: null });
-    const reset = await start({ folder, action: "reset", count: 12 });
-    expect(expectOneMoment(await moment(folder), "reset")).toEqual([0, 0]);
-    await start({ folder, action: "rollback", count: 12, target: reset.report?.undo ?? "" });
-    expect({ ...(await moment(folder)), head: null }).toEqual({ ...before, head: null });
+    const reset = await start({ ...world, action: "reset", count: 12 });
+    expect(expectOneMoment(await moment(world), "reset")).toEqual([0, 0]);
+    await start({ ...world, action: "rollback", count: 12, target: reset.report?.undo ?? "" });
+    expect({ ...(await moment(world)), head: null }).toEqual({ ...before, head: null });
   });
 });
 
-async function completedAt(folder: string, count: number): Promise<string> {
+async function completedAt({ folder }: World, count: number): Promise<string> {
   await using memento = await Memento.open(`sqlite:${folder}/store.db`);
   for await (const { id, status } of memento.history({ name: "moment" }))
     if (status === "completed" && (await (await memento.vault.load(id)).value("state/right")) === count) return id;
