@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 import { isMementoError, MementoError } from "../../../core/errors.ts";
 import type { Json, JsonObject } from "../../../core/json.ts";
 import { throwIfCancelled, unlessCancelled } from "../cancellation.ts";
@@ -86,6 +88,7 @@ export class KeysetSource<Row> implements Source<Row> {
     for (;;) {
       throwIfCancelled(signal, this.describe());
       const page = await unlessCancelled(reader.page(after, limit, signal), signal, this.describe());
+      this.#checkKeys(page.keys);
       for (let index = 0; index < page.records.length; index += batchRecords) {
         const part = page.records.slice(index, index + batchRecords);
         after = page.keys[index + part.length - 1] ?? after;
@@ -144,6 +147,16 @@ export class KeysetSource<Row> implements Source<Row> {
       details: { rows: there, read: place.records },
       hint: "Rows came late or were removed: roll back to before them, or read without onlyGrows.",
     });
+  }
+
+  /** Rows with the same key have no order, and one of them would be passed over where a page ends between them. */
+  #checkKeys(keys: readonly KeyValues[]): void {
+    const isSame = (a: KeyValues, b: KeyValues | undefined): boolean =>
+      a.every((value, at) => value === b?.[at] || (typeof value === "object" && isDeepStrictEqual(value, b?.[at])));
+    const twice = keys.findIndex((key, index) => isSame(key, keys[index + 1]));
+    if (twice === -1) return;
+    const message = `${this.describe()} has rows with the same key; choose columns that no two rows have alike`;
+    throw new MementoError("INVALID_ARGUMENT", message);
   }
 
   #gone(gone: number, count: number): MementoError {

@@ -35,6 +35,6 @@ export interface RowsEngine {
 
 /** The largest whole numbers are bigints, all others numbers. */
 export function wholeNumber(text: string | bigint): number | bigint {
-  const big = BigInt(text);
-  return big >= BigInt(Number.MIN_SAFE_INTEGER) && big <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(big) : big;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
 }

@@ -259,6 +259,8 @@ for (const { name, isThere, start, types, slow } of engines) {
         await using broken = closing(sqlRows({ ...options, ...wrong }));
         expect((await readAll(broken)).error).toMatchObject({ code: "INVALID_ARGUMENT" });
       }
+      await using twice = closing(sqlRows({ ...options, key: "at" }));
+      expect((await readAll(twice)).error).toMatchObject({ code: "INVALID_ARGUMENT" });
       const invalid = expect.objectContaining({ code: "INVALID_ARGUMENT" });
       expect(() => sqlRows({ url: base.url, key: "id" })).toThrow(invalid);
       expect(() => sqlRows({ ...options, key: [] })).toThrow(invalid);

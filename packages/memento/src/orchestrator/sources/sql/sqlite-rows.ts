@@ -33,16 +33,20 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
     selectKey: (column, alias) => `${column} AS ${alias}`,
     bind: (value) => ({ text: "?", values: [parameterOf(value)] }),
-    rows: async ({ sql, values }, keys) =>
-      await Promise.resolve(
+    rows: async ({ sql, values }, keys) => {
+      let columns: readonly string[] | null = null;
+      return await Promise.resolve(
         all(sql, values).map((found) => {
           const key = keys.map((name) => keyOf(found[name], path));
           const row: Record<string, unknown> = {};
-          for (const [name, value] of Object.entries(found))
-            if (!keys.includes(name)) row[name] = typeof value === "bigint" ? wholeNumber(value) : value;
+          for (const name of (columns ??= Object.keys(found).filter((column) => !keys.includes(column)))) {
+            const value = found[name];
+            row[name] = typeof value === "bigint" ? wholeNumber(value) : value;
+          }
           return { row, key };
         }),
-      ),
+      );
+    },
     count: async ({ sql, values }) => await Promise.resolve(Number(all(sql, values)[0]?.["count"])),
     close: async () => await Promise.resolve(database.close()),
   };
