@@ -107,5 +107,8 @@ async function meddle(
   if (changed.length > 0) return;
   const values = `${literal(row.id)}, ${row.amount}, ${literal(note)}`;
   if (name === "id") await server.query(`INSERT INTO ${kit} (id, amount, note) VALUES (${values})`);
-  else await server.query(`INSERT INTO ${kit} (n, id, amount, note) VALUES (${literal(key)}, ${values})`);
+  else
+    await server.query(
+      `INSERT INTO ${kit} (n, id, amount, note) OVERRIDING SYSTEM VALUE VALUES (${literal(key)}, ${values})`,
+    );
 }

@@ -182,6 +182,31 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
     });
   });
 
+  test("leaves a number beside the key to the server, and gives it back with its row", async () => {
+    const { table, url } = place();
+    await server.query(
+      `CREATE TABLE ${table} (n BIGINT AUTO_INCREMENT PRIMARY KEY, id VARCHAR(9) NOT NULL UNIQUE, a INT)`,
+    );
+    await withSink(mysqlTable({ table, url, mode: "upsert", key: "id" }), async (sink) => {
+      const { mark } = await sink.write(
+        [
+          { id: "x", a: 1 },
+          { id: "y", a: 1 },
+        ],
+        by("t1"),
+      );
+      const before = await server.query(`SELECT n, id, a FROM ${table} ORDER BY n`);
+      expect(before).toEqual([
+        { n: 1, id: "x", a: 1 },
+        { n: 2, id: "y", a: 1 },
+      ]);
+      await sink.revertTo(null, by("r1"), gently);
+      await sink.write([{ id: "x", a: 2 }], by("t2"));
+      expect(await sink.revertTo(mark, by("r2"), gently)).toMatchObject({ removed: 0, restored: 2 });
+      expect(await server.query(`SELECT n, id, a FROM ${table} ORDER BY n`)).toEqual(before);
+    });
+  });
+
   test("writes once though the answer to its commit is lost, and is found by its token", async () => {
     const { table } = place();
     await server.query(`CREATE TABLE ${table} (id INT PRIMARY KEY)`);

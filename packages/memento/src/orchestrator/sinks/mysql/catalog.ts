@@ -59,9 +59,7 @@ export async function readTable(
     table,
   );
   const given = options.columns !== undefined && key.every((column) => Object.hasOwn(options.columns ?? {}, column));
-  const isDrawn = key.some((name) =>
-    rows.some((row) => row["name"] === name && /auto_increment/u.test(String(row["extra"]))),
-  );
+  const isDrawn = key.some((name) => columns.some((column) => column.name === name && column.isDrawn));
   return {
     table,
     sql: `${quoteName(database)}.${quoteName(table)}`,
@@ -112,6 +110,7 @@ function columnOf(row: Row, definition: string): TargetColumn {
     cast: "",
     checked: checkedAs(type),
     readOnly: false,
+    isDrawn: /auto_increment/u.test(String(row["extra"])),
   };
 }
 

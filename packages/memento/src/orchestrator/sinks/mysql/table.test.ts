@@ -19,7 +19,7 @@ const tables: Record<string, MysqlKitTable> = {
   "upsert by a key": { mode: "upsert", columns: `${columns}, PRIMARY KEY (id)`, name: "id" },
   "upsert by a unique index beside another one": {
     mode: "upsert",
-    columns: `n BIGINT AUTO_INCREMENT PRIMARY KEY, ${columns}, UNIQUE KEY (id)`,
+    columns: `${columns}, UNIQUE KEY (id), UNIQUE KEY (id, amount)`,
     key: "id",
     name: "id",
   },

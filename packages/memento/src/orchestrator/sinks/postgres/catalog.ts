@@ -51,14 +51,14 @@ export async function readTable(session: SinkSession, name: TableName, options: 
   const [query, ...values] = signatureQuery(name);
   const signature = await firstRow(session, query, ...values);
   const given = options.columns !== undefined && key.every((column) => Object.hasOwn(options.columns ?? {}, column));
-  const drawn = key.some((column) => rows.some((row) => row["name"] === column && row["drawn"] === true));
+  const hasDefault = key.some((column) => rows.some((row) => row["name"] === column && row["has_default"] === true));
   return {
     table,
     sql: `${quoteName(schema)}.${quoteName(table)}`,
     name: `${schema}.${table}`,
     columns,
     key,
-    makesKey: drawn && options.key === undefined && options.mode === "append" && !given,
+    makesKey: hasDefault && options.key === undefined && options.mode === "append" && !given,
     outAndIn: indexes.length > 1 && facts["referenced"] !== true,
     hasTriggers: facts["triggers"] === true,
     signature: String(signature?.["signature"]),
@@ -78,7 +78,9 @@ const COLUMNS = `SELECT a.attname AS name, b.typcategory AS category, b.typname 
     CASE WHEN a.attcollation <> 0 AND a.attcollation <> b.typcollation
       THEN (SELECT quote_ident(s.nspname) || '.' || quote_ident(l.collname) FROM pg_collation l
             JOIN pg_namespace s ON s.oid = l.collnamespace WHERE l.oid = a.attcollation) END AS collation,
-    a.attidentity = 'a' AS always, a.attidentity <> '' OR a.atthasdef AS drawn
+    a.attidentity = 'a' AS always, a.attidentity <> '' OR a.atthasdef AS has_default,
+    a.attidentity <> '' OR EXISTS (SELECT 1 FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum
+      AND pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%') AS drawn
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
   WHERE ${OF_TABLE} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum`;
@@ -102,6 +104,7 @@ function columnOf(row: Row): TargetColumn {
     cast: String(row["cast"]),
     checked: (value) => value,
     readOnly: row["always"] === true,
+    isDrawn: row["drawn"] === true,
   };
 }
 

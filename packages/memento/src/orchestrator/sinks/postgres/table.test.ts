@@ -22,7 +22,7 @@ const tables: Record<string, PostgresKitTable> = {
   "upsert by a key": { mode: "upsert", columns: `${columns}, PRIMARY KEY (id)`, name: "id" },
   "upsert by a unique index beside another one, text as JSON": {
     mode: "upsert",
-    columns: `n bigserial PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE, amount double precision, note json`,
+    columns: `id text COLLATE "C" NOT NULL UNIQUE, amount double precision, note json, UNIQUE (id, amount)`,
     key: "id",
     name: "id",
     jsonNote: true,

@@ -4,7 +4,6 @@ import type { SinkContext } from "../sink.ts";
 import { untilAnswered } from "./attempts.ts";
 import { makeBooks } from "./books.ts";
 import type { SqlTableDriver, SqlTableEngine } from "./engine.ts";
-import { OWN_KEY } from "./options.ts";
 import { makeShape, readShapes, type Shape } from "./shapes.ts";
 import { findStream, type StreamAddress } from "./stream.ts";
 import { type Target, type TargetColumn, unusable } from "./target.ts";
@@ -108,7 +107,7 @@ function changed(target: Target): MementoError {
 function writtenColumns(target: Target, { columns, mode }: SqlTableDriver): readonly TargetColumn[] {
   const made = target.makesKey && mode === "append" ? target.key : [];
   const own = target.columns.filter(({ name }) => !made.includes(name));
-  if (columns === null) return own.filter(({ name }) => name !== OWN_KEY);
+  if (columns === null) return own.filter(({ name, isDrawn }) => !isDrawn || target.key.includes(name));
   const missing = target.key.find((name) => !columns.includes(name) && !made.includes(name));
   if (missing !== undefined)
     throw unusable(target.table, `has the key column ${missing}, which is not among its columns`);

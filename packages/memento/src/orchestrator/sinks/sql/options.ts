@@ -22,7 +22,7 @@ export interface SqlTableOptions {
 }
 
 /** The key column of a table that is made without a key. */
-export const OWN_KEY = "memento_row";
+const OWN_KEY = "memento_row";
 
 const TYPE = /^[\w\s"'().,[\]]+$/u;
 

@@ -16,6 +16,8 @@ export interface TargetColumn {
   readonly checked: (value: string) => string;
   /** True: the server alone gives it a value, and an UPDATE may not. */
   readonly readOnly: boolean;
+  /** True: the server draws a number for a row that is added; rows bring one only where the options name the column. */
+  readonly isDrawn: boolean;
 }
 
 /** The target table as it stands. */
