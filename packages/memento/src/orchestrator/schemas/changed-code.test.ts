@@ -289,6 +289,40 @@ describe("a pipeline whose stages have changed", () => {
     expect(rowsOf(made.data)).toEqual(upTo(20));
   });
 
+  test("a flow with a branch that was passed over goes on", async () => {
+    const { memento, data } = await bench();
+    let fails = 12;
+    const pipeline = definePipeline({
+      name: "branches",
+      version: "1",
+      batchRecords: 5,
+      checkpoint: { records: 5 },
+      sources: { numbers: () => numbers(20) },
+      sinks: { table: () => memorySink<Row>({ table: data }), other: () => memorySink<Row>({ table: data }) },
+      stages: (stage) => {
+        const read = stage.read("read", { source: "numbers" });
+        const run = (record: Row): Row => {
+          if (record.n !== fails) return record;
+          fails = 0;
+          throw new Error("once");
+        };
+        const other = stage.map("other", { after: read, when: () => false, run });
+        const shape = stage.map("shape", { after: read, run });
+        return [
+          read,
+          other,
+          stage.write("write other", { after: other, sink: "other" }),
+          shape,
+          stage.write("write", { after: shape, sink: "table" }),
+        ];
+      },
+    });
+    await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    expect((await memento.check(pipeline)).unreadable).toEqual([]);
+    expect(await memento.run(pipeline)).toMatchObject({ status: "completed", resumed: true });
+    expect(rowsOf(data)).toEqual(upTo(20));
+  });
+
   test("a stage that is under way cannot be renamed", async () => {
     const made = await bench();
     const { memento } = made;

@@ -80,9 +80,14 @@ function flowProblems(
   const then = Object.keys(flows);
   if (stage.type !== "read")
     return then.length === 0 ? [] : [`stage ${stage.name} was a flow under way, and is none now`];
-  const now = new Set(flowSegment(stage, stages).stages.map(({ name }) => name));
+  const segment = flowSegment(stage, stages).stages;
+  const now = new Set(segment.map(({ name }) => name));
   const gone = then.filter((name) => !now.has(name));
-  const added = [...now].filter((name) => !then.includes(name));
+  const mayBePassedOver = new Set<string>();
+  for (const { name, when, after } of segment)
+    if (when !== null || after.some((before) => mayBePassedOver.has(before))) mayBePassedOver.add(name);
+  // What a `when` has passed over, with all behind it, took no part either: it stays so until the flow's end.
+  const added = [...now].filter((name) => !then.includes(name) && !mayBePassedOver.has(name));
   return [
     ...gone.map((name) => `the flow of ${stage.name} was under way with stage ${name}, which it has no more`),
     ...(then.length === 0 ? [] : added).map((name) => `the flow of ${stage.name} was under way without stage ${name}`),
