@@ -90,6 +90,7 @@ export function datasetPlace(dataset: KitDataset): () => Promise<SinkPlace> {
     const parent = await mkdtemp(join(tmpdir(), "memento-dataset-"));
     const folder = join(parent, "kit");
     const address = JSON.stringify({ folder, dataset });
+    const numbers = new Map<string, { readonly n?: string }>();
     return {
       sink: () => kitSink(address, () => undefined),
       read: async () => {
@@ -99,14 +100,22 @@ export function datasetPlace(dataset: KitDataset): () => Promise<SinkPlace> {
       meddle: async (item, row) => {
         const { files } = await datasetAt(folder);
         const path = files.find(({ name }) => name === item)?.path ?? join(folder, item);
+        if (existsSync(path) && !numbers.has(path)) numbers.set(path, await numberIn(path));
         if (row === null) return await rm(path, { force: true });
-        await writeFile(`${path}.new`, `${JSON.stringify(row)}\n`);
+        // A row that is put back is the one that was there, to the byte.
+        await writeFile(`${path}.new`, `${JSON.stringify({ ...row, ...numbers.get(path) })}\n`);
         await rename(`${path}.new`, path);
       },
       address,
       dispose: async () => await rm(parent, { recursive: true }),
     };
   };
+}
+
+/** The number of the row in a file of its own; nothing where it has none. */
+async function numberIn(path: string): Promise<{ readonly n?: string }> {
+  const { n } = JSON.parse(await readFile(path, "utf8")) as { readonly n?: string };
+  return n === undefined ? {} : { n };
 }
 
 async function datasetAt(folder: string): Promise<Pick<Dataset, "files">> {
