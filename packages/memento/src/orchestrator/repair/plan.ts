@@ -140,7 +140,8 @@ export async function planRestore<Target extends OpenedMemento | null>(
     for (const key of PARTS) found[key].push(...((part[key] ?? []) as never[]));
     if (cannot === true) refused.add(participant.name);
   }
-  const fit = only === null && content !== null ? await codeFit(pipeline, content) : { casts: [], problems: [] };
+  const fit =
+    only === null && content !== null ? await codeFit(pipeline, content, goal.wanted) : { casts: [], problems: [] };
   const body = {
     timeline: state.record.key,
     pipeline: pipeline.name,
@@ -190,9 +191,11 @@ function changedState(head: OpenedMemento, content: OpenedMemento | null, only: 
 async function codeFit(
   pipeline: Pipeline,
   content: OpenedMemento,
+  snapshot: PipelineSnapshot,
 ): Promise<{ readonly casts: readonly string[]; readonly problems: readonly string[] }> {
   try {
-    return { casts: (await adaptationOf(pipeline, content, isUnfinished(content.entry.status))).changes, problems: [] };
+    const { changes } = await adaptationOf(pipeline, content, snapshot, isUnfinished(content.entry.status));
+    return { casts: changes, problems: [] };
   } catch (error) {
     if (!isMementoError(error, "SCHEMA_UNREADABLE") && !isMementoError(error, "PIPELINE_CHANGED")) throw error;
     return { casts: [], problems: [`this code cannot go on from there: ${error.message}`] };

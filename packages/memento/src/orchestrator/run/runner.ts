@@ -105,7 +105,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const done = await findDone(vault, timeline.key, options.key, before, found);
   if (done !== null) return resultOf({ vault, pipeline, lease, done });
   const pending = pendingRun(before, found, options, pipeline, params);
-  const head = await adaptHead({ vault, lease, pipeline }, found, pending !== null);
+  const head = await adaptHead({ vault, lease, pipeline }, found, before, pending !== null);
   const snapshot = head === found ? before : await readSnapshot(head);
   const run = pending ?? (await newRun(vault, pipeline, options, params));
   const signal = options.signal === undefined ? lease.signal : AbortSignal.any([lease.signal, options.signal]);

@@ -3,7 +3,7 @@ import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
-import { PIECE, readSnapshot } from "../run/run-state.ts";
+import { PIECE, type PipelineSnapshot } from "../run/run-state.ts";
 import { itemText, readAs, schemasOf, STATE_ITEM } from "./pipeline-schemas.ts";
 import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
 import { demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
@@ -29,10 +29,11 @@ export interface Adaptation {
 export async function adaptHead(
   { vault, lease, pipeline }: { readonly vault: Vault; readonly lease: LeaseKeeper; readonly pipeline: Pipeline },
   head: OpenedMemento | null,
+  snapshot: PipelineSnapshot,
   goesOn: boolean,
 ): Promise<OpenedMemento | null> {
   if (head === null) return null;
-  const adaptation = await adaptationOf(pipeline, head, goesOn);
+  const adaptation = await adaptationOf(pipeline, head, snapshot, goesOn);
   if (adaptation.changes.length === 0) return head;
   const { run, version, stage, stageIndex, generation, status } = head.entry;
   const writer = await vault.writer(await vault.timeline(lease.state.record.key));
@@ -51,9 +52,13 @@ export async function adaptHead(
   return await vault.load(entry.id);
 }
 
-/** Says what would be other; changes nothing. `goesOn`: an unfinished run is to be taken up, and its stages must fit. */
-export async function adaptationOf(pipeline: Pipeline, memento: OpenedMemento, goesOn: boolean): Promise<Adaptation> {
-  const snapshot = await readSnapshot(memento);
+/** Says what of a memento, whose snapshot is given, would be other; changes nothing. `goesOn`: an unfinished run is to be taken up, and its stages must fit. */
+export async function adaptationOf(
+  pipeline: Pipeline,
+  memento: OpenedMemento,
+  snapshot: PipelineSnapshot,
+  goesOn: boolean,
+): Promise<Adaptation> {
   const schemas = schemasOf(pipeline);
   const pieces = new Map<string, unknown>();
   const drop: string[] = [];

@@ -4,7 +4,7 @@ import { mementoQuery } from "../../store/query.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
-import { PIECE, readSnapshot } from "../run/run-state.ts";
+import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
 import { pipelineAddress } from "../run/runner.ts";
 import { adaptationOf, isUnfinished } from "./adapt.ts";
 import { readAs, schemasOf } from "./pipeline-schemas.ts";
@@ -82,10 +82,10 @@ async function lookAt(
       problems.push(error.message);
     }
   };
-  await attempt(async () => (await adaptationOf(pipeline, memento, false)).changes.length);
-  if (isUnfinished(memento.entry.status) && problems.length === 0)
-    await attempt(async () => (await adaptationOf(pipeline, memento, true)).changes.length);
-  await eachOutput(pipeline, memento, async (read) => await attempt(read));
+  const snapshot = await readSnapshot(memento);
+  const goesOn = isUnfinished(memento.entry.status);
+  await attempt(async () => (await adaptationOf(pipeline, memento, snapshot, goesOn)).changes.length);
+  await eachOutput(pipeline, memento, snapshot, async (read) => await attempt(read));
   return { problems, changes };
 }
 
@@ -93,10 +93,10 @@ async function lookAt(
 async function eachOutput(
   pipeline: Pipeline,
   memento: OpenedMemento,
+  { stamps }: PipelineSnapshot,
   look: (read: () => Promise<number>) => Promise<void>,
 ): Promise<void> {
   const schemas = schemasOf(pipeline);
-  const { stamps } = await readSnapshot(memento);
   for (const item of schemas.keys()) {
     if (!item.startsWith(PIECE.output) || !memento.has(item)) continue;
     await look(async () => {

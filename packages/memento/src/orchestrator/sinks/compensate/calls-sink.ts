@@ -1,6 +1,7 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
+import { checkEpoch } from "../epoch.ts";
 import { markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -334,9 +335,4 @@ class CallsSink<Row> implements Sink<Row> {
     if (this.#opened !== null) return this.#opened;
     throw new MementoError("STORE_CLOSED", `The sink of ${this.describe()} is not open`);
   }
-}
-
-function checkEpoch(epoch: number): void {
-  if (Number.isSafeInteger(epoch) && epoch >= 0) return;
-  throw new MementoError("INVALID_ARGUMENT", `The epoch ${epoch} is not a whole number from 0 on`);
 }

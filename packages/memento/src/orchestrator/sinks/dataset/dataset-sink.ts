@@ -1,5 +1,6 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { isMementoError, MementoError } from "../../../core/errors.ts";
+import { checkEpoch } from "../epoch.ts";
 import { markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -162,9 +163,4 @@ class DatasetSink<Row> implements Sink<Row> {
     if (format === null || format === this.#options.format) return;
     throw new MementoError("INVALID_ARGUMENT", `${this.#folder} is a ${format} dataset, not ${this.#options.format}`);
   }
-}
-
-function checkEpoch(epoch: number): void {
-  if (Number.isSafeInteger(epoch) && epoch >= 0) return;
-  throw new MementoError("INVALID_ARGUMENT", `The epoch ${epoch} is not a whole number from 0 on`);
 }

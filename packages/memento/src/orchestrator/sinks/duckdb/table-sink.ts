@@ -1,5 +1,6 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
+import { checkEpoch } from "../epoch.ts";
 import { markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -218,9 +219,4 @@ function otherHash(path: string): MementoError {
     `${path}: the rows to be taken back were written with a version of DuckDB that hashes them differently, so changes by others cannot be told`,
     { hint: "Use the version of before once, or force the sink by name; what it takes can be brought back." },
   );
-}
-
-function checkEpoch(epoch: number): void {
-  if (Number.isSafeInteger(epoch) && epoch >= 0) return;
-  throw new MementoError("INVALID_ARGUMENT", `The epoch ${epoch} is not a whole number from 0 on`);
 }

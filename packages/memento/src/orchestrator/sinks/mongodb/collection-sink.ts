@@ -2,6 +2,7 @@ import { sha256OfJson, runningSha256 } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
 import { failureOf } from "../../../store/mongodb/failure.ts";
+import { checkEpoch } from "../epoch.ts";
 import { markOf, positionOf } from "../position-mark.ts";
 import type {
   ForeignChange,
@@ -268,9 +269,4 @@ function tokenOf(
 function notRevertible(error: unknown): unknown {
   if (!(error instanceof MementoError) || error.code !== "RECORD_INVALID") return error;
   return new MementoError("NOT_REVERTIBLE", error.message, { cause: error.cause });
-}
-
-function checkEpoch(epoch: number): void {
-  if (Number.isSafeInteger(epoch) && epoch >= 0) return;
-  throw new MementoError("INVALID_ARGUMENT", `The epoch ${epoch} is not a whole number from 0 on`);
 }

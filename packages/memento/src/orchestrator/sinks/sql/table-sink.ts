@@ -1,6 +1,7 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { mustRepeat } from "../../../store/sql/session.ts";
+import { checkEpoch } from "../epoch.ts";
 import { markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -193,9 +194,4 @@ export class SqlTableSink<Row> implements Sink<Row> {
     if (this.#table !== null) return this.#table;
     throw new MementoError("STORE_CLOSED", `The ${this.describe()} is not open`);
   }
-}
-
-function checkEpoch(epoch: number): void {
-  if (Number.isSafeInteger(epoch) && epoch >= 0) return;
-  throw new MementoError("INVALID_ARGUMENT", `The epoch ${epoch} is not a whole number from 0 on`);
 }

@@ -1,5 +1,6 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
+import { checkEpoch } from "../epoch.ts";
 import { markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -200,9 +201,4 @@ class SqliteTableSink<Row> implements Sink<Row> {
       transaction: async (kind, work) => await connection.transaction(kind, refused, work),
     };
   }
-}
-
-function checkEpoch(epoch: number): void {
-  if (Number.isSafeInteger(epoch) && epoch >= 0) return;
-  throw new MementoError("INVALID_ARGUMENT", `The epoch ${epoch} is not a whole number from 0 on`);
 }
