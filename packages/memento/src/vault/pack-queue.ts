@@ -4,6 +4,7 @@ import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts
 import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { buildPack, type PackItem } from "./pack.ts";
+import { prepareSeal, type DataKey } from "./seal.ts";
 import { nextTurn } from "./turns.ts";
 
 /** A memento on its way to the store, with the conditions under which it may become the head. */
@@ -43,6 +44,7 @@ export class PackQueue {
   /** How many packs in a row have held one save only. */
   #alone = 0;
   #flushing: Promise<void> | null = null;
+  #isPreparing = false;
 
   constructor(store: MementoStore, keys: DataKeys | null, random: Random) {
     this.#store = store;
@@ -110,12 +112,14 @@ export class PackQueue {
       );
       const built = building instanceof Promise ? await building : building;
       try {
-        const results = await this.#store.append({
+        const appending = this.#store.append({
           header: built.header,
           body: built.body,
           records: pack.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
           dataKey: sealing?.record ?? null,
         });
+        if (sealing !== null) this.#prepare(sealing.key);
+        const results = await appending;
         const isNewKey = sealing !== null && sealing.record !== null;
         if (isNewKey && results.some(({ outcome }) => outcome === "appended")) await this.#keys?.stored(sealing.key.id);
         return [attempt === 1 ? results : await this.#recognised(pack, results), built.digests];
@@ -124,6 +128,16 @@ export class PackQueue {
         this.#keys?.retire(sealing.key.id);
       }
     }
+  }
+
+  /** While the store is at work, the next pack's cipher is made ready. */
+  #prepare(key: DataKey): void {
+    if (this.#isPreparing) return;
+    this.#isPreparing = true;
+    setImmediate(() => {
+      this.#isPreparing = false;
+      prepareSeal(key, this.#random);
+    });
   }
 
   /** Some timelines of a pack may have moved before its key was found to be retired: their records are in their own way then. */

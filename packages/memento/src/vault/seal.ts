@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, type CipherGCM } from "node:crypto";
 
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
@@ -33,7 +33,8 @@ export function sealPack(
   version: number,
 ): SealedPack {
   const guardBytes = dataKey === null ? DIGEST_BYTES : TAG_BYTES;
-  const nonce = dataKey === null ? null : random.bytes(12);
+  const first = dataKey === null ? null : newSeal(dataKey, random);
+  const nonce = first?.nonce ?? null;
   const header = encodeHeader({
     v: version,
     type: "pack",
@@ -48,12 +49,39 @@ export function sealPack(
     entries,
   });
   const parts = packed.map(({ bytes }, index) => {
-    if (dataKey === null || nonce === null) return Buffer.concat([bytes, digestOf(header, index, bytes)]);
-    const cipher = createCipheriv("aes-256-gcm", dataKey.key, sectionNonce(nonce, index)).setAAD(header);
+    if (dataKey === null || first === null) return Buffer.concat([bytes, digestOf(header, index, bytes)]);
+    const cipher = index === 0 ? first.cipher : cipherOf(dataKey, sectionNonce(first.nonce, index));
+    cipher.setAAD(header);
     return Buffer.concat([cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
   });
   return { header, body: parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts) };
 }
+
+/** The nonce of a pack, and the cipher of its first section. Both are used once. */
+interface Seal {
+  readonly nonce: Uint8Array;
+  readonly cipher: CipherGCM;
+}
+
+/** For each key, what was made ready for the next pack. */
+const ready = new WeakMap<DataKey, Seal>();
+
+/** Makes ready what the next pack needs first: to make a cipher takes longer than to seal a small memento with it. */
+export function prepareSeal(dataKey: DataKey, random: Random): void {
+  if (!ready.has(dataKey)) ready.set(dataKey, newSeal(dataKey, random));
+}
+
+function newSeal(dataKey: DataKey, random: Random): Seal {
+  const prepared = ready.get(dataKey);
+  if (prepared !== undefined) {
+    ready.delete(dataKey);
+    return prepared;
+  }
+  const nonce = random.bytes(12);
+  return { nonce, cipher: cipherOf(dataKey, nonce) };
+}
+
+const cipherOf = ({ key }: DataKey, nonce: Uint8Array): CipherGCM => createCipheriv("aes-256-gcm", key, nonce);
 
 /** Opens section `index` of a pack. Throws DAMAGED, naming `where`, unless header and section are exactly what was sealed. */
 export function openSection(

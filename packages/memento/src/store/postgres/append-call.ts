@@ -2,13 +2,13 @@ import { appendLines, nonceOf } from "../sql/append-lines.ts";
 import { keyValues } from "../sql/rows.ts";
 import type { AppendBatch, AppendRecord } from "../store.ts";
 
-/** A call of one of the schema's functions. */
+/** A call of one of the schema's procedures. */
 export interface AppendCall {
   readonly sql: string;
   readonly values: readonly unknown[];
 }
 
-/** The function that appends a batch as a whole, and its values; null for a batch that cannot be taken so. */
+/** The procedure that appends a batch as a whole, and its values; null for a batch that cannot be taken so. */
 export function appendCall(batch: AppendBatch, dataKey: string | null): AppendCall | null {
   const [only, ...others] = batch.records;
   return only !== undefined && others.length === 0 ? callForOne(batch, only, dataKey) : callForMany(batch, dataKey);

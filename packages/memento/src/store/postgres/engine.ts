@@ -11,6 +11,7 @@ import type { AppendBatch, StoreSupports } from "../store.ts";
 import { appendCall } from "./append-call.ts";
 import { postgresStatements } from "./dialect.ts";
 import { failureOf, isLost, sqlState } from "./failure.ts";
+import { ConnectionLender } from "./lender.ts";
 import { migrate, readServer, schemaVersion } from "./schema.ts";
 import { namedStatement, PostgresSession } from "./session.ts";
 
@@ -36,12 +37,13 @@ export class PostgresEngine implements SqlEngine {
   readonly partBytesMax = PART_BYTES;
   readonly #options: PostgresEngineOptions;
   readonly #statements: SqlStatements;
-  readonly #heard = new WeakSet<PoolClient>();
+  readonly #lender: ConnectionLender;
 
   private constructor(options: PostgresEngineOptions, durable: boolean) {
     const { schema, url } = options;
     this.#options = options;
     this.#statements = postgresStatements(schema);
+    this.#lender = new ConnectionLender(options.pool, options.owned);
     this.url = url;
     this.supports = { durable, sharedBy: "network", bodyBytesMax: 2 ** 31 - 1, reclaimsSpace: true };
   }
@@ -104,9 +106,9 @@ export class PostgresEngine implements SqlEngine {
         // A connection on which a statement is still under way is not used again.
         try {
           await client.query("ROLLBACK");
-          client.release();
+          this.#lender.giveBack(client, false);
         } catch {
-          client.release(true);
+          this.#lender.giveBack(client, true);
         }
       };
       try {
@@ -123,15 +125,13 @@ export class PostgresEngine implements SqlEngine {
     const call = appendCall(batch, dataKey);
     if (call === null) return false;
     try {
-      return await this.#use(async (client) => {
-        const statement = namedStatement(`SELECT "${this.#options.schema}".${call.sql} AS done`);
-        const { rows } = await client.query<{ readonly done: boolean }>({ ...statement, values: call.values });
-        return rows[0]?.done === true;
-      });
+      const statement = namedStatement(`CALL "${this.#options.schema}".${call.sql}`);
+      await this.#use(async (client) => await client.query<object>({ ...statement, values: call.values }));
+      return true;
     } catch (error) {
       const { cause } = error as Error;
       if (sqlState(cause) === "MM002" && dataKey !== null) throw keyRetired(dataKey);
-      // One of several timelines stands elsewhere, or others went first: nothing was done.
+      // A timeline stands elsewhere, a name is taken, or others went first: nothing was done.
       if (sqlState(cause) === "MM001" || (isMementoError(error) && error.details["repeat"] === true)) return false;
       throw error;
     }
@@ -164,8 +164,7 @@ export class PostgresEngine implements SqlEngine {
   }
 
   async close(): Promise<void> {
-    const { pool, owned } = this.#options;
-    if (owned) await pool.end();
+    await this.#lender.close();
   }
 
   async #tableBytes(client: PoolClient): Promise<number> {
@@ -203,17 +202,13 @@ export class PostgresEngine implements SqlEngine {
       lost = isLost(error);
       throw failureOf(error, this.url);
     } finally {
-      client.release(lost);
+      this.#lender.giveBack(client, lost);
     }
   }
 
   async #connect(): Promise<PoolClient> {
     try {
-      const client = await this.#options.pool.connect();
-      // A connection that ends while it is lent tells its statement so; the event beside that has no more to say.
-      if (!this.#heard.has(client)) client.on("error", () => undefined);
-      this.#heard.add(client);
-      return client;
+      return await this.#lender.borrow();
     } catch (error) {
       if (error instanceof Error && /after calling end/u.test(error.message))
         throw new MementoError("STORE_CLOSED", `${this.url} is closed`, { cause: error });

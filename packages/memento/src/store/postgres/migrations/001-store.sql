@@ -131,20 +131,20 @@ BEGIN
   END IF;
 END $$;
 
--- Appends a pack of one memento, with a name or without (NULL). False, and nothing done, when the timeline stands elsewhere;
--- MM001 when the name is taken, and MM002 when the data key seals nothing any more. Arrays cost more than all that is done
--- here, so that one memento goes without them.
-CREATE FUNCTION {schema}.append_one(
+-- Appends a pack of one memento, with a name or without (NULL). Raises MM001, and nothing is done, when the timeline stands
+-- elsewhere or the name is taken, and MM002 when the data key seals nothing any more. Arrays cost more than all that is done
+-- here, so that one memento goes without them; a procedure, for an answer with a row in it costs the client a tenth more.
+CREATE PROCEDURE {schema}.append_one(
   line text, expected bigint, epoch bigint, id text, check_text text, nonce_text text,
   pack_header bytea, pack_body bytea, data_key text, new_key text[], its_caretaker text, its_name text, moves_name boolean
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
   UPDATE {schema}.timeline SET head_sequence = expected + 1, head_id = id, head_check = check_text
     WHERE timeline = line AND head_sequence = expected AND lease_epoch = epoch;
-  IF NOT FOUND THEN RETURN false; END IF;
+  IF NOT FOUND THEN RAISE EXCEPTION 'the timeline stands elsewhere' USING ERRCODE = 'MM001'; END IF;
   IF its_name IS NOT NULL THEN
     INSERT INTO {schema}.memento_name (caretaker, name, memento) VALUES (its_caretaker, its_name, id)
       ON CONFLICT (caretaker, name) DO UPDATE SET memento = excluded.memento WHERE moves_name;
@@ -155,17 +155,16 @@ BEGIN
   WITH pack AS (INSERT INTO {schema}.commit_log (header, body) VALUES (pack_header, pack_body) RETURNING commit_log.id)
     INSERT INTO {schema}.memento (timeline, sequence, nonce, commit_id, slot)
       SELECT line, expected + 1, nonce_text, pack.id, 0 FROM pack;
-  RETURN true;
 END $$;
 
 -- Appends a batch of which every record is to be taken and none has a name: one entry of the first arrays for each
--- timeline, in the order of their texts, and one of the second for each memento. False, and nothing done, when the first
--- timeline stands elsewhere; MM001 when another one does; MM002 as above.
-CREATE FUNCTION {schema}.append_all(
+-- timeline, in the order of their texts, and one of the second for each memento. MM001, and nothing done, when one of the
+-- timelines stands elsewhere; MM002 as above.
+CREATE PROCEDURE {schema}.append_all(
   timelines text[], expected bigint[], epochs bigint[], sequences bigint[], heads text[], checks text[],
   lines text[], numbers bigint[], nonces text[],
   pack_header bytea, pack_body bytea, data_key text, new_key text[]
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
   commit_number bigint;
 BEGIN
@@ -175,10 +174,7 @@ BEGIN
   FOR i IN 1 .. cardinality(timelines) LOOP
     UPDATE {schema}.timeline SET head_sequence = sequences[i], head_id = heads[i], head_check = checks[i]
       WHERE timeline = timelines[i] AND head_sequence = expected[i] AND lease_epoch = epochs[i];
-    IF NOT FOUND THEN
-      IF i = 1 THEN RETURN false; END IF;
-      RAISE EXCEPTION 'another timeline stands elsewhere' USING ERRCODE = 'MM001';
-    END IF;
+    IF NOT FOUND THEN RAISE EXCEPTION 'a timeline stands elsewhere' USING ERRCODE = 'MM001'; END IF;
   END LOOP;
   PERFORM pg_advisory_xact_lock_shared({gate});
   IF data_key IS NOT NULL OR new_key IS NOT NULL THEN PERFORM {schema}.demand_key(data_key, new_key); END IF;
@@ -186,7 +182,6 @@ BEGIN
   INSERT INTO {schema}.memento (timeline, sequence, nonce, commit_id, slot)
     SELECT m.line, m.number, m.nonce, commit_number, m.place - 1
     FROM unnest(lines, numbers, nonces) WITH ORDINALITY AS m (line, number, nonce, place);
-  RETURN true;
 END $$;
 
 -- Which of these files were applied.
