@@ -3,7 +3,7 @@ import { inspect, isDeepStrictEqual } from "node:util";
 import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import { type MemoryBooks, MemoryTable, type RowMove } from "./memory-table.ts";
-import { markOf, positionOf } from "./position-mark.ts";
+import { demandKept, markOf, positionOf } from "./position-mark.ts";
 import type {
   ForeignChange,
   Sink,
@@ -113,12 +113,7 @@ class ArraySink<Row> implements MemorySink<Row> {
     const done = books.reverts.get(token);
     if (done !== undefined) return done as SinkReverted;
     const position = positionOf(mark, books.position, this.describe());
-    if (position < books.oldest) {
-      throw new MementoError(
-        "TRIMMED",
-        `The ${this.describe()} can go back to position ${books.oldest} at the earliest`,
-      );
-    }
+    demandKept(position, books.oldest, this.describe());
     if (books.position === 0) return { removed: 0, restored: 0, records: 0, kept: [], mark: null };
     const moves = this.table.movesTo(books, position, options.force);
     const foreign = this.#foreign(moves);

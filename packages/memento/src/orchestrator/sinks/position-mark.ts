@@ -26,3 +26,10 @@ export function positionOf(mark: SinkMark, latest: number, place: string): numbe
     { hint: "Bring back the data that belongs to the memento.", details: { position, latest } },
   );
 }
+
+/** Throws TRIMMED unless what is needed to go back to a position is still kept. */
+export function demandKept(position: number, oldest: number, place: string): void {
+  if (position >= oldest) return;
+  const message = `The ${place} can go back to position ${oldest} at the earliest`;
+  throw new MementoError("TRIMMED", message, { details: { oldest } });
+}

@@ -2,7 +2,7 @@ import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
 import { checkEpoch } from "../epoch.ts";
-import { markOf, positionOf } from "../position-mark.ts";
+import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
   SinkContext,
@@ -240,10 +240,7 @@ class CallsSink<Row> implements Sink<Row> {
   #beginRevert(stream: CallStream, mark: SinkMark, token: string): SinkReverted | { readonly entry: CallEntry } {
     const { journal } = this.#demand();
     const back = positionOf(mark, stream.position, this.describe());
-    if (back < stream.oldest) {
-      const message = `The ${this.describe()} can go back to position ${stream.oldest} at the earliest`;
-      throw new MementoError("TRIMMED", message, { details: { oldest: stream.oldest } });
-    }
+    demandKept(back, stream.oldest, this.describe());
     if (stream.position === 0) return { removed: 0, restored: 0, records: 0, kept: [], mark: null };
     const position = stream.position + 1;
     const reverts = this.#options.compensate !== undefined;

@@ -1,5 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
-import { positionOf } from "../position-mark.ts";
+import { demandKept, positionOf } from "../position-mark.ts";
 import type { SinkMark, SinkReverted, SinkWrite } from "../sink.ts";
 import type { FileEntry } from "./manifest.ts";
 import { countRows, type FileMove, foreignOf, movesTo } from "./moves.ts";
@@ -26,11 +26,7 @@ export async function revertStream(
     if (books.takenAt(token) !== null)
       throw new MementoError("INVALID_ARGUMENT", `The token ${token} was taken by a write`);
     const back = positionOf(mark, books.position, place);
-    if (back < books.oldest) {
-      throw new MementoError("TRIMMED", `The ${place} can go back to position ${books.oldest} at the earliest`, {
-        details: { oldest: books.oldest },
-      });
-    }
+    demandKept(back, books.oldest, place);
     if (books.position === 0) return { removed: 0, restored: 0, records: 0, kept: [], mark: null };
     const moves = await keepContents(work, await movesTo(stream, back, force, work.look), stream);
     demandOneSchema(state, stream, moves, place);

@@ -1,6 +1,7 @@
 import { sha256 } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { KafkaClient, type TopicFacts } from "../../kafka/client.ts";
+import { demandKept } from "../position-mark.ts";
 import type {
   Sink,
   SinkContext,
@@ -13,7 +14,7 @@ import type {
   StayingRecords,
 } from "../sink.ts";
 import { answersTo, copyOf, type KafkaCompensation, tombstoneOf } from "./answers.ts";
-import { countOf, nameRanges, type SentBooks, type SentRange, type SentStep, type StepsBetween } from "./books.ts";
+import { countOf, nameRanges, type SentRange, type SentStep, type StepsBetween } from "./books.ts";
 import { MarksTopic } from "./marks-topic.ts";
 import type { KafkaTopicOptions } from "./options.ts";
 import { jsonOf, outgoingRecord, type OutgoingRecord, outgoingRecords, type RecordMaking } from "./record.ts";
@@ -131,7 +132,7 @@ export class TopicSink<Row> implements Sink<Row> {
       if (done?.reverted !== undefined)
         return { result: { ...done.reverted, mark: books.markAt(done.position) }, notes: [] };
       const back = books.positionOf(mark, this.describe());
-      if (back < books.oldest) throw trimmedTo(this.describe(), books);
+      demandKept(back, books.oldest, `sink into ${this.describe()}`);
       const nothing = { removed: 0, restored: 0, records: 0, kept: [] };
       if (books.position === 0) return { result: { ...nothing, mark: null }, notes: [] };
       const between = books.between(back);
@@ -231,10 +232,6 @@ function noTopic(topic: string, where: string): MementoError {
   return new MementoError("PLACE_MISSING", `There is no topic ${topic} at ${where}`, {
     hint: "Make the topic with the partitions and the retention that its readers need, or correct its name.",
   });
-}
-
-function trimmedTo(where: string, { oldest }: SentBooks): MementoError {
-  return new MementoError("TRIMMED", `The sink into ${where} can go back to position ${oldest} at the earliest`);
 }
 
 function cannotUnsend(where: string, { total, items }: StayingRecords): MementoError {

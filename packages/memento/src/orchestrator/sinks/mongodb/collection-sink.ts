@@ -3,7 +3,7 @@ import { MementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
 import { failureOf } from "../../../store/mongodb/failure.ts";
 import { checkEpoch } from "../epoch.ts";
-import { markOf, positionOf } from "../position-mark.ts";
+import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   ForeignChange,
   Sink,
@@ -168,7 +168,7 @@ class MongodbCollectionSink<Row> implements Sink<Row> {
           throw new MementoError("INVALID_ARGUMENT", `The token ${token} was taken by a write`);
         if (taken !== null) return { answer: JSON.parse(taken.result ?? "null") as SinkReverted };
         const back = positionOf(mark, stream.position, this.describe());
-        if (back < stream.oldest) throw this.#trimmed(stream);
+        demandKept(back, stream.oldest, this.describe());
         if (stream.position === 0) return { answer: { removed: 0, restored: 0, records: 0, kept: [], mark: null } };
         const net = await Net.read(connection, stream, back, access);
         const { moves, foreign, foreignTotal } = await collectMoves(net, connection.identity, force);
@@ -239,12 +239,6 @@ class MongodbCollectionSink<Row> implements Sink<Row> {
 
   #newOp(): string {
     return randomText(this.#demand().connection.random, 20);
-  }
-
-  #trimmed(stream: StreamDocument): MementoError {
-    return new MementoError("TRIMMED", `${this.describe()} can go back to position ${stream.oldest} at the earliest`, {
-      details: { oldest: stream.oldest },
-    });
   }
 }
 

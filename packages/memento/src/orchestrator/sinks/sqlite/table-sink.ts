@@ -1,7 +1,7 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { checkEpoch } from "../epoch.ts";
-import { markOf, positionOf } from "../position-mark.ts";
+import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
   SinkContext,
@@ -143,7 +143,7 @@ class SqliteTableSink<Row> implements Sink<Row> {
         throw new MementoError("INVALID_ARGUMENT", `The token ${token} was taken by a write`);
       if (taken !== null) return JSON.parse(taken.result ?? "null") as SinkReverted;
       const position = positionOf(mark, stream.position, this.describe());
-      if (position < stream.oldest) throw this.#trimmed(stream);
+      demandKept(position, stream.oldest, this.describe());
       if (stream.position === 0) return { removed: 0, restored: 0, records: 0, kept: [], mark: null };
       return await this.#revert(work, stream, position, token, options.force);
     });
@@ -181,12 +181,6 @@ class SqliteTableSink<Row> implements Sink<Row> {
     takeToken(database, stream, token, { position, kind: "revert", records: 0, result: JSON.stringify(reverted) });
     moveTo(database, stream, position);
     return reverted;
-  }
-
-  #trimmed(stream: Stream): MementoError {
-    return new MementoError("TRIMMED", `${this.describe()} can go back to position ${stream.oldest} at the earliest`, {
-      details: { oldest: stream.oldest },
-    });
   }
 
   /** The connection's transaction; data that the engine refuses becomes `refused`. */
