@@ -74,7 +74,7 @@ export const killTests: readonly SinkTestGroup[] = [
   {
     method: "kill -9",
     appliesTo: ({ workerModule }) => workerModule !== undefined,
-    timeoutMs: 180_000,
+    timeoutMs: 600_000,
     tests: {
       "at every step of a write leaves what was before or what is after": async (loan) => {
         const one = await loan.open();
@@ -119,10 +119,10 @@ export const killTests: readonly SinkTestGroup[] = [
         const random = new SeededRandom(options.seed ?? 1);
         const marks: SinkMark[] = [];
         const { kills = 5, killAfterMsMax = 100 } = options;
-        // On a busy machine a worker may have done nothing yet when it dies: then more of them are killed.
-        for (let kill = 0; kill < kills || (marks.length <= 2 && kill < 20 * kills); kill++) {
+        // On a busy machine a worker may have done nothing yet when it dies: then more are killed, after a first action.
+        for (let kill = 0; kill < kills || (marks.length <= 2 && kill < 2 * kills); kill++) {
           await using worker = SinkWorker.start(loan, [{ kind: "churn", marks }]);
-          await worker.until("ready");
+          await worker.until(kill < kills ? "ready" : "acted");
           await new Promise((resolve) => void setTimeout(resolve, 20 + random.integer(killAfterMsMax - 20)));
           worker.signal("SIGKILL");
           await worker.end();

@@ -107,7 +107,7 @@ export class KitSink {
 /** Declares groups of tests with the functions of the test framework; known gaps are printed in place of being run. */
 export function declareSinkTests(options: SinkKitOptions, groups: readonly SinkTestGroup[]): void {
   const gapsLeft = new Set(Object.keys(options.knownGaps ?? {}));
-  for (const { method, appliesTo, timeoutMs = 60_000, tests } of groups) {
+  for (const { method, appliesTo, timeoutMs = 180_000, tests } of groups) {
     if (appliesTo !== undefined && !appliesTo(options)) continue;
     options.describe(method, () => {
       for (const [name, run] of Object.entries(tests)) {

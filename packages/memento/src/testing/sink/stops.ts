@@ -26,7 +26,7 @@ export const stopTests: readonly SinkTestGroup[] = [
   {
     method: "SIGSTOP",
     appliesTo: ({ workerModule }) => workerModule !== undefined,
-    timeoutMs: 60_000,
+    timeoutMs: 180_000,
     tests: {
       "before a write: the woken process is refused once another has taken over": async (loan) => {
         const next = await loan.open();
@@ -53,7 +53,7 @@ export const stopTests: readonly SinkTestGroup[] = [
   {
     method: "SIGSTOP inside a write",
     appliesTo: ({ workerModule, locksOut }) => workerModule !== undefined && locksOut === true,
-    timeoutMs: 60_000,
+    timeoutMs: 180_000,
     tests: {
       "keeps others out with LOCKED until it goes on": async (loan) => {
         const other = await loan.open("other");

@@ -22,7 +22,7 @@ export const killsTests: readonly StoreTestGroup[] = [
   {
     method: "kill -9",
     appliesTo: ({ sharedBy, durable }) => sharedBy !== "process" && durable,
-    timeoutMs: 180_000,
+    timeoutMs: 300_000,
     tests: {
       "leaves all that was acknowledged, and nothing half done": async (loan) => {
         const { store, make, options, second } = loan;

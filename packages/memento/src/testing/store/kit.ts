@@ -64,7 +64,7 @@ export interface StoreTestGroup {
 /** Declares groups of tests with the functions of the test framework; known gaps are printed in place of being run. */
 export function declareStoreTests(options: StoreKitOptions, groups: readonly StoreTestGroup[]): void {
   const gapsLeft = new Set(Object.keys(options.knownGaps ?? {}));
-  for (const { method, appliesTo, timeoutMs = 60_000, tests } of groups) {
+  for (const { method, appliesTo, timeoutMs = 180_000, tests } of groups) {
     if (appliesTo !== undefined && !appliesTo(options.supports)) continue;
     options.describe(method, () => {
       for (const [name, run] of Object.entries(tests)) {

@@ -13,7 +13,7 @@ export const racesTests: readonly StoreTestGroup[] = [
   {
     method: "processes at once",
     appliesTo: ({ sharedBy }) => sharedBy !== "process",
-    timeoutMs: 120_000,
+    timeoutMs: 300_000,
     tests: {
       "race for one head: each place has one winner": async (loan) => {
         const { store, make } = loan;

@@ -1,4 +1,4 @@
-import { afterAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { mongodbIsThere, startMongodb } from "../../../../../../test/harness/servers/mongodb.ts";
@@ -6,9 +6,6 @@ import { type KitCollection, mongodbCollectionPlace } from "../../../../../../te
 import { testSink } from "../../../testing/sink/sink-kit.ts";
 
 const isThere = await requireEngine("MongoDB protocol (SecantusDB)", mongodbIsThere);
-const server = isThere ? await startMongodb() : null;
-
-afterAll(async () => await server?.[Symbol.asyncDispose]());
 
 const collections: Record<string, KitCollection> = {
   "append, in transactions": { mode: "append", commit: "transaction" },
@@ -19,6 +16,11 @@ const collections: Record<string, KitCollection> = {
 
 for (const [name, collection] of Object.entries(collections)) {
   describe.skipIf(!isThere)(`mongodbCollection(): ${name}`, () => {
+    // A server each: the transactions that killed clients leave open slow the engine down for a minute.
+    let server: Awaited<ReturnType<typeof startMongodb>> | null = null;
+    beforeAll(async () => void (server = await startMongodb()));
+    afterAll(async () => await server?.[Symbol.asyncDispose]());
+
     testSink({
       describe,
       test,
