@@ -110,11 +110,18 @@ export async function lineFrom(child: Child, limitMs: number): Promise<string> {
 
 /** The next message on the process's channel. An error when it ends without one. */
 export async function messageFrom(child: Child, limitMs: number): Promise<unknown> {
+  const { process: from } = child;
+  let ended = (_code: number | null): void => undefined;
   const next = new Promise<unknown>((resolve, reject) => {
-    child.process.once("message", resolve);
-    child.process.once("exit", (code) => reject(new Error(`${child.name} ended with ${code}: ${child.lastWords()}`)));
+    ended = (code) => reject(new Error(`${child.name} ended with ${code}: ${child.lastWords()}`));
+    from.once("message", resolve);
+    from.once("exit", ended);
   });
-  return within(next, limitMs, child.name);
+  try {
+    return await within(next, limitMs, child.name);
+  } finally {
+    from.off("exit", ended);
+  }
 }
 
 /** Sends one message and waits for the one that answers it. */

@@ -33,11 +33,11 @@ test("every module in docs/ fits the types of the packages", async () => {
     const config = { extends: path.join(root, "tsconfig.json"), compilerOptions: options, include: ["*.ts"] };
     writeFileSync(path.join(folder, "tsconfig.json"), JSON.stringify(config));
     const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
-    const { exitCode, stdout } = await runProcess(process.execPath, [tsc, "-p", folder], { timeoutMs: 120_000 });
+    const { exitCode, stdout } = await runProcess(process.execPath, [tsc, "-p", folder], { timeoutMs: 300_000 });
     expect(stdout).toBe("");
     expect(exitCode).toBe(0);
-    expect(count).toBeGreaterThan(1);
+    expect(count).toBeGreaterThan(15);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}, 150_000);
+}, 400_000);
