@@ -38,12 +38,12 @@ export const pipeline = definePipeline({
   },
 });
 
-if (import.meta.main) {
-  const line = (n: number): string =>
-    JSON.stringify({ station: `S${n % 50}`, celsius: n % 997 === 0 ? 999 : (n % 400) / 10 });
-  if (!existsSync("readings.jsonl"))
-    writeFileSync("readings.jsonl", `${Array.from({ length: 20_000 }, (_, n) => line(n)).join("\n")}\n`);
+const line = (n: number): string =>
+  JSON.stringify({ station: `S${n % 50}`, celsius: n % 997 === 0 ? 999 : (n % 400) / 10 });
+if (!existsSync("readings.jsonl"))
+  writeFileSync("readings.jsonl", `${Array.from({ length: 20_000 }, (_, n) => line(n)).join("\n")}\n`);
 
+if (import.meta.main) {
   await using memento = await Memento.open("sqlite:mementos.db");
   const result = await memento.run(pipeline);
   const checked = (await result.output("check")) as { recordsOut: number; invalid: number };

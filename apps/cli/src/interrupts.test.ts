@@ -29,6 +29,7 @@ function caught(): Caught {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    enter: () => undefined,
     exit: (code) => void exits.push(code),
   };
   const stop = catchInterrupts({ io, note: (text) => void notes.push(text) }, "it ends soon");

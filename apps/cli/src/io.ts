@@ -32,6 +32,8 @@ export interface Io {
   readonly ask: ((question: string) => Promise<string>) | null;
   /** Calls back on each stop signal, which then does nothing else; the returned function ends that. */
   onStop(listener: (signal: StopSignal) => void): () => void;
+  /** Makes relative paths in a pipeline's code count from this folder. `cwd` stays: what is typed counts from there. */
+  enter(folder: string): void;
   /** Ends the process at once. */
   exit(code: number): void;
 }
@@ -55,6 +57,7 @@ export function processIo(): Io {
         process.off("SIGTERM", listener);
       };
     },
+    enter: (folder) => process.chdir(folder),
     exit: (code) => process.exit(code),
   };
 }

@@ -56,6 +56,7 @@ async function withInput(
       if (stopBy !== null) process.nextTick(listener, stopBy);
       return () => undefined;
     },
+    enter: () => undefined,
     exit: () => undefined,
   };
   return { code: await runCli(args, io), out: Buffer.concat(out), err: err.join("") };

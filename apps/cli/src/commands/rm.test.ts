@@ -93,6 +93,7 @@ function terminal(answer: string): Terminal {
       return await Promise.resolve(answer);
     },
     onStop: () => () => undefined,
+    enter: () => undefined,
     exit: () => undefined,
   };
   return { io, asked, written };

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -67,6 +67,20 @@ describe("memento run", () => {
       { name: "load", records: 60 },
     ]);
     expect(exitCode).toBe(0);
+  });
+
+  test("from a folder below, a project's pipeline reads and writes what it does from the project's folder", async () => {
+    expect((await memento(folder, numbers())).exitCode).toBe(0);
+    const below = path.join(folder, "a", "b");
+    mkdirSync(below, { recursive: true });
+    const { exitCode, stderr } = await memento(below, numbers());
+    expect(stderr).toContain(`in ${folder}, the project's folder: relative paths count from there`);
+    expect(exitCode).toBe(0);
+    expect(readdirSync(below)).toEqual([]);
+    const plan = await memento(below, ["plan", "start", "--json"]);
+    expect(plan.exitCode).toBe(0);
+    expect(plan.stdout).not.toContain("elsewhere");
+    expect(readdirSync(below)).toEqual([]);
   });
 
   test("the same key is the same run", async () => {
@@ -219,6 +233,15 @@ describe("the file of a pipeline", () => {
     expect(stderr).toContain("code: INVALID_PIPELINE");
     expect(exitCode).toBe(2);
     expect(readdirSync(folder)).toEqual([name]);
+  });
+
+  test("that Node takes for a script of the older kind is sound: the hint says what to set", async () => {
+    writeFileSync(path.join(folder, "package.json"), '{ "type": "commonjs" }\n');
+    writeFileSync(path.join(folder, "sound.ts"), 'import "node:fs";\nexport default 1;\n');
+    const { exitCode, stderr } = await memento(folder, ["run", "sound.ts"]);
+    expect(stderr).toContain("npm pkg set type=module");
+    expect(stderr).not.toContain("Mend the file");
+    expect(exitCode).toBe(2);
   });
 
   test("that exports several must be told which, by either name", async () => {

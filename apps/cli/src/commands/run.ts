@@ -9,7 +9,7 @@ import { collectPairs } from "../option-values.ts";
 import { loadPipeline } from "../pipelines/load-pipeline.ts";
 import { paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
 import { keyAdvice, makeStore } from "../place/make-store.ts";
-import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import { enterProject, findStore, openMemento, type StorePlace } from "../place/store-place.ts";
 import { runOutcome } from "../report/run-outcome.ts";
 import { RunReport } from "../report/run-report.ts";
 
@@ -53,13 +53,15 @@ export function registerRun(program: Command, run: Runner): void {
 
 async function runFile(invocation: Invocation, file: string, options: RunCommandOptions): Promise<Outcome> {
   const { io } = invocation;
-  const { pipeline, file: module } = await loadPipeline(file, io.cwd, { name: options.name });
   const place = findStore(invocation);
+  const project = enterProject(place, io);
+  const { pipeline, file: module } = await loadPipeline(file, io.cwd, { name: options.name });
   // Only a new run makes a store: there is nothing to resume, and no fork, where there is none.
   const mayMake = !place.exists && options.resume !== true && options.fork === undefined;
   // Parameters are judged before a store is made; a run that goes on may go without them.
   const params = options.param === undefined && !mayMake ? undefined : await paramsFor(pipeline, options.param ?? {});
   using report = new RunReport(io);
+  if (project !== null) report.note(`in ${project}, the project's folder: relative paths count from there`);
   await using memento = mayMake ? await make(invocation, place, report) : await openMemento(invocation, place);
   using stop = catchInterrupts(
     { io, note: (text) => report.note(text) },

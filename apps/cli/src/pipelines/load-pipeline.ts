@@ -74,13 +74,18 @@ async function importModule(file: string): Promise<Readonly<Record<string, unkno
   }
 }
 
+/** What Node says of a module that it takes for a script of the older kind. */
+const OLD_MODULE = /Cannot use import statement outside a module|Unexpected token 'export'/u;
+
 async function loadFailure(file: string, cause: unknown): Promise<MementoError> {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const place = cause instanceof SyntaxError ? await syntaxPlace(file, cause) : placeOf(cause);
   const where = place === null ? file : place;
   return new MementoError("INVALID_PIPELINE", `${where} cannot be loaded: ${reason}`, {
     cause,
-    hint: "Mend the file; the message names the place.",
+    hint: OLD_MODULE.test(reason)
+      ? 'Its package.json says "commonjs": set "type": "module" there (`npm pkg set type=module`), or name the file .mts.'
+      : "Mend the file; the message names the place.",
     details: { file, place },
   });
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Memento, MementoError } from "@mementojs/memento";
 
 import type { Invocation } from "../invocation.ts";
+import type { Io } from "../io.ts";
 
 /** The folder that holds a project's store, and the store's file in it. */
 const STORE_FOLDER = ".memento";
@@ -35,6 +36,18 @@ export function findStore({ io, store }: Pick<Invocation, "io" | "store">): Stor
   }
 }
 
+/**
+ * Where the store is in a folder above, that folder is the project's, and code runs in it: sources and sinks with relative paths
+ * are then the same ones from wherever a command is typed. Returns it; null where nothing is to be entered.
+ */
+export function enterProject({ folder, by, exists }: StorePlace, io: Io): string | null {
+  if (by !== "folder" || !exists || folder === null) return null;
+  const project = path.dirname(folder);
+  if (project === path.resolve(io.cwd)) return null;
+  io.enter(project);
+  return project;
+}
+
 /** The place of a project's store below its folder. */
 export function folderPlace(project: string): StorePlace {
   const folder = path.join(project, STORE_FOLDER);
@@ -49,6 +62,7 @@ export async function openMemento(
 ): Promise<Memento> {
   // Looked at first, so that a wrong path leaves no empty database behind.
   if (!place.exists) throw noStore(place);
+  enterProject(place, invocation.io);
   return await Memento.open(place.url, { create: false, environment: invocation.io.env });
 }
 

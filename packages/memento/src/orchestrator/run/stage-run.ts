@@ -10,6 +10,7 @@ import type {
 import type { Source, SourceBatch, SourceOffsets } from "../sources/source.ts";
 import { Attempt } from "./attempt.ts";
 import { keptKey } from "./kept-pieces.ts";
+import { namedRefusal, type BatchUnderWay } from "./refused-rows.ts";
 import type { RunSession } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
 import type { SessionSave } from "./session-save.ts";
@@ -52,6 +53,7 @@ export class StageRun {
   #total: number | null;
   #unsavedRecords = 0;
   #batchRecords = 0;
+  #batch: BatchUnderWay | null = null;
   #share: number | null = null;
   readonly #credited = new Set<string>();
   #turnStartedMs: number;
@@ -116,10 +118,12 @@ export class StageRun {
         if (next.done === true) return;
         await this.#keepBatch(name, next.value);
         this.#batchRecords = next.value.records.length;
+        this.#batch = this.#underWay(name, next.value);
         this.#credited.clear();
         yield next.value;
         attempt.demand();
         this.#batchRecords = 0;
+        this.#batch = null;
         session.advance(work, name, next.value.partition, next.value.offset);
         session.forward.catchUp(session, work);
         this.#share = next.value.share ?? null;
@@ -146,6 +150,11 @@ export class StageRun {
     return session.forward.read(name, source, { from, batchRecords, signal: attempt.signal });
   }
 
+  #underWay(source: string, { records, partition, offset }: SourceBatch<unknown>): BatchUnderWay {
+    const from = this.session.offsetsOf(source, this.work)[partition];
+    return { source, records: records.length, from, to: offset };
+  }
+
   /** What a sink cannot take back must come again just as it was: the batch's place is saved before any of it is written. */
   async #keepBatch(name: string, batch: SourceBatch<unknown>): Promise<void> {
     const { session, work } = this;
@@ -168,14 +177,18 @@ export class StageRun {
     session.lease.demand();
     // The records of the batch under way count with the first write that it causes in each sink.
     const records = this.#credited.has(name) ? 0 : this.#batchRecords;
-    const written = await attempt.track(
-      sink.write(rows, {
-        epoch: session.lease.epoch,
-        // Items may come in another order next time: a token must not be another one's.
-        token: session.nextToken(work, work.owner === this.stage.name ? stage.name : work.owner, name),
-        records,
-      }),
-    );
+    const written = await attempt
+      .track(
+        sink.write(rows, {
+          epoch: session.lease.epoch,
+          // Items may come in another order next time: a token must not be another one's.
+          token: session.nextToken(work, work.owner === this.stage.name ? stage.name : work.owner, name),
+          records,
+        }),
+      )
+      .catch((error: unknown) => {
+        throw namedRefusal(error, name, sink, this.#batch);
+      });
     this.#credited.add(name);
     const known = session.sinkRecord(name, work);
     work.sinks.set(name, {

@@ -1,0 +1,26 @@
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import type { Sink } from "../sinks/sink.ts";
+import type { SourceOffset } from "../sources/source.ts";
+
+/** The batch of a source that is being worked on. */
+export interface BatchUnderWay {
+  readonly source: string;
+  readonly records: number;
+  /** Where its partition stood before it, and stands after it. */
+  readonly from: SourceOffset | undefined;
+  readonly to: SourceOffset;
+}
+
+/** Adds to a sink's refusal of a row which sink it was and where its batch was read: the row's number counts within that. */
+export function namedRefusal(error: unknown, name: string, sink: Sink, batch: BatchUnderWay | null): unknown {
+  if (!isMementoError(error, "RECORD_INVALID") && !isMementoError(error, "UNSUPPORTED_VALUE")) return error;
+  const read =
+    batch === null
+      ? ""
+      : `; it was made of the ${batch.records} records of source ${batch.source} after ${JSON.stringify(batch.from ?? "its start")}, up to ${JSON.stringify(batch.to)}`;
+  return new MementoError(error.code, `Sink ${name} (${sink.describe()}): ${error.message}${read}`, {
+    cause: error,
+    ...(error.hint === null ? {} : { hint: error.hint }),
+    details: { ...error.details, sink: name, ...(batch === null ? {} : { batch }) },
+  });
+}
