@@ -61,6 +61,13 @@ describe("memento", () => {
     expect(exitCode).toBe(0);
   });
 
+  test.each([[["rollback"]], [["keys", "rotate"]]])("help %j is what --help shows", async (names) => {
+    const { stdout, exitCode } = await memento(folder, ["help", ...names]);
+    expect(stdout).toBe((await memento(folder, [...names, "--help"])).stdout);
+    expect(exitCode).toBe(0);
+    expect((await memento(folder, ["help"])).stdout).toBe((await memento(folder, ["--help"])).stdout);
+  });
+
   test("without a command shows its help, and ends like a wrong command line", async () => {
     const { stdout, stderr, exitCode } = await memento(folder, []);
     expect(stdout).toBe("");
@@ -79,6 +86,8 @@ describe("memento", () => {
   test.each([
     [["nope"], "unknown command 'nope'"],
     [["lgo"], "Did you mean log?"],
+    [["help", "rollbak"], "Did you mean rollback?"],
+    [["help", "keys", "rotat"], "Did you mean rotate?"],
     [["ls", "--nope"], "unknown option '--nope'"],
     [["show"], "missing required argument"],
     [["show", "a", "b"], "too many arguments"],

@@ -17,6 +17,7 @@ import { registerExport } from "./commands/export.ts";
 import { registerFork } from "./commands/fork.ts";
 import { registerGc } from "./commands/gc.ts";
 import { registerGet } from "./commands/get.ts";
+import { registerHelp } from "./commands/help.ts";
 import { registerImport } from "./commands/import.ts";
 import { registerInit } from "./commands/init.ts";
 import { registerKeys } from "./commands/keys.ts";
@@ -110,9 +111,8 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
     program.commandsGroup(group);
     for (const register of commands) register(program, run);
   }
-  program.addHelpCommand(
-    new Command("help").argument("[command]").description("show a command's help").helpGroup("Keep:"),
-  );
+  program.commandsGroup("Help:");
+  registerHelp(program);
   return program.addHelpText("after", HELP_END);
 }
 

@@ -59,7 +59,7 @@ async function adopt(invocation: Invocation, name: string, options: AdoptCommand
   const choice = { caretaker, partition, fork, rerun: options.rerun ?? false };
   if (options.plan === undefined) {
     const plan = await memento.planAdoption(pipeline, choice);
-    return { json: plan, text: () => shown(invocation, plan, name, choice.rerun) };
+    return { json: plan, text: () => shown(invocation, plan, name, options) };
   }
   using _stop = catchInterrupts(invocation, "the adoption is finished first");
   const result = await memento.adopt(pipeline, {
@@ -85,32 +85,47 @@ async function forkNamed(memento: Memento, name: string): Promise<LivingTimeline
   );
 }
 
-function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, rerun: boolean): string {
-  const words = [
-    "memento",
-    "adopt",
-    name,
-    ...(rerun ? ["--rerun"] : []),
-    ...(store === null ? [] : ["--store", store]),
-  ];
-  const options = { style, now: io.clock.now(), columns: io.out.isTerminal ? io.out.columns : null };
-  const apply = words.map((word) => shellWord(word)).join(" ");
-  const data = plan.forkData.map(
+function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, options: AdoptCommandOptions): string {
+  const line = (rerun: boolean): string => {
+    const words = [
+      "memento",
+      "adopt",
+      name,
+      ...(rerun ? ["--rerun"] : []),
+      ...(options.pipeline === undefined ? [] : ["--pipeline", options.pipeline]),
+      ...(store === null ? [] : ["--store", store]),
+    ];
+    return words.map((word) => shellWord(word)).join(" ");
+  };
+  const { forkData, forkPlan } = plan;
+  const hasWritten = forkData.length > 0 && forkPlan === null;
+  const data = forkData.map(
     ({ kind, name: item, where, entries }) => `  ${kind} ${item}: ${counted(entries, "row")} of ${where}`,
   );
   const first =
     data.length === 0
       ? []
       : [
-          plan.forkPlan === null
+          hasWritten
             ? `${style.red("Refused as it is:")} the fork has written data, which belongs to it; --rerun takes it out and runs again from where the fork began`
             : "The fork's data is taken out first:",
           ...data,
           "",
         ];
-  return [...first, planText(plan, { ...options, title: `Adopt ${name} as the head of ${plan.pipeline}`, apply })].join(
-    "\n",
+  // What keeps the fork's data from being taken out has to be forced as well.
+  const refused = [...new Set([...plan.refused, ...(forkPlan?.refused ?? [])])];
+  const text = planText(
+    { ...plan, refused },
+    {
+      style,
+      now: io.clock.now(),
+      columns: io.out.isTerminal ? io.out.columns : null,
+      title: `Adopt ${name} as the head of ${plan.pipeline}`,
+      apply: line(options.rerun ?? false),
+      ...(hasWritten ? { instead: { what: "See what taking the fork's data out would do", line: line(true) } } : {}),
+    },
   );
+  return [...first, text].join("\n");
 }
 
 function adoptText({ style }: Invocation, { head, undo, plan }: AdoptResult, fork: string): string {

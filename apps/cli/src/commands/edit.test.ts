@@ -147,6 +147,11 @@ describe("memento adopt", () => {
     const shown = await memento(folder, ["adopt", "try"]);
     expect(shown.stdout).toContain("Refused as it is: the fork has written data");
     expect(shown.stdout).toContain("sink numbers: 10 rows of sqlite table numbers in try.db");
+    expect(shown.stdout).not.toContain("Apply it");
+    expect(shown.stdout).not.toContain("--plan");
+    expect(shown.stdout).toMatch(/Nothing was changed\. See what .* would do:\n {2}memento adopt try --rerun\n$/u);
+    const offered = await memento(folder, ["adopt", "try", "--rerun"]);
+    expect(offered.stdout).toMatch(/Apply it:\n {2}memento adopt try --rerun --plan \S+\n$/u);
     const { hash } = JSON.parse((await memento(folder, ["adopt", "try", "--json"])).stdout) as AdoptPlan;
     const refused = await memento(folder, ["adopt", "try", "--plan", hash]);
     expect(refused.stderr).toContain("code: NOT_REVERTIBLE");

@@ -26,7 +26,7 @@ export function registerFork(program: Command, run: Runner): void {
     .command("fork")
     .summary("start a timeline of its own from a memento")
     .description(
-      "Starts a timeline of its own from a memento: the same offsets, state and outputs, and no data in the sinks yet.",
+      "Starts a timeline of its own from a memento: the same offsets, state and outputs. Nothing in the sinks is its own yet. Its runs write into the same places as those of the timeline it came from, unless its parameters or the pipeline's file name others.",
     )
     .argument("<target>", "the memento to start from")
     .requiredOption("--name <name>", "the fork's name")
@@ -64,7 +64,13 @@ async function fork(invocation: Invocation, target: string, options: ForkCommand
     json: { timeline: key, name: made, forkedFrom: ground, head: entry.id, status: entry.status },
     text: () => {
       const next = `memento run ${file === null ? "FILE" : shellWord(path.relative(io.cwd, file))} --fork ${shellWord(name)}${partition}`;
-      return `Made the fork ${style.bold(made)} of ${ground}\nhead ${entry.id}\nRun it: ${next}`;
+      const origin = timelineName(timeline.record);
+      return [
+        `Made the fork ${style.bold(made)} of ${ground}`,
+        `head ${entry.id}`,
+        `${style.yellow("Mind:")} it writes into the same places as ${origin}, unless its parameters or the pipeline's file name others.`,
+        `Run it: ${next}`,
+      ].join("\n");
     },
   };
 }

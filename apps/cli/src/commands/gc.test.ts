@@ -39,6 +39,17 @@ describe("memento policy", () => {
     expect((await json("policy", "etl"))["policy"]).toEqual({ keep: { last: 2 } });
   });
 
+  test("may be set before the first save, and says so", async () => {
+    const { stdout, exitCode } = await memento(folder, ["policy", "early", "--keep-last", "2"]);
+    expect(stdout).toBe("Caretaker early\n  keep last: 2\nIt has no mementos yet. Caretakers here: etl.\n");
+    expect(exitCode).toBe(0);
+    expect((await memento(folder, ["gc", "--dry-run", "--caretaker", "early"])).exitCode).toBe(0);
+    const strange = await memento(folder, ["gc", "--caretaker", "elt"]);
+    expect(strange.stderr).toMatch(/There is no caretaker elt\n.*Caretakers here: early, etl\./u);
+    expect(strange.stderr).toContain("code: NOT_FOUND");
+    expect(strange.exitCode).toBe(1);
+  });
+
   test("refuses what is no rule, and changes nothing", async () => {
     const { stderr, exitCode } = await memento(folder, ["policy", "etl", "--keep-within", "5m"]);
     expect(stderr).toContain("keep.within takes a span of time");

@@ -5,6 +5,7 @@ import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { demandCaretaker } from "../pipelines/caretakers.ts";
 import { openMemento } from "../place/store-place.ts";
 import { gcText } from "../report/gc-text.ts";
 
@@ -39,6 +40,7 @@ export function registerGc(program: Command, run: Runner): void {
 async function gc(invocation: Invocation, { dryRun = false, caretaker, compact = false }: GcOptions): Promise<Outcome> {
   const { io, style } = invocation;
   await using memento = await openMemento(invocation);
+  if (caretaker !== undefined) await demandCaretaker(memento, caretaker);
   using stop = catchInterrupts(
     { io, note: (text) => invocation.note(text) },
     "it ends after this step; what was freed stays freed",

@@ -35,7 +35,7 @@ describe("memento ls", () => {
   test("is a table with a row for each memento, newest first", async () => {
     const { stdout } = await memento(folder, ["ls"]);
     const [head, first, second, ...rest] = stdout.trimEnd().split("\n");
-    expect(head).toMatch(/^MEMENTO +TIMELINE +REASON +STAGE +STATUS +SIZE +AGE +NAME, LABELS$/u);
+    expect(head).toMatch(/^MEMENTO +TIMELINE +REASON +STAGE +RUN +STATUS +SIZE +AGE +NAME, LABELS$/u);
     expect(first).toMatch(/^\w+-2-\w+ +etl\/default +save +saved +9\.0 kB +\S+( \S+)? +large quarter=2013-Q2/u);
     expect(second).toMatch(/small quarter=2013-Q1$/u);
     expect(rest.length).toBe(8);
@@ -61,8 +61,12 @@ describe("memento ls", () => {
     expect(await listed(...args)).toHaveLength(count);
   });
 
-  test("filters by run", async () => {
+  test("filters by run, whose id it shows", async () => {
     const [first] = await listed("--timeline", "numbers");
+    expect((await memento(folder, ["ls", "--stage", "load"])).stdout).toContain(
+      ` load   ${first?.run ?? ""}  completed`,
+    );
+    expect((await memento(folder, ["ls", "--caretaker", "etl"])).stdout).not.toContain("RUN");
     expect(await listed("--run", first?.run ?? "")).toHaveLength(8);
   });
 

@@ -12,7 +12,8 @@ import { openMemento } from "../place/store-place.ts";
 import { oneLine } from "../terminal/printable.ts";
 import { paintStatus } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
-import { ageText, bytesText, counted, listText } from "../terminal/words.ts";
+import { displayWidth } from "../terminal/width.ts";
+import { ageText, bytesText, counted, grouped, listText } from "../terminal/words.ts";
 
 const STATUSES: readonly MementoStatus[] = [
   "saved",
@@ -174,6 +175,26 @@ async function timelineNames(memento: Memento): Promise<ReadonlyMap<string, stri
 function table(invocation: Invocation, entries: readonly MementoEntry[], names: ReadonlyMap<string, string>): string {
   const { style, io } = invocation;
   if (entries.length === 0) return "No memento fits.";
+  const runs = [...new Set(entries.flatMap(({ run }) => run ?? []))];
+  const text = columnsText(invocation, entries, names, runs.length > 0);
+  if (!io.out.isTerminal) return text;
+  const count = style.dim(counted(entries.length, "memento"));
+  if (text.split("\n").every((line) => displayWidth(line) <= io.out.columns)) return `${text}\n${count}`;
+  // Where there is no room for a column of their own, the runs stand below.
+  const shown = runs.slice(0, RUNS_SHOWN_MAX).join(", ");
+  const rest = runs.length > RUNS_SHOWN_MAX ? ` and ${grouped(runs.length - RUNS_SHOWN_MAX)} more` : "";
+  const below = runs.length === 0 ? "" : style.dim(`; ${runs.length === 1 ? "run" : "runs"} ${shown}${rest}`);
+  return `${columnsText(invocation, entries, names, false)}\n${count}${below}`;
+}
+
+const RUNS_SHOWN_MAX = 4;
+
+function columnsText(
+  { style, io }: Invocation,
+  entries: readonly MementoEntry[],
+  names: ReadonlyMap<string, string>,
+  withRuns: boolean,
+): string {
   const now = io.clock.now();
   const named = entries.some((entry) => labelsText(entry) !== "");
   const rows = entries.map((entry) => [
@@ -181,6 +202,7 @@ function table(invocation: Invocation, entries: readonly MementoEntry[], names: 
     names.get(entry.timeline) ?? entry.originator,
     entry.reason,
     entry.stage ?? "",
+    ...(withRuns ? [entry.run ?? ""] : []),
     paintStatus(style, entry.status),
     bytesText(entry.sizes.logicalBytes),
     ageText(entry.created, now),
@@ -191,13 +213,13 @@ function table(invocation: Invocation, entries: readonly MementoEntry[], names: 
     { head: "TIMELINE", shrinks: true },
     { head: "REASON" },
     { head: "STAGE", shrinks: true },
+    ...(withRuns ? [{ head: "RUN" }] : []),
     { head: "STATUS" },
     { head: "SIZE", align: "right" as const },
     { head: "AGE", align: "right" as const },
     ...(named ? [{ head: "NAME, LABELS", shrinks: true }] : []),
   ];
-  const text = renderTable(columns, rows, style, io.out.isTerminal ? io.out.columns : null);
-  return io.out.isTerminal ? `${text}\n${style.dim(counted(entries.length, "memento"))}` : text;
+  return renderTable(columns, rows, style, io.out.isTerminal ? io.out.columns : null);
 }
 
 function labelsText(entry: MementoEntry): string {

@@ -72,4 +72,27 @@ describe("memento plan", () => {
     expect(stderr).toContain("NOT_FOUND");
     expect(exitCode).toBe(1);
   });
+
+  test("says that a target was removed, and which is the earliest one left", async () => {
+    const other = realpathSync(mkdtempSync(path.join(tmpdir(), "memento-plan-")));
+    const run = ["run", pipelineFile("numbers.ts"), "--param", "into=numbers.db"];
+    expect((await memento(other, run)).exitCode).toBe(0);
+    await memento(other, ["policy", "pipelines", "--keep-last", "3"]);
+    expect((await memento(other, ["gc"])).exitCode).toBe(0);
+    for (const [target, what] of [
+      ["start", "The start of the last run of pipelines/numbers"],
+      ["3", "Memento 3 of pipelines/numbers"],
+      ["head~4", "head~4 of pipelines/numbers"],
+      ["stage:prepare", "The memento of the end of stage prepare of pipelines/numbers"],
+    ] as const)
+      for (const command of ["plan", "show"]) {
+        const { stderr, exitCode } = await memento(other, [command, target]);
+        expect(stderr).toContain(`error: ${what} was removed; the earliest one left is #6, `);
+        expect(stderr).toContain("code: NOT_FOUND");
+        expect(exitCode).toBe(1);
+      }
+    expect((await memento(other, ["plan", "99"])).stderr).toContain('pipelines/numbers has no memento "99"');
+    expect((await memento(other, ["show", ""])).stderr).toContain("An empty text names no memento");
+    rmSync(other, { recursive: true, force: true });
+  });
 });

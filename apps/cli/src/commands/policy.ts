@@ -5,6 +5,7 @@ import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collect, wholeNumber } from "../option-values.ts";
+import { caretakersText, livingCaretakers } from "../pipelines/caretakers.ts";
 import { openMemento } from "../place/store-place.ts";
 
 interface PolicyOptions {
@@ -80,7 +81,10 @@ async function policy(invocation: Invocation, name: string, options: PolicyOptio
   if (changes || clear === true) await caretaker.setPolicy(changed(before, rules));
   const now = await caretaker.policy();
   const pins = await caretaker.pins();
-  return { json: { caretaker: name, policy: now, pins }, text: () => policyText(name, now) };
+  const living = await livingCaretakers(memento);
+  // It may be set before the first run; a name that was mistyped looks the same.
+  const note = living.includes(name) ? "" : `\nIt has no mementos yet. ${caretakersText(living)}`;
+  return { json: { caretaker: name, policy: now, pins }, text: () => `${policyText(name, now)}${note}` };
 }
 
 function changed(before: CaretakerPolicy, rules: PolicyOptions): CaretakerPolicy {

@@ -66,6 +66,15 @@ describe("memento verify", () => {
     expect((await memento(folder, ["verify", "--sample", "0%"])).exitCode).toBe(2);
   });
 
+  test("takes the same targets as other commands", async () => {
+    const newest = await memento(folder, ["verify", "head~1", "--json"]);
+    expect(JSON.parse(newest.stdout)).toMatchObject({ sound: true, depth: "memento" });
+    flipLastByte(path.join(folder, ".memento", "store.db"));
+    expect((await memento(folder, ["verify", "head", "--timeline", "numbers"])).exitCode).toBe(3);
+    expect((await memento(folder, ["verify", "nope"])).stderr).toContain("code: NOT_FOUND");
+    expect((await memento(folder, ["verify", "--timeline", "numbers"])).exitCode).toBe(2);
+  });
+
   test("takes its state from a file and removes it when it is done", async () => {
     expect((await memento(folder, ["verify", "--state", "where.json"])).exitCode).toBe(0);
     expect(existsSync(path.join(folder, "where.json"))).toBe(false);

@@ -4,10 +4,11 @@ import path from "node:path";
 import { MementoError, type VerifyOptions } from "@mementojs/memento";
 import { InvalidArgumentError, type Command } from "commander";
 
-import { addHelp } from "../command-help.ts";
+import { addHelp, TARGET_NOTE } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
+import { findMemento } from "../pipelines/find-memento.ts";
 import { openMemento } from "../place/store-place.ts";
 import { readVerifyState, writeVerifyState } from "../place/verify-state.ts";
 import { verifyText } from "../report/verify-text.ts";
@@ -21,6 +22,7 @@ interface VerifyCommandOptions {
   readonly sample?: { readonly count: number } | { readonly share: number };
   readonly seed?: string;
   readonly state?: string;
+  readonly timeline?: string;
 }
 
 /** `memento verify`: reads every byte of the store and checks it. */
@@ -31,19 +33,22 @@ export function registerVerify(program: Command, run: Runner): void {
     .description(
       "Reads the whole store, every byte, and checks it: seals, digests, references between mementos, the chain of history. Changes nothing. With less than that, it says what it did not read.",
     )
-    .argument("[id]", "this memento and all that it needs, and nothing else")
+    .argument("[target]", "this memento and all that it needs, and nothing else")
+    .option("--timeline <name>", "the timeline of the target, where there are several")
     .option("--quick", "compare index, headers, checks and lengths; open no body")
     .option("--sample <n>", "so many mementos drawn at random, or a share such as 5%", sampleSize)
     .option("--seed <text>", "draw the sample that this seed has drawn before")
     .option("--state <file>", "write down there how far it is, and go on from there when it was stopped")
     .action(
-      async (id: string | undefined, options: VerifyCommandOptions) =>
-        await run(async (invocation) => await verify(invocation, id, options)),
+      async (target: string | undefined, options: VerifyCommandOptions) =>
+        await run(async (invocation) => await verify(invocation, target, options)),
     );
   addHelp(command, {
+    notes: [TARGET_NOTE],
     examples: [
       ["memento verify", "the store of this project, all of it"],
       ["memento verify --store sqlite:copy.db", "a copy"],
+      ["memento verify head", "one memento"],
       ["memento verify --sample 5%", "a twentieth of the mementos, each whole"],
       ["memento verify --state verify.json", "in parts: stop it, and start it again to go on"],
     ],
@@ -51,11 +56,17 @@ export function registerVerify(program: Command, run: Runner): void {
   });
 }
 
-async function verify(invocation: Invocation, id: string | undefined, options: VerifyCommandOptions): Promise<Outcome> {
+async function verify(
+  invocation: Invocation,
+  target: string | undefined,
+  options: VerifyCommandOptions,
+): Promise<Outcome> {
   const { io, style } = invocation;
-  const scope = scopeOf(id, options);
+  const asked = scopeOf(target, options);
   const stateFile = options.state === undefined ? null : path.resolve(io.cwd, options.state);
   await using memento = await openMemento(invocation);
+  const scope =
+    asked.kind === "memento" ? { ...asked, id: await findMemento(memento, asked.id, options.timeline) } : asked;
   const resume = stateFile === null ? null : await readVerifyState(stateFile, memento.vault.meta.id);
   using line = new ProgressLine(io);
   if (resume !== null) line.note(`Goes on behind ${resume.mementos} mementos that were read before`);
@@ -80,15 +91,18 @@ async function verify(invocation: Invocation, id: string | undefined, options: V
   };
 }
 
-function scopeOf(id: string | undefined, { quick, sample, seed, state }: VerifyCommandOptions): Scope {
-  const chosen = [id !== undefined, quick === true, sample !== undefined].filter((one) => one).length;
+/** What is to be read; a memento as it was named. */
+function scopeOf(target: string | undefined, { quick, sample, seed, state, timeline }: VerifyCommandOptions): Scope {
+  const chosen = [target !== undefined, quick === true, sample !== undefined].filter((one) => one).length;
   if (chosen > 1)
     throw new MementoError("INVALID_ARGUMENT", "A memento, --quick and --sample are three ways; choose one");
   if (state !== undefined && chosen > 0)
     throw new MementoError("INVALID_ARGUMENT", "--state is for the verification of everything");
   if (seed !== undefined && sample === undefined)
     throw new MementoError("INVALID_ARGUMENT", "--seed draws a sample: give --sample too");
-  if (id !== undefined) return { kind: "memento", id };
+  if (timeline !== undefined && target === undefined)
+    throw new MementoError("INVALID_ARGUMENT", "--timeline says on which one a memento is: name the memento too");
+  if (target !== undefined) return { kind: "memento", id: target };
   if (quick === true) return { kind: "index" };
   if (sample !== undefined) return { kind: "sample", ...sample, ...(seed === undefined ? {} : { seed }) };
   return { kind: "everything" };

@@ -12,12 +12,15 @@ export async function findMemento(memento: Memento, text: string, named: string 
   if (named !== undefined) return await resolveTarget(memento.vault, await chooseTimeline(memento, { named }), text);
   const timelines = await livingTimelines(memento);
   const found = new Map<string, LivingTimeline>();
+  const removed: MementoError[] = [];
   for (const timeline of timelines) {
     const id = await onTimeline(memento, timeline, text);
-    if (id !== null) found.set(id, timeline);
+    if (typeof id === "string") found.set(id, timeline);
+    else if (id.details["removed"] !== undefined) removed.push(id);
   }
   const [only] = found.keys();
   if (only !== undefined && found.size === 1) return only;
+  if (only === undefined && removed[0] !== undefined) throw removed[0];
   if (only === undefined)
     throw new MementoError("NOT_FOUND", `There is no memento ${text}`, {
       hint: "List what there is with `memento ls`.",
@@ -28,11 +31,12 @@ export async function findMemento(memento: Memento, text: string, named: string 
   });
 }
 
-async function onTimeline(memento: Memento, timeline: LivingTimeline, text: string): Promise<string | null> {
+/** Its id, or why it is not there. */
+async function onTimeline(memento: Memento, timeline: LivingTimeline, text: string): Promise<string | MementoError> {
   try {
     return await resolveTarget(memento.vault, timeline, text);
   } catch (error) {
-    if (isMementoError(error, "NOT_FOUND")) return null;
+    if (isMementoError(error, "NOT_FOUND")) return error;
     throw error;
   }
 }

@@ -37,7 +37,7 @@ export async function findRun(memento: Memento, text: string, named?: string): P
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
   if (only === undefined)
-    throw new MementoError("NOT_FOUND", `There is no run ${text}`, { hint: "See the runs with `memento log`." });
+    throw new MementoError("NOT_FOUND", `There is no run ${text}`, { hint: "See the runs with `memento ls`." });
   const list = found.map(({ run, timeline }) => `${run} on ${timelineName(timeline.record)}`).join(", ");
   throw new MementoError("INVALID_ARGUMENT", `${found.length} runs fit ${text}: ${list}`, {
     hint: "Write the id out, or say which timeline by --timeline NAME.",

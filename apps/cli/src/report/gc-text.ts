@@ -26,7 +26,9 @@ export function gcText(report: CollectReport, style: Style): string {
   for (const pin of pins)
     lines.push(`Pinned: ${pin.id} of ${pin.caretaker}${pin.reason === "" ? "" : `, ${pin.reason}`}`);
   if (neededRemoved > 0)
-    lines.push(`${counted(neededRemoved, "removed memento")} stay in part: others share what they hold.`);
+    lines.push(
+      `${counted(neededRemoved, "removed memento")} ${neededRemoved === 1 ? "stays in part: others share what it holds" : "stay in part: others share what they hold"}.`,
+    );
   lines.push(`${dryRun ? "Would free" : "Freed"} ${counted(packs, "pack")}, ${bytesText(bytes)}.`);
   if (repacked.packs > 0) {
     const saved = dryRun ? "" : `, ${bytesText(repacked.bytes)} less`;

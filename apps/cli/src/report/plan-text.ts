@@ -25,6 +25,8 @@ export interface PlanTextOptions {
   readonly title?: string;
   /** True: the command line asks by itself, and takes no hash. */
   readonly asks?: boolean;
+  /** What to do in its place, where it is refused whatever is forced: then no command line that applies it is offered. */
+  readonly instead?: { readonly what: string; readonly line: string };
 }
 
 const FOREIGN_SHOWN_MAX = 10;
@@ -41,8 +43,7 @@ export function planText(plan: ShownPlan, options: PlanTextOptions): string {
     renderFacts(otherFacts(plan, style), style),
     foreignText([...plan.sinks, ...plan.participants], style),
     staysText(plan.sinks, style),
-    refusedText(plan, style),
-    applyText(plan, options),
+    ...endTexts(plan, options),
   ];
   return blocks.filter((block) => block !== "").join("\n\n");
 }
@@ -216,6 +217,12 @@ function staysText(sinks: readonly SinkPlan[], style: Style): string {
       ].join("\n");
     })
     .join("\n\n");
+}
+
+function endTexts(plan: ShownPlan, options: PlanTextOptions): readonly string[] {
+  const { style, instead } = options;
+  if (instead === undefined) return [refusedText(plan, style), applyText(plan, options)];
+  return [`${style.dim(`Nothing was changed. ${instead.what}:`)}\n  ${style.bold(instead.line)}`];
 }
 
 function refusedText({ refused }: ShownPlan, style: Style): string {

@@ -84,7 +84,7 @@ export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: A
   const { origin, place } = await bothTimelines(vault, pipeline, options);
   // All is judged before the fork is touched.
   const plan = await planPipelineAdoption(vault, pipeline, options);
-  demandPlan(plan.forkPlan === null ? plan : { hash: plan.hash.split("+")[0] ?? "" }, hash);
+  demandPlan({ ...plan, hash: plan.hash.split("+")[0] ?? "" }, hash);
   demandRevertible(plan, options.force ?? []);
   if (plan.forkPlan !== null) {
     demandPlan(plan.forkPlan, forkHash ?? "");

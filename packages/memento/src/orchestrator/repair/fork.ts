@@ -26,7 +26,8 @@ export interface ForkResult {
 
 /**
  * Starts a timeline of its own from any memento: same offsets, state and outputs, and no data in the sinks yet, for rows
- * belong to the timeline that wrote them. EXISTS when the name is taken, NOT_FOUND when there is no such memento.
+ * belong to the timeline that wrote them. Its runs write into the same places as those of the timeline it came from, unless
+ * its parameters or the pipeline name others. EXISTS when the name is taken, NOT_FOUND when there is no such memento.
  */
 export async function forkPipeline(vault: Vault, memento: string, options: ForkOptions): Promise<ForkResult> {
   const looked = demandLive(await vault.load(memento));

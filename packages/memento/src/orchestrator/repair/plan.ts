@@ -104,7 +104,7 @@ export interface RollbackPlan {
   readonly lease: { readonly epoch: number; readonly expires: string } | null;
   /** Names of items that cannot be reverted: each refuses the plan unless it is forced. */
   readonly refused: readonly string[];
-  /** Four parts: head and target, sources, sinks, the rest. A plan that moved says which part did. */
+  /** Five parts: head and target, sources, sinks, participants, the rest. A plan that moved says which part did, and which items of it. */
   readonly hash: string;
 }
 
@@ -207,33 +207,65 @@ function pointOf(entry: MementoEntry): PlanPoint {
   return { id, sequence, generation, created, reason, stage: entry.stage ?? null, run: entry.run ?? null };
 }
 
-const HASH_PARTS = [
-  "the head, the target or the choice of items",
-  "the sources",
-  "the sinks",
-  "the pipeline, its state, its other participants or its credentials",
-] as const;
+type HashedPlan = Omit<RestorePlan<PlanPoint | null>, "hash" | "lease">;
+type NamedItems = Pick<HashedPlan, "sources" | "sinks" | "participants">;
 
-function planHash(plan: Omit<RestorePlan<PlanPoint | null>, "hash" | "lease">): string {
-  const { head, target, content, timeline, only, sources, sinks, ...rest } = plan;
-  const parts: unknown[] = [{ head, target, content, timeline, only }, sources, sinks, rest];
-  return parts
-    .map((part) =>
-      sha256OfJson(JSON.parse(JSON.stringify(part)) as Json)
-        .replaceAll(/[-_]/g, "x")
-        .slice(0, 10),
-    )
-    .join(".");
+/** What the parts of a hash are of; those with a key have items that are named. */
+const HASH_PARTS: readonly (string | readonly [one: string, key: keyof NamedItems])[] = [
+  "the head, the target or the choice of items",
+  ["source", "sources"],
+  ["sink", "sinks"],
+  ["participant", "participants"],
+  "the pipeline, its state, its undone stages or its credentials",
+];
+
+const PART_CHARS = 10;
+/** For each item behind its part's own: enough to say which ones moved, once the part says that some did. */
+const ITEM_CHARS = 4;
+
+function planHash(plan: HashedPlan): string {
+  const { head, target, content, timeline, only, sources, sinks, participants, ...rest } = plan;
+  return [
+    digestText({ head, target, content, timeline, only }, PART_CHARS),
+    ...[sources, sinks, participants].map(
+      (items) => digestText(items, PART_CHARS) + items.map((item) => digestText(item, ITEM_CHARS)).join(""),
+    ),
+    digestText(rest, PART_CHARS),
+  ].join(".");
+}
+
+function digestText(value: unknown, chars: number): string {
+  return sha256OfJson(JSON.parse(JSON.stringify(value)) as Json)
+    .replaceAll(/[-_]/g, "x")
+    .slice(0, chars);
 }
 
 /** Throws PLAN_MOVED, naming what moved, unless the plan has the hash that was looked at. */
-export function demandPlan(plan: Pick<RollbackPlan, "hash">, hash: string): void {
+export function demandPlan(plan: NamedItems & { readonly hash: string }, hash: string): void {
   if (plan.hash === hash) return;
   const [now, then] = [plan.hash.split("."), hash.split(".")];
   if (then.length !== now.length)
     throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(hash)} is not the hash of a plan`);
-  const moved = HASH_PARTS.filter((_part, index) => now[index] !== then[index]);
+  const moved = HASH_PARTS.flatMap((part, index) => {
+    const [is, was] = [now[index] ?? "", then[index] ?? ""];
+    if (is === was) return [];
+    return typeof part === "string" ? part : movedItems(part[0], plan[part[1]], is, was);
+  });
   throw new MementoError("PLAN_MOVED", `Since the plan was made, ${moved.join(" and ")} moved`, {
     details: { moved, planned: hash, now: plan.hash },
   });
+}
+
+/** By their names, where the plan had as many as now. */
+function movedItems(kind: string, items: readonly { readonly name: string }[], is: string, was: string): string {
+  const digestAt = (part: string, index: number): string => {
+    const start = PART_CHARS + index * ITEM_CHARS;
+    return part.slice(start, start + ITEM_CHARS);
+  };
+  const names =
+    is.length === was.length
+      ? items.filter((_item, index) => digestAt(is, index) !== digestAt(was, index)).map(({ name }) => name)
+      : [];
+  if (names.length === 0) return `the ${kind}s`;
+  return `the ${kind}${names.length === 1 ? "" : "s"} ${names.join(", ")}`;
 }

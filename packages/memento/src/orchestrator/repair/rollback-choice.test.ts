@@ -155,6 +155,23 @@ describe("a rollback of chosen items", () => {
   });
 });
 
+describe("a plan that has moved", () => {
+  test("names the sinks that did", async () => {
+    const { memento, odd, items, pipeline, first } = await twoRuns();
+    const { hash } = await memento.plan(pipeline(20), first);
+    odd.set("15", null);
+    const refused = async (): Promise<unknown> =>
+      await memento.rollback(pipeline(20), first, { plan: hash }).catch((error: unknown) => error);
+    expect(await refused()).toMatchObject({
+      code: "PLAN_MOVED",
+      message: "Since the plan was made, the sink odd moved",
+      details: { moved: ["the sink odd"] },
+    });
+    items.set("15", null);
+    expect(await refused()).toMatchObject({ message: "Since the plan was made, the sinks items, odd moved" });
+  });
+});
+
 describe("a rollback that waits", () => {
   test("runs nothing until it is resumed, and is done by that word where nothing is left to run", async () => {
     const { memento, items, pipeline, first } = await twoRuns();

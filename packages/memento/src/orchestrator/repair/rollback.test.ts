@@ -5,6 +5,7 @@ import { MemoryStore } from "../../store/memory/index.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { MemoryTable, memorySink } from "../sinks/index.ts";
 import { iterableSource } from "../sources/index.ts";
+import type { SourceInspection } from "../sources/source.ts";
 
 interface Row {
   readonly id: number;
@@ -15,13 +16,15 @@ interface Bench {
   readonly memento: Memento;
   readonly data: MemoryTable<Row>;
   pipeline: (count: number, value?: (id: number) => string) => Pipeline;
+  /** The same from a source that can tell how many records lie between two offsets. */
+  counted: (count: number) => Pipeline;
 }
 
 async function bench(): Promise<Bench> {
   const memento = await Memento.open(await MemoryStore.open());
   onTestFinished(async () => await memento.close());
   const data = new MemoryTable<Row>();
-  const pipeline = (count: number, value: (id: number) => string = (id) => `good ${id}`): Pipeline =>
+  const made = (count: number, value: (id: number) => string, counts: boolean): Pipeline =>
     definePipeline({
       name: "load",
       version: "1",
@@ -34,6 +37,7 @@ async function bench(): Promise<Bench> {
             async *records(from) {
               for (let id = Number(from ?? 0) + 1; id <= count; id++) yield { record: id, offset: id };
             },
+            ...(counts ? { inspect: countedForwards } : {}),
           }),
       },
       sinks: { table: () => memorySink<Row>({ table: data }) },
@@ -50,7 +54,18 @@ async function bench(): Promise<Bench> {
         return [extract, transform, load];
       },
     });
-  return { memento, data, pipeline };
+  return {
+    memento,
+    data,
+    pipeline: (count, value = (id) => `good ${id}`) => made(count, value, false),
+    counted: (count) => made(count, (id) => `good ${id}`, true),
+  };
+}
+
+/** As the sources that are built in: backwards there is no count. */
+function countedForwards(from: unknown, to: unknown): SourceInspection {
+  const records = Number(to ?? 0) - Number(from ?? 0);
+  return { available: true, problem: "", recordsBetween: records < 0 ? null : records };
 }
 
 const good = (count: number): Row[] =>
@@ -80,6 +95,17 @@ describe("planPipelineRollback()", () => {
     });
     expect(rowsOf(data)).toEqual(rows);
     expect((await memento.plan(pipeline(50), before)).hash).toBe(plan.hash);
+  });
+
+  test("undoing a rollback reads nothing again", async () => {
+    const { memento, counted } = await bench();
+    await memento.run(counted(20));
+    const before = await headOf(memento);
+    await memento.run(counted(50));
+    const back = await memento.plan(counted(50), before);
+    expect(back.sources).toMatchObject([{ recordsAgain: 30 }]);
+    const { undo } = await memento.rollback(counted(50), before, { plan: back.hash });
+    expect((await memento.plan(counted(50), undo)).sources).toMatchObject([{ recordsAgain: 0, available: true }]);
   });
 });
 
