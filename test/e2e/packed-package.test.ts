@@ -13,8 +13,12 @@ const node24 = path.join(root, "node_modules/node24/bin/node");
 const env = shellEnvironment();
 
 const registry = await requireEngine("npm registry", async () => {
-  const asked = await runProcess("npm", ["view", "zod@4.6.7", "version"], { env, timeoutMs: 60_000 });
-  return asked.exitCode === 0 ? true : "`npm view zod@4.6.7` failed";
+  // A network that stalls once is there all the same.
+  for (let tries = 1; tries <= 5; tries++) {
+    const asked = runProcess("npm", ["view", "zod@4.6.7", "version"], { env, timeoutMs: 60_000 });
+    if (await asked.then(({ exitCode }) => exitCode === 0).catch(() => false)) return true;
+  }
+  return "`npm view zod@4.6.7` failed five times";
 });
 const hasNode24 = await requireEngine("Node.js 24", () => {
   return existsSync(node24) ? true : "no build of it for this platform was installed";
@@ -36,7 +40,7 @@ describe.skipIf(!registry)("the package that npm pack makes, installed into an e
     mkdirSync(project);
     await npm(path.join(root, "packages/memento"), ["pack", "--pack-destination", packed]);
     const tarballs = readdirSync(packed).map((file) => path.join(packed, file));
-    const quiet = ["--ignore-scripts", "--no-audit", "--no-fund"];
+    const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries", "5"];
     await npm(project, ["install", "--prefix", project, ...quiet, ...tarballs]);
     installed = path.join(project, "node_modules/@mementojs/memento");
   });
@@ -57,7 +61,7 @@ describe.skipIf(!registry)("the package that npm pack makes, installed into an e
     mkdirSync(folder);
     writeFileSync(path.join(folder, "first.ts"), firstCodeBlock());
     for (const time of ["first", "second"]) {
-      const { exitCode, stderr } = await runProcess(node, ["first.ts"], { cwd: folder, env, timeoutMs: 60_000 });
+      const { exitCode, stderr } = await runProcess(node, ["first.ts"], { cwd: folder, env, timeoutMs: 180_000 });
       expect(exitCode, `the ${time} run said: ${stderr}`).toBe(0);
     }
   });
@@ -71,6 +75,6 @@ function firstCodeBlock(): string {
 }
 
 async function npm(cwd: string, args: readonly string[]): Promise<void> {
-  const { exitCode, stdout, stderr } = await runProcess("npm", args, { cwd, env, timeoutMs: 240_000 });
+  const { exitCode, stdout, stderr } = await runProcess("npm", args, { cwd, env, timeoutMs: 600_000 });
   if (exitCode !== 0) throw new Error(`npm ${args.join(" ")} failed.\n${stdout}${stderr}`);
 }
