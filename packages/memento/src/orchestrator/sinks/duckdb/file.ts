@@ -1,12 +1,12 @@
-import { existsSync, linkSync, readdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import process from "node:process";
+import { existsSync } from "node:fs";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/ports.ts";
 import { type DuckdbConnection, type DuckdbInstance, loadDuckdb } from "./engine.ts";
 import { isFatal, isLocked } from "./failures.ts";
+import { refuseOwnHandle } from "./handles.ts";
 import { quoteName, quoteText } from "./names.ts";
+import { makeFile, placeOf } from "./place.ts";
 
 /** How one use of a database waits for it. */
 export interface FileUse {
@@ -192,54 +192,5 @@ export class DuckdbFile implements SharedDatabase {
     this.#instance?.closeSync();
     this.#admin = null;
     this.#instance = null;
-  }
-}
-
-/**
- * Makes an empty database under another name, and puts it into its place whole: DuckDB writes a new file in steps, and opens none
- * that was killed between two of them. One that somebody else has put there meanwhile is taken.
- */
-async function makeFile(path: string, admin: DuckdbConnection): Promise<void> {
-  const made = `${path}.new-${process.pid}`;
-  rmSync(made, { force: true });
-  await admin.run(`ATTACH ${quoteText(made)} AS memento_new`);
-  await admin.run("DETACH memento_new");
-  try {
-    linkSync(made, path);
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) {
-      throw new MementoError("IO_FAILED", `${path} could not be made: ${String(cause)}`, { cause, details: { path } });
-    }
-  } finally {
-    rmSync(made, { force: true });
-  }
-}
-
-/** Where the file is, by one name however it is spelt. */
-function placeOf(path: string): string {
-  const full = resolve(path);
-  if (existsSync(full)) return realpathSync(full);
-  return existsSync(dirname(full)) ? join(realpathSync(dirname(full)), basename(full)) : full;
-}
-
-/** DuckDB's lock does not keep out the process that holds it; where the system tells, somebody else's handle in it is seen. */
-function refuseOwnHandle(path: string): void {
-  const handles = "/proc/self/fd";
-  if (!existsSync(handles)) return;
-  const isOpen = readdirSync(handles).some((handle) => linkOf(join(handles, handle)) === path);
-  if (!isOpen) return;
-  throw new MementoError("LOCKED", `${path} is open in this process already, past the sink`, {
-    details: { path },
-    hint: "Close it, or hand its instance to duckdbTable as `instance`.",
-  });
-}
-
-function linkOf(handle: string): string | null {
-  try {
-    return readlinkSync(handle);
-  } catch (error) {
-    // A handle that was closed meanwhile, the one of this listing among them.
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
   }
 }
