@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/ports.ts";
-import { type DuckdbConnection, type DuckdbInstance, loadDuckdb } from "./engine.ts";
+import { type DuckdbInstance, type Engine, openEngine } from "./engine.ts";
 import { isFatal, isLocked } from "./failures.ts";
 import { refuseOwnHandle } from "./handles.ts";
 import { quoteName, quoteText } from "./names.ts";
@@ -57,8 +57,7 @@ export class DuckdbFile implements SharedDatabase {
   opening = 0;
   readonly #settings: Readonly<Record<string, string>>;
   #sharers = 0;
-  #instance: DuckdbInstance | null = null;
-  #admin: DuckdbConnection | null = null;
+  #engine: Engine | null = null;
   #attached = false;
   #waiting = 0;
   #stopHolding: (() => void) | null = null;
@@ -85,8 +84,11 @@ export class DuckdbFile implements SharedDatabase {
     this.#waiting += 1;
     return this.#inTurn(async () => {
       try {
-        const instance = await this.#open(use);
-        return await work({ instance, catalog: CATALOG });
+        const engine = await this.#open(use);
+        const logBytes = this.#logBytes();
+        const result = await work({ instance: engine.instance, catalog: CATALOG });
+        if (this.#logBytes() > Math.max(logBytes, engine.logBytesMax)) await this.#checkpoint(engine);
+        return result;
       } catch (error) {
         if (isFatal(error)) this.#discard();
         throw error;
@@ -117,28 +119,24 @@ export class DuckdbFile implements SharedDatabase {
     return turn;
   }
 
-  async #open(use: FileUse): Promise<DuckdbInstance> {
+  async #open(use: FileUse): Promise<Engine> {
     this.#stopHolding?.();
     this.#stopHolding = null;
-    if (this.#instance === null || this.#admin === null) {
-      const { DuckDBInstance } = await loadDuckdb();
-      this.#instance = await DuckDBInstance.create(":memory:", { ...this.#settings });
-      this.#admin = await this.#instance.connect();
-    }
-    if (this.#attached) return this.#instance;
+    const engine = (this.#engine ??= await openEngine(this.#settings));
+    if (this.#attached) return engine;
     if (!use.mayCreate && !existsSync(this.path)) {
       throw new MementoError("IO_FAILED", `There is no database ${this.path}, and no columns to make the table from`, {
         details: { path: this.path },
         hint: "Check the path, or give the table's columns.",
       });
     }
-    await this.#untilFree(use, this.#admin);
+    await this.#untilFree(use, engine);
     this.#attached = true;
     this.opening += 1;
-    return this.#instance;
+    return engine;
   }
 
-  async #untilFree({ clock, signal, busyTimeoutMs }: FileUse, admin: DuckdbConnection): Promise<void> {
+  async #untilFree({ clock, signal, busyTimeoutMs }: FileUse, { admin }: Engine): Promise<void> {
     const deadline = clock.monotonic() + busyTimeoutMs;
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LOCK_PAUSE_MS_MAX)) {
       try {
@@ -173,24 +171,51 @@ export class DuckdbFile implements SharedDatabase {
   async #detach(): Promise<void> {
     this.#stopHolding?.();
     this.#stopHolding = null;
-    if (!this.#attached || this.#admin === null) return;
+    if (!this.#attached || this.#engine === null) return;
+    try {
+      if (this.#logBytes() > 0) await this.#checkpoint(this.#engine);
+    } catch {
+      // All that was acknowledged is in the log beside the file, which the next one to attach it reads, and who meets whatever is wrong.
+      return;
+    }
+    await this.#letGo(this.#engine);
+  }
+
+  /** Brings the log into the file, which is let go of where that fails. */
+  async #checkpoint(engine: Engine): Promise<void> {
+    try {
+      // Told to by a statement, DuckDB first brings a log that it has read into all indexes. Where it checkpoints by itself, at a
+      // commit or while it detaches, it writes those that were not used since without it (duckdb/duckdb#23788).
+      await engine.admin.run(`CHECKPOINT ${quoteName(CATALOG)}`);
+    } catch (error) {
+      await this.#letGo(engine);
+      throw error;
+    }
+  }
+
+  /** Closes the file as it is. */
+  async #letGo({ admin }: Engine): Promise<void> {
     this.#attached = false;
     this.opening += 1;
     try {
-      await this.#admin.run(`DETACH ${quoteName(CATALOG)}`);
+      await admin.run(`DETACH ${quoteName(CATALOG)}`);
     } catch {
-      // Only the checkpoint can have failed: all that was acknowledged is in the log beside the file, which the next one to
-      // attach it reads, and who meets whatever is wrong.
+      // An instance that has failed for good detaches nothing: the file is closed with it.
       this.#discard();
     }
+  }
+
+  /** How long the log is that lies beside the file. */
+  #logBytes(): number {
+    // Where a path has a question mark, DuckDB puts the ending before it.
+    return statSync(this.path.replace(/\?|$/, ".wal$&"), { throwIfNoEntry: false })?.size ?? 0;
   }
 
   #discard(): void {
     this.#attached = false;
     this.opening += 1;
-    this.#admin?.closeSync();
-    this.#instance?.closeSync();
-    this.#admin = null;
-    this.#instance = null;
+    this.#engine?.admin.closeSync();
+    this.#engine?.instance.closeSync();
+    this.#engine = null;
   }
 }
