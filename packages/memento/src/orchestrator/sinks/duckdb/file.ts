@@ -2,11 +2,12 @@ import { existsSync, statSync } from "node:fs";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/ports.ts";
+import { attachFile } from "./attach.ts";
 import { type DuckdbInstance, type Engine, openEngine } from "./engine.ts";
 import { isFatal, isLocked } from "./failures.ts";
-import { refuseOwnHandle } from "./handles.ts";
-import { quoteName, quoteText } from "./names.ts";
-import { makeFile, placeOf } from "./place.ts";
+import { CheckpointGuard } from "./guard.ts";
+import { quoteName } from "./names.ts";
+import { placeOf } from "./place.ts";
 
 /** How one use of a database waits for it. */
 export interface FileUse {
@@ -50,12 +51,13 @@ const files = new Map<string, DuckdbFile>();
 
 /**
  * A database file, attached to an instance in memory while it is used and for a moment afterwards, so that others can open
- * it in between: attaching costs 1 ms, detaching 7 ms (a checkpoint). One use at a time.
+ * it in between: attaching costs 1 ms, detaching 10 ms (a checkpoint, and the copy before it). One use at a time.
  */
 export class DuckdbFile implements SharedDatabase {
   readonly path: string;
   opening = 0;
   readonly #settings: Readonly<Record<string, string>>;
+  readonly #guard: CheckpointGuard;
   #sharers = 0;
   #engine: Engine | null = null;
   #attached = false;
@@ -66,6 +68,7 @@ export class DuckdbFile implements SharedDatabase {
   private constructor(path: string, settings: Readonly<Record<string, string>>) {
     this.path = path;
     this.#settings = settings;
+    this.#guard = new CheckpointGuard(path);
   }
 
   /** The process's share of the file; INVALID_ARGUMENT where it is shared with other settings already. */
@@ -90,7 +93,7 @@ export class DuckdbFile implements SharedDatabase {
         if (this.#logBytes() > Math.max(logBytes, engine.logBytesMax)) await this.#checkpoint(engine);
         return result;
       } catch (error) {
-        if (isFatal(error)) this.#discard();
+        if (isFatal(error)) await this.#discard();
         throw error;
       } finally {
         this.#waiting -= 1;
@@ -105,7 +108,7 @@ export class DuckdbFile implements SharedDatabase {
       if (this.#sharers > 0) return;
       files.delete(this.path);
       await this.#detach();
-      this.#discard();
+      await this.#discard();
     });
   }
 
@@ -140,9 +143,7 @@ export class DuckdbFile implements SharedDatabase {
     const deadline = clock.monotonic() + busyTimeoutMs;
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LOCK_PAUSE_MS_MAX)) {
       try {
-        refuseOwnHandle(this.path);
-        if (!existsSync(this.path)) await makeFile(this.path, admin);
-        await admin.run(`ATTACH ${quoteText(this.path)} AS ${quoteName(CATALOG)}`);
+        await attachFile(this.path, CATALOG, admin, this.#guard);
         return;
       } catch (error) {
         const isBusy = isLocked(error) || (error instanceof MementoError && error.code === "LOCKED");
@@ -184,9 +185,11 @@ export class DuckdbFile implements SharedDatabase {
   /** Brings the log into the file, which is let go of where that fails. */
   async #checkpoint(engine: Engine): Promise<void> {
     try {
+      await this.#guard.keep(engine.admin, CATALOG);
       // Told to by a statement, DuckDB first brings a log that it has read into all indexes. Where it checkpoints by itself, at a
       // commit or while it detaches, it writes those that were not used since without it (duckdb/duckdb#23788).
       await engine.admin.run(`CHECKPOINT ${quoteName(CATALOG)}`);
+      await this.#guard.drop();
     } catch (error) {
       await this.#letGo(engine);
       throw error;
@@ -199,9 +202,10 @@ export class DuckdbFile implements SharedDatabase {
     this.opening += 1;
     try {
       await admin.run(`DETACH ${quoteName(CATALOG)}`);
+      await this.#guard.close();
     } catch {
       // An instance that has failed for good detaches nothing: the file is closed with it.
-      this.#discard();
+      await this.#discard();
     }
   }
 
@@ -211,11 +215,12 @@ export class DuckdbFile implements SharedDatabase {
     return statSync(this.path.replace(/\?|$/, ".wal$&"), { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  #discard(): void {
+  async #discard(): Promise<void> {
     this.#attached = false;
     this.opening += 1;
     this.#engine?.admin.closeSync();
     this.#engine?.instance.closeSync();
     this.#engine = null;
+    await this.#guard.close();
   }
 }
