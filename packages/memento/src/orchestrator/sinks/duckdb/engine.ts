@@ -16,3 +16,33 @@ export type DuckdbConnection = DuckDBConnection;
 export async function loadDuckdb(): Promise<DuckdbModule> {
   return await loadPeer<DuckdbModule>("@duckdb/node-api", ">=1.5.0-r.1 <2", "duckdbTable");
 }
+
+/** An instance of the sink's own, to which files are attached. */
+export interface Engine {
+  readonly instance: DuckdbInstance;
+  /** Attaches, detaches and checkpoints. */
+  readonly admin: DuckdbConnection;
+  /** A log that is longer is brought into its file: DuckDB's setting `wal_autocheckpoint`, 16 MiB by default. */
+  readonly logBytesMax: number;
+}
+
+/** Makes an instance in memory that checkpoints only where it is told to. */
+export async function openEngine(settings: Readonly<Record<string, string>>): Promise<Engine> {
+  const { DuckDBInstance } = await loadDuckdb();
+  const instance = await DuckDBInstance.create(":memory:", { ...settings });
+  const admin = await instance.connect();
+  const reader = await admin.runAndReadAll("SELECT current_setting('wal_autocheckpoint')");
+  const logBytesMax = bytesOf(String(reader.getRows()[0]?.[0]));
+  await admin.run("SET wal_autocheckpoint = '1TB'");
+  await admin.run("SET wal_autocheckpoint_entries = 0");
+  await admin.run("PRAGMA disable_checkpoint_on_shutdown");
+  return { instance, admin, logBytesMax };
+}
+
+const UNITS: readonly string[] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
+/** What DuckDB's text for a size says: `16.0 MiB`. */
+function bytesOf(said: string): number {
+  const [size = "", unit = ""] = said.split(" ");
+  return Number(size) * 1024 ** UNITS.indexOf(unit);
+}

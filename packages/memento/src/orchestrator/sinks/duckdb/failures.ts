@@ -40,6 +40,11 @@ export function isLocked(error: unknown): boolean {
   return kindOf(error) !== null && meaningOf(error as Error) === "LOCKED";
 }
 
+/** True where the file cannot be read as what it should be. */
+export function isDamaged(error: unknown): error is Error {
+  return kindOf(error) !== null && meaningOf(error as Error) === "DAMAGED";
+}
+
 /** True where the data itself was refused: a constraint, a value that a column cannot hold. */
 export function isRefusedData(error: unknown): boolean {
   return REFUSED_DATA.has(kindOf(error) ?? "");

@@ -1,12 +1,13 @@
-import { existsSync, linkSync, readdirSync, readlinkSync, realpathSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import process from "node:process";
+import { existsSync, statSync } from "node:fs";
 
 import { MementoError } from "../../../core/errors.ts";
 import type { Clock } from "../../../core/ports.ts";
-import { type DuckdbConnection, type DuckdbInstance, loadDuckdb } from "./engine.ts";
+import { attachFile } from "./attach.ts";
+import { type DuckdbInstance, type Engine, openEngine } from "./engine.ts";
 import { isFatal, isLocked } from "./failures.ts";
-import { quoteName, quoteText } from "./names.ts";
+import { CheckpointGuard } from "./guard.ts";
+import { quoteName } from "./names.ts";
+import { placeOf } from "./place.ts";
 
 /** How one use of a database waits for it. */
 export interface FileUse {
@@ -50,15 +51,15 @@ const files = new Map<string, DuckdbFile>();
 
 /**
  * A database file, attached to an instance in memory while it is used and for a moment afterwards, so that others can open
- * it in between: attaching costs 1 ms, detaching 7 ms (a checkpoint). One use at a time.
+ * it in between: attaching costs 1 ms, detaching 10 ms (a checkpoint, and the copy before it). One use at a time.
  */
 export class DuckdbFile implements SharedDatabase {
   readonly path: string;
   opening = 0;
   readonly #settings: Readonly<Record<string, string>>;
+  readonly #guard: CheckpointGuard;
   #sharers = 0;
-  #instance: DuckdbInstance | null = null;
-  #admin: DuckdbConnection | null = null;
+  #engine: Engine | null = null;
   #attached = false;
   #waiting = 0;
   #stopHolding: (() => void) | null = null;
@@ -67,6 +68,7 @@ export class DuckdbFile implements SharedDatabase {
   private constructor(path: string, settings: Readonly<Record<string, string>>) {
     this.path = path;
     this.#settings = settings;
+    this.#guard = new CheckpointGuard(path);
   }
 
   /** The process's share of the file; INVALID_ARGUMENT where it is shared with other settings already. */
@@ -85,10 +87,13 @@ export class DuckdbFile implements SharedDatabase {
     this.#waiting += 1;
     return this.#inTurn(async () => {
       try {
-        const instance = await this.#open(use);
-        return await work({ instance, catalog: CATALOG });
+        const engine = await this.#open(use);
+        const logBytes = this.#logBytes();
+        const result = await work({ instance: engine.instance, catalog: CATALOG });
+        if (this.#logBytes() > Math.max(logBytes, engine.logBytesMax)) await this.#checkpoint(engine);
+        return result;
       } catch (error) {
-        if (isFatal(error)) this.#discard();
+        if (isFatal(error)) await this.#discard();
         throw error;
       } finally {
         this.#waiting -= 1;
@@ -103,7 +108,7 @@ export class DuckdbFile implements SharedDatabase {
       if (this.#sharers > 0) return;
       files.delete(this.path);
       await this.#detach();
-      this.#discard();
+      await this.#discard();
     });
   }
 
@@ -117,34 +122,28 @@ export class DuckdbFile implements SharedDatabase {
     return turn;
   }
 
-  async #open(use: FileUse): Promise<DuckdbInstance> {
+  async #open(use: FileUse): Promise<Engine> {
     this.#stopHolding?.();
     this.#stopHolding = null;
-    if (this.#instance === null || this.#admin === null) {
-      const { DuckDBInstance } = await loadDuckdb();
-      this.#instance = await DuckDBInstance.create(":memory:", { ...this.#settings });
-      this.#admin = await this.#instance.connect();
-    }
-    if (this.#attached) return this.#instance;
+    const engine = (this.#engine ??= await openEngine(this.#settings));
+    if (this.#attached) return engine;
     if (!use.mayCreate && !existsSync(this.path)) {
       throw new MementoError("IO_FAILED", `There is no database ${this.path}, and no columns to make the table from`, {
         details: { path: this.path },
         hint: "Check the path, or give the table's columns.",
       });
     }
-    await this.#untilFree(use, this.#admin);
+    await this.#untilFree(use, engine);
     this.#attached = true;
     this.opening += 1;
-    return this.#instance;
+    return engine;
   }
 
-  async #untilFree({ clock, signal, busyTimeoutMs }: FileUse, admin: DuckdbConnection): Promise<void> {
+  async #untilFree({ clock, signal, busyTimeoutMs }: FileUse, { admin }: Engine): Promise<void> {
     const deadline = clock.monotonic() + busyTimeoutMs;
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LOCK_PAUSE_MS_MAX)) {
       try {
-        refuseOwnHandle(this.path);
-        if (!existsSync(this.path)) await makeFile(this.path, admin);
-        await admin.run(`ATTACH ${quoteText(this.path)} AS ${quoteName(CATALOG)}`);
+        await attachFile(this.path, CATALOG, admin, this.#guard);
         return;
       } catch (error) {
         const isBusy = isLocked(error) || (error instanceof MementoError && error.code === "LOCKED");
@@ -173,73 +172,55 @@ export class DuckdbFile implements SharedDatabase {
   async #detach(): Promise<void> {
     this.#stopHolding?.();
     this.#stopHolding = null;
-    if (!this.#attached || this.#admin === null) return;
+    if (!this.#attached || this.#engine === null) return;
+    try {
+      if (this.#logBytes() > 0) await this.#checkpoint(this.#engine);
+    } catch {
+      // All that was acknowledged is in the log beside the file, which the next one to attach it reads, and who meets whatever is wrong.
+      return;
+    }
+    await this.#letGo(this.#engine);
+  }
+
+  /** Brings the log into the file, which is let go of where that fails. */
+  async #checkpoint(engine: Engine): Promise<void> {
+    try {
+      await this.#guard.keep(engine.admin, CATALOG);
+      // Told to by a statement, DuckDB first brings a log that it has read into all indexes. Where it checkpoints by itself, at a
+      // commit or while it detaches, it writes those that were not used since without it (duckdb/duckdb#23788).
+      await engine.admin.run(`CHECKPOINT ${quoteName(CATALOG)}`);
+      await this.#guard.drop();
+    } catch (error) {
+      await this.#letGo(engine);
+      throw error;
+    }
+  }
+
+  /** Closes the file as it is. */
+  async #letGo({ admin }: Engine): Promise<void> {
     this.#attached = false;
     this.opening += 1;
     try {
-      await this.#admin.run(`DETACH ${quoteName(CATALOG)}`);
+      await admin.run(`DETACH ${quoteName(CATALOG)}`);
+      await this.#guard.close();
     } catch {
-      // Only the checkpoint can have failed: all that was acknowledged is in the log beside the file, which the next one to
-      // attach it reads, and who meets whatever is wrong.
-      this.#discard();
+      // An instance that has failed for good detaches nothing: the file is closed with it.
+      await this.#discard();
     }
   }
 
-  #discard(): void {
+  /** How long the log is that lies beside the file. */
+  #logBytes(): number {
+    // Where a path has a question mark, DuckDB puts the ending before it.
+    return statSync(this.path.replace(/\?|$/, ".wal$&"), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  async #discard(): Promise<void> {
     this.#attached = false;
     this.opening += 1;
-    this.#admin?.closeSync();
-    this.#instance?.closeSync();
-    this.#admin = null;
-    this.#instance = null;
-  }
-}
-
-/**
- * Makes an empty database under another name, and puts it into its place whole: DuckDB writes a new file in steps, and opens none
- * that was killed between two of them. One that somebody else has put there meanwhile is taken.
- */
-async function makeFile(path: string, admin: DuckdbConnection): Promise<void> {
-  const made = `${path}.new-${process.pid}`;
-  rmSync(made, { force: true });
-  await admin.run(`ATTACH ${quoteText(made)} AS memento_new`);
-  await admin.run("DETACH memento_new");
-  try {
-    linkSync(made, path);
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) {
-      throw new MementoError("IO_FAILED", `${path} could not be made: ${String(cause)}`, { cause, details: { path } });
-    }
-  } finally {
-    rmSync(made, { force: true });
-  }
-}
-
-/** Where the file is, by one name however it is spelt. */
-function placeOf(path: string): string {
-  const full = resolve(path);
-  if (existsSync(full)) return realpathSync(full);
-  return existsSync(dirname(full)) ? join(realpathSync(dirname(full)), basename(full)) : full;
-}
-
-/** DuckDB's lock does not keep out the process that holds it; where the system tells, somebody else's handle in it is seen. */
-function refuseOwnHandle(path: string): void {
-  const handles = "/proc/self/fd";
-  if (!existsSync(handles)) return;
-  const isOpen = readdirSync(handles).some((handle) => linkOf(join(handles, handle)) === path);
-  if (!isOpen) return;
-  throw new MementoError("LOCKED", `${path} is open in this process already, past the sink`, {
-    details: { path },
-    hint: "Close it, or hand its instance to duckdbTable as `instance`.",
-  });
-}
-
-function linkOf(handle: string): string | null {
-  try {
-    return readlinkSync(handle);
-  } catch (error) {
-    // A handle that was closed meanwhile, the one of this listing among them.
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
+    this.#engine?.admin.closeSync();
+    this.#engine?.instance.closeSync();
+    this.#engine = null;
+    await this.#guard.close();
   }
 }

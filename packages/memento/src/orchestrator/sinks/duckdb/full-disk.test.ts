@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -10,6 +10,7 @@ import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { by } from "../../../../../../test/workers/duckdb-sinks.ts";
 import { systemClock } from "../../../core/ports.ts";
 import { SeededRandom } from "../../../testing/seeded-random.ts";
+import type { Sink } from "../sink.ts";
 import { duckdbTable } from "./index.ts";
 
 const mayMount = await requireEngine("a small tmpfs (root)", () => {
@@ -26,16 +27,31 @@ const mayMount = await requireEngine("a small tmpfs (root)", () => {
   }
 });
 
+/** Lends a folder that is a disk of its own. */
+async function withDisk(size: string, run: (mount: string) => Promise<void>): Promise<void> {
+  const mount = mkdtempSync(join(tmpdir(), "memento-mount-"));
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", mount]);
+  try {
+    await run(mount);
+  } finally {
+    execFileSync("umount", ["-l", mount]);
+    rmSync(mount, { recursive: true });
+  }
+}
+
+async function openSink(path: string): Promise<Sink> {
+  const columns = { n: "INTEGER", text: "VARCHAR" };
+  const sink = duckdbTable<unknown>({ path, settings: { threads: "1" }, table: "t", mode: "append", columns });
+  const signal = new AbortController().signal;
+  await sink.open({ timeline: "one", name: "out", clock: systemClock, signal });
+  return sink;
+}
+
 describe.skipIf(!mayMount)("a disk", () => {
   test("that is full is told as DISK_FULL; nothing is half done, and the sink goes on with room", async () => {
-    const mount = mkdtempSync(join(tmpdir(), "memento-mount-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", mount]);
-    const path = join(mount, "target.duckdb");
-    const columns = { n: "INTEGER", text: "VARCHAR" };
-    const sink = duckdbTable({ path, settings: { threads: "1" }, table: "t", mode: "append", columns });
-    try {
-      const signal = new AbortController().signal;
-      await sink.open({ timeline: "one", name: "out", clock: systemClock, signal });
+    await withDisk("6m", async (mount) => {
+      const path = join(mount, "target.duckdb");
+      const sink = await openSink(path);
       const { mark } = await sink.write([{ n: 0, text: "first" }], by("t1"));
       const random = new SeededRandom(1);
       const word = (): string => Array.from({ length: 12 }, () => random.integer(2 ** 30).toString(36)).join("");
@@ -49,10 +65,25 @@ describe.skipIf(!mayMount)("a disk", () => {
       expect(await sink.inspect(null)).toMatchObject({ remove: 1 });
       execFileSync("mount", ["-o", "remount,size=64m", mount]);
       expect(await sink.write(rows, by("t2"))).toMatchObject({ rows: 100_000, duplicate: false });
-    } finally {
       await sink.close();
-      execFileSync("umount", ["-l", mount]);
-      rmSync(mount, { recursive: true });
-    }
+    });
+  }, 60_000);
+
+  test("without room for a checkpoint and its guard keeps what was written in the log", async () => {
+    await withDisk("16m", async (mount) => {
+      const path = join(mount, "target.duckdb");
+      await (await openSink(path)).close();
+      const { bavail, bsize } = statfsSync(mount);
+      writeFileSync(join(mount, "filler"), Buffer.alloc(bavail * bsize - 100_000));
+      const first = await openSink(path);
+      const { mark } = await first.write([{ n: 1, text: "kept" }], by("t1"));
+      await first.close();
+      expect(readdirSync(mount).toSorted()).toEqual(["filler", "target.duckdb", "target.duckdb.wal"]);
+      const second = await openSink(path);
+      expect(await second.mark()).toEqual(mark);
+      rmSync(join(mount, "filler"));
+      await second.close();
+      expect(readdirSync(mount)).toEqual(["target.duckdb"]);
+    });
   }, 60_000);
 });
