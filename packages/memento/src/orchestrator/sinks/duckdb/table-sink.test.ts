@@ -29,6 +29,8 @@ for (const [name, table] of Object.entries(tables)) {
       badRow: { row: { id: null, amount: 1, note: null }, code: "RECORD_INVALID" },
       workerModule: new URL("../../../../../../test/workers/duckdb-table.ts", import.meta.url),
       locksOut: true,
+      // A call opens the file and closes it, which is a checkpoint.
+      killAfterMsMax: 500,
     });
   });
 }
