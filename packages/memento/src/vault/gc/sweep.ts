@@ -25,9 +25,9 @@ export function planSweep(graph: RecordGraph, { roots, removed }: RootListing): 
   let neededRemoved = 0;
   for (const pack of graph.packs.values()) {
     for (const id of pack.ids) if (!needed.isRoot(id) && needed.has(id)) neededRemoved += 1;
-    if (pack.ids.every((id) => removed.has(id) && !needed.has(id))) free.push(pack);
     // What was saved since the listing is on neither list: whether anybody needs it cannot be known, and it stays as it is.
-    else if (!pack.ids.every((id) => removed.has(id) || needed.isRoot(id))) continue;
+    if (!pack.ids.every((id) => removed.has(id) || needed.isRoot(id))) continue;
+    if (!pack.ids.some((id) => needed.has(id))) free.push(pack);
     else if (pack.bodyBytes >= REPACK_BYTES_MIN && isWasteful(pack, graph, needed)) wasteful.push(pack);
   }
   return { free, wasteful, neededRemoved, needed };
