@@ -215,10 +215,19 @@ export class Catalogue {
     return bytes === null ? null : (await openJson<TimelineFacts>(bytes, "timeline", file)).value;
   }
 
-  /** Whose log a folder is; null for one without entries. */
+  /** Whose log a folder is; null for one without entries. DAMAGED when its entries no longer say so. */
   async nameOf(folder: string): Promise<string | null> {
-    const known = this.#names.get(folder);
-    if (known !== undefined) return known;
+    const name = this.#names.get(folder) ?? (await this.#writtenName(folder));
+    if (name !== null) return name;
+    if (!(await this.#hasEntries(folder))) return null;
+    // The first entry may have come since the look at it.
+    const late = await this.#writtenName(folder);
+    if (late === null) throw missingFile(logFile(folder, 1));
+    return late;
+  }
+
+  /** The name in a log's first entry, or in its state when that entry is gone or damaged; null when neither is there. */
+  async #writtenName(folder: string): Promise<string | null> {
     const { files } = this.#parts;
     const sources = [
       [logFile(folder, 1), "caretaker-log"],
@@ -241,9 +250,11 @@ export class Catalogue {
       }
     }
     if (damage !== undefined) throw damage;
-    for await (const name of files.list(folder)) {
-      if (logPosition(name) !== null) throw missingFile(logFile(folder, 1));
-    }
     return null;
+  }
+
+  async #hasEntries(folder: string): Promise<boolean> {
+    for await (const name of this.#parts.files.list(folder)) if (logPosition(name) !== null) return true;
+    return false;
   }
 }

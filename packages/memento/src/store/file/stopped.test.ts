@@ -6,6 +6,7 @@ import { SeededRandom } from "../../testing/seeded-random.ts";
 import { expectSoundPack } from "../../testing/store/answers.ts";
 import { expectAppended, StoreFixture, TestTimeline } from "../../testing/store/fixture.ts";
 import { collect } from "../../testing/store/kit.ts";
+import { StorePaths } from "../blobs/paths.ts";
 import { mementoQuery } from "../query.ts";
 import type { AppendResult } from "../store.ts";
 import type { FilePort } from "./file-port.ts";
@@ -270,6 +271,15 @@ describe("a process that is stopped before any of its calls, while another one w
       expect(first).toBe(second);
       expect(await collect(store.timelines(null))).toHaveLength(3);
     });
+  });
+
+  test("a list of all timelines meets a caretaker that is just getting its first entry", async () => {
+    await stopEverywhere(
+      async (_, { disk }) => disk.makeFolder(new StorePaths(PATH).caretaker("new")),
+      async (store) => (await collect(store.timelines(null))).length,
+      async (store, { make }) => await store.saveCaretaker(make.caretaker("new", 1), make.notice("caretaker-saved")),
+      async (told) => expect(told).toEqual({ first: 2, second: true }),
+    );
   });
 
   test("two that wrap a key anew: one does, and a whole record is left", async () => {
