@@ -1,3 +1,5 @@
+import path from "node:path";
+
 import type { Io } from "./io.ts";
 import { styleOf, type Style } from "./terminal/style.ts";
 
@@ -36,5 +38,11 @@ export interface GlobalOptions {
 
 /** Puts an invocation together. */
 export function invocationOf(io: Io, { store, json = false }: GlobalOptions, note: (text: string) => void): Invocation {
-  return { io, style: styleOf(io.out), json, store: store ?? null, note };
+  return { io: { ...io, env: anchored(io) }, style: styleOf(io.out), json, store: store ?? null, note };
+}
+
+/** The environment, with the key file where it was meant to be: a command may go on in the project's folder. */
+function anchored({ cwd, env }: Pick<Io, "cwd" | "env">): Io["env"] {
+  const file = env["MEMENTO_KEY_FILE"] ?? "";
+  return file === "" ? env : { ...env, MEMENTO_KEY_FILE: path.resolve(cwd, file) };
 }

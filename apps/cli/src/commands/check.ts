@@ -6,7 +6,7 @@ import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { loadPipeline } from "../pipelines/load-pipeline.ts";
-import { enterProject, findStore, openMemento } from "../place/store-place.ts";
+import { enterProject, findStore, openAt } from "../place/store-place.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import type { Style } from "../terminal/style.ts";
 import { counted } from "../terminal/words.ts";
@@ -40,9 +40,10 @@ export function registerCheck(program: Command, run: Runner): void {
 
 async function check(invocation: Invocation, file: string, options: CheckCommandOptions): Promise<Outcome> {
   const { io, style } = invocation;
-  enterProject(findStore(invocation), io);
+  const place = findStore(invocation);
+  enterProject(place, io);
   const { pipeline } = await loadPipeline(file, io.cwd, options);
-  await using memento = await openMemento(invocation);
+  await using memento = await openAt(place, io);
   using line = new ProgressLine(io);
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the check ends here; nothing was changed");
   const found = await memento.check(pipeline, {

@@ -14,7 +14,7 @@ import { failureOf } from "../failure.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collect } from "../option-values.ts";
 import { keyPlaceOf } from "../place/make-store.ts";
-import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import { findStore, openAt, type StorePlace } from "../place/store-place.ts";
 import type { Style } from "../terminal/style.ts";
 import { renderFacts } from "../terminal/table.ts";
 import { counted } from "../terminal/words.ts";
@@ -84,7 +84,7 @@ async function examineStore(
   let problem: string | null = null;
   const folder = folderOf(place);
   try {
-    await using memento = await openMemento(invocation, place);
+    await using memento = await openAt(place, io);
     const { meta, store } = memento.vault;
     ({ sealed } = meta);
     findings.push(

@@ -21,7 +21,7 @@ import type { Io } from "../io.ts";
 import { collect } from "../option-values.ts";
 import { makeStore } from "../place/make-store.ts";
 import { portableKeys, trustedSigners } from "../place/portable-keys.ts";
-import { findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import { findStore, openAt, type StorePlace } from "../place/store-place.ts";
 import { UnnamedFile } from "../place/unnamed-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import type { Style } from "../terminal/style.ts";
@@ -89,7 +89,7 @@ async function importFile(invocation: Invocation, file: string, options: ImportC
   stop.signal.throwIfAborted();
   if (rehearsed !== null && dryRun)
     return { json: { ...rehearsed, storeUrl: place.url }, text: () => reportText(rehearsed, style) };
-  await using memento = place.exists ? await openMemento(invocation, place) : (await makeStore(place, io)).memento;
+  await using memento = place.exists ? await openAt(place, io) : (await makeStore(place, io)).memento;
   const report = await memento.importFrom(kept ?? input, {
     ...importing,
     dryRun,

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -81,6 +90,16 @@ describe("memento run", () => {
     expect(plan.exitCode).toBe(0);
     expect(plan.stdout).not.toContain("elsewhere");
     expect(readdirSync(below)).toEqual([]);
+  });
+
+  test("from a folder below, a key file named by MEMENTO_KEY_FILE counts from there, as it was typed", async () => {
+    expect((await memento(folder, numbers())).exitCode).toBe(0);
+    const below = path.join(folder, "a");
+    mkdirSync(below);
+    renameSync(path.join(folder, ".memento", "store.db.key"), path.join(below, "own.key"));
+    const { exitCode, stderr } = await memento(below, ["ls"], { MEMENTO_KEY_FILE: "own.key" });
+    expect(stderr).toBe("");
+    expect(exitCode).toBe(0);
   });
 
   test("the same key is the same run", async () => {

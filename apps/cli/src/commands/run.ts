@@ -9,7 +9,7 @@ import { collectPairs } from "../option-values.ts";
 import { loadPipeline } from "../pipelines/load-pipeline.ts";
 import { paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
 import { keyAdvice, makeStore } from "../place/make-store.ts";
-import { enterProject, findStore, openMemento, type StorePlace } from "../place/store-place.ts";
+import { enterProject, findStore, openAt, type StorePlace } from "../place/store-place.ts";
 import { runOutcome } from "../report/run-outcome.ts";
 import { RunReport } from "../report/run-report.ts";
 
@@ -62,7 +62,7 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
   const params = options.param === undefined && !mayMake ? undefined : await paramsFor(pipeline, options.param ?? {});
   using report = new RunReport(io);
   if (project !== null) report.note(`in ${project}, the project's folder: relative paths count from there`);
-  await using memento = mayMake ? await make(invocation, place, report) : await openMemento(invocation, place);
+  await using memento = mayMake ? await make(invocation, place, report) : await openAt(place, io);
   using stop = catchInterrupts(
     { io, note: (text) => report.note(text) },
     "a checkpoint is taken at the end of the batch under way",

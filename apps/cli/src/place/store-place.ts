@@ -55,15 +55,18 @@ export function folderPlace(project: string): StorePlace {
   return { url: `sqlite:${file}`, by: "folder", folder, path: file, exists: existsSync(file) };
 }
 
-/** Opens the store that is meant; NOT_A_STORE, with the way to make one, where there is none. */
-export async function openMemento(
-  invocation: Pick<Invocation, "io" | "store">,
-  place: StorePlace = findStore(invocation),
-): Promise<Memento> {
+/** Opens the store that is meant, in its project's folder; NOT_A_STORE, with the way to make one, where there is none. */
+export async function openMemento({ io, store }: Pick<Invocation, "io" | "store">): Promise<Memento> {
+  const place = findStore({ io, store });
+  enterProject(place, io);
+  return await openAt(place, io);
+}
+
+/** Opens the store at a place; NOT_A_STORE, with the way to make one, where there is none. */
+export async function openAt(place: StorePlace, io: Pick<Io, "env">): Promise<Memento> {
   // Looked at first, so that a wrong path leaves no empty database behind.
   if (!place.exists) throw noStore(place);
-  enterProject(place, invocation.io);
-  return await Memento.open(place.url, { create: false, environment: invocation.io.env });
+  return await Memento.open(place.url, { create: false, environment: io.env });
 }
 
 function noStore(place: StorePlace): MementoError {

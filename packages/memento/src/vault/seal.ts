@@ -33,14 +33,13 @@ export function sealPack(
   version: number,
 ): SealedPack {
   const guardBytes = dataKey === null ? DIGEST_BYTES : TAG_BYTES;
-  const first = dataKey === null ? null : newSeal(dataKey, random);
-  const nonce = first?.nonce ?? null;
+  const first = dataKey === null ? null : takeSeal(dataKey, random);
   const header = encodeHeader({
     v: version,
     type: "pack",
     suite: dataKey === null ? "S256" : "A256GCM",
     dataKey: dataKey?.id ?? null,
-    nonce: nonce === null ? "" : Buffer.from(nonce).toString("base64url"),
+    nonce: first === null ? "" : Buffer.from(first.nonce).toString("base64url"),
     sections: packed.map(({ codec, plainBytes, bytes }) => ({
       codec,
       plainBytes,
@@ -71,12 +70,14 @@ export function prepareSeal(dataKey: DataKey, random: Random): void {
   if (!ready.has(dataKey)) ready.set(dataKey, newSeal(dataKey, random));
 }
 
-function newSeal(dataKey: DataKey, random: Random): Seal {
+/** What was made ready, which nobody gets again; else a new one. */
+function takeSeal(dataKey: DataKey, random: Random): Seal {
   const prepared = ready.get(dataKey);
-  if (prepared !== undefined) {
-    ready.delete(dataKey);
-    return prepared;
-  }
+  ready.delete(dataKey);
+  return prepared ?? newSeal(dataKey, random);
+}
+
+function newSeal(dataKey: DataKey, random: Random): Seal {
   const nonce = random.bytes(12);
   return { nonce, cipher: cipherOf(dataKey, nonce) };
 }

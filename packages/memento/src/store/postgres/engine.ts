@@ -43,7 +43,7 @@ export class PostgresEngine implements SqlEngine {
     const { schema, url } = options;
     this.#options = options;
     this.#statements = postgresStatements(schema);
-    this.#lender = new ConnectionLender(options.pool, options.owned);
+    this.#lender = new ConnectionLender(options.pool, options.owned, options.clock);
     this.url = url;
     this.supports = { durable, sharedBy: "network", bodyBytesMax: 2 ** 31 - 1, reclaimsSpace: true };
   }

@@ -3,7 +3,9 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
 import { probePostgres, startPostgres } from "../../../../../test/harness/servers/postgres.ts";
-import { ConnectionLender } from "./lender.ts";
+import { systemClock, type Clock } from "../../core/ports.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
+import { AT_HAND_MS, ConnectionLender } from "./lender.ts";
 
 const isThere = await requireEngine("PostgreSQL", probePostgres);
 const server = isThere ? await startPostgres() : null;
@@ -14,10 +16,10 @@ afterEach(async () => {
 });
 afterAll(async () => await server?.stop());
 
-function lend(max: number, owned = true): { pool: Pool; lender: ConnectionLender } {
+function lend(max: number, owned = true, clock: Clock = systemClock): { pool: Pool; lender: ConnectionLender } {
   const pool = new Pool({ connectionString: server?.url("lender") ?? "", max });
   pool.on("error", () => undefined);
-  const lender = new ConnectionLender(pool, owned);
+  const lender = new ConnectionLender(pool, owned, clock);
   open.push({ close: async () => await (owned ? lender.close() : pool.end()) });
   return { pool, lender };
 }
@@ -62,10 +64,15 @@ describe.skipIf(!isThere)("ConnectionLender", () => {
   });
 
   test("gives the pool what nobody asks for any more", async () => {
-    const { pool, lender } = lend(2);
+    const clock = new ManualClock(0);
+    const { pool, lender } = lend(2, true, clock);
+    lender.giveBack(await lender.borrow(), false);
+    await clock.tick(AT_HAND_MS);
+    expect(pool.idleCount).toBe(0);
+    await clock.tick(AT_HAND_MS);
+    expect(pool.idleCount).toBe(1);
     lender.giveBack(await lender.borrow(), false);
     expect(pool.idleCount).toBe(0);
-    await expect.poll(() => pool.idleCount, { timeout: 30_000 }).toBe(1);
   });
 
   test("keeps nothing of a pool that others use too, and leaves it open", async () => {

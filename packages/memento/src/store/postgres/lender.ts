@@ -1,7 +1,9 @@
 import type { Pool, PoolClient } from "pg";
 
-/** How long a connection stays at hand unused before the pool has it again, in milliseconds. */
-const AT_HAND_MS = 1_000;
+import type { Clock } from "../../core/ports.ts";
+
+/** A connection that was not used for this long, and at most for twice as long, goes back to the pool, in milliseconds. */
+export const AT_HAND_MS = 1_000;
 
 /**
  * Lends the connections of a pool. One that comes back stays at hand for the next borrower, past the pool's own
@@ -10,15 +12,17 @@ const AT_HAND_MS = 1_000;
 export class ConnectionLender {
   readonly #pool: Pool;
   readonly #owned: boolean;
+  readonly #clock: Clock;
   readonly #heard = new WeakSet<PoolClient>();
   #atHand: PoolClient | null = null;
   #usedSinceLook = false;
-  #look: NodeJS.Timeout | null = null;
+  #stopLooking: (() => void) | null = null;
 
   /** `owned`: nobody else takes connections from the pool, and it ends with the lender. */
-  constructor(pool: Pool, owned: boolean) {
+  constructor(pool: Pool, owned: boolean, clock: Clock) {
     this.#pool = pool;
     this.#owned = owned;
+    this.#clock = clock;
   }
 
   /** A connection for one piece of work; rejects as the pool does. */
@@ -46,27 +50,28 @@ export class ConnectionLender {
     }
     this.#atHand = client;
     this.#usedSinceLook = true;
-    this.#look ??= setTimeout(() => this.#lookAtIt(), AT_HAND_MS).unref();
+    this.#stopLooking ??= this.#clock.every(AT_HAND_MS, () => this.#giveUpUnused());
   }
 
   /** Ends an owned pool, once all that was lent is back. */
   async close(): Promise<void> {
     if (!this.#owned) return;
-    if (this.#look !== null) clearTimeout(this.#look);
+    this.#stopLooking?.();
     const ending = this.#pool.end();
     this.#atHand?.release();
     this.#atHand = null;
     await ending;
   }
 
-  #lookAtIt(): void {
-    this.#look = null;
-    if (this.#atHand === null) return;
+  #giveUpUnused(): void {
     if (this.#usedSinceLook) {
       this.#usedSinceLook = false;
-      this.#look = setTimeout(() => this.#lookAtIt(), AT_HAND_MS).unref();
       return;
     }
+    // Lent just now: somebody does use it.
+    if (this.#atHand === null) return;
+    this.#stopLooking?.();
+    this.#stopLooking = null;
     this.#atHand.release();
     this.#atHand = null;
   }
