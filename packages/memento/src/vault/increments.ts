@@ -41,7 +41,11 @@ const CONTENT_BYTES_PER_LINK = 170_000;
 const LINKS_MAX = 24;
 /** A piece is held whole again when a load would read so much more than its content, */
 const WAY_MAX = 0.75;
-/** or so many times its content was written since it was whole. */
+/**
+ * or its content was written about once since it was whole, and once more for each six links that the way may have: where
+ * few are allowed, each delta is folded from most of those before, and what is written grows with the square of the steps.
+ */
+const LINKS_PER_SPENT = 6;
 const SPENT_MAX = 3;
 
 /** A chain of nothing but a whole piece. */
@@ -73,7 +77,8 @@ export function holdNext(
   const spentBytes = chain.spentBytes + folded.length;
   const links = [...kept, { holder, step, delta: folded }];
   const wayBytes = links.reduce((sum, link) => sum + link.delta.length, 0);
-  if (spentBytes >= content.bytes.length * SPENT_MAX || wayBytes >= content.bytes.length * WAY_MAX) return whole();
+  const contentBytes = content.bytes.length;
+  if (spentBytes >= contentBytes * spentMax(contentBytes) || wayBytes >= contentBytes * WAY_MAX) return whole();
   const { encoding, bytes } = content;
   return {
     bytes: folded,
@@ -82,9 +87,18 @@ export function holdNext(
   };
 }
 
+/** How many links the way back to a content of this size may have. */
+function linksMax(contentBytes: number): number {
+  return Math.min(Math.max(Math.floor(contentBytes / CONTENT_BYTES_PER_LINK), 1), LINKS_MAX);
+}
+
+function spentMax(contentBytes: number): number {
+  return Math.min(1 + (linksMax(contentBytes) - 1) / LINKS_PER_SPENT, SPENT_MAX);
+}
+
 /** The links that the new one builds on; those after them are folded into it. */
 function keptLinks(links: readonly DeltaLink[], step: number, contentBytes: number): readonly DeltaLink[] {
-  const most = Math.min(Math.max(Math.floor(contentBytes / CONTENT_BYTES_PER_LINK), 1), LINKS_MAX);
+  const most = linksMax(contentBytes);
   const radix = Math.max((most >> 1) + 1, 2);
   let span = 1;
   while (step % (span * radix) === 0) span *= radix;

@@ -1,33 +1,91 @@
 import { MementoError } from "../../core/errors.ts";
-import { parseDelta, type DeltaRuns } from "./delta-runs.ts";
+import { parseDelta, RunStarts, type DeltaRuns } from "./delta-runs.ts";
+import { Stretches } from "./stretches.ts";
+
+/** A chain that cuts its target into more stretches than this is applied one delta after the other. */
+const STRETCHES_MAX = 4_194_304;
+/** So few bytes are copied faster one by one than by a call. */
+const COPIED_ONE_BY_ONE = 32;
 
 /**
  * Builds the target of a delta. DAMAGED unless the delta is whole, was made for a base of this length and gives exactly
  * `expectedBytes`; nothing is allocated before that is known. That the content is right is for the caller's digest to say.
  */
 export function applyDelta(base: Uint8Array, delta: Uint8Array, expectedBytes: number): Uint8Array {
-  const runs = parseDelta(delta);
-  if (runs.targetBytes !== expectedBytes) {
-    throw new MementoError("DAMAGED", `A delta gives ${runs.targetBytes} bytes in place of ${expectedBytes}`);
-  }
-  return applyRuns(base, runs);
+  return applyDeltas(base, [delta], expectedBytes);
 }
 
-/** As `applyDelta`, of a delta that was taken apart. */
-export function applyRuns(base: Uint8Array, { targetBytes, baseBytes, runs, literals }: DeltaRuns): Uint8Array {
-  if (baseBytes !== base.length) {
-    throw new MementoError("DAMAGED", `A delta is for a base of ${baseBytes} bytes in place of ${base.length}`);
+/**
+ * Applies a chain, oldest first, as one: each byte of the target is copied once, from the delta that brought it or from the
+ * base, and what lies between is never built. DAMAGED as `applyDelta`.
+ */
+export function applyDeltas(base: Uint8Array, deltas: readonly Uint8Array[], expectedBytes: number): Uint8Array {
+  const chain = deltas.map(parseDelta);
+  let bytes = base.length;
+  for (const { baseBytes, targetBytes } of chain) {
+    if (baseBytes !== bytes)
+      throw new MementoError("DAMAGED", `A delta is for a base of ${baseBytes} bytes in place of ${bytes}`);
+    bytes = targetBytes;
   }
-  const from = Buffer.from(base.buffer, base.byteOffset, base.byteLength);
+  if (bytes !== expectedBytes)
+    throw new MementoError("DAMAGED", `Deltas give ${bytes} bytes in place of ${expectedBytes}`);
+  return applyAll(base, chain) ?? chain.reduce((below, delta) => applyAll(below, [delta]) ?? below, base);
+}
+
+/** Null where the target would be in too many stretches; never for a single delta. */
+function applyAll(base: Uint8Array, chain: readonly DeltaRuns[]): Uint8Array | null {
+  const targetBytes = chain.at(-1)?.targetBytes ?? base.length;
   const target = Buffer.allocUnsafeSlow(targetBytes);
-  let [position, literal] = [0, 0];
-  for (let index = 0; index < runs.length; index += 3) {
-    const start = runs[index] ?? 0;
-    const copied = runs[index + 1] ?? 0;
-    const length = runs[index + 2] ?? 0;
-    if (copied > 0) position += from.copy(target, position, start, start + copied);
-    if (length > 0) position += literals.copy(target, position, literal, literal + length);
-    literal += length;
+  let wanted = new Stretches(1);
+  wanted.push(0, targetBytes, 0);
+  for (const delta of chain.toReversed()) {
+    const below = copyLiterals(delta, wanted, target);
+    if (below.count > STRETCHES_MAX && chain.length > 1) return null;
+    wanted = below;
+  }
+  const { numbers } = wanted;
+  for (let index = 0; index < wanted.count * 3; index += 3) {
+    copyBytes(base, numbers[index] ?? 0, numbers[index + 1] ?? 0, target, numbers[index + 2] ?? 0);
   }
   return target;
+}
+
+/** Copies those bytes of the wanted stretches that the delta brought; gives the stretches of its base that are still wanted. */
+function copyLiterals(delta: DeltaRuns, wanted: Stretches, target: Uint8Array): Stretches {
+  const { runs, literals } = delta;
+  const starts = new RunStarts(delta);
+  const { inTarget, inLiterals } = starts;
+  const below = new Stretches(Math.max(wanted.count, runs.length / 3));
+  let run = 0;
+  for (let index = 0; index < wanted.count * 3; index += 3) {
+    let position = wanted.numbers[index] ?? 0;
+    let at = wanted.numbers[index + 2] ?? 0;
+    const end = position + (wanted.numbers[index + 1] ?? 0);
+    run = starts.find(position, run);
+    for (; position < end; run++) {
+      const skipped = position - (inTarget[run] ?? 0);
+      const copied = runs[run * 3 + 1] ?? 0;
+      if (skipped < copied) {
+        const length = Math.min(copied - skipped, end - position);
+        below.push((runs[run * 3] ?? 0) + skipped, length, at);
+        position += length;
+        at += length;
+      }
+      const past = position - (inTarget[run] ?? 0) - copied;
+      const length = Math.min((runs[run * 3 + 2] ?? 0) - past, end - position);
+      if (length > 0) {
+        copyBytes(literals, (inLiterals[run] ?? 0) + past, length, target, at);
+        position += length;
+        at += length;
+      }
+      if (position >= end) break;
+    }
+  }
+  return below;
+}
+
+function copyBytes(from: Uint8Array, start: number, length: number, to: Uint8Array, at: number): void {
+  if (length <= COPIED_ONE_BY_ONE)
+    for (let index = 0; index < length; index++) to[at + index] = from[start + index] ?? 0;
+  else to.set(from.subarray(start, start + length), at);
 }

@@ -19,7 +19,7 @@ export interface DeltaRuns {
   readonly targetBytes: number;
   readonly baseBytes: number;
   /** Three numbers for each run: start in the base, length there, number of new bytes. */
-  readonly runs: readonly number[];
+  readonly runs: Int32Array;
   readonly literals: Buffer;
 }
 
@@ -31,9 +31,9 @@ export function parseDelta(delta: Uint8Array): DeltaRuns {
   const count = reader.next();
   // Checked before anything is kept: a run takes three bytes at least.
   if (count * 3 > delta.length - reader.position) throw new MementoError("DAMAGED", "A delta ends inside its runs");
-  const runs: number[] = [];
+  const runs = new Int32Array(count * 3);
   let [end, target, literal] = [0, 0, 0];
-  for (let run = 0; run < count; run++) {
+  for (let run = 0; run < count * 3; run += 3) {
     const start = end + unzigzag(reader.next());
     const copied = reader.next();
     const added = reader.next();
@@ -43,7 +43,9 @@ export function parseDelta(delta: Uint8Array): DeltaRuns {
       throw new MementoError("DAMAGED", "A delta has an empty run");
     target += copied + added;
     literal += added;
-    runs.push(start, copied, added);
+    runs[run] = start;
+    runs[run + 1] = copied;
+    runs[run + 2] = added;
   }
   if (target !== targetBytes) throw new MementoError("DAMAGED", "A delta's runs do not add up to its target");
   const literals = Buffer.from(delta.buffer, delta.byteOffset, delta.byteLength).subarray(reader.position);
@@ -51,34 +53,92 @@ export function parseDelta(delta: Uint8Array): DeltaRuns {
   return { targetBytes, baseBytes, runs, literals };
 }
 
+/** Where each run starts in the target, and its new bytes among all new bytes; one more at the end. */
+export class RunStarts {
+  readonly inTarget: Int32Array;
+  readonly inLiterals: Int32Array;
+
+  constructor({ runs }: DeltaRuns) {
+    const count = runs.length / 3;
+    this.inTarget = new Int32Array(count + 1);
+    this.inLiterals = new Int32Array(count + 1);
+    let [target, literal] = [0, 0];
+    for (let run = 0; run < count; run++) {
+      const added = runs[run * 3 + 2] ?? 0;
+      target += (runs[run * 3 + 1] ?? 0) + added;
+      literal += added;
+      this.inTarget[run + 1] = target;
+      this.inLiterals[run + 1] = literal;
+    }
+  }
+
+  /** The run that gives the byte of the target at `position`. Mostly it is at `near` or behind it; otherwise it is searched for. */
+  find(position: number, near: number): number {
+    const starts = this.inTarget;
+    if ((starts[near] ?? 0) <= position) {
+      if (position < (starts[near + 1] ?? 0)) return near;
+      if (position < (starts[near + 2] ?? 0)) return near + 1;
+    }
+    let [low, high] = [0, starts.length - 1];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((starts[middle] ?? 0) <= position) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
 /** Collects runs and gives the bytes of a delta. Neighbouring stretches and neighbouring literals become one. */
 export class RunWriter {
-  readonly runs: number[] = [];
+  #runs = new Int32Array(96);
+  #length = 0;
   targetBytes = 0;
   literalBytes = 0;
 
+  /** The runs so far, as in `DeltaRuns`; valid until the next one. */
+  get runs(): Int32Array {
+    return this.#runs.subarray(0, this.#length);
+  }
+
+  /** How many runs there are. */
+  get count(): number {
+    return this.#length / 3;
+  }
+
   /** The end of what was copied last. */
   get copyEnd(): number {
-    const last = this.runs.length - 3;
-    return last < 0 ? 0 : (this.runs[last] ?? 0) + (this.runs[last + 1] ?? 0);
+    const last = this.#length - 3;
+    return last < 0 ? 0 : (this.#runs[last] ?? 0) + (this.#runs[last + 1] ?? 0);
   }
 
   copy(start: number, length: number): void {
     if (length === 0) return;
-    const { runs } = this;
-    const last = runs.length - 3;
+    const runs = this.#runs;
+    const last = this.#length - 3;
     if (last >= 0 && runs[last + 2] === 0 && this.copyEnd === start) runs[last + 1] = (runs[last + 1] ?? 0) + length;
-    else runs.push(start, length, 0);
+    else this.#push(start, length, 0);
     this.targetBytes += length;
   }
 
   literal(length: number): void {
     if (length === 0) return;
-    const { runs } = this;
-    if (runs.length === 0) runs.push(0, 0, length);
-    else runs[runs.length - 1] = (runs.at(-1) ?? 0) + length;
+    if (this.#length === 0) this.#push(0, 0, length);
+    else this.#runs[this.#length - 1] = (this.#runs[this.#length - 1] ?? 0) + length;
     this.targetBytes += length;
     this.literalBytes += length;
+  }
+
+  #push(start: number, copied: number, added: number): void {
+    if (this.#length === this.#runs.length) {
+      const grown = new Int32Array(this.#length * 2);
+      grown.set(this.#runs);
+      this.#runs = grown;
+    }
+    const runs = this.#runs;
+    runs[this.#length++] = start;
+    runs[this.#length++] = copied;
+    runs[this.#length++] = added;
   }
 
   /** The delta that gives `target`, in which the literals stand where the runs say; null when it would not be smaller than 3/4 of it. */
@@ -88,10 +148,11 @@ export class RunWriter {
     const delta = Buffer.allocUnsafeSlow(head.length + this.literalBytes);
     delta.set(head);
     const from = Buffer.from(target.buffer, target.byteOffset, target.byteLength);
+    const { runs } = this;
     let [position, filled] = [0, head.length];
-    for (let index = 0; index < this.runs.length; index += 3) {
-      position += this.runs[index + 1] ?? 0;
-      const end = position + (this.runs[index + 2] ?? 0);
+    for (let index = 0; index < runs.length; index += 3) {
+      position += runs[index + 1] ?? 0;
+      const end = position + (runs[index + 2] ?? 0);
       if (end > position) filled += from.copy(delta, filled, position, end);
       position = end;
     }

@@ -47,6 +47,11 @@ export class VarintReader {
       this.position += 1;
       return first;
     }
+    const second = this.#bytes[this.position + 1];
+    if (first !== undefined && second !== undefined && second > 0 && second < 0x80) {
+      this.position += 2;
+      return (first & 0x7f) | (second << 7);
+    }
     return this.#nextLong();
   }
 
@@ -69,4 +74,4 @@ export class VarintReader {
 export const zigzag = (difference: number): number => (difference >= 0 ? difference * 2 : -difference * 2 - 1);
 
 /** The inverse of `zigzag`. */
-export const unzigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);
+export const unzigzag = (value: number): number => (value >>> 1) ^ -(value & 1);
