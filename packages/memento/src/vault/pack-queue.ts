@@ -77,9 +77,10 @@ export class PackQueue {
     // is there, and so that timers and signals have their turn.
     if (this.#alone % ALONE_MAX === 0) await nextTurn();
     else await Promise.resolve();
+    let before = 0;
     while (this.#waiting.length > 0) {
-      const waiting = this.#waiting;
-      this.#waiting = [];
+      const waiting = this.#waiting.splice(0, fairShare(this.#waiting.length, before));
+      before = waiting.length;
       this.#alone = waiting.length === 1 ? this.#alone + 1 : 0;
       for (const pack of groupIntoPacks(waiting)) await this.#commit(pack);
     }
@@ -150,6 +151,15 @@ export class PackQueue {
     }
     return recognised;
   }
+}
+
+/**
+ * How many of those that wait go next. Writers that save again and again come in two groups, one of which works while the
+ * other's saves are committed. Left alone the groups grow unequal, until most work at once and then wait at once; so of more
+ * than went before only half of all go.
+ */
+function fairShare(waiting: number, before: number): number {
+  return before === 0 || waiting <= before ? waiting : Math.ceil((waiting + before) / 2);
 }
 
 /** Packs hold saves of one caretaker, and a large save travels alone: opening a small one must not cost reading it. */

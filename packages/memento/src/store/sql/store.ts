@@ -1,5 +1,5 @@
 import { sha256OfJson } from "../../core/digest.ts";
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
@@ -129,17 +129,21 @@ export class SqlStore implements MementoStore {
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
     const address = addressDigest(record);
-    return await (
-      await this.#found()
-    ).write(async (session) => {
+    const engine = await this.#found();
+    const make = async (session: SqlSession): Promise<TimelineState> => {
       const { timelineAt, insertTimeline } = session.statements;
-      const existing = await session.get(timelineAt, address);
-      if (existing !== undefined) return timelineOf(existing);
       await session.add(insertTimeline, address, ...timelineValues(record), ...leaseValues(lease));
       const made = await session.get(timelineAt, address);
       if (made !== undefined) return timelineOf(made);
       throw new MementoError("INVALID_ARGUMENT", `The timeline key ${record.key} is taken`);
-    });
+    };
+    // The one statement that writes needs no transaction, unless others went first and it must be repeated.
+    try {
+      return await engine.single(make);
+    } catch (error) {
+      if (!isMementoError(error) || error.details["repeat"] !== true) throw error;
+      return await engine.write(make);
+    }
   }
 
   async timeline(key: string): Promise<TimelineState | null> {
