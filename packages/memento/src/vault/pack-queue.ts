@@ -40,7 +40,7 @@ export class PackQueue {
   readonly #keys: DataKeys | null;
   readonly #random: Random;
   readonly #compressions = new Map<string, Compression>();
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
   /** How many packs in a row have held one save only. */
   #alone = 0;
   #flushing: Promise<void> | null = null;
