@@ -82,12 +82,18 @@ export class Connection {
     const connection = await Connection.open(this.#options);
     if (connection === null)
       throw new MementoError("DAMAGED", `${this.#options.path}: the tables of the store are gone`);
-    // A transaction sees the state of its first read.
-    await connection.read(({ facts }) => {
-      connection.#database.exec("BEGIN");
-      facts.get();
-    });
-    return connection;
+    const database = connection.#database;
+    try {
+      // A transaction sees the state of its first read.
+      await connection.read(({ facts }) => {
+        if (!database.isTransaction) database.exec("BEGIN");
+        facts.get();
+      });
+      return connection;
+    } catch (error) {
+      connection.release();
+      throw error;
+    }
   }
 
   /** Does something that only reads. */

@@ -129,6 +129,35 @@ describe("check()", () => {
   });
 });
 
+describe.skipIf(process.platform !== "linux")("check() of a database that cannot be read", () => {
+  test("leaves no file open", async () => {
+    await withClosed(async ({ path, open }) => {
+      await using store = await open();
+      expect(await store.meta()).not.toBeNull();
+      const openFiles = async (): Promise<number> => (await readdir("/proc/self/fd")).length;
+      const [page, pageBytes] = placeOf(path, "store");
+      const file = await readFile(path);
+      file.fill(0xff, (page - 1) * pageBytes, page * pageBytes);
+      await writeFile(path, file);
+      const look = async (): Promise<void> => await expectCode("DAMAGED", async () => await collect(store.check()));
+      await look();
+      const before = await openFiles();
+      for (let again = 0; again < 5; again++) await look();
+      expect(await openFiles()).toBe(before);
+    });
+  });
+});
+
+/** The first page of a table, and how large pages are. */
+function placeOf(path: string, table: string): readonly [page: number, pageBytes: number] {
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  const database = new sqlite.DatabaseSync(path, { readOnly: true });
+  const page = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = ?").get(table)?.["rootpage"];
+  const size = database.prepare("PRAGMA page_size").get()?.["page_size"];
+  database.close();
+  return [Number(page), Number(size)];
+}
+
 describe("open()", () => {
   test("refuses a file that is no database, and another program's, with NOT_A_STORE", async () => {
     await withClosed(async ({ path, open, tamper }) => {
