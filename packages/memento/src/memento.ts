@@ -9,12 +9,7 @@ import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
-import { approveRun } from "./orchestrator/control/approval.ts";
-import { cancelRun } from "./orchestrator/control/cancel.ts";
-import { pauseRun } from "./orchestrator/control/pause.ts";
 import type * as Runs from "./orchestrator/index.ts";
-import { forkPipeline } from "./orchestrator/repair/fork.ts";
-import { planPipelineRollback, rollbackPipeline } from "./orchestrator/repair/rollback.ts";
 import { pipelineAddress, pipelineHistory, runPipeline } from "./orchestrator/run/runner.ts";
 import {
   exportTo,
@@ -147,11 +142,13 @@ export class Memento implements AsyncDisposable {
 
   /** Says what a rollback to a memento would do; see `planPipelineRollback`. */
   async plan(pipeline: Runs.Pipeline, target: string, options: Runs.PlanOptions = {}): Promise<Runs.RollbackPlan> {
+    const { planPipelineRollback } = await import("./orchestrator/repair/rollback.ts");
     return await firstError(async () => await planPipelineRollback(this.vault, pipeline, target, options));
   }
 
   /** Rolls a pipeline and its data back by a plan that was looked at; see `rollbackPipeline`. */
   async rollback(pipeline: Runs.Pipeline, target: string, options: Runs.RollbackOptions): Promise<Runs.RollbackResult> {
+    const { rollbackPipeline } = await import("./orchestrator/repair/rollback.ts");
     return await firstError(async () => await rollbackPipeline(this.vault, pipeline, target, options));
   }
 
@@ -193,16 +190,19 @@ export class Memento implements AsyncDisposable {
 
   /** Starts a timeline of its own from a memento; see `forkPipeline`. */
   async fork(memento: string, options: Runs.ForkOptions): Promise<Runs.ForkResult> {
+    const { forkPipeline } = await import("./orchestrator/repair/fork.ts");
     return await firstError(async () => await forkPipeline(this.vault, memento, options));
   }
 
   /** Asks a live run to pause, or marks an interrupted one; see `pauseRun`. */
   async pause(run: string, options: Runs.PauseOptions = {}): Promise<Runs.PauseResult> {
+    const { pauseRun } = await import("./orchestrator/control/pause.ts");
     return await firstError(async () => await pauseRun(this.vault, run, options));
   }
 
   /** Ends a run for good, also one that is live; see `cancelRun`. */
   async cancel(run: string, options: Runs.CancelOptions = {}): Promise<Runs.CancelResult> {
+    const { cancelRun } = await import("./orchestrator/control/cancel.ts");
     return await firstError(async () => await cancelRun(this.vault, run, options));
   }
 
@@ -214,6 +214,7 @@ export class Memento implements AsyncDisposable {
 
   /** Decides what a run waits for; see `approveRun`. */
   async approve(run: string, options: Runs.ApproveOptions = {}): Promise<Runs.ApproveResult> {
+    const { approveRun } = await import("./orchestrator/control/approval.ts");
     return await firstError(async () => await approveRun(this.vault, run, options));
   }
 

@@ -1,14 +1,7 @@
 import { Memento, type MementoOptions } from "./memento.ts";
 import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
-import {
-  fileReplicaState,
-  replicateStore,
-  type ReplicaPlace,
-  type ReplicatedStore,
-  type ReplicateOptions,
-} from "./store/wrap/index.ts";
-import { replicaAuthority } from "./vault/replica-authority.ts";
+import type { ReplicaPlace, ReplicatedStore, ReplicateOptions } from "./store/wrap/index.ts";
 
 /** A replica by its URL, or a store of one's own; and the file that keeps how far it has come, where there is one. */
 export interface ReplicaSource {
@@ -37,6 +30,8 @@ export async function openReplicated(
   primary: string | MementoStore,
   options: OpenReplicatedOptions,
 ): Promise<ReplicatedMemento> {
+  const { fileReplicaState, replicateStore } = await import("./store/wrap/index.ts");
+  const { replicaAuthority } = await import("./vault/replica-authority.ts");
   const { replicas, mode, onReplicaFailure, pollMs, surveyMs, onHealed, onProblem, ...own } = options;
   await using opened = new AsyncDisposableStack();
   const keeper = opened.use(await Memento.open(primary, own));

@@ -17,7 +17,6 @@ import { clearMetadata } from "./queryable.ts";
 import type { SaveOptions } from "./save-options.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { MementoStatistics } from "./statistics-sum.ts";
-import { collectStatistics } from "./statistics.ts";
 import type { StreamInput } from "./stream-input.ts";
 import { demandState } from "./stream-pieces.ts";
 import { MementoStream } from "./stream-reader.ts";
@@ -138,6 +137,7 @@ export class Caretaker {
 
   /** Counts, sizes and times of this caretaker's mementos; `Memento.statistics` groups them. */
   async statistics(): Promise<MementoStatistics> {
+    const { collectStatistics } = await import("./statistics.ts");
     return (await collectStatistics(this.#vault, { caretaker: this.name })).total;
   }
 

@@ -12,7 +12,7 @@ import type { LostCredential } from "../credentials/keeper.ts";
 import { parseParams, sameParams } from "../pipeline/params.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { isOnLine } from "../repair/lineage.ts";
-import { finishRestore } from "../repair/restore.ts";
+import type { RestorePorts } from "../repair/restore.ts";
 import { adaptHead, isUnfinished } from "../schemas/adapt.ts";
 import { readAs, schemasOf, type SchemaStamps } from "../schemas/pipeline-schemas.ts";
 import { isStaleSecret, openOrPause } from "./credential-pause.ts";
@@ -100,7 +100,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   await followCodec(vault, timeline.caretaker);
   await using lease = await LeaseKeeper.acquire(vault, timeline.key, options);
   const listener = options.onEvent ?? (() => undefined);
-  const found = await finishRestore({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
+  const found = await finishBegun({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
   const before = await readSnapshot(found);
   const done = await findDone(vault, timeline.key, options.key, before, found);
   if (done !== null) return resultOf({ vault, pipeline, lease, done });
@@ -260,6 +260,13 @@ async function findDone(
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed" })))
     if (head !== null && (await isOnLine(vault, head.entry, entry))) return await vault.load(entry.id);
   return null;
+}
+
+/** The head, with a restore that was begun brought to its end first. The code for that is loaded where there is one. */
+async function finishBegun(ports: RestorePorts, head: OpenedMemento | null): Promise<OpenedMemento | null> {
+  if (head?.entry.reason !== "reset" && head?.entry.status !== "reverting") return head;
+  const { finishRestore } = await import("../repair/restore.ts");
+  return await finishRestore(ports, head);
 }
 
 /** A new run's first memento: it says what runs, and drops what the run before left of its stages. */

@@ -1,15 +1,10 @@
 import { MementoError } from "../../core/errors.ts";
-import { awsKms, type AwsKmsOptions } from "./aws-kms.ts";
-import { azureKeyVault, type AzureKeyVaultOptions } from "./azure-key-vault.ts";
 import { combinedKeyRing } from "./combined-ring.ts";
-import { googleKms, type GoogleKmsOptions } from "./google-kms.ts";
 import { createKeyFile, keyRingFromFile } from "./key-file.ts";
 import { rawKeyRing, type KeyRing } from "./key-ring.ts";
 import { parseKeys } from "./key-text.ts";
-import { kmsFromUrl } from "./key-url.ts";
-import { kmsKeyRing } from "./kms-ring.ts";
+import type { KmsSource } from "./kms-source.ts";
 import { passphraseKeyRing, type PassphraseOptions } from "./passphrase-ring.ts";
-import { vaultTransit, type VaultTransitOptions } from "./vault-transit.ts";
 
 /**
  * Where keys come from: a file, raw keys, a passphrase, a key-management service, a ring of one's own, a function that gives any
@@ -20,12 +15,7 @@ export type KeySource =
   | { readonly file: string }
   | { readonly raw: readonly Uint8Array[] }
   | ({ readonly passphrase: string } & PassphraseOptions)
-  | { readonly aws: AwsKmsOptions }
-  | { readonly azure: AzureKeyVaultOptions }
-  | { readonly google: GoogleKmsOptions }
-  | { readonly transit: VaultTransitOptions }
-  /** The URL of a key of a key-management service; see docs/keys.md. */
-  | { readonly url: string }
+  | KmsSource
   | KeyRing
   | (() => Promise<KeySource> | KeySource)
   | readonly KeySource[];
@@ -52,12 +42,14 @@ export async function resolveKeys(source: KeySource | undefined, defaults: KeyDe
   if ("file" in source) return await keyRingFromFile(source.file);
   if ("raw" in source) return rawKeyRing(source.raw);
   if ("passphrase" in source) return passphraseKeyRing(source.passphrase, source);
-  if ("aws" in source) return kmsKeyRing(awsKms(source.aws));
-  if ("azure" in source) return kmsKeyRing(azureKeyVault(source.azure));
-  if ("google" in source) return kmsKeyRing(googleKms(source.google));
-  if ("transit" in source) return kmsKeyRing(vaultTransit({ environment: defaults.environment, ...source.transit }));
-  if ("url" in source) return kmsKeyRing(kmsFromUrl(source.url, defaults.environment));
-  return source;
+  if ("wrap" in source) return source;
+  return await kmsRingOf(source, defaults.environment);
+}
+
+/** What the services' adapters need is loaded for those who use one. */
+async function kmsRingOf(source: KmsSource, environment: KeyDefaults["environment"]): Promise<KeyRing> {
+  const { kmsRing } = await import("./kms-source.ts");
+  return kmsRing(source, environment);
 }
 
 const isList = (source: KeySource): source is readonly KeySource[] => Array.isArray(source);
@@ -82,7 +74,7 @@ async function fromDefaults({ environment, besideStore, mayCreate }: KeyDefaults
   if (key !== undefined && key !== "")
     rings.push(rawKeyRing(parseKeys(key, "MEMENTO_KEY"), undefined, { origin: "MEMENTO_KEY" }));
   if (file !== undefined && file !== "") rings.push(await keyRingFromFile(file));
-  if (url !== undefined && url !== "") rings.push(kmsKeyRing(kmsFromUrl(url, environment)));
+  if (url !== undefined && url !== "") rings.push(await kmsRingOf({ url }, environment));
   if (passphrase !== undefined && passphrase !== "") rings.push(passphraseKeyRing(passphrase));
   if (rings.length > 0) return combinedKeyRing(rings);
   if (besideStore === null) return null;
