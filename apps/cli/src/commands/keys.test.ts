@@ -75,7 +75,7 @@ describe("memento keys", () => {
   });
 
   test.each([
-    [["keys", "revoke", "kNotThere"], 1, "does not hold the key kNotThere"],
+    [["keys", "revoke", "kNotThere"], 1, "does not hold the key kNotThere\n  hint: `memento keys list` names"],
     [["keys", "rotate", "--to", "kNotThere"], 1, "does not hold the key kNotThere"],
     [["keys", "revoke"], 2, "missing required argument"],
     [["keys", "nope"], 2, "unknown command"],

@@ -96,6 +96,7 @@ describe("memento repair", () => {
     flip(8);
     expect((await memento(folder, ["repair", "--apply"])).exitCode).toBe(2);
     const moved = await memento(folder, ["repair", "--apply", "--plan", "0000000000000000"]);
+    expect(moved.stderr).toContain("Look at the new plan with `memento repair`");
     expect(moved.exitCode).toBe(4);
     expect(existsSync(`${store()}.quarantine`)).toBe(false);
   });

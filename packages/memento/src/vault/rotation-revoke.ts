@@ -1,7 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import type { MementoStore } from "../store/store.ts";
 import { makeKeyCurrent, removeKeyFromFile } from "./keys/key-file.ts";
-import type { KeyRing } from "./keys/key-ring.ts";
+import { keyNotHeld, type KeyRing } from "./keys/key-ring.ts";
 import { rotateKeys, type RotateOptions, type RotateReport } from "./rotation.ts";
 
 /** How to revoke a ring key. */
@@ -24,10 +24,9 @@ export async function revokeKey(
   await ring.holds?.(id);
   const held = ring.keys?.() ?? [];
   const revoked = held.find((key) => key.id === id);
-  if (revoked === undefined) throw new MementoError("NOT_FOUND", `The ring does not hold the key ${id}`);
+  if (revoked === undefined) throw keyNotHeld("The ring", id);
   const heir = held.find((key) => (options.to === undefined ? key.id !== id : key.id === options.to));
-  if (heir === undefined && options.to !== undefined)
-    throw new MementoError("NOT_FOUND", `The ring does not hold the key ${options.to}`);
+  if (heir === undefined && options.to !== undefined) throw keyNotHeld("The ring", options.to);
   if (heir === undefined || heir === revoked)
     throw new MementoError("INVALID_ARGUMENT", `There is no other key than ${id} to wrap by`, {
       hint: "Make one first: `memento keys new`.",

@@ -3,7 +3,7 @@ import { timingSafeEqual } from "node:crypto";
 import { MementoError } from "../core/errors.ts";
 import type { KeyRecord, MementoStore } from "../store/store.ts";
 import { unwrapKey, wrapKey } from "./data-keys.ts";
-import type { KeyRing } from "./keys/key-ring.ts";
+import { keyNotHeld, type KeyRing } from "./keys/key-ring.ts";
 import { tryUnwrap, type UnopenedKey } from "./rotation-survey.ts";
 
 /** How to rotate. */
@@ -79,9 +79,7 @@ async function chosenRing(ring: KeyRing, to: string | undefined): Promise<KeyRin
   await ring.holds?.(to);
   const chosen = ring.withCurrent?.(to) ?? null;
   if (chosen !== null) return chosen;
-  throw new MementoError("NOT_FOUND", `The ring does not hold the key ${to}`, {
-    hint: "`memento keys list` names those that it holds.",
-  });
+  throw keyNotHeld("The ring", to);
 }
 
 async function rotateOne(

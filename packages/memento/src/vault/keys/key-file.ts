@@ -4,7 +4,7 @@ import path from "node:path";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { syncFolder } from "../sync-folder.ts";
-import { KEY_BYTES, rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
+import { KEY_BYTES, keyNotHeld, rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
 import { formatKey, keyLineId, parseKeys } from "./key-text.ts";
 
 /**
@@ -90,7 +90,7 @@ export async function addKeyToFile(
 export async function makeKeyCurrent(file: string, id: string, clock: Clock = systemClock): Promise<void> {
   await changeKeyFile(file, clock, (lines) => {
     const line = lines.find((candidate) => keyLineId(candidate) === id);
-    if (line === undefined) throw new MementoError("NOT_FOUND", `${file} does not hold the key ${id}`);
+    if (line === undefined) throw keyNotHeld(file, id);
     const others = lines.filter((candidate) => keyLineId(candidate) !== id);
     const first = others.findIndex((candidate) => keyLineId(candidate) !== null);
     return first < 0 ? lines : others.toSpliced(first, 0, line);
@@ -101,7 +101,7 @@ export async function makeKeyCurrent(file: string, id: string, clock: Clock = sy
 export async function removeKeyFromFile(file: string, id: string, clock: Clock = systemClock): Promise<void> {
   await changeKeyFile(file, clock, (lines) => {
     const others = lines.filter((line) => keyLineId(line) !== id);
-    if (others.length === lines.length) throw new MementoError("NOT_FOUND", `${file} does not hold the key ${id}`);
+    if (others.length === lines.length) throw keyNotHeld(file, id);
     if (others.every((line) => keyLineId(line) === null))
       throw new MementoError("INVALID_ARGUMENT", `${id} is the only key in ${file}`, {
         hint: "Make another one first.",

@@ -95,3 +95,10 @@ function checkedKey(key: Uint8Array): Uint8Array {
   if (key.length === KEY_BYTES) return key;
   throw new MementoError("KEY_WRONG", `A key has ${key.length} bytes and must have ${KEY_BYTES}`);
 }
+
+/** The error for a key that a ring or a key file does not hold. */
+export function keyNotHeld(where: string, id: string): MementoError {
+  return new MementoError("NOT_FOUND", `${where} does not hold the key ${id}`, {
+    hint: "`memento keys list` names those that it holds.",
+  });
+}

@@ -46,6 +46,7 @@ export async function applyRepair(vault: Vault, options: ApplyRepairOptions): Pr
   if (plan.hash !== options.plan)
     throw new MementoError("PLAN_MOVED", `The plan is ${plan.hash} by now, and not ${options.plan}`, {
       details: { hash: plan.hash },
+      hint: "Look at the new plan with `memento repair`, and apply it by its hash.",
     });
   checkConsent(plan.items, options.accept ?? []);
   if (plan.items.every(({ action }) => action === "none"))
