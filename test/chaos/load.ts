@@ -22,8 +22,8 @@ export interface LoadOptions {
   readonly withTable: number;
   /** New runs are started until it says so. */
   readonly isOver: () => boolean;
-  /** Hears of each retryable error that ended a run. */
-  readonly onResumed?: () => void;
+  /** Hears of each retryable error that ended a run, which is then resumed. */
+  readonly onInterrupted?: () => void;
 }
 
 /** What a load came to. Every problem is a sentence; a store that keeps its promises gives none. */
@@ -65,16 +65,16 @@ class Worker {
   readonly #memento: Memento;
   readonly #partition: string;
   readonly #table: string | null;
-  readonly #onResumed: () => void;
+  readonly #onInterrupted: () => void;
   /** Mementos whose save was acknowledged. */
   readonly #acknowledged = new Set<string>();
   /** Stages whose end was acknowledged, as `run/stage`: they must never be run again. */
   readonly #done = new Set<string>();
   readonly #problems: string[] = [];
 
-  constructor({ memento, folder, withTable, onResumed = () => {} }: LoadOptions, index: number) {
+  constructor({ memento, folder, withTable, onInterrupted = () => undefined }: LoadOptions, index: number) {
     this.#memento = memento;
-    this.#onResumed = onResumed;
+    this.#onInterrupted = onInterrupted;
     this.#partition = `p${index}`;
     this.#table = index < withTable ? path.join(folder, `table-${index}.db`) : null;
   }
@@ -105,7 +105,7 @@ class Worker {
         if (!isMementoError(error) || !error.retryable) throw error;
         if (performance.now() > deadline) throw error;
         this.resumed += 1;
-        this.#onResumed();
+        this.#onInterrupted();
         await sleep(PAUSE_MS);
       }
     }

@@ -15,7 +15,7 @@ import { runLoad } from "./load.ts";
 
 const SECONDS = Number(process.env["MEMENTO_CHAOS_SECONDS"] ?? "15");
 const SEED = 20_261_121;
-/** One by kill -9 and one in order. Until they were seen, and a run that was resumed after one, the load lasts on. */
+/** One by kill -9 and one in order. Until they were seen, and a run that one interrupted, the load lasts on. */
 const RESTARTS_MIN = 2;
 const SECONDS_MAX = SECONDS + 240;
 const keys = { raw: [new Uint8Array(32).fill(7)] };
@@ -69,7 +69,7 @@ for (const engine of NETWORKED_ENGINES) {
       await using memento = await Memento.open(url(), { keys });
       const over = new AbortController();
       const start = performance.now();
-      const seen = { restarts: 0, resumed: 0 };
+      const seen = { restarts: 0, interrupted: 0 };
       const restarting = restartUntil(running.server, stopSignal, over.signal, () => void (seen.restarts += 1));
       const load = runLoad({
         memento,
@@ -77,9 +77,9 @@ for (const engine of NETWORKED_ENGINES) {
         pipelines: 64,
         withTable: 8,
         isOver: () => over.signal.aborted,
-        onResumed: () => void (seen.resumed += 1),
+        onInterrupted: () => void (seen.interrupted += seen.restarts > 0 ? 1 : 0),
       });
-      const hasShown = (): boolean => seen.restarts >= RESTARTS_MIN && seen.resumed > 0;
+      const hasShown = (): boolean => seen.restarts >= RESTARTS_MIN && seen.interrupted > 0;
       const enough = async (): Promise<void> => {
         await sleep(SECONDS * 1000);
         while (!hasShown() && performance.now() - start < SECONDS_MAX * 1000) await sleep(100);

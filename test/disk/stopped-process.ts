@@ -10,7 +10,7 @@ import { collect } from "../../packages/memento/src/testing/store/kit.ts";
 import { Killed, SimulatedDisk } from "./simulated-disk.ts";
 
 /** Where the store is on the disk. */
-export const PATH = "/data/store";
+export const STORE_PATH = "/data/store";
 
 /** A store with two timelines, on a disk of its own for each case. */
 export interface Ground {
@@ -23,8 +23,13 @@ export interface Ground {
 export type Play<T> = (store: FileStore, ground: Ground) => Promise<T>;
 
 /** The store, as a process sees the disk. */
-export async function open(files: FilePort, seed: number): Promise<FileStore> {
-  return await FileStore.open({ path: PATH, files, clock: new StoreFixture(1).clock, random: new SeededRandom(seed) });
+export async function openStore(files: FilePort, seed: number): Promise<FileStore> {
+  return await FileStore.open({
+    path: STORE_PATH,
+    files,
+    clock: new StoreFixture(1).clock,
+    random: new SeededRandom(seed),
+  });
 }
 
 async function prepare(setUp: Play<void>): Promise<Ground> {
@@ -32,7 +37,7 @@ async function prepare(setUp: Play<void>): Promise<Ground> {
   disk.makeFolder("/data");
   disk.syncFolder("/");
   const make = new StoreFixture(1);
-  const store = await open(disk.process(), 1);
+  const store = await openStore(disk.process(), 1);
   await store.create(make.meta(), make.key("integrity"));
   const lines = [await make.timeline(store), await make.timeline(store)] as const;
   await setUp(store, { disk, make, lines });
@@ -58,7 +63,7 @@ function again({ disk, make, lines: [one, two] }: Ground, seed: number): Ground 
 async function countCalls<T>(ground: Ground, first: Play<T>): Promise<number> {
   const case0 = again(ground, 2);
   const process = case0.disk.process();
-  await first(await open(process, 2), case0);
+  await first(await openStore(process, 2), case0);
   return process.calls;
 }
 
@@ -77,12 +82,16 @@ export async function stopEverywhere<A, B>(
   for (let stopAt = 1; stopAt <= calls; stopAt++) {
     const its = again(ground, 2);
     const process = its.disk.process({ stopAt });
-    const doing = open(process, 2).then(async (store) => await first(store, its));
+    const doing = openStore(process, 2).then(async (store) => await first(store, its));
     await process.stopped;
-    const toldSecond = await second(await open(its.disk.process(), 3), { ...its, ...again(ground, 3), disk: its.disk });
+    const toldSecond = await second(await openStore(its.disk.process(), 3), {
+      ...its,
+      ...again(ground, 3),
+      disk: its.disk,
+    });
     process.goOn();
     const toldFirst = await doing;
-    const store = await open(its.disk.process(), 4);
+    const store = await openStore(its.disk.process(), 4);
     expect(await collect(store.check()), `stopped before call ${stopAt}`).toEqual([]);
     await expectBodies(store);
     await judge({ first: toldFirst, second: toldSecond }, store, its);
@@ -104,15 +113,15 @@ export async function losePowerEverywhere<A, B>(
   for (let case0 = 2; case0 < 2 * calls + 2; case0++) {
     const [killAt, isWarm] = [case0 >>> 1, case0 % 2 === 1];
     const its = again(ground, 2);
-    const other = await open(its.disk.process(), 3);
+    const other = await openStore(its.disk.process(), 3);
     if (isWarm) await collect(other.query(mementoQuery()));
-    await expect(open(its.disk.process({ killAt }), 2).then(async (store) => await first(store, its))).rejects.toThrow(
-      Killed,
-    );
+    await expect(
+      openStore(its.disk.process({ killAt }), 2).then(async (store) => await first(store, its)),
+    ).rejects.toThrow(Killed);
     const told = await second(other, { ...its, ...again(ground, 3), disk: its.disk });
     for (let loss = 0; loss < 8; loss++) {
       const left = its.disk.afterPowerLoss(new SeededRandom(killAt * 100 + loss));
-      const store = await open(left.process(), 4);
+      const store = await openStore(left.process(), 4);
       const when = `killed before call ${killAt}, loss ${loss}, ${isWarm ? "warm" : "cold"}`;
       expect(await collect(store.check()), when).toEqual([]);
       await expectBodies(store);

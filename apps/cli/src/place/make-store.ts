@@ -42,7 +42,7 @@ export function keyPlaceOf(place: StorePlace, env: Io["env"], sealed: boolean | 
   if (sealed === false) return { kind: "none", where: null, exists: false };
   if ((env["MEMENTO_KEY"] ?? "") !== "") return { kind: "environment", where: "MEMENTO_KEY", exists: true };
   const named = env["MEMENTO_KEY_FILE"] ?? "";
-  if (named !== "") return { kind: "file", where: path.resolve(named), exists: existsSync(named) };
+  if (named !== "") return { kind: "file", where: named, exists: existsSync(named) };
   const variable = ["MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"].find((name) => (env[name] ?? "") !== "");
   if (variable !== undefined) return { kind: "environment", where: variable, exists: true };
   if (place.path === null) return { kind: "none", where: null, exists: false };

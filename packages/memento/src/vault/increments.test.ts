@@ -5,6 +5,7 @@ import { sha256 } from "../core/digest.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import type { Compression } from "./compression.ts";
+import { RunWriter } from "./delta/delta-runs.ts";
 import { applyDeltas, encodeDelta } from "./delta/index.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
 import { rawKeyRing } from "./keys/key-ring.ts";
@@ -59,6 +60,13 @@ class Rows {
 
 const encoded = (rows: Rows): Buffer => Buffer.from(JSON.stringify(rows.rows));
 
+/** A delta that says a text of this length again and again. */
+function copies(length: number, times: number): Uint8Array {
+  const writer = new RunWriter();
+  for (let copy = 0; copy < times; copy++) writer.copy(0, length);
+  return writer.encodeWith(length, new Uint8Array());
+}
+
 describe("holdNext()", () => {
   test("any sequence of edits: every version comes back from its whole piece and its links, on a short way (P11)", () => {
     fc.assert(
@@ -83,6 +91,39 @@ describe("holdNext()", () => {
       }),
       { numRuns: CASES },
     );
+  });
+
+  test("a piece whose way may have one link is whole again once its content was written anew, and not much later", () => {
+    const rows = new Rows(1_200);
+    let chain: PieceChain = wholePiece("m0", "", { encoding: "json", bytes: encoded(rows) });
+    const wholeAt: number[] = [];
+    let written = 0;
+    for (let step = 1; wholeAt.length < 3; step++) {
+      rows.apply(["change", step * 7_919, 12]);
+      const content = { encoding: "json", bytes: encoded(rows) } as const;
+      const held = holdNext(chain, `m${step}`, "", content, encodeDelta(chain.content, content.bytes));
+      chain = held.chain;
+      if (held.base !== null) {
+        written += held.bytes.length;
+        continue;
+      }
+      expect(written).toBeGreaterThan(content.bytes.length * 0.7);
+      expect(written).toBeLessThan(content.bytes.length);
+      wholeAt.push(step);
+      written = 0;
+    }
+  });
+
+  test("a piece is whole where its deltas would fold to one of millions of runs", () => {
+    const content = { encoding: "bytes", bytes: Buffer.alloc(18_000_000, "ab") } as const;
+    // Folded are the links behind the last multiple of the radix, which for this size is 13.
+    const links = Array.from({ length: 12 }, (_, index) => ({
+      holder: `m${index + 1}`,
+      step: index + 1,
+      delta: copies(2, 3_000),
+    }));
+    const chain: PieceChain = { ...wholePiece("m0", "", content), links };
+    expect(holdNext(chain, "m13", "", content, copies(6_000, 3_000))).toMatchObject({ base: null });
   });
 
   test("small changes of a large piece: a delta is written about once a digit, and the way back grows like their sum", () => {

@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { Killed, SimulatedDisk } from "../../../../../test/disk/simulated-disk.ts";
 import {
   losePowerEverywhere,
-  open,
-  PATH,
+  openStore,
+  STORE_PATH,
   stopEverywhere,
   type Ground,
   type Play,
@@ -163,7 +163,7 @@ describe("a process that is stopped before any of its calls, while another one w
 
   test("a list of all timelines meets a caretaker that is just getting its first entry", async () => {
     await stopEverywhere(
-      async (_, { disk }) => disk.makeFolder(new StorePaths(PATH).caretaker("new")),
+      async (_, { disk }) => disk.makeFolder(new StorePaths(STORE_PATH).caretaker("new")),
       async (store) => (await collect(store.timelines(null))).length,
       async (store, { make }) => await store.saveCaretaker(make.caretaker("new", 1), make.notice("caretaker-saved")),
       async (told) => expect(told).toEqual({ first: 2, second: true }),
@@ -280,16 +280,16 @@ describe("what was decided by what a dead process has not synced", { timeout: 12
     const make = new StoreFixture(1);
     const create = async (store: FileStore): Promise<unknown> => await store.create(make.meta(), make.key("integrity"));
     const whole = disk.copy().process();
-    await create(await open(whole, 1));
+    await create(await openStore(whole, 1));
     for (let killAt = 1; killAt <= whole.calls; killAt++) {
       const its = disk.copy();
-      await expect(open(its.process({ killAt }), 2).then(create)).rejects.toThrow(Killed);
-      const store = await open(its.process(), 3);
+      await expect(openStore(its.process({ killAt }), 2).then(create)).rejects.toThrow(Killed);
+      const store = await openStore(its.process(), 3);
       await create(store);
       const line = await make.timeline(store);
       const { id } = await line.save(store);
       for (let loss = 0; loss < 8; loss++) {
-        const left = await open(its.afterPowerLoss(new SeededRandom(killAt * 100 + loss)).process(), 4);
+        const left = await openStore(its.afterPowerLoss(new SeededRandom(killAt * 100 + loss)).process(), 4);
         expect((await left.read(id))?.removed, `killed before call ${killAt}`).toBe(false);
         expect(await left.keys()).toHaveLength(1);
       }

@@ -18,6 +18,7 @@ export function mysqlStatements(prefix: string): SqlStatements {
     orChange: (_, columns) =>
       ` ON DUPLICATE KEY UPDATE ${columns.map((each) => `${each} = VALUES(${each})`).join(", ")}`,
     givingId: "",
+    durably: "",
     passGate: `SELECT one FROM ${quotedName(prefix, "gate")} WHERE one = 1 LOCK IN SHARE MODE`,
     // The engine counts on from whatever was inserted.
     numberOnward: "",

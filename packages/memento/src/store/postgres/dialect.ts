@@ -29,6 +29,7 @@ export function postgresStatements(schema: string): SqlStatements {
     orChange: (keys, columns) =>
       ` ON CONFLICT (${keys.join(", ")}) DO UPDATE SET ${columns.map((each) => `${each} = excluded.${each}`).join(", ")}`,
     givingId: " RETURNING id",
+    durably: ` RETURNING (SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off')`,
     passGate: `SELECT pg_advisory_xact_lock_shared(${gateOf(schema)})`,
     numberOnward: `SELECT setval(pg_get_serial_sequence('${quoted}.commit_log', 'id'),
       greatest((SELECT max(id) FROM ${quoted}.commit_log), nextval(pg_get_serial_sequence('${quoted}.commit_log', 'id'))))`,

@@ -68,7 +68,7 @@ export class ConnectionLender {
       this.#usedSinceLook = false;
       return;
     }
-    // Lent just now: somebody does use it.
+    // Lent just now, so that somebody does use it; or it ended, and the next one may come any time.
     if (this.#atHand === null) return;
     this.#stopLooking?.();
     this.#stopLooking = null;

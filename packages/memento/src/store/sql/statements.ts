@@ -26,6 +26,8 @@ export interface SqlDialect {
   readonly orChange: (keys: readonly string[], columns: readonly string[]) => string;
   /** The end of an insertion that gives the row's number; empty where the client has it anyway. */
   readonly givingId: string;
+  /** The end of a change of one row that makes its commit wait for the disk, whatever the session says; empty where it does anyway. */
+  readonly durably: string;
   /** Passes the gate, until the end of the transaction. */
   readonly passGate: string;
   /** Makes later commits be numbered above those that are there; empty where the engine sees to it. */
@@ -155,12 +157,12 @@ function mementoStatements({ table, inPlaces, inNumbers, inTexts, orNothing, orC
   } as const;
 }
 
-function timelineStatements({ table, inTexts, orNothing }: SqlDialect) {
+function timelineStatements({ table, inTexts, orNothing, durably }: SqlDialect) {
   const line = table("timeline");
   const timeline = `SELECT ordinal, ${RECORD_COLUMNS}, ${LEASE_COLUMNS}, request, ${HEAD_COLUMNS} FROM ${line}`;
   return {
     insertTimeline: `INSERT INTO ${line} (address, ${RECORD_COLUMNS}, ${LEASE_COLUMNS})
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)${orNothing}`,
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)${orNothing}${durably}`,
     timeline: `${timeline} WHERE timeline = ?`,
     timelineAt: `${timeline} WHERE address = ?`,
     timelinesAfter: `${timeline} WHERE ordinal > ? ORDER BY ordinal LIMIT 500`,
@@ -168,24 +170,24 @@ function timelineStatements({ table, inTexts, orNothing }: SqlDialect) {
     standing: `SELECT lease_epoch, ${HEAD_COLUMNS} FROM ${line} WHERE timeline = ?`,
     moveHead: `UPDATE ${line} SET head_sequence = ?, head_id = ?, head_check = ? WHERE timeline = ?`,
     mendTimeline: `UPDATE ${line} SET record_check = ?, head_check = ?, ${LEASE} WHERE timeline = ?`,
-    acquireLease: `UPDATE ${line} SET ${LEASE} WHERE timeline = ? AND lease_epoch = ?`,
+    acquireLease: `UPDATE ${line} SET ${LEASE} WHERE timeline = ? AND lease_epoch = ?${durably}`,
     renewLease: `UPDATE ${line} SET ${LEASE} WHERE timeline = ? AND lease_epoch = ? AND lease_owner = ?`,
-    releaseLease: `UPDATE ${line} SET ${LEASE}, request = NULL WHERE timeline = ? AND lease_epoch = ? AND lease_owner = ?`,
-    request: `UPDATE ${line} SET request = ? WHERE timeline = ?`,
+    releaseLease: `UPDATE ${line} SET ${LEASE}, request = NULL WHERE timeline = ? AND lease_epoch = ? AND lease_owner = ?${durably}`,
+    request: `UPDATE ${line} SET request = ? WHERE timeline = ?${durably}`,
   } as const;
 }
 
-function keyStatements({ table, orNothing }: SqlDialect) {
+function keyStatements({ table, orNothing, durably }: SqlDialect) {
   const key = table("wrapped_key");
   return {
     keys: `SELECT ${KEY_COLUMNS} FROM ${key} WHERE state <> 'dropped' ORDER BY ordinal`,
     keyState: `SELECT purpose, state FROM ${key} WHERE id = ?`,
     insertKey: `INSERT INTO ${key} (${KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)${orNothing}`,
-    rewrapKey: `UPDATE ${key} SET ring = ?, wrapped = ? WHERE id = ? AND ring = ? AND state <> 'dropped'`,
-    retireKey: `UPDATE ${key} SET state = 'retired' WHERE id = ? AND state = 'active' AND purpose = 'data'`,
+    rewrapKey: `UPDATE ${key} SET ring = ?, wrapped = ? WHERE id = ? AND ring = ? AND state <> 'dropped'${durably}`,
+    retireKey: `UPDATE ${key} SET state = 'retired' WHERE id = ? AND state = 'active' AND purpose = 'data'${durably}`,
     // Of a destroyed key the id stays, so that nobody who still has the key brings it back.
     dropKey: `UPDATE ${key} SET sharing_group = '', ring = '', wrapped = '', created = '', state = 'dropped'
-      WHERE id = ? AND state <> 'dropped' AND purpose = 'data'`,
+      WHERE id = ? AND state <> 'dropped' AND purpose = 'data'${durably}`,
   } as const;
 }
 

@@ -137,7 +137,7 @@ export class SqlStore implements MementoStore {
       if (made !== undefined) return timelineOf(made);
       throw new MementoError("INVALID_ARGUMENT", `The timeline key ${record.key} is taken`);
     };
-    // The one statement that writes needs no transaction, unless others went first and it must be repeated.
+    // One statement writes, and needs no transaction of its own; where others went first, `write` does it again.
     try {
       return await engine.single(make);
     } catch (error) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { collect, type StoreTestGroup } from "./kit.ts";
+import { collect, expectCode, type StoreTestGroup } from "./kit.ts";
 
 /** `createTimeline`, `timeline`, `findTimeline` and `timelines`. */
 export const timelinesTests: readonly StoreTestGroup[] = [
@@ -29,6 +29,14 @@ export const timelinesTests: readonly StoreTestGroup[] = [
           make.lease(1, "other"),
         );
         assert.deepEqual(again, first);
+        assert.equal((await collect(store.timelines(null))).length, 1);
+      },
+
+      "refuses a key that another timeline has": async ({ store, make }) => {
+        const { key } = await make.timeline(store);
+        const other = { ...make.timelineRecord({ originator: "another" }), key };
+        await expectCode("INVALID_ARGUMENT", () => store.createTimeline(other, make.lease(0, null)));
+        assert.equal(await store.findTimeline(other), null);
         assert.equal((await collect(store.timelines(null))).length, 1);
       },
 

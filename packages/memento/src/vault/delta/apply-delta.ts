@@ -17,7 +17,7 @@ export function applyDelta(base: Uint8Array, delta: Uint8Array, expectedBytes: n
 
 /**
  * Applies a chain, oldest first, as one: each byte of the target is copied once, from the delta that brought it or from the
- * base, and what lies between is never built. DAMAGED as `applyDelta`.
+ * base, and what lies between is not built, unless the target would be in millions of stretches. DAMAGED as `applyDelta`.
  */
 export function applyDeltas(base: Uint8Array, deltas: readonly Uint8Array[], expectedBytes: number): Uint8Array {
   const chain = deltas.map(parseDelta);
@@ -38,9 +38,10 @@ function applyAll(base: Uint8Array, chain: readonly DeltaRuns[]): Uint8Array | n
   const target = Buffer.allocUnsafeSlow(targetBytes);
   let wanted = new Stretches(1);
   wanted.push(0, targetBytes, 0);
+  const most = chain.length > 1 ? STRETCHES_MAX : Infinity;
   for (const delta of chain.toReversed()) {
-    const below = copyLiterals(delta, wanted, target);
-    if (below.count > STRETCHES_MAX && chain.length > 1) return null;
+    const below = copyLiterals(delta, wanted, target, most);
+    if (below === null) return null;
     wanted = below;
   }
   const { numbers } = wanted;
@@ -50,8 +51,11 @@ function applyAll(base: Uint8Array, chain: readonly DeltaRuns[]): Uint8Array | n
   return target;
 }
 
-/** Copies those bytes of the wanted stretches that the delta brought; gives the stretches of its base that are still wanted. */
-function copyLiterals(delta: DeltaRuns, wanted: Stretches, target: Uint8Array): Stretches {
+/**
+ * Copies those bytes of the wanted stretches that the delta brought; gives the stretches of its base that are still wanted,
+ * or null where they are more than `most`.
+ */
+function copyLiterals(delta: DeltaRuns, wanted: Stretches, target: Uint8Array, most: number): Stretches | null {
   const { runs, literals } = delta;
   const starts = new RunStarts(delta);
   const { inTarget, inLiterals } = starts;
@@ -80,6 +84,7 @@ function copyLiterals(delta: DeltaRuns, wanted: Stretches, target: Uint8Array): 
       }
       if (position >= end) break;
     }
+    if (below.count > most) return null;
   }
   return below;
 }

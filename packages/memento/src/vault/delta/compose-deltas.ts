@@ -2,14 +2,15 @@ import { MementoError } from "../../core/errors.ts";
 import { parseDelta, RunStarts, RunWriter, type DeltaRuns } from "./delta-runs.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
-/** A composition of more runs than this is of no use to anybody. */
+/** A delta of more runs than this is not worth having: its content is better held whole. */
 const RUNS_MAX = 4_194_304;
 
 /**
  * One delta base -> c out of base -> b and b -> c, without the base at hand; new bytes of the first that the second
- * overwrote are dropped. DAMAGED unless both are whole and the second was made for the first one's target.
+ * overwrote are dropped. Null when it would have millions of runs. DAMAGED unless both are whole and the second was made for
+ * the first one's target.
  */
-export function composeDeltas(first: Uint8Array, second: Uint8Array): Uint8Array {
+export function composeDeltas(first: Uint8Array, second: Uint8Array): Uint8Array | null {
   const [below, above] = [parseDelta(first), parseDelta(second)];
   if (above.baseBytes !== below.targetBytes)
     throw new MementoError("DAMAGED", "A delta is for another base than the one before it gives");
@@ -23,8 +24,7 @@ export function composeDeltas(first: Uint8Array, second: Uint8Array): Uint8Array
     if (added > 0) literals.pushRange(above.literals, literal, literal + added);
     literal += added;
     writer.literal(added);
-    if (writer.count > RUNS_MAX)
-      throw new MementoError("DAMAGED", "Two deltas do not compose: they copy the same bytes too often");
+    if (writer.count > RUNS_MAX) return null;
   }
   return writer.encodeWith(below.baseBytes, literals.bytes());
 }

@@ -131,6 +131,24 @@ function deltaOf(base: Uint8Array, next: Uint8Array): Uint8Array {
 
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) + 128, ...varint(value >> 7)]);
 
+/** A delta that says a text of this length again and again. */
+const copies = (length: number, times: number): Uint8Array =>
+  Buffer.from([
+    ...varint(length * times),
+    ...varint(length),
+    ...varint(times),
+    ...Array.from({ length: times }, (_, index) => [
+      ...varint(index === 0 ? 0 : length * 2 - 1),
+      ...varint(length),
+      0,
+    ]).flat(),
+  ]);
+
+/** Both as one delta, which is there. */
+function composed(first: Uint8Array, second: Uint8Array): Uint8Array {
+  return composeDeltas(first, second) ?? expect.fail("the deltas have few runs");
+}
+
 function expectEqual(actual: Uint8Array, expected: Uint8Array): void {
   if (Buffer.compare(actual, expected) !== 0) expect(Buffer.from(actual)).toEqual(Buffer.from(expected));
 }
@@ -256,10 +274,7 @@ describe("applyDelta()", () => {
         flipped[index] = (flipped[index] ?? 0) ^ (1 << bit);
         expectRefusedOrWhole(() => applyDelta(base, flipped, next.length), next.length);
         expectRefusedOrWhole(() => applyDeltas(base, [flipped, delta], next.length), next.length);
-        expectRefusedOrWhole(
-          () => applyDelta(base, composeDeltas(flipped, deltaOf(next, base)), base.length),
-          base.length,
-        );
+        expectRefusedOrWhole(() => applyDelta(base, composed(flipped, deltaOf(next, base)), base.length), base.length);
       }
     }
   });
@@ -332,11 +347,11 @@ describe("composeDeltas()", () => {
         const [base = Buffer.alloc(0)] = texts;
         const last = texts.at(-1) ?? base;
         const deltas = texts.slice(1).map((next, index) => deltaOf(texts[index] ?? next, next));
-        const composed = deltas.reduce(composeDeltas);
-        expectEqual(applyDelta(base, composed, last.length), last);
+        const whole = deltas.reduce(composed);
+        expectEqual(applyDelta(base, whole, last.length), last);
         expectEqual(
-          deltas.reduceRight((second, first) => composeDeltas(first, second)),
-          composed,
+          deltas.reduceRight((second, first) => composed(first, second)),
+          whole,
         );
         expectEqual(applyDeltas(base, deltas, last.length), last);
       }),
@@ -348,8 +363,11 @@ describe("composeDeltas()", () => {
     const base = rowsOf(1, 50);
     const between = edited(base, { kind: "replace", at: 0.5, to: 0, length: 500, seed: 1 });
     const last = edited(between, { kind: "replace", at: 0.5, to: 0, length: 500, seed: 2 });
-    const composed = composeDeltas(deltaOf(base, between), deltaOf(between, last));
-    expect(composed.length).toBeLessThan(530);
+    expect(composed(deltaOf(base, between), deltaOf(between, last)).length).toBeLessThan(530);
+  });
+
+  test("gives none for what would have too many runs", () => {
+    expect(composeDeltas(copies(2, 3_000), copies(6_000, 3_000))).toBeNull();
   });
 
   test("refuses deltas that do not follow one another", () => {
@@ -368,20 +386,8 @@ describe("applyDeltas()", () => {
   });
 
   test("applies one by one what would have too many runs as a whole", () => {
-    // Each step is 2,000 copies of the text before, up to a last one that takes one byte of it.
-    const double = (length: number, copies: number): Uint8Array =>
-      Buffer.from([
-        ...varint(length * copies),
-        ...varint(length),
-        ...varint(copies),
-        ...Array.from({ length: copies }, (_, index) => [
-          ...varint(index === 0 ? 0 : length * 2 - 1),
-          ...varint(length),
-          0,
-        ]).flat(),
-      ]);
     const base = Buffer.from("ab");
-    const result = applyDeltas(base, [double(2, 3_000), double(6_000, 3_000)], 18_000_000);
+    const result = applyDeltas(base, [copies(2, 3_000), copies(6_000, 3_000)], 18_000_000);
     expectEqual(result, Buffer.alloc(18_000_000, "ab"));
   });
 });

@@ -34,8 +34,8 @@ export function rangesBehind(
     target = end;
   };
   for (let index = 0; index < runs.length; index += 3) {
-    const [start = 0, copied = 0, added = 0] = runs.slice(index, index + 3);
-    take(copied, start, base);
+    const added = runs[index + 2] ?? 0;
+    take(runs[index + 1] ?? 0, runs[index] ?? 0, base);
     take(added, literal, literals);
     literal += added;
   }
