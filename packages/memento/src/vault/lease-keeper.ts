@@ -52,13 +52,22 @@ export class LeaseKeeper implements AsyncDisposable {
     this.#holder = holder;
   }
 
-  /** Takes the lease of a timeline, over a holder that is silent for too long or known to be dead. LOCKED when somebody alive holds it. */
-  static async acquire(vault: Vault, timeline: string, options: LeaseOptions = {}): Promise<LeaseKeeper> {
+  /**
+   * Takes the lease of a timeline, over a holder that is silent for too long or known to be dead. LOCKED when somebody alive
+   * holds it. `seen` is how the timeline stood a moment ago: when nobody held it then, it is not looked at again before.
+   */
+  static async acquire(
+    vault: Vault,
+    timeline: string,
+    options: LeaseOptions = {},
+    seen?: TimelineState,
+  ): Promise<LeaseKeeper> {
     const { leaseDurationMs = LEASE_DURATION_MS, probe = systemProcessProbe, selfCheck = true } = options;
     const holder = probe.self();
     // Two attempts: another one may take the same free lease between look and grasp; then it holds it.
     for (let attempt = 0; attempt < 2; attempt++) {
-      const state = await vault.timeline(timeline);
+      const isKnownFree = attempt === 0 && seen?.lease.owner === null;
+      const state = isKnownFree ? seen : await vault.timeline(timeline);
       if (!mayTake(state.lease, vault.clock.now(), probe)) throw lockedBy(state);
       const lease = vault.leaseOf(timeline, {
         epoch: state.lease.epoch + 1,

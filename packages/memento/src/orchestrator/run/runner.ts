@@ -96,9 +96,10 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   // Parameters are judged before anything is made or held: a bad call leaves no trace.
   const params = options.params === undefined ? null : { value: await parseParams(pipeline, options.params) };
   if (options.key !== undefined) checkName("The key", options.key);
-  const { record: timeline } = await vault.ensureTimeline(address, "pipeline");
+  const standing = await vault.ensureTimeline(address, "pipeline");
+  const timeline = standing.record;
   await followCodec(vault, timeline.caretaker);
-  await using lease = await LeaseKeeper.acquire(vault, timeline.key, options);
+  await using lease = await LeaseKeeper.acquire(vault, timeline.key, options, standing);
   const listener = options.onEvent ?? (() => undefined);
   const found = await finishBegun({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
   const before = await readSnapshot(found);

@@ -80,6 +80,7 @@ function behind(known: SinkRecord, place: string, present: SinkMark): SinkRecord
 
 /** Lets each sink forget what is needed only for going back to before the timeline's oldest live memento. */
 export async function trimSinks(vault: Vault, timeline: string, resources: Resources): Promise<void> {
+  if (resources.sinks.size === 0 && resources.participants.size === 0) return;
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, order: "ascending", limit: 1 }))) {
     const oldest = await readSnapshot(await vault.load(entry.id));
     for (const [name, sink] of resources.sinks)
