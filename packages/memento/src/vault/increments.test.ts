@@ -7,7 +7,7 @@ import { SeededRandom } from "../testing/seeded-random.ts";
 import type { Compression } from "./compression.ts";
 import { RunWriter } from "./delta/delta-runs.ts";
 import { applyDeltas, encodeDelta } from "./delta/index.ts";
-import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
+import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, writable, type PieceChain } from "./increments.ts";
 import { rawKeyRing } from "./keys/key-ring.ts";
 import { Vault } from "./vault.ts";
 
@@ -112,6 +112,24 @@ describe("holdNext()", () => {
       wholeAt.push(step);
       written = 0;
     }
+  });
+
+  test.each([1_200, 12_000])("a writer that begins anew for each step is whole about as often (%i rows)", (count) => {
+    const steps = (isReadAgain: boolean): number => {
+      const rows = new Rows(count);
+      let chain: PieceChain = wholePiece("m0", "", { encoding: "json", bytes: encoded(rows) });
+      for (let step = 1; ; step++) {
+        rows.apply(["change", step * 7_919, Math.round(count / 100)]);
+        const content = { encoding: "json", bytes: encoded(rows) } as const;
+        const held = holdNext(chain, `m${step}`, "", content, encodeDelta(chain.content, content.bytes));
+        if (held.base === null) return step;
+        const spentBytes = held.chain.links.reduce((sum, { delta }) => sum + delta.length, 0);
+        chain = isReadAgain ? writable({ ...held.chain, spentBytes }) : held.chain;
+      }
+    };
+    const [once, again] = [steps(false), steps(true)];
+    expect(again).toBeGreaterThan(once * 0.7);
+    expect(again).toBeLessThan(once * 1.3);
   });
 
   test("a piece is whole where its deltas would fold to one of millions of runs", () => {

@@ -19,7 +19,7 @@ export interface PieceChain {
   readonly keyframe: string;
   /** Oldest first; each one's base is the one before it, the first one's is the keyframe. */
   readonly links: readonly DeltaLink[];
-  /** Bytes of all deltas that were written since the keyframe. */
+  /** Bytes of all deltas that were written since the keyframe; of a chain that was read, of those on its way (see `writable`). */
   readonly spentBytes: number;
 }
 
@@ -90,6 +90,28 @@ export function holdNext(
   };
 }
 
+/** Past so many steps nobody asks how a chain came to be: its next content is held whole. */
+const STEPS_MAX = 10_000;
+
+/**
+ * A chain that was read, to be written on. What has been spent on it is not kept anywhere: it is what the same number of steps
+ * costs when each brings as much as they did on average.
+ */
+export function writable(chain: PieceChain): PieceChain {
+  const steps = chain.links.at(-1)?.step ?? 0;
+  if (steps === 0) return chain;
+  if (steps > STEPS_MAX) return { ...chain, spentBytes: Infinity };
+  let spent = 0;
+  let links: readonly { readonly step: number; readonly brings: number }[] = [];
+  for (let step = 1; step <= steps; step++) {
+    const kept = keptLinks(links, step, chain.content.length);
+    const brings = links.slice(kept.length).reduce((sum, link) => sum + link.brings, 1);
+    spent += brings;
+    links = [...kept, { step, brings }];
+  }
+  return { ...chain, spentBytes: Math.round((chain.spentBytes / steps) * spent) };
+}
+
 /** The deltas of these links and the one after them, as one; null where that is not worth having. */
 function foldAll(links: readonly DeltaLink[], last: Uint8Array): Uint8Array | null {
   let folded: Uint8Array | null = last;
@@ -107,7 +129,11 @@ function spentMax(contentBytes: number): number {
 }
 
 /** The links that the new one builds on; those after them are folded into it. */
-function keptLinks(links: readonly DeltaLink[], step: number, contentBytes: number): readonly DeltaLink[] {
+function keptLinks<Link extends Pick<DeltaLink, "step">>(
+  links: readonly Link[],
+  step: number,
+  contentBytes: number,
+): readonly Link[] {
   const most = linksMax(contentBytes);
   const radix = Math.max((most >> 1) + 1, 2);
   let span = 1;

@@ -5,7 +5,7 @@ import { isMementoError } from "../core/errors.ts";
 import { encodeValue, type EncodedValue } from "./codec.ts";
 import { DeltaEncoder } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
-import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, type PieceChain } from "./increments.ts";
+import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, writable, type PieceChain } from "./increments.ts";
 import type { CapturedPiece } from "./piece-capture.ts";
 import type { MementoReader } from "./reader.ts";
 import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
@@ -173,7 +173,7 @@ export class PieceChange {
     const ref = this.#ground.get(key);
     if (ref === undefined || ref.bytes < DELTA_CONTENT_BYTES_MIN) return null;
     try {
-      return await this.#reader.chain(ref, key, this.#id, new Map());
+      return writable(await this.#reader.chain(ref, key, this.#id, new Map()));
     } catch (error) {
       if (isMementoError(error, "DAMAGED")) return null;
       throw error;
