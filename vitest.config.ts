@@ -28,8 +28,8 @@ export default defineConfig({
     // Most of the time goes by in child processes and in waiting for the disk: one worker a core leaves a core idle.
     maxWorkers: 2,
     // Nothing is measured by these: they only end what hangs, on a busy machine too.
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    testTimeout: 600_000,
+    hookTimeout: 300_000,
     projects: [
       { extends: true, test: { name: "library", include: ["packages/*/src/**/*.test.ts"] } },
       { extends: true, test: { name: "apps", include: ["apps/*/src/**/*.test.ts"], globalSetup: built } },

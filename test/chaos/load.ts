@@ -71,6 +71,8 @@ class Worker {
   /** Stages whose end was acknowledged, as `run/stage`: they must never be run again. */
   readonly #done = new Set<string>();
   readonly #problems: string[] = [];
+  /** When a run that has not come on by then is given up. */
+  #deadline = 0;
 
   constructor({ memento, folder, withTable, onInterrupted = () => undefined }: LoadOptions, index: number) {
     this.#memento = memento;
@@ -88,7 +90,7 @@ class Worker {
 
   async #complete(key: string): Promise<void> {
     const pipeline = this.#pipeline(key);
-    const deadline = performance.now() + PATIENCE_MS;
+    this.#deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       try {
         const result = await this.#memento.run(pipeline, {
@@ -103,7 +105,7 @@ class Worker {
         return;
       } catch (error) {
         if (!isMementoError(error) || !error.retryable) throw error;
-        if (performance.now() > deadline) throw error;
+        if (performance.now() > this.#deadline) throw error;
         this.resumed += 1;
         this.#onInterrupted();
         await sleep(PAUSE_MS);
@@ -113,6 +115,7 @@ class Worker {
 
   #hear(key: string, event: RunEvent): void {
     if (event.type !== "saved") return;
+    this.#deadline = performance.now() + PATIENCE_MS;
     this.#acknowledged.add(event.entry.id);
     if (event.entry.reason === "stage") this.#done.add(`${key}/${event.entry.stage ?? ""}`);
   }

@@ -13,6 +13,8 @@ import { tablePath } from "./load-pipeline.ts";
 import type { WorkerReport, WorkerTask } from "./worker.ts";
 
 const worker = fileURLToPath(new URL("worker.ts", import.meta.url));
+/** Hundreds of processes, one after the other. */
+const TIMEOUT_MS = 3_600_000;
 let root: string;
 
 beforeAll(() => {
@@ -24,7 +26,7 @@ afterAll(() => {
 
 async function start(task: WorkerTask): Promise<{ signal: NodeJS.Signals | null; report: WorkerReport | null }> {
   const { signal, exitCode, stdout, stderr } = await runProcess(process.execPath, [worker, JSON.stringify(task)], {
-    timeoutMs: 60_000,
+    timeoutMs: 180_000,
   });
   const line = stdout.trim().split("\n").at(-1) ?? "";
   const report = line.startsWith("{") ? (JSON.parse(line) as WorkerReport) : null;
@@ -116,7 +118,7 @@ async function fresh(folder: string, count = 0): Promise<void> {
 }
 
 describe("P5 one restore, P10 exactly once: SIGKILL before and after every call of store and sinks", () => {
-  test("of a run: the next run ends with each record once", async () => {
+  test("of a run: the next run ends with each record once", { timeout: TIMEOUT_MS }, async () => {
     const base = path.join(root, "base-run");
     await fresh(base);
     const calls = await killAtEveryCall(
@@ -134,7 +136,7 @@ describe("P5 one restore, P10 exactly once: SIGKILL before and after every call 
     expect(calls.filter((call) => call === "items.write")).toHaveLength(5);
   });
 
-  test("of a resume: the next one ends with each record once", async () => {
+  test("of a resume: the next one ends with each record once", { timeout: TIMEOUT_MS }, async () => {
     const base = path.join(root, "base-resume");
     await fresh(base);
     const probe = await start({ folder: base, action: "run", count: 22, kill: { call: 30, phase: "after" } });
@@ -152,32 +154,36 @@ describe("P5 one restore, P10 exactly once: SIGKILL before and after every call 
     );
   });
 
-  test("of a rollback: the next command finishes it, or it has not begun; never a mix", async () => {
-    const base = path.join(root, "base-rollback");
-    await fresh(base, 12);
-    expect((await start({ folder: base, action: "run", count: 22 })).report?.status).toBe("completed");
-    const target = await completedAt(base, 12);
-    const seen = new Set<number>();
-    const calls = await killAtEveryCall(
-      "rollback",
-      (folder) => cpSync(base, folder, { recursive: true }),
-      { action: "rollback", count: 22, target },
-      async (folder, where) => {
-        await start({ folder, action: "settle", count: 22 });
-        const found = await moment(folder);
-        expect(found.status, where).not.toBe("reverting");
-        seen.add(found.items.length);
-        expectMoment(found, found.items.length === 22 ? 22 : 12, where);
-        expect((await start({ folder, action: "run", count: 22 })).report, where).toMatchObject({
-          status: "completed",
-        });
-        expectMoment(await moment(folder), 22, where);
-      },
-    );
-    expect(calls).toContain("totals.revertTo");
-    // Early kills leave the state of before, late ones the restored one: both must have been met.
-    expect(seen).toEqual(new Set([12, 22]));
-  });
+  test(
+    "of a rollback: the next command finishes it, or it has not begun; never a mix",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const base = path.join(root, "base-rollback");
+      await fresh(base, 12);
+      expect((await start({ folder: base, action: "run", count: 22 })).report?.status).toBe("completed");
+      const target = await completedAt(base, 12);
+      const seen = new Set<number>();
+      const calls = await killAtEveryCall(
+        "rollback",
+        (folder) => cpSync(base, folder, { recursive: true }),
+        { action: "rollback", count: 22, target },
+        async (folder, where) => {
+          await start({ folder, action: "settle", count: 22 });
+          const found = await moment(folder);
+          expect(found.status, where).not.toBe("reverting");
+          seen.add(found.items.length);
+          expectMoment(found, found.items.length === 22 ? 22 : 12, where);
+          expect((await start({ folder, action: "run", count: 22 })).report, where).toMatchObject({
+            status: "completed",
+          });
+          expectMoment(await moment(folder), 22, where);
+        },
+      );
+      expect(calls).toContain("totals.revertTo");
+      // Early kills leave the state of before, late ones the restored one: both must have been met.
+      expect(seen).toEqual(new Set([12, 22]));
+    },
+  );
 });
 
 async function completedAt(folder: string, count: number): Promise<string> {

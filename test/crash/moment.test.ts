@@ -39,13 +39,26 @@ async function makeWorld(like: World | null): Promise<World> {
   else cpSync(like.folder, folder, { recursive: true, verbatimSymlinks: true });
   if (server === null) return { folder, postgres: null };
   const template = like === null ? "template1" : nameOf(like.postgres ?? "");
-  await server.query(`CREATE DATABASE world_${worlds} TEMPLATE ${template}`);
+  await untilUnused(async () => void (await server?.query(`CREATE DATABASE world_${worlds} TEMPLATE ${template}`)));
   return { folder, postgres: `postgres://postgres@127.0.0.1:${server.port}/world_${worlds}` };
 }
 
 async function removeWorld({ folder, postgres }: World): Promise<void> {
   rmSync(folder, { recursive: true });
-  if (postgres !== null) await server?.query(`DROP DATABASE ${nameOf(postgres)} WITH (FORCE)`);
+  if (postgres !== null)
+    await untilUnused(async () => void (await server?.query(`DROP DATABASE ${nameOf(postgres)} WITH (FORCE)`)));
+}
+
+/** The server waits some seconds for the connections of a process that was just killed; on a busy machine they may take longer. */
+async function untilUnused(work: () => Promise<void>): Promise<void> {
+  for (const end = performance.now() + 60_000; ;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if ((error as { readonly code?: string }).code !== "55006" || performance.now() > end) throw error;
+    }
+  }
 }
 
 const nameOf = (url: string): string => new URL(url).pathname.slice(1);
@@ -61,7 +74,7 @@ afterAll(async () => {
 
 async function start(task: MomentTask): Promise<{ signal: NodeJS.Signals | null; report: MomentReport | null }> {
   const { signal, exitCode, stdout, stderr } = await runProcess(process.execPath, [worker, JSON.stringify(task)], {
-    timeoutMs: 60_000,
+    timeoutMs: 180_000,
   });
   const line = stdout.trim().split("\n").at(-1) ?? "";
   const report = line.startsWith("{") ? (JSON.parse(line) as MomentReport) : null;

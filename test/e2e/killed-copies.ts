@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { Readable } from "node:stream";
 
 import { expect } from "vitest";
@@ -83,9 +83,15 @@ async function countOf(place: ChainPlace): Promise<number> {
   }
 }
 
-async function untilThere(place: ChainPlace, mementos: number, hasEnded: () => boolean): Promise<void> {
-  while (!hasEnded() && (await countOf(place)) < mementos)
+/** Kills a copy once so many mementos are there. It stands still while they are counted. */
+async function killWhenThere(place: ChainPlace, mementos: number, copy: ChildProcess): Promise<void> {
+  while (copy.exitCode === null) {
+    copy.kill("SIGSTOP");
+    const isThere = (await countOf(place)) >= mementos;
+    copy.kill(isThere ? "SIGKILL" : "SIGCONT");
+    if (isThere) return;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
 }
 
 /**
@@ -110,10 +116,7 @@ export async function killedCopy(
     child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     try {
-      if (share !== null) {
-        await untilThere(to, share * mementos, () => child.exitCode !== null);
-        child.kill("SIGKILL");
-      }
+      if (share !== null) await killWhenThere(to, share * mementos, child);
       await ended;
     } finally {
       child.kill("SIGKILL");

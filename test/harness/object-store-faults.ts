@@ -118,7 +118,7 @@ async function losesRequests(place: FaultyPlace): Promise<void> {
 async function fallsSilent(place: FaultyPlace): Promise<void> {
   const { bucket, plain, make } = await newStore(place);
   await using store = await place.open(bucket, place.server().port, { ...HASTY, silenceMsMax: 2_000 });
-  const timeline = await make.timeline(store);
+  const timeline = await make.timeline(plain);
   place.server().signal("SIGSTOP");
   try {
     await expectCode("STORE_UNREACHABLE", async () => await timeline.save(store));

@@ -173,7 +173,7 @@ function declareAccountTests(engine: SqlEngineUnderTest, errors: SqlErrors): voi
       const record = timeline.next();
       await expectFailure("LOCKED", () => impatient.append(make.batch([record])));
       await other.query("ROLLBACK");
-      expect(await impatient.append(make.batch([record]))).toEqual([{ outcome: "appended" }]);
+      expect(await untilReached(() => impatient.append(make.batch([record])))).toEqual([{ outcome: "appended" }]);
     });
 
     test("for a server that says nothing end with STORE_UNREACHABLE, and the next call finds it again", async () => {
@@ -182,14 +182,26 @@ function declareAccountTests(engine: SqlEngineUnderTest, errors: SqlErrors): voi
       await using _ = store;
       const timeline = await make.timeline(store);
       await using impatient = await errors.openImpatiently(engine.server().url(place, proxy.port));
-      const { id } = await timeline.save(impatient);
+      const { id } = await timeline.save(store);
+      expect((await untilReached(() => impatient.read(id)))?.slot).toBe(0);
       proxy.passage = { toClient: () => false };
       await expectFailure("STORE_UNREACHABLE", () => impatient.read(id));
       const record = timeline.next();
       await expectFailure("STORE_UNREACHABLE", () => impatient.append(make.batch([record])));
       proxy.passage = {};
-      expect((await impatient.read(id))?.slot).toBe(0);
-      expect((await impatient.timeline(timeline.key))?.head?.sequence).toBeGreaterThan(0);
+      expect((await untilReached(() => impatient.read(id)))?.slot).toBe(0);
+      expect((await untilReached(() => impatient.timeline(timeline.key)))?.head?.sequence).toBeGreaterThan(0);
     });
   });
+}
+
+/** What a call gives once the server answers in time: on a busy machine an impatient client may have to ask again. */
+async function untilReached<T>(call: () => Promise<T>): Promise<T> {
+  for (const end = performance.now() + 60_000; ;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isMementoError(error, "STORE_UNREACHABLE") || performance.now() > end) throw error;
+    }
+  }
 }

@@ -79,10 +79,22 @@ export async function makeTopic(
   options: { partitions?: number; topic?: string } = {},
 ): Promise<string> {
   const { partitions = PARTITIONS, topic = `kit-${randomUUID()}` } = options;
-  const admin = new Admin({ clientId: "test", bootstrapBrokers: [broker] });
-  await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
-  await admin.close();
-  return topic;
+  const client = await KafkaClient.open({ brokers: broker }, "A test");
+  try {
+    // One of this name that was deleted a moment ago may still be told of.
+    const before = options.topic === undefined ? null : await client.topic(topic);
+    const admin = new Admin({ clientId: "test", bootstrapBrokers: [broker] });
+    await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+    await admin.close();
+    // The controller has made it; the broker tells of it a moment later.
+    for (const end = performance.now() + 60_000; performance.now() < end;) {
+      const made = await client.topic(topic);
+      if (made !== null && made.id !== before?.id) return topic;
+    }
+    throw new Error(`the broker does not know ${topic} a minute after it was made`);
+  } finally {
+    await client.close();
+  }
 }
 
 /** The committed records of a topic, as they lie in its partitions. */

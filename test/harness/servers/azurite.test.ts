@@ -19,5 +19,5 @@ describe.skipIf(!(await requireEngine("azurite", azuriteIsThere)))("azurite", ()
     const names = await Array.fromAsync(container.listBlobsFlat(), (item) => item.name);
     expect(names).toEqual(["a/b"]);
     expect(await server.container()).not.toBe(name);
-  }, 60_000);
+  }, 300_000);
 });

@@ -18,5 +18,5 @@ describe.skipIf(!(await requireEngine("fake-gcs-server", fakeGcsIsThere)))("fake
     const [files] = await bucket.getFiles();
     expect(files.map(({ name }) => name)).toEqual(["a/b"]);
     expect(await server.bucket()).not.toBe(bucket.name);
-  }, 60_000);
+  }, 300_000);
 });

@@ -108,8 +108,9 @@ function properties(folder: string, { plain, sasl, controller }: Ports): Record<
     "transaction.state.log.num.partitions": one.partitions,
     "share.coordinator.state.topic.replication.factor": one.replication,
     "group.initial.rebalance.delay.ms": "0",
-    // After a kill the controller waits for the dead broker's session to end: 9 s by default.
-    "broker.session.timeout.ms": "2000",
+    // After a kill the controller waits for the dead broker's session to end: 9 s by default. On a busy machine a live one is
+    // silent for a second or two.
+    "broker.session.timeout.ms": "6000",
     "broker.heartbeat.interval.ms": "200",
     "auto.create.topics.enable": "false",
     "log.cleaner.dedupe.buffer.size": "4194304",

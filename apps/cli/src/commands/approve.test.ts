@@ -24,7 +24,7 @@ async function waiting(): Promise<string> {
   return id;
 }
 
-describe("memento approve", { timeout: 120_000 }, () => {
+describe("memento approve", { timeout: 600_000 }, () => {
   test("keeps who approved and why, and goes on to the end", async () => {
     const id = await waiting();
     expect((await memento(folder, ["run", pipelineFile("release.ts")])).exitCode).toBe(4);

@@ -54,7 +54,7 @@ describe("memento backup and restore-backup", () => {
     ]);
     expect([refused.exitCode, refused.stderr]).toEqual([3, expect.stringContaining("DAMAGED")]);
     expect(existsSync(path.join(folder, "other.db"))).toBe(false);
-  }, 120_000);
+  }, 600_000);
 
   test("brings the keys along only under a passphrase, and puts them beside the new store", async () => {
     await memento(folder, failing);
@@ -75,7 +75,7 @@ describe("memento backup and restore-backup", () => {
     expect(readFileSync(path.join(folder, "back.db.key"), "utf8")).toBe(key);
     expect(statSync(path.join(folder, "back.db.key")).mode & 0o777).toBe(0o600);
     expect((await memento(folder, ["--store", "sqlite:back.db", "verify"])).exitCode).toBe(0);
-  }, 120_000);
+  }, 600_000);
 
   test("into a store of backups only what is new comes", async () => {
     await memento(folder, failing);
@@ -88,5 +88,5 @@ describe("memento backup and restore-backup", () => {
       (await memento(folder, ["backup", "sqlite:.memento/store.db", "file:backups", "--json"])).stdout,
     );
     expect(second).toMatchObject({ copied: 1, verified: { identical: true } });
-  }, 120_000);
+  }, 600_000);
 });

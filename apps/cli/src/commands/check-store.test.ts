@@ -49,7 +49,7 @@ describe("memento check-store", () => {
     expect(stdout).toMatch(/^✓ append\(\) > refuses a stale head with a conflict that tells the head \d+ ms$/mu);
     expect(stdout).toMatch(/\nsqlite:\S+: all \d+ tests passed, in .*\.\n$/u);
     expect(exitCode).toBe(0);
-  }, 120_000);
+  }, 600_000);
 
   test("races and kills processes of its own with the driver", async () => {
     const { stdout, exitCode } = await memento(folder, [
@@ -60,7 +60,7 @@ describe("memento check-store", () => {
     ]);
     expect(stdout).toMatch(/✓ kill -9 > /u);
     expect(exitCode).toBe(0);
-  }, 120_000);
+  }, 600_000);
 
   test("fails a broken one by the names of the tests, also as JSON", async () => {
     const { stdout, exitCode } = await memento(folder, ["check-store", "broken.ts", ...PART]);
@@ -74,14 +74,14 @@ describe("memento check-store", () => {
     };
     expect(report.failed).toBeGreaterThan(0);
     expect(report.tests.find(({ passed }) => !passed)?.name).toMatch(/^acquireLease\(\) > /u);
-  }, 120_000);
+  }, 600_000);
 
   test("checks a driver of ours at a URL, with a place of its own for each test, and leaves none", async () => {
     const { stdout, exitCode } = await memento(folder, ["check-store", "sqlite:places-{n}.db", ...PART]);
     expect(stdout).toContain("tests passed");
     expect(exitCode).toBe(0);
     expect(readdirSync(folder).filter((name) => name.startsWith("places"))).toEqual([]);
-  }, 120_000);
+  }, 600_000);
 
   test("says what is missing", async () => {
     const fixed = await memento(folder, ["check-store", "sqlite:one.db"]);
@@ -93,5 +93,5 @@ describe("memento check-store", () => {
     expect([empty.exitCode, empty.stderr]).toEqual([2, expect.stringContaining("openStore and place")]);
     const nothing = await memento(folder, ["check-store", "driver.ts", "--grep", "no such test"]);
     expect(nothing.exitCode).toBe(2);
-  }, 120_000);
+  }, 600_000);
 });

@@ -27,7 +27,7 @@ afterEach(() => {
 /** Runs the command line with these bytes on its standard input; the exit code. */
 const withPipe = (place: string, args: readonly string[], input: Uint8Array): number | null => {
   const [file, all] = mementoCommand(args);
-  return spawnSync(file, all, { cwd: place, env: shellEnvironment(), input, timeout: 120_000 }).status;
+  return spawnSync(file, all, { cwd: place, env: shellEnvironment(), input, timeout: 600_000 }).status;
 };
 
 const json = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;

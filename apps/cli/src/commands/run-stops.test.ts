@@ -18,7 +18,7 @@ afterEach(() => {
 
 const HOUR = "3600000";
 
-describe("Ctrl-C", { timeout: 120_000 }, () => {
+describe("Ctrl-C", { timeout: 600_000 }, () => {
   test.each([
     ["in a sleep", "napMs", HOUR, "stage nap sleeps until"],
     ["in an item of a list", "waitMs", HOUR, "stage 1/4 build started"],

@@ -29,7 +29,7 @@ async function watched(): Promise<Watched["runs"]> {
   return (JSON.parse((await memento(folder, ["watch", "--json"])).stdout) as Watched).runs;
 }
 
-describe("memento watch", { timeout: 120_000 }, () => {
+describe("memento watch", { timeout: 600_000 }, () => {
   test("says what goes on, who is at it, and what it waits for", async () => {
     await using run = startMemento(folder, ["run", pipelineFile("release.ts"), "--param", "napMs=3600000"]);
     await run.says("stage nap sleeps until");

@@ -241,7 +241,7 @@ describe("append() of changed pieces", () => {
       ),
       { numRuns: CASES / 4 },
     );
-  }, 120_000);
+  }, 600_000);
 
   test("what did not change is not written, and what did is a delta", async () => {
     const store = await MemoryStore.open();

@@ -60,7 +60,7 @@ export async function cancelRun(vault: Vault, run: string, options: CancelOption
 }
 
 const LOOK_MS = 50;
-const LOOKS_MAX = 100;
+const LOOKS_MAX = 600;
 
 /**
  * For a worker that has lost its timeline: the memento by which somebody cancelled its run; null when it was taken over for

@@ -60,7 +60,7 @@ export class KafkaClient {
       await this.#consumer.metadata({ topics: [], forceUpdate: true });
       try {
         // A topic that was made a moment ago is not known everywhere at once; more than a few questions would not help.
-        const { topics } = await this.#consumer.metadata({ topics: [topic], forceUpdate: true, retries: 4 });
+        const { topics } = await this.#consumer.metadata({ topics: [topic], forceUpdate: true, retries: 6 });
         const facts = topics.get(topic);
         if (facts === undefined) return null;
         // Without it the client would not learn of new leaders.

@@ -335,7 +335,7 @@ describe("cancelRun()", () => {
           if (heeds) signal.addEventListener("abort", () => reject(signal.reason));
         });
       });
-      const run = memento.run(pipeline, { leaseDurationMs: 300 });
+      const run = memento.run(pipeline, { leaseDurationMs: 6_000 });
       await reached.promise;
       let id = "";
       for await (const entry of memento.history(pipeline)) id = entry.run ?? id;

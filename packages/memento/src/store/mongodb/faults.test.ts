@@ -1,6 +1,6 @@
 import process from "node:process";
 
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
 import { memoryInUse } from "../../../../../test/harness/memory-in-use.ts";
@@ -191,6 +191,6 @@ describe.skipIf(!isThere)("MongodbStore", () => {
     const refused = await line.save(store).catch((error: unknown) => error);
     expect(isMementoError(refused, "STORE_UNREACHABLE") && refused.retryable).toBe(true);
     await running().start();
-    expect((await store.timeline(line.key))?.head).toBe(null);
+    await vi.waitFor(async () => expect((await store.timeline(line.key))?.head).toBe(null), { timeout: 60_000 });
   });
 });

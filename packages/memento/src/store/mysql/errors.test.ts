@@ -49,7 +49,7 @@ describe.skipIf(!isThere)("MysqlStore on MariaDB", () => {
     accountUrl,
     readOnlyUrl: async (place) => engine.server().url(place).replace("root@", "reader@"),
     openImpatiently: async (url) =>
-      await MysqlStore.open({ url, lockTimeoutMs: 1_000, statementTimeoutMs: 3_000, connectTimeoutMs: 3_000 }),
+      await MysqlStore.open({ url, lockTimeoutMs: 1_000, statementTimeoutMs: 8_000, connectTimeoutMs: 8_000 }),
     lockTimelines: (place) => ["START TRANSACTION", `SELECT timeline FROM ${place}timeline FOR UPDATE`],
     setVersion: (place, version) => `UPDATE ${place}migration SET version = ${version}`,
   });

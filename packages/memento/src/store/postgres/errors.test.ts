@@ -65,7 +65,7 @@ describe.skipIf(!isThere)("PostgresStore", () => {
       return engine.server().url(place).replace("postgres@", "reader@");
     },
     openImpatiently: async (url) =>
-      await PostgresStore.open({ url, lockTimeoutMs: 500, statementTimeoutMs: 2_500, connectTimeoutMs: 3_000 }),
+      await PostgresStore.open({ url, lockTimeoutMs: 500, statementTimeoutMs: 8_000, connectTimeoutMs: 8_000 }),
     lockTimelines: (place) => ["BEGIN", `SELECT 1 FROM "${place}".timeline FOR UPDATE`],
     setVersion: (place, version) => `UPDATE "${place}".migration SET version = ${version}`,
   });

@@ -184,7 +184,7 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("what goes wrong 
     await using waiting = await RedisStore.openUrl(`${server.url("e")}&waitReplicas=1`);
     await waiting.note(make.notice("restored"));
     await replica.kill();
-    await using patient = await RedisStore.open({ url: `${server.url("e")}&waitReplicas=1`, commandTimeoutMs: 5_000 });
+    await using patient = await RedisStore.open({ url: `${server.url("e")}&waitReplicas=1`, commandTimeoutMs: 20_000 });
     const error = await refusal(async () => await patient.note(make.notice("restored")));
     expect([error.code, error.details["replicas"]]).toEqual(["STORE_UNREACHABLE", 0]);
   });

@@ -48,7 +48,7 @@ describe("a damaged database", () => {
     });
   });
 
-  test("every flipped byte is found, or changes no answer", { timeout: 240_000 }, async () => {
+  test("every flipped byte is found, or changes no answer", { timeout: 900_000 }, async () => {
     await withClosed(async ({ folder, path, open, tamper }) => {
       // Small pages leave little unused space, so that the file is short and nearly all of it counts.
       tamper("PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM; PRAGMA journal_mode = WAL");
@@ -58,7 +58,7 @@ describe("a damaged database", () => {
     });
   });
 
-  test("flipped bytes of a file as it was written are found, or change no answer", { timeout: 240_000 }, async () => {
+  test("flipped bytes of a file as it was written are found, or change no answer", { timeout: 900_000 }, async () => {
     await withClosed(async ({ folder, open }) => {
       for (const mask of [0xff, 0x01]) {
         const { found } = await flipEveryByte({ folder, open, every: 61, mask });
@@ -67,7 +67,7 @@ describe("a damaged database", () => {
     });
   });
 
-  test("every cut is found", { timeout: 240_000 }, async () => {
+  test("every cut is found", { timeout: 900_000 }, async () => {
     await withClosed(async ({ folder, open }) => {
       // A file of no bytes at all is a place without a store, and refused as such.
       const { tried, found } = await cutEveryByte({ folder, open, every: 113, found: ["NOT_A_STORE"] });

@@ -94,7 +94,7 @@ async function atEachCall(
 }
 
 describe.skipIf(!hasStrace)("a fault at every call that writes", () => {
-  test("SIGKILL leaves the state of before or of after", { timeout: 240_000 }, async () => {
+  test("SIGKILL leaves the state of before or of after", { timeout: 900_000 }, async () => {
     const stepsDone = new Set<number>();
     const struck = await atEachCall("signal=KILL", CALLS, async (path, { news }) => {
       stepsDone.add(news.length);
@@ -111,7 +111,7 @@ describe.skipIf(!hasStrace)("a fault at every call that writes", () => {
   ] as const;
   test.each(errors)(
     "%s is told as %s, and the next try succeeds",
-    { timeout: 240_000 },
+    { timeout: 900_000 },
     async (name, wanted, calls) => {
       const told: (string | undefined)[] = [];
       await atEachCall(`error=${name}`, calls, async (path, { news, code }) => {

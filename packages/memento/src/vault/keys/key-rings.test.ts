@@ -4,6 +4,7 @@ import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { systemClock, systemRandom } from "../../core/ports.ts";
 import { loadPeer } from "../../store/optional-peer.ts";
 import { combinedKeyRing } from "./combined-ring.ts";
 import { addKeyToFile, createKeyFile, keyRingFromFile, makeKeyCurrent, removeKeyFromFile } from "./key-file.ts";
@@ -111,7 +112,11 @@ describe("a key file", () => {
 
   test("changes that race are made one after the other", async () => {
     await createKeyFile(file);
-    const ids = await Promise.all(Array.from({ length: 8 }, async () => await addKeyToFile(file)));
+    // As often as others, and for longer: each of the changes before the last one waits for a slow disk three times.
+    const patient = { ...systemClock, sleep: async (ms: number) => await systemClock.sleep(ms * 10) };
+    const ids = await Promise.all(
+      Array.from({ length: 8 }, async () => await addKeyToFile(file, systemRandom, patient)),
+    );
     expect(idsOf(await keyRingFromFile(file)).toSorted()).toEqual(expect.arrayContaining(ids.toSorted()));
     expect(idsOf(await keyRingFromFile(file))).toHaveLength(9);
   });

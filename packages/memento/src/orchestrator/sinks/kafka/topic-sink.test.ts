@@ -211,7 +211,7 @@ describe.skipIf(!isThere)("kafkaTopic()", { timeout: 180_000 }, () => {
     expect(await idsIn(topic)).toEqual([3, 6]);
   });
 
-  test("a broker that is killed and comes back loses nothing and doubles nothing", async () => {
+  test("a broker that is killed and comes back loses nothing and doubles nothing", { timeout: 600_000 }, async () => {
     const topic = await makeTopic(broker());
     const sink = await opened({ topic, timeoutMs: 60_000 });
     await sink.fence(1);

@@ -34,6 +34,7 @@ export class TransactionWay implements CommitWay {
     const begun = clock.monotonic();
     const signal = context.signal.aborted ? undefined : context.signal;
     let unreached = 0;
+    let othersEnded = false;
     for (let tries = 0; ; tries++) {
       try {
         const outcome = await this.#attempt(plan);
@@ -43,9 +44,12 @@ export class TransactionWay implements CommitWay {
       } catch (error) {
         const conflict = isConflict(error) || (isTransient(error) && failureCode(error, where) !== "STORE_UNREACHABLE");
         const waitedMs = clock.monotonic() - begun;
-        if (conflict && waitedMs >= lockTimeoutMs) throw this.#locked(error);
-        if (conflict) await this.#endOthers(epoch, waitedMs > lockTimeoutMs / 2);
-        else if (failureCode(error, where) !== "STORE_UNREACHABLE" || ++unreached === UNREACHED_TRIES_MAX)
+        // A first try may have taken all the time; a dead client's transaction is ended before anybody gives up.
+        if (conflict && othersEnded && waitedMs >= lockTimeoutMs) throw this.#locked(error);
+        if (conflict) {
+          othersEnded = waitedMs > lockTimeoutMs / 2;
+          await this.#endOthers(epoch, othersEnded);
+        } else if (failureCode(error, where) !== "STORE_UNREACHABLE" || ++unreached === UNREACHED_TRIES_MAX)
           throw failureOf(error, where);
       }
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(tries, 10), LONGEST_PAUSE_MS);

@@ -280,10 +280,9 @@ describe.skipIf(!isThere)("postgresTable()", () => {
     await withSink(sink, async () => {
       await sink.write([{ id: 1 }], by("t1"));
       await using other = await server.connect();
-      await other.query(
-        "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 1500; SELECT 1 FROM memento_sink_streams FOR UPDATE",
-      );
+      await other.query("BEGIN; SELECT 1 FROM memento_sink_streams FOR UPDATE");
       await expect(sink.write([{ id: 2 }], by("t2"))).rejects.toMatchObject({ code: "LOCKED", retryable: true });
+      await other.query("SET LOCAL idle_in_transaction_session_timeout = 500");
       await expect
         .poll(
           async () =>
@@ -291,7 +290,7 @@ describe.skipIf(!isThere)("postgresTable()", () => {
               ({ rows }) => rows,
               () => -1,
             ),
-          { timeout: 20_000 },
+          { timeout: 60_000 },
         )
         .toBe(1);
     });
