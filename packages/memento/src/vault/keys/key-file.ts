@@ -148,28 +148,50 @@ async function takeLock(lock: string, clock: Clock): Promise<void> {
       if (reasonOf(cause) !== "EEXIST")
         throw new MementoError("IO_FAILED", `The lock ${lock} cannot be made (${reasonOf(cause)})`, { cause });
     }
-    if (await isAbandoned(lock)) await rm(lock, { force: true });
-    else if (attempt >= LOCK_ATTEMPTS)
+    const dead = await abandonedBy(lock);
+    if (dead !== null && (await breakLock(lock, dead))) continue;
+    if (attempt >= LOCK_ATTEMPTS)
       throw new MementoError("LOCKED", `Another process is changing the key file, as ${lock} says`, {
         hint: "Wait until it ends. If it ended long ago, on another machine, remove the lock file.",
       });
-    else await clock.sleep(LOCK_WAIT_MS);
+    await clock.sleep(LOCK_WAIT_MS);
   }
 }
 
-/** True when the lock names a process of this machine that is gone. A lock that says nothing yet is being made. */
-async function isAbandoned(lock: string): Promise<boolean> {
+/** The process of this machine that a lock names, when it is gone; null otherwise. A lock that says nothing yet is being made. */
+async function abandonedBy(lock: string): Promise<number | null> {
+  let pid = 0;
   try {
-    const pid = Number(await readFile(lock, "utf8"));
-    if (!Number.isInteger(pid) || pid <= 0) return false;
+    pid = Number(await readFile(lock, "utf8"));
+    if (!Number.isInteger(pid) || pid <= 0) return null;
     process.kill(pid, 0);
-    return false;
+    return null;
   } catch (error) {
     // Gone: the lock by now, or the process.
-    if (reasonOf(error) === "ENOENT") return false;
-    if (reasonOf(error) === "ESRCH") return true;
-    if (reasonOf(error) === "EPERM") return false;
+    if (reasonOf(error) === "ENOENT") return null;
+    if (reasonOf(error) === "ESRCH") return pid;
+    if (reasonOf(error) === "EPERM") return null;
     throw error;
+  }
+}
+
+/**
+ * Removes a dead process's lock; false when another one is at it. Whoever removes it is alone in that and looks again before:
+ * a lock that was taken since the first look is somebody else's.
+ */
+async function breakLock(lock: string, dead: number): Promise<boolean> {
+  const mine = `${lock}.${dead}`;
+  try {
+    await writeNew(mine, `${process.pid}\n`);
+  } catch (cause) {
+    if (reasonOf(cause) === "EEXIST") return false;
+    throw new MementoError("IO_FAILED", `The lock ${lock} cannot be removed (${reasonOf(cause)})`, { cause });
+  }
+  try {
+    if ((await abandonedBy(lock)) === dead) await rm(lock, { force: true });
+    return true;
+  } finally {
+    await rm(mine, { force: true });
   }
 }
 

@@ -110,8 +110,12 @@ describe("a key file", () => {
     await expect(removeKeyFromFile(file, first)).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
-  test("changes that race are made one after the other", async () => {
+  test.each([
+    ["", ""],
+    [", also for the lock of one that was killed", "999999999\n"],
+  ])("changes that race are made one after the other%s", async (_, left) => {
     await createKeyFile(file);
+    if (left !== "") writeFileSync(`${file}.lock`, left);
     // As often as others, and for longer: each of the changes before the last one waits for a slow disk three times.
     const patient = { ...systemClock, sleep: async (ms: number) => await systemClock.sleep(ms * 10) };
     const ids = await Promise.all(
@@ -119,6 +123,7 @@ describe("a key file", () => {
     );
     expect(idsOf(await keyRingFromFile(file)).toSorted()).toEqual(expect.arrayContaining(ids.toSorted()));
     expect(idsOf(await keyRingFromFile(file))).toHaveLength(9);
+    expect(readdirSync(folder)).toEqual(["a.key"]);
   });
 
   test("the lock and the half-made file of a change that was killed are in nobody's way", async () => {
