@@ -145,7 +145,7 @@ const GROUPS: readonly (readonly [string, readonly ((program: Command, run: Runn
 const HELP_END = `
 The store is --store, else MEMENTO_STORE, else .memento/store.db in this folder or the nearest one above it.
 Relative paths in a pipeline count from the folder that has .memento; with --store or MEMENTO_STORE, from here.
-Those that are typed count from here always, and so does MEMENTO_KEY_FILE.
+Files and stores that a command is given count from here, and so does MEMENTO_KEY_FILE; a --param is the pipeline's.
 A sealed store's keys are those of MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL and MEMENTO_PASSPHRASE, else the file beside the store.
 
 Exit codes:

@@ -1,6 +1,6 @@
 import { MementoError } from "../../core/errors.ts";
 import { parseDelta, RunStarts, type DeltaRuns } from "./delta-runs.ts";
-import { Stretches } from "./stretches.ts";
+import { Triples } from "./triples.ts";
 
 /** A chain that cuts its target into more stretches than this is applied one delta after the other. */
 const STRETCHES_MAX = 4_194_304;
@@ -36,7 +36,7 @@ export function applyDeltas(base: Uint8Array, deltas: readonly Uint8Array[], exp
 function applyAll(base: Uint8Array, chain: readonly DeltaRuns[]): Uint8Array | null {
   const targetBytes = chain.at(-1)?.targetBytes ?? base.length;
   const target = Buffer.allocUnsafeSlow(targetBytes);
-  let wanted = new Stretches(1);
+  let wanted = new Triples(1);
   wanted.push(0, targetBytes, 0);
   const most = chain.length > 1 ? STRETCHES_MAX : Infinity;
   for (const delta of chain.toReversed()) {
@@ -52,14 +52,14 @@ function applyAll(base: Uint8Array, chain: readonly DeltaRuns[]): Uint8Array | n
 }
 
 /**
- * Copies those bytes of the wanted stretches that the delta brought; gives the stretches of its base that are still wanted,
+ * Stretches are start, length, and place in the target. Copies those bytes of the wanted ones that the delta brought; gives the stretches of its base that are still wanted,
  * or null where they are more than `most`.
  */
-function copyLiterals(delta: DeltaRuns, wanted: Stretches, target: Uint8Array, most: number): Stretches | null {
+function copyLiterals(delta: DeltaRuns, wanted: Triples, target: Uint8Array, most: number): Triples | null {
   const { runs, literals } = delta;
   const starts = new RunStarts(delta);
   const { inTarget, inLiterals } = starts;
-  const below = new Stretches(Math.max(wanted.count, runs.length / 3));
+  const below = new Triples(Math.max(wanted.count, runs.length / 3));
   let run = 0;
   for (let index = 0; index < wanted.count * 3; index += 3) {
     let position = wanted.numbers[index] ?? 0;

@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { Triples } from "./triples.ts";
 import { DELTA_BYTES_MAX, VarintReader, VarintWriter, unzigzag, zigzag } from "./varint.ts";
 
 /**
@@ -91,54 +92,44 @@ export class RunStarts {
 
 /** Collects runs and gives the bytes of a delta. Neighbouring stretches and neighbouring literals become one. */
 export class RunWriter {
-  #runs = new Int32Array(96);
-  #length = 0;
+  readonly #runs = new Triples(32);
   targetBytes = 0;
   literalBytes = 0;
 
   /** The runs so far, as in `DeltaRuns`; valid until the next one. */
   get runs(): Int32Array {
-    return this.#runs.subarray(0, this.#length);
+    return this.#runs.numbers.subarray(0, this.#runs.count * 3);
   }
 
   /** How many runs there are. */
   get count(): number {
-    return this.#length / 3;
+    return this.#runs.count;
   }
 
   /** The end of what was copied last. */
   get copyEnd(): number {
-    const last = this.#length - 3;
-    return last < 0 ? 0 : (this.#runs[last] ?? 0) + (this.#runs[last + 1] ?? 0);
+    const { numbers, count } = this.#runs;
+    const last = count * 3 - 3;
+    return last < 0 ? 0 : (numbers[last] ?? 0) + (numbers[last + 1] ?? 0);
   }
 
   copy(start: number, length: number): void {
     if (length === 0) return;
-    const runs = this.#runs;
-    const last = this.#length - 3;
-    if (last >= 0 && runs[last + 2] === 0 && this.copyEnd === start) runs[last + 1] = (runs[last + 1] ?? 0) + length;
-    else this.#push(start, length, 0);
+    const { numbers, count } = this.#runs;
+    const last = count * 3 - 3;
+    const goesOn = last >= 0 && numbers[last + 2] === 0 && this.copyEnd === start;
+    if (goesOn) numbers[last + 1] = (numbers[last + 1] ?? 0) + length;
+    else this.#runs.push(start, length, 0);
     this.targetBytes += length;
   }
 
   literal(length: number): void {
     if (length === 0) return;
-    if (this.#length === 0) this.#push(0, 0, length);
-    else this.#runs[this.#length - 1] = (this.#runs[this.#length - 1] ?? 0) + length;
+    const { numbers, count } = this.#runs;
+    if (count === 0) this.#runs.push(0, 0, length);
+    else numbers[count * 3 - 1] = (numbers[count * 3 - 1] ?? 0) + length;
     this.targetBytes += length;
     this.literalBytes += length;
-  }
-
-  #push(start: number, copied: number, added: number): void {
-    if (this.#length === this.#runs.length) {
-      const grown = new Int32Array(this.#length * 2);
-      grown.set(this.#runs);
-      this.#runs = grown;
-    }
-    const runs = this.#runs;
-    runs[this.#length++] = start;
-    runs[this.#length++] = copied;
-    runs[this.#length++] = added;
   }
 
   /** The delta that gives `target`, in which the literals stand where the runs say; null when it would not be smaller than 3/4 of it. */

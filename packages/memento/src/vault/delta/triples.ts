@@ -1,6 +1,6 @@
-/** A growing list of stretches of one content, and of where each belongs in another one. */
-export class Stretches {
-  /** Three numbers for each: start, length, and the place of its first byte in the other content. All below 2^31. */
+/** A growing list of threes of whole numbers below 2^31: an object for each would cost more than all work on them. */
+export class Triples {
+  /** The numbers of one after those of the other; behind `count` of them nothing counts. */
   numbers: Int32Array;
   count = 0;
 
@@ -9,14 +9,14 @@ export class Stretches {
     this.numbers = new Int32Array(Math.max(1, firstCount) * 3);
   }
 
-  /** Appends a stretch. */
-  push(start: number, length: number, at: number): void {
+  /** Appends one. */
+  push(first: number, second: number, third: number): void {
     const index = this.count * 3;
     if (index === this.numbers.length) this.#grow();
     const { numbers } = this;
-    numbers[index] = start;
-    numbers[index + 1] = length;
-    numbers[index + 2] = at;
+    numbers[index] = first;
+    numbers[index + 1] = second;
+    numbers[index + 2] = third;
     this.count += 1;
   }
 
