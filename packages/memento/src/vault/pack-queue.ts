@@ -1,6 +1,7 @@
 import { isMementoError, MementoError } from "../core/errors.ts";
 import type { Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
+import { BusyWait } from "./busy-wait.ts";
 import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { buildPack, type PackItem } from "./pack.ts";
@@ -43,6 +44,7 @@ export class PackQueue {
   readonly #waiting: Waiting[] = [];
   /** How many packs in a row have held one save only. */
   #alone = 0;
+  readonly #busyWait = new BusyWait();
   #flushing: Promise<void> | null = null;
   #isPreparing = false;
 
@@ -120,7 +122,7 @@ export class PackQueue {
           dataKey: sealing?.record ?? null,
         });
         if (sealing !== null) this.#prepare(sealing.key);
-        const results = await appending;
+        const results = await (pack.length === 1 ? this.#busyWait.for(appending) : appending);
         const isNewKey = sealing !== null && sealing.record !== null;
         if (isNewKey && results.some(({ outcome }) => outcome === "appended")) await this.#keys?.stored(sealing.key.id);
         return [attempt === 1 ? results : await this.#recognised(pack, results), built.digests];
