@@ -16,7 +16,7 @@ const INCREMENTS_A_SAVE = 20;
 const INCREMENTS_TARGETED = 1000;
 const PASSES = 3;
 const SUSPECTS = 10;
-const SUSPECT_LOADS = 9;
+const SUSPECT_LOADS = 25;
 const RATIO_MAX = 1.5;
 
 /** A memento by what it must give back. */

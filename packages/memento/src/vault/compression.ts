@@ -46,13 +46,34 @@ export function compressSection(
 
 /** Gives a section its plain bytes back; DAMAGED, naming `where`, unless they are as many as were written. */
 export function decompressSection(bytes: Uint8Array, section: PackSection, where: string): Uint8Array {
-  const plain = decompress(bytes, section, where);
-  if (plain.length === section.plainBytes) return plain;
-  throw new MementoError(
-    "DAMAGED",
-    `${where} decodes to ${plain.length} bytes where ${section.plainBytes} were written`,
-  );
+  let plain: Uint8Array;
+  try {
+    plain = decompressHere(bytes, section);
+  } catch (cause) {
+    throw notDecompressed(cause, where);
+  }
+  return whole(plain, section, where);
 }
+
+/** The same, by another thread. */
+export async function decompressSectionElsewhere(
+  bytes: Uint8Array,
+  section: PackSection,
+  where: string,
+): Promise<Uint8Array> {
+  const plain = decompressElsewhere(bytes, section).catch((cause: unknown) => {
+    throw notDecompressed(cause, where);
+  });
+  return whole(await plain, section, where);
+}
+
+function whole(plain: Uint8Array, { plainBytes }: PackSection, where: string): Uint8Array {
+  if (plain.length === plainBytes) return plain;
+  throw new MementoError("DAMAGED", `${where} decodes to ${plain.length} bytes where ${plainBytes} were written`);
+}
+
+const notDecompressed = (cause: unknown, where: string): MementoError =>
+  new MementoError("DAMAGED", `${where} does not decompress`, { cause });
 
 function smaller(codec: PackSection["codec"], plain: Uint8Array, bytes: Uint8Array): CompressedSection {
   return bytes.length < plain.length
@@ -75,19 +96,30 @@ async function compressElsewhere(plain: Uint8Array, { codec, level }: Compressio
   return await promisify(zlib.zstdCompress)(plain, { ...zstdOptions(plain, level), ...chunk });
 }
 
-function decompress(bytes: Uint8Array, { codec, plainBytes }: PackSection, where: string): Uint8Array {
+function decompressHere(bytes: Uint8Array, section: PackSection): Uint8Array {
+  const options = decompressOptions(bytes, section);
+  if (section.codec === "none") return bytes;
+  if (section.codec === "gzip") return zlib.gunzipSync(bytes, options);
+  if (section.codec === "brotli") return zlib.brotliDecompressSync(bytes, options);
+  return zlib.zstdDecompressSync(bytes, options);
+}
+
+async function decompressElsewhere(bytes: Uint8Array, section: PackSection): Promise<Uint8Array> {
+  const options = decompressOptions(bytes, section);
+  if (section.codec === "none") return bytes;
+  if (section.codec === "gzip") return await promisify(zlib.gunzip)(bytes, options);
+  if (section.codec === "brotli") return await promisify(zlib.brotliDecompress)(bytes, options);
+  return await promisify(zlib.zstdDecompress)(bytes, options);
+}
+
+function decompressOptions(
+  bytes: Uint8Array,
+  { plainBytes }: PackSection,
+): { maxOutputLength: number; chunkSize: number } {
   // One byte more than was written is enough to see that it is more: no memory for what somebody else put there. As one
   // chunk it takes a third less time; what is said to be larger than all that fits is not believed so early.
   const chunkSize = Math.max(CHUNK_BYTES_MIN, Math.min(plainBytes + 1, Math.max(CHUNK_BYTES_MAX, bytes.length * 8)));
-  const options = { maxOutputLength: plainBytes + 1, chunkSize };
-  try {
-    if (codec === "none") return bytes;
-    if (codec === "gzip") return zlib.gunzipSync(bytes, options);
-    if (codec === "brotli") return zlib.brotliDecompressSync(bytes, options);
-    return zlib.zstdDecompressSync(bytes, options);
-  } catch (cause) {
-    throw new MementoError("DAMAGED", `${where} does not decompress`, { cause });
-  }
+  return { maxOutputLength: plainBytes + 1, chunkSize };
 }
 
 const zstdOptions = (plain: Uint8Array, level = 1) => ({

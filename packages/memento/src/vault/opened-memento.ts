@@ -3,7 +3,8 @@ import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { decodeValue } from "./codec.ts";
 import type { PieceDirectory } from "./directory.ts";
-import type { MementoReader, NearbyRecords, OpenedRecord } from "./reader.ts";
+import type { OpenedRecord } from "./opened-record.ts";
+import type { MementoReader, NearbyRecords } from "./reader.ts";
 import { FIELDS_PIECE } from "./record.ts";
 
 /** A memento that was read and verified; its pieces are opened when they are asked for. */

@@ -24,6 +24,11 @@ export interface BuiltPack extends SealedPack {
 
 /** Pieces that together stay below this travel in section 0, beside the manifests: one seal less. */
 const INLINE_BYTES_MAX = 16_384;
+/**
+ * Of a larger pack the pieces below this do, as far as that goes: later mementos go on needing a small piece that does not
+ * change, and would have to open the large ones beside it.
+ */
+const SMALL_BYTES_MAX = 4_096;
 /** A section closes when it has grown past this, so that one piece can be read without opening all others. */
 const SECTION_BYTES_TARGET = 4_194_304;
 const SECTIONS_MAX = 256;
@@ -40,7 +45,7 @@ export function buildPack(
   compression: Compression,
 ): BuiltPack | Promise<BuiltPack> {
   const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
-  const layout = new SectionLayout(total <= INLINE_BYTES_MAX ? 0 : 1);
+  const layout = new SectionLayout(total <= INLINE_BYTES_MAX);
   const manifests = items.map(({ parentDigest, base, layer, held }) =>
     encodeManifest(
       parentDigest,
@@ -106,24 +111,35 @@ export function splitFirstSection(section: Uint8Array, where: string): FirstSect
 }
 
 class SectionLayout {
+  /** The parts of each section; of the first one, those behind the manifests. */
   readonly sections: Uint8Array[][] = [[]];
-  #current: number;
-  #bytes = 0;
+  readonly #bytes = [0];
+  readonly #allInline: boolean;
 
-  constructor(first: number) {
-    this.#current = first;
-    while (this.sections.length <= first) this.sections.push([]);
+  constructor(allInline: boolean) {
+    this.#allInline = allInline;
   }
 
   place(piece: HeldPiece): PlacedPiece {
-    if (this.#current > 0 && this.#bytes >= SECTION_BYTES_TARGET && this.sections.length < SECTIONS_MAX) {
-      this.#current += 1;
-      this.#bytes = 0;
-      this.sections.push([]);
-    }
-    const placed = { ...piece, section: this.#current, offset: this.#bytes };
-    this.sections[this.#current]?.push(piece.bytes);
-    this.#bytes += piece.bytes.length;
-    return placed;
+    const section = this.#isInline(piece.bytes.length) ? 0 : this.#lastSection();
+    const offset = this.#bytes[section] ?? 0;
+    this.sections[section]?.push(piece.bytes);
+    this.#bytes[section] = offset + piece.bytes.length;
+    return { ...piece, section, offset };
+  }
+
+  #isInline(bytes: number): boolean {
+    if (this.#allInline) return true;
+    return bytes < SMALL_BYTES_MAX && (this.#bytes[0] ?? 0) + bytes <= INLINE_BYTES_MAX;
+  }
+
+  /** The section that large pieces go to now. */
+  #lastSection(): number {
+    const last = this.sections.length - 1;
+    const isFull = (this.#bytes[last] ?? 0) >= SECTION_BYTES_TARGET && this.sections.length < SECTIONS_MAX;
+    if (last > 0 && !isFull) return last;
+    this.sections.push([]);
+    this.#bytes.push(0);
+    return last + 1;
   }
 }

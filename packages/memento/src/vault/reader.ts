@@ -1,27 +1,19 @@
 import { sha256 } from "../core/digest.ts";
 import { isMementoError, MementoError } from "../core/errors.ts";
-import type { MementoEntry } from "../core/memento.ts";
 import { decodePackHeader, type PackHeader } from "../store/header.ts";
 import type { MementoStore, StoredMemento } from "../store/store.ts";
 import { decodeValue } from "./codec.ts";
 import type { DataKeys } from "./data-keys.ts";
-import { applyDeltas } from "./delta/index.ts";
+import { DeltaTarget } from "./delta/index.ts";
 import { PieceDirectory, type DirectoryLayer, type PieceRef } from "./directory.ts";
 import type { DeltaLink, PieceChain } from "./increments.ts";
+import { recordIn, type OpenedRecord } from "./opened-record.ts";
 import { splitFirstSection } from "./pack.ts";
-import { decodeManifest, type HeldPlace, type MementoManifest } from "./record.ts";
-import { openSection, type DataKey } from "./seal.ts";
+import { decodeManifest, type MementoManifest } from "./record.ts";
+import { openSection, openSectionElsewhere, type DataKey } from "./seal.ts";
 
-/** A record whose seal was checked: its clear entry, its manifest, and a way to its own pieces. */
-export interface OpenedRecord {
-  readonly entry: MementoEntry;
-  readonly manifest: MementoManifest;
-  readonly removed: boolean;
-  /** Where a piece is that this record holds. DAMAGED when it holds none of this key. */
-  place(key: string): HeldPlace;
-  /** The bytes that it holds of a piece: its content, or a delta. What comes of them is checked by `content`. */
-  held(key: string): Uint8Array;
-}
+/** From here on a section is worth the way to another thread and back. */
+const ELSEWHERE_BYTES_MIN = 262_144;
 
 /** Records that one memento has needed so far: each is read and opened once, and forgotten with the memento. */
 export type NearbyRecords = Map<string, OpenedRecord>;
@@ -73,6 +65,12 @@ export class MementoReader {
       sections.set(index, opened);
       return opened;
     };
+    const sectionSoon = async (index: number): Promise<Uint8Array> => {
+      if (sections.has(index) || (header.sections[index]?.plainBytes ?? 0) < ELSEWHERE_BYTES_MIN) return section(index);
+      const opened = await openSectionElsewhere(pack, header, index, dataKey, where);
+      sections.set(index, opened);
+      return opened;
+    };
     const first = splitFirstSection(section(0), where);
     const manifestBytes = first.manifests[stored.slot];
     if (manifestBytes === undefined)
@@ -80,19 +78,11 @@ export class MementoReader {
     if (manifestBytes.length === 0)
       throw new MementoError("NOT_FOUND", `Nothing is left of memento ${id} but its entry`, { details: { id } });
     const manifest = decodeManifest(manifestBytes, entry);
-    return {
-      entry,
-      manifest,
-      removed: stored.removed,
-      place: (key) => placeOf(manifest, key, where),
-      held: (key) => {
-        const place = placeOf(manifest, key, where);
-        const source = place.section === 0 ? first.inline : section(place.section);
-        const bytes = source.subarray(place.offset, place.offset + place.bytes);
-        if (bytes.length === place.bytes) return bytes;
-        throw new MementoError("DAMAGED", `The piece ${key} of ${where} is cut`, { details: { id } });
-      },
+    const sectionsOf = {
+      section: (index: number) => (index === 0 ? first.inline : section(index)),
+      sectionSoon: async (index: number) => (index === 0 ? first.inline : await sectionSoon(index)),
     };
+    return recordIn(sectionsOf, entry, manifest, stored.removed);
   }
 
   /** The manifests of all slots of a pack, its first section being opened once; null where nothing but the entry was kept. DAMAGED. */
@@ -151,28 +141,29 @@ export class MementoReader {
   async content(record: OpenedRecord, key: string, near: NearbyRecords): Promise<PieceChain> {
     const owner = record.entry.id;
     const place = record.place(key);
-    const links: DeltaLink[] = [];
+    const changed: { readonly record: OpenedRecord; readonly step: number }[] = [];
     let holder = record;
     for (let { base } = place; base !== null; { base } = holder.place(key)) {
-      links.unshift({ holder: holder.entry.id, step: base.step, delta: holder.held(key) });
+      changed.unshift({ record: holder, step: base.step });
       // Each base is of an earlier record; one that leads back would never end.
-      if (links.some((link) => link.holder === base?.holder)) {
+      if (changed.some((link) => link.record.entry.id === base?.holder)) {
         throw new MementoError("DAMAGED", `The piece ${key} of memento ${owner} is built on itself`, {
           details: { id: owner },
         });
       }
       holder = await this.#needed(base.holder, owner, near);
     }
-    const whole = holder.held(key);
-    const deltas = links.map(({ delta }) => delta);
-    const content = deltas.length === 0 ? whole : applyDeltas(whole, deltas, place.contentBytes);
+    const { links, content } =
+      changed.length === 0
+        ? { links: [], content: holder.held(key) }
+        : await rebuild(holder, changed, key, place.contentBytes);
     const { encoding, digest } = place;
     if (content.length !== place.contentBytes || sha256(content) !== digest) {
       throw new MementoError("DAMAGED", `The piece ${key} of memento ${owner} does not fit its digest`, {
         details: { id: owner },
       });
     }
-    const spentBytes = deltas.reduce((sum, { length }) => sum + length, 0);
+    const spentBytes = links.reduce((sum, { delta }) => sum + delta.length, 0);
     return { encoding, digest, content, keyframe: holder.entry.id, links, spentBytes };
   }
 
@@ -205,10 +196,18 @@ export class MementoReader {
   }
 }
 
-function placeOf(manifest: MementoManifest, key: string, where: string): HeldPlace {
-  const place = manifest.held.get(key);
-  if (place !== undefined) return place;
-  throw new MementoError("DAMAGED", `${where} should hold the piece ${key} and does not`, {
-    details: { id: manifest.layer.id },
-  });
+/** Puts a content together from its whole piece and the deltas above it, oldest first. */
+async function rebuild(
+  keyframe: OpenedRecord,
+  changed: readonly { readonly record: OpenedRecord; readonly step: number }[],
+  key: string,
+  contentBytes: number,
+): Promise<{ readonly links: readonly DeltaLink[]; readonly content: Uint8Array }> {
+  // The whole piece is the larger part: while another thread opens it, this one takes the deltas apart.
+  const opening = keyframe.heldSoon(key);
+  opening.catch(() => undefined);
+  const links = changed.map(({ record, step }) => ({ holder: record.entry.id, step, delta: record.held(key) }));
+  const deltas = links.map(({ delta }) => delta);
+  const target = new DeltaTarget(keyframe.place(key).contentBytes, deltas, contentBytes);
+  return { links, content: target.finish(await opening) };
 }

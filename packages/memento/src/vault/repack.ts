@@ -2,6 +2,7 @@ import { MementoError } from "../core/errors.ts";
 import type { Random } from "../core/ports.ts";
 import { decodePackHeader, FORMAT_VERSION, INCREMENTS_VERSION, type PackHeader } from "../store/header.ts";
 import { compressSection, type Compression } from "./compression.ts";
+import { recordIn, type OpenedRecord } from "./opened-record.ts";
 import { joinFirstSection, splitFirstSection } from "./pack.ts";
 import { decodeManifest, type MementoManifest } from "./record.ts";
 import { openSection, sealPack, type DataKey, type SealedPack } from "./seal.ts";
@@ -48,6 +49,14 @@ export function manifestOf({ header, manifests }: OpenedPack, slot: number): Mem
   const [entry, bytes] = [header.entries[slot], manifests[slot]];
   if (entry === undefined || bytes === undefined || bytes.length === 0) return null;
   return decodeManifest(bytes, entry);
+}
+
+/** The record of a slot; null where nothing but the entry was kept. DAMAGED. */
+export function recordAt(pack: OpenedPack, slot: number): OpenedRecord | null {
+  const [entry, manifest] = [pack.header.entries[slot], manifestOf(pack, slot)];
+  const section = (index: number): Uint8Array | undefined => pack.sections[index];
+  const sections = { section, sectionSoon: async (index: number) => section(index) };
+  return entry === undefined || manifest === null ? null : recordIn(sections, entry, manifest, false);
 }
 
 /** A selection of all that some slots have. */

@@ -3,8 +3,8 @@ import { createCipheriv, createDecipheriv, createHash, type CipherGCM } from "no
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
-import { encodeHeader, type PackHeader } from "../store/header.ts";
-import { decompressSection, type CompressedSection } from "./compression.ts";
+import { encodeHeader, type PackHeader, type PackSection } from "../store/header.ts";
+import { decompressSection, decompressSectionElsewhere, type CompressedSection } from "./compression.ts";
 
 /** A data key in the clear; lives in memory only. */
 export interface DataKey {
@@ -92,6 +92,29 @@ export function openSection(
   dataKey: DataKey | null,
   where: string,
 ): Uint8Array {
+  const { section, packed } = unseal(pack, header, index, dataKey, where);
+  return decompressSection(packed, section, where);
+}
+
+/** The same, decompressed by another thread. */
+export async function openSectionElsewhere(
+  pack: SealedPack,
+  header: PackHeader,
+  index: number,
+  dataKey: DataKey | null,
+  where: string,
+): Promise<Uint8Array> {
+  const { section, packed } = unseal(pack, header, index, dataKey, where);
+  return await decompressSectionElsewhere(packed, section, where);
+}
+
+function unseal(
+  pack: SealedPack,
+  header: PackHeader,
+  index: number,
+  dataKey: DataKey | null,
+  where: string,
+): { readonly section: PackSection; readonly packed: Uint8Array } {
   const section = header.sections[index];
   const start = header.sections.slice(0, index).reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
   const total = header.sections.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0);
@@ -103,7 +126,7 @@ export function openSection(
     dataKey === null
       ? unguard(pack.header, index, sealed, where)
       : decrypt(pack.header, header, index, sealed, dataKey, where);
-  return decompressSection(packed, section, where);
+  return { section, packed };
 }
 
 function decrypt(

@@ -20,40 +20,68 @@ export function applyDelta(base: Uint8Array, delta: Uint8Array, expectedBytes: n
  * base, and what lies between is not built, unless the target would be in millions of stretches. DAMAGED as `applyDelta`.
  */
 export function applyDeltas(base: Uint8Array, deltas: readonly Uint8Array[], expectedBytes: number): Uint8Array {
-  const chain = deltas.map(parseDelta);
-  let bytes = base.length;
-  for (const { baseBytes, targetBytes } of chain) {
-    if (baseBytes !== bytes)
-      throw new MementoError("DAMAGED", `A delta is for a base of ${baseBytes} bytes in place of ${bytes}`);
-    bytes = targetBytes;
-  }
-  if (bytes !== expectedBytes)
-    throw new MementoError("DAMAGED", `Deltas give ${bytes} bytes in place of ${expectedBytes}`);
-  return applyAll(base, chain) ?? chain.reduce((below, delta) => applyAll(below, [delta]) ?? below, base);
+  return new DeltaTarget(base.length, deltas, expectedBytes).finish(base);
 }
 
-/** Null where the target would be in too many stretches; never for a single delta. */
-function applyAll(base: Uint8Array, chain: readonly DeltaRuns[]): Uint8Array | null {
-  const targetBytes = chain.at(-1)?.targetBytes ?? base.length;
-  const target = Buffer.allocUnsafeSlow(targetBytes);
+/** What a chain of deltas makes, begun before its base is there. The same as `applyDeltas`. */
+export class DeltaTarget {
+  readonly #chain: readonly DeltaRuns[];
+  readonly #target: Uint8Array;
+  /** The stretches of the base that are still to be copied; null where the target would be in too many. */
+  readonly #wanted: Triples | null;
+
+  constructor(baseBytes: number, deltas: readonly Uint8Array[], expectedBytes: number) {
+    this.#chain = deltas.map(parseDelta);
+    let bytes = baseBytes;
+    for (const delta of this.#chain) {
+      if (delta.baseBytes !== bytes)
+        throw new MementoError("DAMAGED", `A delta is for a base of ${delta.baseBytes} bytes in place of ${bytes}`);
+      bytes = delta.targetBytes;
+    }
+    if (bytes !== expectedBytes)
+      throw new MementoError("DAMAGED", `Deltas give ${bytes} bytes in place of ${expectedBytes}`);
+    this.#target = Buffer.allocUnsafeSlow(bytes);
+    this.#wanted = copyAllLiterals(this.#chain, this.#target);
+  }
+
+  finish(base: Uint8Array): Uint8Array {
+    const wanted = this.#wanted;
+    // A single delta never has too many stretches.
+    if (wanted === null) return this.#chain.reduce((below, delta) => applyAlone(below, delta), base);
+    copyStretches(base, wanted, this.#target);
+    return this.#target;
+  }
+}
+
+function applyAlone(base: Uint8Array, delta: DeltaRuns): Uint8Array {
+  const target = Buffer.allocUnsafeSlow(delta.targetBytes);
+  const wanted = copyAllLiterals([delta], target);
+  if (wanted !== null) copyStretches(base, wanted, target);
+  return target;
+}
+
+/** Copies what the deltas brought into the target; gives the stretches of the base that are still wanted, or null where they are too many. */
+function copyAllLiterals(chain: readonly DeltaRuns[], target: Uint8Array): Triples | null {
   let wanted = new Triples(1);
-  wanted.push(0, targetBytes, 0);
+  wanted.push(0, target.length, 0);
   const most = chain.length > 1 ? STRETCHES_MAX : Infinity;
   for (const delta of chain.toReversed()) {
     const below = copyLiterals(delta, wanted, target, most);
     if (below === null) return null;
     wanted = below;
   }
-  const { numbers } = wanted;
-  for (let index = 0; index < wanted.count * 3; index += 3) {
+  return wanted;
+}
+
+function copyStretches(base: Uint8Array, { numbers, count }: Triples, target: Uint8Array): void {
+  for (let index = 0; index < count * 3; index += 3) {
     copyBytes(base, numbers[index] ?? 0, numbers[index + 1] ?? 0, target, numbers[index + 2] ?? 0);
   }
-  return target;
 }
 
 /**
- * Stretches are start, length, and place in the target. Copies those bytes of the wanted ones that the delta brought; gives the stretches of its base that are still wanted,
- * or null where they are more than `most`.
+ * Copies those bytes of the wanted stretches that the delta brought; gives the stretches of its base that are still wanted,
+ * or null where they are more than `most`. A stretch is its start, its length, and its place in the target.
  */
 function copyLiterals(delta: DeltaRuns, wanted: Triples, target: Uint8Array, most: number): Triples | null {
   const { runs, literals } = delta;

@@ -1,5 +1,5 @@
 export { ArrayEncoder } from "./array-encoder.ts";
-export { applyDelta, applyDeltas } from "./apply-delta.ts";
+export { applyDelta, applyDeltas, DeltaTarget } from "./apply-delta.ts";
 export { composeDeltas } from "./compose-deltas.ts";
 export { DeltaEncoder, encodeDelta } from "./encode-delta.ts";
 export type { ArrayVersion } from "./array-version.ts";

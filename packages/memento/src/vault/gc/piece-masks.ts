@@ -1,5 +1,5 @@
 import { parseDelta } from "../delta/delta-runs.ts";
-import type { OpenedRecord } from "../reader.ts";
+import type { OpenedRecord } from "../opened-record.ts";
 import type { Vault } from "../vault.ts";
 import { clearOutside, joinRanges, rangesBehind, type ByteRanges } from "./byte-ranges.ts";
 import type { NeededPieces } from "./needed-pieces.ts";

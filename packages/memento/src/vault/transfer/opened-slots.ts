@@ -1,9 +1,9 @@
 import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import { entryAt } from "../archive/append-lines.ts";
-import type { MementoReader, NearbyRecords, OpenedRecord } from "../reader.ts";
-import type { MementoManifest } from "../record.ts";
-import { manifestOf, type OpenedPack } from "../repack.ts";
+import type { OpenedRecord } from "../opened-record.ts";
+import type { MementoReader, NearbyRecords } from "../reader.ts";
+import { recordAt, type OpenedPack } from "../repack.ts";
 
 /** Opened packs are kept up to here, for the deltas of later ones to be put together. */
 const NEAR_BYTES_MAX = 64 * 1_048_576;
@@ -28,10 +28,10 @@ export class SlotChecks {
   /** Checks live slots of a pack. `isRemoved` says of which mementos nothing but what others need was promised. DAMAGED, naming the memento. */
   async check(pack: OpenedPack, slots: readonly number[], isRemoved: (id: string) => boolean): Promise<void> {
     for (const slot of slots) {
-      const manifest = manifestOf(pack, slot);
+      const record = recordAt(pack, slot);
       const { id } = entryAt(pack, slot);
-      if (manifest === null) throw new MementoError("DAMAGED", `Nothing is left of memento ${id}`, { details: { id } });
-      const record = recordOf(pack, slot, manifest);
+      if (record === null) throw new MementoError("DAMAGED", `Nothing is left of memento ${id}`, { details: { id } });
+      const { manifest } = record;
       this.#remember(record, bytesOf(pack));
       for (const [key, { base, digest }] of manifest.held) {
         // What is held whole needs nobody else.
@@ -69,26 +69,3 @@ export class SlotChecks {
 
 const bytesOf = ({ sections, header }: OpenedPack): number =>
   sections.reduce((sum, { length }) => sum + length, 0) / header.entries.length;
-
-function recordOf(pack: OpenedPack, slot: number, manifest: MementoManifest): OpenedRecord {
-  const entry = entryAt(pack, slot);
-  const wrong = (what: string): MementoError =>
-    new MementoError("DAMAGED", `Memento ${entry.id} ${what}`, { details: { id: entry.id } });
-  const place = (key: string) => {
-    const found = manifest.held.get(key);
-    if (found === undefined) throw wrong(`should hold the piece ${key} and does not`);
-    return found;
-  };
-  return {
-    entry,
-    manifest,
-    removed: false,
-    place,
-    held: (key) => {
-      const { section, offset, bytes } = place(key);
-      const held = pack.sections[section]?.subarray(offset, offset + bytes);
-      if (held?.length === bytes) return held;
-      throw wrong(`has a piece ${key} that is cut`);
-    },
-  };
-}

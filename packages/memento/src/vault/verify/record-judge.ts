@@ -4,9 +4,10 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { decodePackHeader } from "../../store/header.ts";
 import type { MementoStore, StoredMemento } from "../../store/store.ts";
 import { directNeeds, type RecordNeed } from "../needs.ts";
-import { MementoReader, type NearbyRecords, type OpenedRecord } from "../reader.ts";
-import { FIELDS_PIECE, type HeldPlace } from "../record.ts";
-import { manifestOf, openPack, type OpenedPack } from "../repack.ts";
+import type { OpenedRecord } from "../opened-record.ts";
+import { MementoReader, type NearbyRecords } from "../reader.ts";
+import { FIELDS_PIECE } from "../record.ts";
+import { openPack, recordAt, type OpenedPack } from "../repack.ts";
 import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { DigestSet } from "./digest-set.ts";
@@ -67,7 +68,7 @@ export class RecordJudge {
 
   /** Judges a slot of an opened pack. A removed memento's own pieces may be gone: only what others need of them counts. */
   async slot(pack: OpenedPack, slot: number, isLive: boolean): Promise<Verdict> {
-    const record = recordIn(pack, slot);
+    const record = recordAt(pack, slot);
     if (record === null && isLive) throw new MementoError("DAMAGED", `Slot ${slot} of a pack has lost its manifest`);
     return record === null ? SOUND : await this.#judge(record, isLive);
   }
@@ -210,22 +211,4 @@ export class RecordJudge {
 function brokenIn({ details }: MementoError): string | null {
   const { needs } = details;
   return typeof needs === "string" ? needs : null;
-}
-
-/** A record of a pack whose sections are open; null where nothing but its entry was kept. */
-function recordIn(pack: OpenedPack, slot: number): OpenedRecord | null {
-  const [entry, manifest] = [pack.header.entries[slot], manifestOf(pack, slot)];
-  if (entry === undefined || manifest === null) return null;
-  const place = (key: string): HeldPlace => {
-    const found = manifest.held.get(key);
-    if (found !== undefined) return found;
-    throw new MementoError("DAMAGED", `memento ${entry.id} should hold the piece ${key} and does not`);
-  };
-  const held = (key: string): Uint8Array => {
-    const { section, offset, bytes } = place(key);
-    const found = pack.sections[section]?.subarray(offset, offset + bytes);
-    if (found?.length === bytes) return found;
-    throw new MementoError("DAMAGED", `The piece ${key} of memento ${entry.id} is cut`);
-  };
-  return { entry, manifest, removed: false, place, held };
 }

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+
+import { sha256 } from "../core/digest.ts";
+import type { MementoEntry } from "../core/memento.ts";
+import { systemRandom } from "../core/ports.ts";
+import { buildPack, type PackItem } from "./pack.ts";
+import type { HeldPiece } from "./record.ts";
+import { manifestOf, openPack, type OpenedPack } from "./repack.ts";
+
+const entry = (id: string): MementoEntry => ({
+  id,
+  timeline: "000000000000",
+  sequence: 1,
+  parent: null,
+  epoch: 1,
+  generation: 0,
+  caretaker: "c",
+  originator: "o",
+  kind: "value",
+  reason: "save",
+  status: "saved",
+  created: "2026-01-02T03:04:05.678Z",
+  labels: {},
+  metadata: {},
+  sizes: { logicalBytes: 0, heldBytes: 0 },
+});
+
+function item(sequence: number, pieces: Readonly<Record<string, number>>): PackItem {
+  const id = `000000000000-${sequence}-000000`;
+  const held = Object.entries(pieces).map(([key, length], index): HeldPiece => {
+    const bytes = Buffer.alloc(length, `${sequence}:${key}:${index} `);
+    return { key, encoding: "json", bytes, contentBytes: length, digest: sha256(bytes), base: null };
+  });
+  return { entry: entry(id), parentDigest: null, base: null, layer: { id, depth: 1, changes: new Map() }, held };
+}
+
+async function packed(...items: readonly PackItem[]): Promise<OpenedPack> {
+  const pack = await buildPack(items, null, systemRandom, { codec: "zstd" });
+  return openPack(pack, null, "the pack");
+}
+
+/** The section of each piece; each is checked to be where its manifest says. */
+function sectionsOf(opened: OpenedPack, items: readonly PackItem[]): Record<string, number>[] {
+  return items.map(({ held }, slot) => {
+    const manifest = manifestOf(opened, slot);
+    return Object.fromEntries(
+      held.map(({ key, bytes }) => {
+        const place = manifest?.held.get(key);
+        const section = opened.sections[place?.section ?? -1];
+        const found = section?.subarray(place?.offset ?? 0, (place?.offset ?? 0) + bytes.length);
+        expect(Buffer.compare(found ?? new Uint8Array(), bytes)).toBe(0);
+        return [key, place?.section ?? -1];
+      }),
+    );
+  });
+}
+
+describe("buildPack()", () => {
+  test("lays a small piece beside the manifests, whatever large ones come with it: those who need it alone open no large section", async () => {
+    const items = [item(1, { rows: 100_000, offsets: 40, more: 5_000, state: 4_095 })];
+    expect(sectionsOf(await packed(...items), items)).toEqual([{ rows: 1, offsets: 0, more: 1, state: 0 }]);
+  });
+
+  test("lays everything beside the manifests where it is little in all", async () => {
+    const items = [item(1, { rows: 9_000 }), item(2, { rows: 7_000, offsets: 384 })];
+    expect(sectionsOf(await packed(...items), items)).toEqual([{ rows: 0 }, { rows: 0, offsets: 0 }]);
+  });
+
+  test("lays no more than 16 KB beside the manifests of a larger pack", async () => {
+    const items = Array.from({ length: 40 }, (_, index) => item(index + 1, { output: 1_000 }));
+    const sections = sectionsOf(await packed(...items), items).map(({ output }) => output);
+    expect(sections).toEqual([...Array<number>(16).fill(0), ...Array<number>(24).fill(1)]);
+  });
+
+  test("begins a section of its own behind one of 4 MB", async () => {
+    const items = [item(1, { one: 4_194_303, two: 5_000, three: 6_000, small: 10 })];
+    expect(sectionsOf(await packed(...items), items)).toEqual([{ one: 1, two: 1, three: 2, small: 0 }]);
+  });
+});
