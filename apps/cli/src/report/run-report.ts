@@ -70,6 +70,11 @@ export class RunReport implements Disposable {
       case "sink-kept":
         this.note(`sink ${event.sink} keeps what the last memento does not cover: ${counted(event.records, "record")}`);
         break;
+      case "sink-moved":
+        this.note(
+          `sink ${event.sink}: nothing of this timeline is in ${event.where}; what it wrote before is elsewhere, and is not read again`,
+        );
+        break;
       case "restore-finished":
         this.restored = event.memento;
         this.note(

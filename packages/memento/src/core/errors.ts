@@ -181,6 +181,10 @@ export const ERROR_CATALOGUE = {
     meaning: "A portable file is signed by another key than the trusted ones.",
     hint: "Ask whoever exported it for the fingerprint, or fetch the file again.",
   },
+  SINK_MOVED: {
+    meaning: "What a run has written is not where its sink points to.",
+    hint: "Bring back what was there. If it is lost: roll back to before the run with `--force SINK`, and run again.",
+  },
   SOURCE_FAILED: {
     meaning: "The code of a source of one's own threw.",
     hint: "Mend the cause and resume; the records before it are taken.",

@@ -17,6 +17,8 @@ export type RunEvent =
   | { readonly type: "sink-reverted"; readonly sink: string; readonly rows: number; readonly records: number }
   /** A crash had left data in a sink that cannot take it back, and that no memento covers: it stays. `items` names it in ranges. */
   | { readonly type: "sink-kept"; readonly sink: string; readonly records: number; readonly items: readonly string[] }
+  /** A new run writes at a place that nothing of this timeline is at: what was written before is elsewhere, or gone, and is not read again. */
+  | { readonly type: "sink-moved"; readonly sink: string; readonly where: string }
   | { readonly type: "restore-finished"; readonly target: string; readonly memento: string }
   | { readonly type: "stage-started"; readonly stage: string; readonly index: number; readonly of: number }
   | {

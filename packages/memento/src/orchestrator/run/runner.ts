@@ -117,7 +117,8 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
     return { ...resultOf({ vault, pipeline, lease, run, outcome }), skipped: [...snapshot.completed] };
   }
   await using resources = opened;
-  const settling = { resources, snapshot, epoch: lease.epoch, resumed: pending !== null, listener };
+  const { epoch } = lease;
+  const settling = { vault, timeline: timeline.key, resources, snapshot, epoch, resumed: pending, listener };
   const reverted = await settleSinks(settling);
   const generation = head?.entry.generation ?? 0;
   const session = new RunSession({

@@ -6,7 +6,8 @@ import type { SinkMark } from "../sinks/sink.ts";
 import type { Resources } from "./resources.ts";
 import { lastTokenOf, rollsForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
-import { readSnapshot, type PipelineSnapshot, type SinkRecord } from "./run-state.ts";
+import { readSnapshot, type PipelineSnapshot, type RunRecord, type SinkRecord } from "./run-state.ts";
+import { demandPlaceOfRun, isElsewhere } from "./sink-place.ts";
 
 /** What settling took back. */
 export interface Settled {
@@ -20,21 +21,24 @@ export interface Settled {
 
 /** What settling works with. */
 export interface SettleInput {
+  readonly vault: Vault;
+  readonly timeline: string;
   readonly resources: Resources;
   readonly snapshot: PipelineSnapshot;
   readonly epoch: number;
-  /** True: the run at the head goes on; false: it is left behind, and a new one starts. */
-  readonly resumed: boolean;
+  /** The run at the head, which goes on; null: what is at the head is left behind, and a new one starts. */
+  readonly resumed: RunRecord | null;
   readonly listener: RunListener;
 }
 
 /**
  * Makes every sink's data what the head says: first all are fenced, so that no old worker can write any more; only then
  * are their marks read, and what was written past the head is taken back. What a sink cannot take back stays: when the run goes
- * on, its writes come again under the same tokens and are passed over; a new run goes on behind them.
+ * on, its writes come again under the same tokens and are passed over; a new run goes on behind them. SINK_MOVED where what the run
+ * has written is not at a sink's place.
  */
 export async function settleSinks(input: SettleInput): Promise<Settled> {
-  const { resources, snapshot, epoch, listener } = input;
+  const { resources, snapshot, epoch, resumed, listener } = input;
   for (const sink of [...resources.sinks.values(), ...resources.participants.values()]) await sink.fence(epoch);
   const marks = new Map<string, SinkRecord>();
   const ahead = new Map<string, SinkMark>();
@@ -42,13 +46,16 @@ export async function settleSinks(input: SettleInput): Promise<Settled> {
   for (const [name, sink] of resources.sinks) {
     const known = snapshot.sinks.get(name) ?? { marks: {}, batches: 0 };
     const place = await sink.place();
+    const at = { name, sink, place, known };
+    if (resumed !== null) await demandPlaceOfRun(input.vault, input.timeline, resumed, at);
+    else if (isElsewhere(at)) listener({ type: "sink-moved", sink: name, where: sink.describe() });
     const mark = known.marks[place] ?? null;
     const present = await sink.mark();
     if (isDeepStrictEqual(present, mark)) continue;
-    if (sink.supports.revert === "none" || (input.resumed && rollsForward(sink))) {
+    if (sink.supports.revert === "none" || (resumed !== null && rollsForward(sink))) {
       const { stays } = await sink.inspect(mark);
       listener({ type: "sink-kept", sink: name, records: stays?.total ?? 0, items: stays?.items ?? [] });
-      if (input.resumed) ahead.set(name, present);
+      if (resumed !== null) ahead.set(name, present);
       else marks.set(name, behind(known, place, present));
       continue;
     }
