@@ -68,8 +68,9 @@ export async function standOf(
   return { digest: (await memento.digest()).digest, entries };
 }
 
-/** Each look opens the store: more of them would slow down the copy that is looked at. */
-const LOOK_EVERY_MS = 100;
+/** Each look opens the store, and lists all of it: the copy goes on for half as long in between, within these bounds. */
+const BETWEEN_LOOKS_MS_MIN = 100;
+const BETWEEN_LOOKS_MS_MAX = 1_000;
 
 async function countOf(place: ChainPlace): Promise<number> {
   try {
@@ -87,10 +88,13 @@ async function countOf(place: ChainPlace): Promise<number> {
 async function killWhenThere(place: ChainPlace, mementos: number, copy: ChildProcess): Promise<void> {
   while (copy.exitCode === null) {
     copy.kill("SIGSTOP");
+    const looked = performance.now();
     const isThere = (await countOf(place)) >= mementos;
     copy.kill(isThere ? "SIGKILL" : "SIGCONT");
     if (isThere) return;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    const half = (performance.now() - looked) / 2;
+    const pauseMs = Math.min(Math.max(half, BETWEEN_LOOKS_MS_MIN), BETWEEN_LOOKS_MS_MAX);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 
