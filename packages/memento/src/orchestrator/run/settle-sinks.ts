@@ -7,7 +7,7 @@ import type { Resources } from "./resources.ts";
 import { lastTokenOf, rollsForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { readSnapshot, type PipelineSnapshot, type RunRecord, type SinkRecord } from "./run-state.ts";
-import { demandPlaceOfRun, isElsewhere } from "./sink-place.ts";
+import { demandPlaceOfRun, isElsewhere, type SinkPlace } from "./sink-place.ts";
 
 /** What settling took back. */
 export interface Settled {
@@ -43,12 +43,15 @@ export async function settleSinks(input: SettleInput): Promise<Settled> {
   const marks = new Map<string, SinkRecord>();
   const ahead = new Map<string, SinkMark>();
   let records = 0;
+  const places: SinkPlace[] = [];
   for (const [name, sink] of resources.sinks) {
-    const known = snapshot.sinks.get(name) ?? { marks: {}, batches: 0 };
-    const place = await sink.place();
-    const at = { name, sink, place, known };
+    const at = { name, sink, place: await sink.place(), known: snapshot.sinks.get(name) ?? { marks: {}, batches: 0 } };
     if (resumed !== null) await demandPlaceOfRun(input.vault, input.timeline, resumed, at);
     else if (isElsewhere(at)) listener({ type: "sink-moved", sink: name, where: sink.describe() });
+    places.push(at);
+  }
+  // Nothing is taken back before each sink is known to be where the run has written.
+  for (const { name, sink, place, known } of places) {
     const mark = known.marks[place] ?? null;
     const present = await sink.mark();
     if (isDeepStrictEqual(present, mark)) continue;
