@@ -7,12 +7,23 @@ import { definePipeline, Memento, type Pipeline, type Stage } from "@mementojs/m
 import { outputOf, type StageOutput } from "./work.ts";
 
 export interface Ours extends AsyncDisposable {
+  /** Declares a pipeline, as a program does once when it starts; DBOS and Restate register theirs. */
+  sequence(stages: number, options?: SequenceOptions): Sequence;
+}
+
+export interface SequenceOptions {
+  /** Called first thing in each stage, with its number. */
+  readonly onStage?: (stage: number) => void;
+  /** So many rows are in each output besides; 0 by default. */
+  readonly rows?: number;
+}
+
+export interface Sequence {
   /**
-   * Runs that many stages on a timeline of its own, or goes on where an interrupted run of that partition stopped, and
-   * returns what their numbers add up to. `onStage` is called first thing in each stage, with its number. With `rows`, each
-   * output has as many rows besides.
+   * Runs the stages on a timeline of their own, or goes on where an interrupted run of that partition stopped, and returns what
+   * their numbers add up to.
    */
-  run(partition: string, stages: number, onStage?: (stage: number) => void, rows?: number): Promise<number>;
+  run(partition: string): Promise<number>;
 }
 
 /** Opens or creates the store in this file. */
@@ -27,9 +38,14 @@ export async function openOursAt(url: string): Promise<Ours> {
 
 function runsOf(memento: Memento): Ours {
   return {
-    run: async (partition, stages, onStage = () => undefined, rows = 0) => {
-      const result = await memento.run(sequence(stages, onStage, rows), { partition });
-      return ((await result.output(nameOf(stages - 1))) as StageOutput).n;
+    sequence: (stages, options = {}) => {
+      const pipeline = sequence(stages, options);
+      return {
+        run: async (partition) => {
+          const result = await memento.run(pipeline, { partition });
+          return ((await result.output(nameOf(stages - 1))) as StageOutput).n;
+        },
+      };
     },
     [Symbol.asyncDispose]: () => memento.close(),
   };
@@ -39,7 +55,7 @@ function runsOf(memento: Memento): Ours {
  * A chain: each stage takes the output of the one before and adds its own number, so that the last output proves that
  * none was lost on the way, across a kill too.
  */
-function sequence(stages: number, onStage: (stage: number) => void, rows: number): Pipeline {
+function sequence(stages: number, { onStage = () => undefined, rows = 0 }: SequenceOptions): Pipeline {
   return definePipeline({
     name: "bench",
     version: "1",

@@ -9,8 +9,10 @@ const stages = Number(count);
 
 let stagesRun = 0;
 await using ours = await openOurs(folder);
-const sum = await ours.run(partition, stages, (stage) => {
-  if (mode === "start" && stage === stages / 2) process.kill(process.pid, "SIGKILL");
-  stagesRun++;
+const sequence = ours.sequence(stages, {
+  onStage: (stage) => {
+    if (mode === "start" && stage === stages / 2) process.kill(process.pid, "SIGKILL");
+    stagesRun++;
+  },
 });
-process.stdout.write(`done ${sum} ${stagesRun}\n`);
+process.stdout.write(`done ${await sequence.run(partition)} ${stagesRun}\n`);

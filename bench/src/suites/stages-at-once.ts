@@ -2,7 +2,7 @@ import { join } from "node:path";
 
 import { BenchError } from "../bench-error.ts";
 import { timeMs, type Samples } from "../measure.ts";
-import { openOurs, type Ours } from "../memento.ts";
+import { openOurs, type Ours, type Sequence } from "../memento.ts";
 import type { Comparison } from "../report.ts";
 import { expectedSum, LARGE_ROWS, LARGE_STAGES, RUNS_AT_ONCE, STAGES_AT_ONCE, type StagesWork } from "../work.ts";
 import { rate, rateAgainst } from "./stages-sequential.ts";
@@ -42,13 +42,14 @@ async function measureWork(
   { ours, dbos, restate }: Contenders,
   inRounds: InRounds,
 ): Promise<Samples> {
-  const { runs = 1, stages } = work;
+  const { runs = 1, stages, rows = 0 } = work;
+  const sequence = ours.sequence(stages, { rows });
   return await inRounds(
     present([
       {
         name: "ours",
         measure: async (round) =>
-          rate(await timeMs(async () => await runAll(ours, `${name}-${round}`, work)), runs * stages),
+          rate(await timeMs(async () => await runAll(sequence, `${name}-${round}`, work)), runs * stages),
       },
       dbos && { name: "dbos", measure: async () => rate(await dbos.run(work), runs * stages) },
       restate && { name: "restate", measure: async () => rate(await restate.run(work), runs * stages) },
@@ -56,12 +57,9 @@ async function measureWork(
   );
 }
 
-async function runAll(ours: Ours, partition: string, { runs = 1, stages, rows = 0 }: StagesWork): Promise<void> {
+async function runAll(sequence: Sequence, partition: string, { runs = 1, stages }: StagesWork): Promise<void> {
   const sums = await Promise.all(
-    Array.from(
-      { length: runs },
-      async (_none, index) => await ours.run(`${partition}-${index}`, stages, undefined, rows),
-    ),
+    Array.from({ length: runs }, async (_none, index) => await sequence.run(`${partition}-${index}`)),
   );
   for (const sum of sums)
     if (sum !== expectedSum(stages)) throw new BenchError(`ours: the result is ${sum}, not ${expectedSum(stages)}`);

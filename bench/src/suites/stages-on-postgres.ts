@@ -6,7 +6,7 @@ import { startDbos } from "../peers/dbos.ts";
 import type { Comparison } from "../report.ts";
 import { RUNS_AT_ONCE, STAGES } from "../work.ts";
 import { measureAtOnce } from "./stages-at-once.ts";
-import { rate, rateAgainst, runOurs } from "./stages-sequential.ts";
+import { rate, rateAgainst, runnerOf } from "./stages-sequential.ts";
 import { present, type SuiteContext } from "./suite.ts";
 
 /**
@@ -27,9 +27,10 @@ export async function stagesOnPostgres({
   const dbos = engines.has("dbos") ? stack.use(await startDbos(scratch, postgres)) : undefined;
   await makeDatabase(postgres.url("memento"), administration);
   const ours = stack.use(await openOursAt(postgres.url("memento")));
+  const runOurs = runnerOf(ours);
   const samples = await interleave(
     present([
-      { name: "ours", measure: async (round) => rate((await runOurs(ours, `sequential-${round}`)).ms) },
+      { name: "ours", measure: async (round) => rate((await runOurs(`sequential-${round}`)).ms) },
       { name: "bare", measure: async () => rate(await timeMs(() => bare.commit(STAGES))) },
       dbos && { name: "dbos", measure: async () => rate(await dbos.run({ stages: STAGES })) },
     ]),

@@ -18,12 +18,13 @@ export async function measureSequential(
   const early: number[] = [];
   const late: number[] = [];
   await using ours = await openOurs(join(folder, "memento.db"));
+  const runOurs = runnerOf(ours);
   const samples = await inRounds(
     present([
       {
         name: "ours",
         measure: async (round) => {
-          const { ms, stageMs } = await runOurs(ours, `sequential-${round}`);
+          const { ms, stageMs } = await runOurs(`sequential-${round}`);
           early[round] = median(stageMs.slice(0, EDGE));
           late[round] = median(stageMs.slice(-EDGE));
           return rate(ms);
@@ -72,16 +73,18 @@ export function rateAgainst(
   };
 }
 
-/** One run of ours: the time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
-export async function runOurs(ours: Ours, partition: string): Promise<{ ms: number; stageMs: readonly number[] }> {
-  const starts: number[] = [];
-  const start = performance.now();
-  const sum = await ours.run(partition, STAGES, (stage) => {
-    starts[stage] = performance.now();
-  });
-  const end = performance.now();
-  if (sum !== expectedSum(STAGES)) throw new BenchError(`ours: the result is ${sum}, not ${expectedSum(STAGES)}`);
-  return { ms: end - start, stageMs: starts.map((at, stage) => (starts[stage + 1] ?? end) - at) };
+/** How ours is run: gives the time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
+export function runnerOf(ours: Ours): (partition: string) => Promise<{ ms: number; stageMs: readonly number[] }> {
+  let starts: number[] = [];
+  const sequence = ours.sequence(STAGES, { onStage: (stage) => (starts[stage] = performance.now()) });
+  return async (partition) => {
+    starts = [];
+    const start = performance.now();
+    const sum = await sequence.run(partition);
+    const end = performance.now();
+    if (sum !== expectedSum(STAGES)) throw new BenchError(`ours: the result is ${sum}, not ${expectedSum(STAGES)}`);
+    return { ms: end - start, stageMs: starts.map((at, stage) => (starts[stage + 1] ?? end) - at) };
+  };
 }
 
 /** Stages a second, of all stages that took so long. */

@@ -11,7 +11,7 @@ import type { OpenedMemento } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
 import type { CapturedPiece, KnownArrays, PieceCapture } from "./piece-capture.ts";
 import { PieceChange, type PieceChains } from "./piece-change.ts";
-import type { MementoReader } from "./reader.ts";
+import type { MementoReader, NearbyRecords } from "./reader.ts";
 import type { HeldPiece } from "./record.ts";
 
 /** What a new memento is to say; everything else follows from the timeline. */
@@ -117,6 +117,18 @@ export class TimelineWriter {
   /** The keys of all pieces of the last acknowledged memento. */
   pieceKeys(): string[] {
     return [...this.#directory.keys()];
+  }
+
+  /** Reads pieces of the last acknowledged memento; of no more use once another one is appended. DAMAGED. */
+  pieces(): (key: string) => Promise<unknown> {
+    const directory = this.#directory;
+    const { reader } = this.#ports;
+    const owner = this.headId ?? "";
+    const near: NearbyRecords = new Map();
+    return async (key) => {
+      const ref = directory.get(key);
+      return ref === undefined ? undefined : await reader.piece(ref, key, owner, near);
+    };
   }
 
   get sequence(): number {

@@ -193,9 +193,12 @@ export class RunSession {
 
   /** The value of a piece as of the last memento; undefined when there is none. */
   async pieceValue(key: string): Promise<unknown> {
-    const head = this.headId;
-    if (head === null || this.#writer.pieceDigest(key) === null) return undefined;
-    return await (await this.vault.load(head)).value(key);
+    return await this.#writer.pieces()(key);
+  }
+
+  /** Reads pieces of the last memento, once the run has ended. */
+  savedPieces(): (key: string) => Promise<unknown> {
+    return this.#writer.pieces();
   }
 
   /** The keys of what an owner has kept besides its progress. */

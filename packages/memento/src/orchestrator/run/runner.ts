@@ -303,8 +303,10 @@ interface ResultParts {
 }
 
 function resultOf({ vault, pipeline, lease, done, outcome, run, session }: ResultParts): RunResult {
-  const head = outcome?.head ?? session?.headId ?? done?.entry.id ?? "";
-  let loaded: Promise<OpenedMemento> | null = null;
+  const elsewhere = outcome?.head ?? null;
+  const head = elsewhere ?? session?.headId ?? done?.entry.id ?? "";
+  // Where this process has saved the head itself, it knows where each piece is.
+  let piece = elsewhere === null ? (session?.savedPieces() ?? null) : null;
   return {
     run: run?.id ?? done?.entry.run ?? "",
     timeline: lease.state.record.key,
@@ -317,13 +319,16 @@ function resultOf({ vault, pipeline, lease, done, outcome, run, session }: Resul
     credential: outcome?.credential ?? null,
     head,
     output: async (stage) => {
-      loaded ??= vault.load(head);
-      const memento = await loaded;
+      piece ??= piecesOf(await vault.load(head));
       const item = PIECE.output + stage;
-      const stamps = ((await memento.value(PIECE.schemas)) ?? {}) as SchemaStamps;
-      return readAs(schemasOf(pipeline), stamps, item, await memento.value(item));
+      const stamps = ((await piece(PIECE.schemas)) ?? {}) as SchemaStamps;
+      return readAs(schemasOf(pipeline), stamps, item, await piece(item));
     },
   };
+}
+
+function piecesOf(memento: OpenedMemento): (key: string) => Promise<unknown> {
+  return async (key) => await memento.value(key);
 }
 
 /** Every memento of a pipeline's timeline, newest first. */

@@ -27,6 +27,13 @@ export interface ConnectionOptions {
   readonly clock: Clock;
 }
 
+/** A piece of work that waits for its transaction. */
+interface Asked {
+  /** Does it inside the transaction, and returns how it is answered once that is committed. */
+  readonly work: (statements: Statements) => () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
 /**
  * One connection to a store's database. Every piece of work is synchronous, so that no transaction is ever open while
  * the event loop turns; waiting for another process's lock is not.
@@ -35,6 +42,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
+  #asked: Asked[] = [];
   #closed = false;
 
   private constructor(options: ConnectionOptions, database: DatabaseSync) {
@@ -101,8 +109,62 @@ export class Connection {
     return await this.#wait(() => work(this.#statements));
   }
 
-  /** Does something in one transaction that no other writer is in; all of it is done, or nothing. */
+  /**
+   * Does something in one transaction that no other writer is in; all of it is done, or nothing. What is asked for by many at
+   * once is done in one transaction for all, and fails for each by itself: 64 runs that end together wait for one commit.
+   */
   async write<T>(work: (statements: Statements) => T): Promise<T> {
+    return await new Promise<T>((resolve, reject) => {
+      const answered = (statements: Statements): (() => void) => {
+        const result = work(statements);
+        return () => resolve(result);
+      };
+      if (this.#asked.push({ work: answered, reject }) === 1) queueMicrotask(() => void this.#writeAsked());
+    });
+  }
+
+  async #writeAsked(): Promise<void> {
+    const asked = this.#asked;
+    this.#asked = [];
+    if (asked.length > 1) {
+      try {
+        for (const answer of await this.#transact((statements) => asked.map((one) => this.#apart(one, statements))))
+          answer();
+        return;
+      } catch (error) {
+        // Nothing of it was done; each is told by itself what is wrong with it. A lock is not waited for once more.
+        if (isMementoError(error, "LOCKED")) {
+          for (const { reject } of asked) reject(error);
+          return;
+        }
+      }
+    }
+    for (const { work, reject } of asked) {
+      try {
+        (await this.#transact(work))();
+      } catch (error) {
+        reject(error);
+      }
+    }
+  }
+
+  /** Does one piece of work of several in a transaction: what fails leaves nothing behind, and the others go on. */
+  #apart({ work, reject }: Asked, statements: Statements): () => void {
+    statements.savepoint.run();
+    try {
+      const answer = work(statements);
+      statements.release.run();
+      return answer;
+    } catch (error) {
+      // Some errors end the whole transaction.
+      if (!this.#database.isTransaction) throw error;
+      statements.rollbackTo.run();
+      statements.release.run();
+      return () => reject(failureOf(error, this.#options.path));
+    }
+  }
+
+  async #transact<T>(work: (statements: Statements) => T): Promise<T> {
     return await this.#wait(() => {
       this.#statements.begin.run();
       try {

@@ -64,6 +64,24 @@ describe.skipIf(!mayMount)("a disk", () => {
     });
   });
 
+  test("on which one save of several at once does not fit keeps the others", async () => {
+    await withMount(async (mount) => {
+      const make = new StoreFixture(1);
+      await using store = await SqliteStore.open({ path: join(mount, "store.db") });
+      await store.create(make.meta(), make.key("integrity"));
+      const lines = [await make.timeline(store), await make.timeline(store), await make.timeline(store)];
+      const bodies = [50, 400_000, 50].map((bytes) => make.random.bytes(bytes));
+      const saves = lines.map((line, index) =>
+        make.batch([line.record()], { body: bodies[index] ?? new Uint8Array() }),
+      );
+      const [first, large, last] = await Promise.allSettled(saves.map((batch) => store.append(batch)));
+      expect([first?.status, last?.status]).toEqual(["fulfilled", "fulfilled"]);
+      expect(large).toMatchObject({ status: "rejected", reason: { code: "DISK_FULL" } });
+      expect(await collect(store.check())).toEqual([]);
+      expect(await collect(store.query(mementoQuery()))).toHaveLength(2);
+    });
+  });
+
   test("that is read-only is told as IO_FAILED with its path, and no store is made on it", async () => {
     await withMount(async (mount, remount) => {
       const path = join(mount, "store.db");

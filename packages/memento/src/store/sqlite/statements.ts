@@ -12,6 +12,9 @@ const CARETAKER = "SELECT name, created, version, policy, record_check FROM care
 const SQL = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
+  savepoint: "SAVEPOINT one",
+  release: "RELEASE one",
+  rollbackTo: "ROLLBACK TO one",
 
   facts: "SELECT format, id, sealed, created, record_check, last_notice FROM store",
   insertFacts: "INSERT INTO store (one, format, id, sealed, created, record_check) VALUES (1, ?, ?, ?, ?, ?)",
