@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 
-import { type Bench, bench, load, type Row, rowsOf, upTo } from "../../../../../test/harness/number-runs.ts";
+import { type Bench, bench, load, numbers, type Row, rowsOf, upTo } from "../../../../../test/harness/number-runs.ts";
+import { systemClock } from "../../core/ports.ts";
+import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { MemoryTable, memorySink } from "../sinks/index.ts";
 
 /** A run that fails once at a number, having written to `data` or, below 20, to nothing. */
@@ -10,6 +12,29 @@ async function failedAt(number: number, { memento, data }: Bench, options: { fre
   };
   const failing = load(() => memorySink({ table: data }), { before });
   await expect(memento.run(failing, options)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+}
+
+/** Writes each number to two sinks. */
+function twofold(data: MemoryTable<Row>, copies: MemoryTable<Row>, failAt = 0): Pipeline {
+  const before = (n: number): void => {
+    if (n === failAt) throw new Error("the power is gone");
+  };
+  return definePipeline({
+    name: "twofold",
+    version: "1",
+    checkpoint: { records: 20 },
+    batchRecords: 10,
+    sources: { numbers: () => numbers(95, { before }) },
+    sinks: { table: () => memorySink({ table: data }), copies: () => memorySink({ table: copies }) },
+    stages: (stage) => {
+      const extract = stage.read("extract", { source: "numbers" });
+      return [
+        extract,
+        stage.write("write", { after: extract, sink: "table" }),
+        stage.write("copy", { after: extract, sink: "copies" }),
+      ];
+    },
+  });
 }
 
 const into = (table: MemoryTable<Row>, count = 95) => load(() => memorySink({ table }), { count });
@@ -34,6 +59,27 @@ describe("P6: a run whose sink is not where it has written", () => {
     expect(await headOf(all)).toBe(head);
     expect(await all.memento.run(into(all.data))).toMatchObject({ status: "completed", resumed: true });
     expect(rowsOf(all.data)).toEqual(upTo(95));
+  });
+
+  test("takes nothing back from its other sinks", async () => {
+    const { memento, data } = await bench();
+    const copies = new MemoryTable<Row>();
+    await expect(memento.run(twofold(data, copies, 55))).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    // A batch that came to the first sink behind the last memento, as a killed worker leaves it.
+    const sink = memorySink({ table: data });
+    const [timeline] = await Array.fromAsync(memento.timelines());
+    const signal = AbortSignal.timeout(60_000);
+    await sink.open({ timeline: timeline?.record.key ?? "", name: "table", clock: systemClock, signal });
+    await sink.write([{ n: 1_000 }], { epoch: 1, token: "late" });
+    await sink.close();
+    const rows = rowsOf(data);
+    await expect(memento.run(twofold(data, new MemoryTable<Row>()))).rejects.toMatchObject({
+      code: "SINK_MOVED",
+      message: expect.stringContaining("the sink copies") as string,
+    });
+    expect(rowsOf(data)).toEqual(rows);
+    await memento.run(twofold(data, copies));
+    expect([rowsOf(data), rowsOf(copies)]).toEqual([upTo(95), upTo(95)]);
   });
 
   test("is run anew after a rollback to its start with the sink forced", async () => {
