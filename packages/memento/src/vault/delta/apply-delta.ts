@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { keepShape } from "../../core/shapes.ts";
 import { parseDelta, RunStarts, type DeltaRuns } from "./delta-runs.ts";
 import { Triples } from "./triples.ts";
 
@@ -122,3 +123,6 @@ function copyBytes(from: Uint8Array, start: number, length: number, to: Uint8Arr
     for (let index = 0; index < length; index++) to[at + index] = from[start + index] ?? 0;
   else to.set(from.subarray(start, start + length), at);
 }
+
+// The delta that makes one new byte out of nothing.
+keepShape(new DeltaTarget(0, [Uint8Array.of(1, 0, 1, 0, 0, 1, 0)], 1));

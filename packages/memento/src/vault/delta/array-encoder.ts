@@ -1,3 +1,4 @@
+import { keepShape } from "../../core/shapes.ts";
 import { ArrayVersion } from "./array-version.ts";
 import { RowStore } from "./row-store.ts";
 
@@ -42,3 +43,5 @@ export class ArrayEncoder {
     return this.#last;
   }
 }
+
+keepShape(new ArrayEncoder());

@@ -1,3 +1,4 @@
+import { keepShape } from "../../core/shapes.ts";
 import { encodeValue, type EncodedValue } from "../codec.ts";
 import { hasSymbolKeys, isJsonLeaf, isJsonTree, type Family } from "../escape-value.ts";
 import { BytePair } from "./byte-pair.ts";
@@ -52,6 +53,10 @@ export class ArrayVersion {
   #text: ArrayText | null = null;
   #work: Generator<undefined, ArrayText> | null = null;
   #encoding: ArrayEncoding | null = null;
+
+  static {
+    keepShape(new ArrayVersion(null, [], ""));
+  }
 
   private constructor(before: ArrayVersion | null, array: readonly unknown[], root: string) {
     const items = array.slice();

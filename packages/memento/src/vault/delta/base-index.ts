@@ -1,3 +1,5 @@
+import { keepShape } from "../../core/shapes.ts";
+
 /** Every so many bytes of the base there is a block that can be found by its content. */
 const STRIDE = 64;
 /** What can be found must be a stretch of STRIDE + BLOCK_BYTES - 1 at least. */
@@ -72,3 +74,5 @@ function blockHash(view: DataView, position: number): number {
   const folded = Math.imul(mixed ^ (mixed >>> 15), 0x2545_f491);
   return folded ^ (folded >>> 13);
 }
+
+keepShape(new BaseIndex(new DataView(new ArrayBuffer(0))));

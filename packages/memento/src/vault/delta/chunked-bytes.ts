@@ -1,3 +1,5 @@
+import { keepShape } from "../../core/shapes.ts";
+
 const CHUNK_BYTES = 262_144;
 /** A UTF-16 unit takes three bytes of UTF-8 at most. */
 const UNIT_BYTES_MAX = 3;
@@ -41,3 +43,5 @@ export class ChunkedBytes {
     this.#length = 0;
   }
 }
+
+keepShape(new ChunkedBytes());

@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { keepShape } from "../../core/shapes.ts";
 import { parseDelta, RunStarts, RunWriter, type DeltaRuns } from "./delta-runs.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
@@ -68,3 +69,5 @@ class RunCursor {
     }
   }
 }
+
+keepShape(new RunCursor({ targetBytes: 0, baseBytes: 0, runs: new Int32Array(), literals: Buffer.alloc(0) }));

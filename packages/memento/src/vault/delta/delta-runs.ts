@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { keepShape } from "../../core/shapes.ts";
 import { Triples } from "./triples.ts";
 import { DELTA_BYTES_MAX, VarintReader, VarintWriter, unzigzag, zigzag } from "./varint.ts";
 
@@ -181,3 +182,8 @@ function checkedLength(length: number): number {
   if (length > DELTA_BYTES_MAX) throw new MementoError("DAMAGED", "A delta states a length past 2 GiB");
   return length;
 }
+
+keepShape(new VarintReader(new Uint8Array()));
+keepShape(new VarintWriter());
+keepShape(new RunWriter());
+keepShape(new RunStarts({ targetBytes: 0, baseBytes: 0, runs: new Int32Array(), literals: Buffer.alloc(0) }));

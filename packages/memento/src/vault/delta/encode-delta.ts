@@ -1,3 +1,4 @@
+import { keepShape } from "../../core/shapes.ts";
 import { BaseIndex, BLOCK_BYTES } from "./base-index.ts";
 import { BytePair } from "./byte-pair.ts";
 import { DELTA_SHARE_MAX, RunWriter } from "./delta-runs.ts";
@@ -206,3 +207,5 @@ export class DeltaEncoder {
     return this.#index.complete;
   }
 }
+
+keepShape(new DeltaEncoder(new Uint8Array(), new Uint8Array()));

@@ -1,3 +1,5 @@
+import { keepShape } from "../../core/shapes.ts";
+
 /** Bytes written one after the other. */
 export class GrowingBytes {
   #buffer: Buffer;
@@ -27,3 +29,5 @@ export class GrowingBytes {
     this.#buffer = grown;
   }
 }
+
+keepShape(new GrowingBytes(1));

@@ -1,3 +1,5 @@
+import { keepShape } from "../../core/shapes.ts";
+
 /** A stretch of items of a new array: the same objects as in the old one from `from` on, or, with `from` -1, others. */
 export interface ItemRun {
   readonly at: number;
@@ -84,3 +86,5 @@ export class ItemMatch {
     return this.#table.get(item) ?? -1;
   }
 }
+
+keepShape(new ItemMatch([], []));

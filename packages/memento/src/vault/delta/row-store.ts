@@ -1,3 +1,4 @@
+import { keepShape } from "../../core/shapes.ts";
 import { isJsonLeaf, TAG } from "../escape-value.ts";
 
 /**
@@ -92,3 +93,5 @@ function isPlain(row: object): boolean {
   if (prototype !== Object.prototype && prototype !== null) return false;
   return (row as { readonly toJSON?: unknown }).toJSON === undefined;
 }
+
+keepShape(new RowStore());
