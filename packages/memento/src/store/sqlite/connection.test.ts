@@ -11,7 +11,7 @@ import type { Statements } from "./statements.ts";
 
 const LOCK_TIMEOUT_MS = 100;
 const WAL_HEADER_BYTES = 32;
-const FRAME_BYTES = 24 + 4_096;
+const FRAME_BYTES = 24 + 1_024;
 
 /** Time passes by sleeping alone. */
 let slept = 0;

@@ -11,7 +11,7 @@ import { SqliteStore } from "./store.ts";
 import { findWalDamage } from "./wal.ts";
 
 const HEADER_BYTES = 32;
-const FRAME_BYTES = 24 + 4_096;
+const FRAME_BYTES = 24 + 1_024;
 
 interface Crashed {
   /** A database as a killed process leaves it: some commits are in the log only. */
@@ -75,7 +75,7 @@ describe("findWalDamage()", () => {
   test("SQLite alone drops whatever stands behind a flipped byte", async () => {
     await withCrashed(async ({ path, wal, ends }) => {
       const third = ends.at(-3) ?? 0;
-      await writeFile(`${path}-wal`, flipped(wal, HEADER_BYTES + (third - 1) * FRAME_BYTES + 1_000));
+      await writeFile(`${path}-wal`, flipped(wal, HEADER_BYTES + (third - 1) * FRAME_BYTES + 500));
       const sqlite = process.getBuiltinModule("node:sqlite");
       const database = new sqlite.DatabaseSync(path);
       expect(database.prepare("SELECT count(*) AS mementos FROM memento").get()?.["mementos"]).toBe(1);
@@ -112,7 +112,7 @@ describe("findWalDamage()", () => {
     await withCrashed(async ({ path, wal, ends }) => {
       const [start, end] = [ends.at(-2) ?? 0, ends.at(-1) ?? 0];
       for (let frame = start; frame < end; frame++) {
-        await writeFile(`${path}-wal`, flipped(wal, HEADER_BYTES + frame * FRAME_BYTES + 2_000));
+        await writeFile(`${path}-wal`, flipped(wal, HEADER_BYTES + frame * FRAME_BYTES + 500));
         expect(await findWalDamage(`${path}-wal`)).toBeNull();
       }
       expect(await saved(path)).toBe(3);

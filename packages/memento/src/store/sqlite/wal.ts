@@ -4,6 +4,7 @@ const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 const MAGIC = 0x377f0682;
 const CHUNK_BYTES = 262_144;
+const PAGE_SIZES = [512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536];
 
 type Checksum = readonly [number, number];
 
@@ -51,11 +52,12 @@ async function scanLog(file: FileHandle): Promise<string | null> {
   const header = readHeader(await readAt(file, 0, HEADER_BYTES));
   if (header === null) return null;
   if (!header.sound) {
-    // The changed byte may be the one that says which way round the words are.
-    const found = await Promise.all(
-      [true, false].map((bigEndian) => isOwnHeader(framesOf(file, { ...header, bigEndian }), header)),
-    );
-    return found.includes(true) ? "the log's header was changed" : null;
+    // The changed byte may be one that says which way round the words are, or how long a page is.
+    for (const bigEndian of [true, false])
+      for (const pageBytes of PAGE_SIZES)
+        if (await isOwnHeader(framesOf(file, { ...header, bigEndian, pageBytes }), header))
+          return "the log's header was changed";
+    return null;
   }
   const frames = framesOf(file, header);
   let seed = header.stored;
@@ -112,11 +114,8 @@ function readHeader(bytes: Buffer): WalHeader | null {
   const bigEndian = (magic & 1) === 1;
   const stored = [bytes.readUInt32BE(24), bytes.readUInt32BE(28)] as const;
   const sound = (magic & ~1) >>> 0 === MAGIC && same(stored, addWords([0, 0], bytes.subarray(0, 24), bigEndian));
-  const pageBytes = bytes.readUInt32BE(8);
-  // A page size that cannot be leaves nothing to look at; SQLite's own default is the best guess.
-  const plausible = pageBytes >= 512 && pageBytes <= 65_536 && Number.isInteger(Math.log2(pageBytes));
   return {
-    pageBytes: plausible ? pageBytes : 4_096,
+    pageBytes: bytes.readUInt32BE(8),
     salts: [bytes.readUInt32BE(16), bytes.readUInt32BE(20)],
     bigEndian,
     stored,
