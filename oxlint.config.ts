@@ -132,6 +132,8 @@ export default defineConfig({
     "no-underscore-dangle": "off",
     // Small closures stand where they are used.
     "unicorn/consistent-function-scoping": "off",
+    // Our messages go to threads, which have no origin.
+    "unicorn/require-post-message-target-origin": "off",
     // Copies of small records are how immutable values change.
     "oxc/no-map-spread": "off",
   },

@@ -18,8 +18,8 @@ export async function measureManyAndLarge(
   inRounds: (work: string, warmUps: number) => InRounds,
 ): Promise<readonly Comparison[]> {
   await using ours = await openOurs(join(folder, "memento-at-once.db"));
-  const atOnce = await measureAtOnce({ ours, ...peers }, inRounds("stages/at-once", 1));
-  const large = await measureWork("large", LARGE, { ours, ...peers }, inRounds("stages/large", 1));
+  const atOnce = await measureAtOnce({ ours, ...peers }, inRounds("stages/at-once", 2));
+  const large = await measureWork("large", LARGE, { ours, ...peers }, inRounds("stages/large", 2));
   const [dbos, restate] = ["DBOS (PostgreSQL)", "Restate"];
   return [
     rateAgainst("stages/at-once vs dbos", atOnce, { peer: "dbos", title: dbos, atLeast: 10 }),

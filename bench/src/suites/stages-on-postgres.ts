@@ -46,7 +46,7 @@ export async function stagesOnPostgres({
     { ours, dbos },
     async (contenders) =>
       await interleave(contenders, {
-        warmUps: 1,
+        warmUps: 2,
         rounds,
         onRound: (round, total) => say(`stages/postgres, ${RUNS_AT_ONCE} at once: round ${round} of ${total}`),
       }),

@@ -1,10 +1,11 @@
 import { isMementoError, MementoError } from "../core/errors.ts";
-import type { Random } from "../core/ports.ts";
+import type { Clock, Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
 import { BusyWait } from "./busy-wait.ts";
+import { CommitGroups, GROUP_MIN } from "./commit-groups.ts";
 import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
-import type { DataKeys } from "./data-keys.ts";
-import { buildPack, type PackItem } from "./pack.ts";
+import type { DataKeys, SealingKey } from "./data-keys.ts";
+import { buildPack, type BuiltPack, type PackItem } from "./pack.ts";
 import { prepareSeal, type DataKey } from "./seal.ts";
 import { nextTurn } from "./turns.ts";
 
@@ -26,6 +27,19 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
+/** What goes to the store as one pack. */
+interface Pack {
+  readonly items: readonly Waiting[];
+  /** Made while the pack before it was under way; null: made when its turn comes. */
+  readonly ahead: Promise<Sealed> | null;
+}
+
+/** A pack as the store takes it, and what it is sealed by. */
+interface Sealed {
+  readonly built: BuiltPack;
+  readonly sealing: SealingKey | null;
+}
+
 const PACK_ITEMS_MAX = 256;
 /** Data keys that may be retired one after the other under one save. */
 const FRESH_KEYS_MAX = 10;
@@ -40,18 +54,22 @@ export class PackQueue {
   readonly #store: MementoStore;
   readonly #keys: DataKeys | null;
   readonly #random: Random;
+  readonly #groups: CommitGroups;
   readonly #compressions = new Map<string, Compression>();
   readonly #waiting: Waiting[] = [];
+  /** The packs that go next, being made while the store is at work. */
+  #ahead: readonly Pack[] = [];
   /** How many packs in a row have held one save only. */
   #alone = 0;
   readonly #busyWait = new BusyWait();
   #flushing: Promise<void> | null = null;
   #isPreparing = false;
 
-  constructor(store: MementoStore, keys: DataKeys | null, random: Random) {
+  constructor(store: MementoStore, keys: DataKeys | null, random: Random, clock: Pick<Clock, "monotonic">) {
     this.#store = store;
     this.#keys = keys;
     this.#random = random;
+    this.#groups = new CommitGroups(clock);
   }
 
   /** How a caretaker's packs are compressed from now on. */
@@ -64,7 +82,8 @@ export class PackQueue {
     const bytes = save.held.reduce((sum, piece) => sum + piece.bytes.length, 0);
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ save, bytes, resolve, reject });
-      this.#flushing ??= this.#flush();
+      if (this.#flushing === null) this.#flushing = this.#flush();
+      else this.#sealAhead();
     });
   }
 
@@ -79,53 +98,65 @@ export class PackQueue {
     // is there, and so that timers and signals have their turn.
     if (this.#alone % ALONE_MAX === 0) await nextTurn();
     else await Promise.resolve();
-    let before = 0;
-    while (this.#waiting.length > 0) {
-      const waiting = this.#waiting.splice(0, fairShare(this.#waiting.length, before));
-      before = waiting.length;
-      this.#alone = waiting.length === 1 ? this.#alone + 1 : 0;
-      for (const pack of groupIntoPacks(waiting)) await this.#commit(pack);
+    this.#groups.restart();
+    while (this.#ahead.length > 0 || this.#waiting.length > 0) {
+      const packs = this.#ahead.length > 0 ? this.#ahead : this.#takePacks();
+      this.#ahead = [];
+      const saves = packs.reduce((sum, { items }) => sum + items.length, 0);
+      this.#alone = saves === 1 ? this.#alone + 1 : 0;
+      this.#groups.begin(saves);
+      for (const pack of packs) await this.#commit(pack);
+      this.#groups.end();
     }
     this.#flushing = null;
   }
 
-  async #commit(pack: readonly Waiting[]): Promise<void> {
+  #takePacks(): Pack[] {
+    const waiting = this.#waiting.splice(0, this.#groups.next(this.#waiting.length));
+    return groupIntoPacks(waiting).map((items) => ({ items, ahead: null }));
+  }
+
+  /** Makes the next packs while the store is at work, once as many wait as it is at work on. */
+  #sealAhead(): void {
+    const { underWay } = this.#groups;
+    if (underWay < GROUP_MIN || this.#waiting.length < underWay || this.#ahead.length > 0) return;
+    this.#ahead = this.#takePacks().map(({ items }) => {
+      const ahead = this.#seal(items);
+      // It is looked at when its turn comes.
+      ahead.catch(() => undefined);
+      return { items, ahead };
+    });
+  }
+
+  async #commit(pack: Pack): Promise<void> {
     try {
       const [results, digests] = await this.#append(pack);
-      for (const [slot, { resolve, reject }] of pack.entries()) {
+      for (const [slot, { resolve, reject }] of pack.items.entries()) {
         const result = results[slot];
         if (result === undefined) reject(new MementoError("IO_FAILED", "The store gave no answer for a save"));
         else resolve({ result, digest: digests[slot] ?? "" });
       }
     } catch (error) {
-      for (const { reject } of pack) reject(error);
+      for (const { reject } of pack.items) reject(error);
     }
   }
 
   /** Seals and appends; again under a fresh data key when a secure deletion has retired the one that was used. */
-  async #append(pack: readonly Waiting[]): Promise<readonly [readonly AppendResult[], readonly string[]]> {
-    const caretaker = pack[0]?.save.entry.caretaker ?? "";
+  async #append({ items, ahead }: Pack): Promise<readonly [readonly AppendResult[], readonly string[]]> {
     for (let attempt = 1; ; attempt++) {
-      const sealing = (await this.#keys?.forSealing(caretaker)) ?? null;
-      const building = buildPack(
-        pack.map(({ save }) => save),
-        sealing?.key ?? null,
-        this.#random,
-        this.#compressions.get(caretaker) ?? DEFAULT_COMPRESSION,
-      );
-      const built = building instanceof Promise ? await building : building;
+      const { built, sealing } = await (attempt === 1 && ahead !== null ? ahead : this.#seal(items));
       try {
         const appending = this.#store.append({
           header: built.header,
           body: built.body,
-          records: pack.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
+          records: items.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
           dataKey: sealing?.record ?? null,
         });
-        if (sealing !== null) this.#prepare(sealing.key);
-        const results = await (pack.length === 1 ? this.#busyWait.for(appending) : appending);
+        this.#prepare(sealing?.key ?? null);
+        const results = await (items.length === 1 ? this.#busyWait.for(appending) : appending);
         const isNewKey = sealing !== null && sealing.record !== null;
         if (isNewKey && results.some(({ outcome }) => outcome === "appended")) await this.#keys?.stored(sealing.key.id);
-        return [attempt === 1 ? results : await this.#recognised(pack, results), built.digests];
+        return [attempt === 1 ? results : await this.#recognised(items, results), built.digests];
       } catch (error) {
         if (!isMementoError(error, "KEY_RETIRED") || sealing === null || attempt >= FRESH_KEYS_MAX) throw error;
         this.#keys?.retire(sealing.key.id);
@@ -133,35 +164,40 @@ export class PackQueue {
     }
   }
 
-  /** While the store is at work, the next pack's cipher is made ready. */
-  #prepare(key: DataKey): void {
+  async #seal(items: readonly Waiting[]): Promise<Sealed> {
+    const caretaker = items[0]?.save.entry.caretaker ?? "";
+    const sealing = (await this.#keys?.forSealing(caretaker)) ?? null;
+    const building = buildPack(
+      items.map(({ save }) => save),
+      sealing?.key ?? null,
+      this.#random,
+      this.#compressions.get(caretaker) ?? DEFAULT_COMPRESSION,
+    );
+    return { built: building instanceof Promise ? await building : building, sealing };
+  }
+
+  /** While the store is at work, the next pack's cipher is made ready, and the next pack if those who go next wait already. */
+  #prepare(key: DataKey | null): void {
     if (this.#isPreparing) return;
     this.#isPreparing = true;
     setImmediate(() => {
       this.#isPreparing = false;
-      prepareSeal(key, this.#random);
+      this.#groups.turn();
+      if (key !== null) prepareSeal(key, this.#random);
+      this.#sealAhead();
     });
   }
 
   /** Some timelines of a pack may have moved before its key was found to be retired: their records are in their own way then. */
-  async #recognised(pack: readonly Waiting[], results: readonly AppendResult[]): Promise<readonly AppendResult[]> {
+  async #recognised(items: readonly Waiting[], results: readonly AppendResult[]): Promise<readonly AppendResult[]> {
     const recognised: AppendResult[] = [];
     for (const [slot, result] of results.entries()) {
-      const id = pack[slot]?.save.entry.id ?? "";
+      const id = items[slot]?.save.entry.id ?? "";
       const isThere = result.outcome === "conflict" && (await this.#store.read(id)) !== null;
       recognised.push(isThere ? { outcome: "appended" } : result);
     }
     return recognised;
   }
-}
-
-/**
- * How many of those that wait go next. Writers that save again and again come in two groups, one of which works while the
- * other's saves are committed. Left alone the groups grow unequal, until most work at once and then wait at once; so of more
- * than went before only half of all go. 64 runs at once on PostgreSQL: 83 us a stage in place of 88 while all of them go on.
- */
-function fairShare(waiting: number, before: number): number {
-  return before === 0 || waiting <= before ? waiting : Math.ceil((waiting + before) / 2);
 }
 
 /** Packs hold saves of one caretaker, and a large save travels alone: opening a small one must not cost reading it. */

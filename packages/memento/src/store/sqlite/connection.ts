@@ -49,6 +49,8 @@ export class Connection {
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
   #asked: Asked[] = [];
+  /** Until this resolves, another connection of this process writes. */
+  #elsewhere: Promise<unknown> | null = null;
   #closed = false;
 
   private constructor(options: ConnectionOptions, database: DatabaseSync) {
@@ -131,7 +133,23 @@ export class Connection {
     });
   }
 
+  /**
+   * Lets another connection of this process write. What is to be written here waits until it is done, instead of for the lock;
+   * reading goes on.
+   */
+  async waitFor<T>(writing: () => Promise<T>): Promise<T> {
+    while (this.#elsewhere !== null || this.#asked.length > 0) await this.#elsewhere;
+    try {
+      const written = writing();
+      this.#elsewhere = written.catch(() => undefined);
+      return await written;
+    } finally {
+      this.#elsewhere = null;
+    }
+  }
+
   async #writeAsked(): Promise<void> {
+    while (this.#elsewhere !== null) await this.#elsewhere;
     const asked = this.#asked;
     this.#asked = [];
     if (asked.length > 1) {

@@ -29,6 +29,7 @@ import type {
   StoreMeta,
   StoreSupports,
 } from "../store.ts";
+import { AppendThread } from "./append-thread.ts";
 import {
   appendBatch,
   logNotice,
@@ -79,10 +80,13 @@ export class SqliteStore implements MementoStore {
   #connection: Connection | null = null;
   #connecting: Promise<Connection | null> | null = null;
   #meta: StoreMeta | null = null;
+  readonly #thread: AppendThread;
   #closed = false;
 
   private constructor(options: ConnectionOptions) {
     this.#options = options;
+    const { path, lockTimeoutMs } = options;
+    this.#thread = new AppendThread({ path, lockTimeoutMs });
     this.url = `sqlite:${options.path}`;
   }
 
@@ -203,7 +207,14 @@ export class SqliteStore implements MementoStore {
   async append(batch: AppendBatch): Promise<readonly AppendResult[]> {
     const { sealed } = this.#meta ?? (await this.#facts());
     const { dataKey } = checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
-    return await this.#write((statements) => appendBatch(statements, batch, dataKey));
+    const connection = await this.#found();
+    // Time that somebody else owns does not pass in another thread.
+    if (this.#options.clock !== systemClock || !this.#thread.takes(batch))
+      return await connection.write((statements) => appendBatch(statements, batch, dataKey));
+    return await connection.waitFor(async () => {
+      this.#checkOpen();
+      return await this.#thread.append(batch, dataKey);
+    });
   }
 
   async read(id: string): Promise<StoredMemento | null> {
@@ -303,6 +314,7 @@ export class SqliteStore implements MementoStore {
     this.#closed = true;
     const connection = this.#connection;
     this.#connection = null;
+    await this.#thread.close();
     try {
       connection?.close();
     } catch (error) {

@@ -1,0 +1,198 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, test } from "vitest";
+
+import { sqlitePlace } from "../../../../../test/workers/sqlite-place.ts";
+import { StoreFixture, type TestTimeline } from "../../testing/store/fixture.ts";
+import { collect, expectCode } from "../../testing/store/kit.ts";
+import { mementoQuery } from "../query.ts";
+import type { AppendBatch } from "../store.ts";
+import { AppendThread } from "./append-thread.ts";
+import { SqliteStore } from "./store.ts";
+
+const LOCKER = fileURLToPath(new URL("../../../../../test/workers/sqlite-lock.ts", import.meta.url));
+const START_MS_MAX = 30_000;
+
+interface Lent {
+  readonly path: string;
+  readonly store: SqliteStore;
+  readonly thread: AppendThread;
+  readonly make: StoreFixture;
+  readonly lines: readonly TestTimeline[];
+  /** A batch with one more record of each timeline. */
+  batch(): AppendBatch;
+}
+
+/** A thread takes larger batches after it has seen some, and once it is ready. */
+async function untilTaken(thread: AppendThread, batch: AppendBatch): Promise<void> {
+  for (const start = Date.now(); !thread.takes(batch); await sleep(5))
+    if (Date.now() - start > START_MS_MAX) throw new Error("The thread did not start");
+}
+
+/** Lends a store, and a thread of its own beside the store's, ready to append. */
+async function withThread(run: (lent: Lent) => Promise<void>, lockTimeoutMs = 5_000): Promise<void> {
+  const place = await sqlitePlace();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => place.dispose());
+  const store = stack.use(await SqliteStore.open({ path: place.address, lockTimeoutMs }));
+  const make = new StoreFixture(7);
+  await store.create(make.meta(), make.key("integrity"));
+  const lines: TestTimeline[] = [];
+  for (let index = 0; index < 12; index++) lines.push(await make.timeline(store, { originator: `o${index}` }));
+  const batch = (): AppendBatch => make.batch(lines.map((line) => line.next()));
+  const thread = new AppendThread({ path: place.address, lockTimeoutMs }, 2);
+  stack.defer(async () => await thread.close());
+  await untilTaken(thread, make.batch(lines.map((line) => line.record())));
+  await run({ path: place.address, store, thread, make, lines, batch });
+}
+
+describe("AppendThread", () => {
+  test("takes no small batch, none before some larger ones, and none at all where there is one core", async () => {
+    await withThread(async ({ path, make, lines, thread }) => {
+      expect(thread.takes(make.batch(lines.slice(0, 7).map((line) => line.record())))).toBe(false);
+      const larger = make.batch(lines.map((line) => line.record()));
+      expect(thread.takes(larger)).toBe(true);
+      expect(new AppendThread({ path, lockTimeoutMs: 1 }, 2).takes(larger)).toBe(false);
+      const alone = new AppendThread({ path, lockTimeoutMs: 1 }, 1);
+      for (let time = 0; time < 100; time++) expect(alone.takes(larger)).toBe(false);
+    });
+  });
+
+  test("P2: answers each record as the store does: appended, fenced, conflict, exists", async () => {
+    await withThread(async ({ store, thread, make, lines, batch }) => {
+      const all = batch();
+      expect(await thread.append(all, null)).toEqual(all.records.map(() => ({ outcome: "appended" })));
+      expect((await collect(store.query(mementoQuery()))).map(({ entry }) => entry)).toEqual(
+        all.records.map(({ entry }) => entry).toReversed(),
+      );
+
+      const [named, ...others] = lines;
+      const holder = await named?.save(store, { name: "the name" });
+      const records = others.map((line, index) => {
+        if (index === 0) return line.record({ epoch: 9 });
+        if (index === 1) return line.record({ expectedSequence: 7 });
+        if (index === 2) return line.record({ name: "the name" });
+        if (index === 3) return line.record({ name: "the name", replaceName: true });
+        return line.record();
+      });
+      const results = await thread.append(make.batch(records), null);
+      expect(results.slice(0, 4)).toEqual([
+        { outcome: "fenced", epoch: 1 },
+        { outcome: "conflict", head: expect.objectContaining({ sequence: 1 }) as unknown },
+        { outcome: "exists", id: holder?.id },
+        { outcome: "appended" },
+      ]);
+      for (const result of results.slice(4)) expect(result).toEqual({ outcome: "appended" });
+      expect(await store.findByName("etl", "the name")).toBe(records[3]?.entry.id);
+      expect(await collect(store.check())).toEqual([]);
+    });
+  });
+
+  test("P4: refuses a retired data key by its name", async () => {
+    await withThread(async ({ store, thread, make, lines }) => {
+      const key = make.key("data");
+      const sealed = (): AppendBatch =>
+        make.batch(
+          lines.map((line) => line.next()),
+          { dataKey: key, suite: "A256GCM" },
+        );
+      await thread.append(sealed(), key.id);
+      await store.retireKey(key.id);
+      await expect(thread.append(sealed(), key.id)).rejects.toMatchObject({
+        name: "MementoError",
+        code: "KEY_RETIRED",
+        details: { dataKey: key.id },
+      });
+    });
+  });
+
+  test("waits for another process's lock without stopping anybody here, and ends with LOCKED", async () => {
+    await withThread(async ({ path, store, thread, batch }) => {
+      const holder = spawn(process.execPath, [LOCKER, path], { timeout: 100_000, killSignal: "SIGKILL" });
+      try {
+        await once(holder.stdout, "data");
+        let turns = 0;
+        const turning = setInterval(() => (turns += 1), 1);
+        await expectCode("LOCKED", () => thread.append(batch(), null));
+        clearInterval(turning);
+        expect(turns).toBeGreaterThan(10);
+        expect(await collect(store.query(mementoQuery()))).toEqual([]);
+      } finally {
+        holder.kill("SIGKILL");
+        await once(holder, "close");
+      }
+    }, 200);
+  });
+
+  test("has started nothing for a file that is no store, and is done without", async () => {
+    const place = await sqlitePlace();
+    const make = new StoreFixture(3);
+    const store = await SqliteStore.open({ path: place.address });
+    await store.create(make.meta(), make.key("integrity"));
+    const line = await make.timeline(store);
+    const records = Array.from({ length: 12 }, () => line.next());
+    const thread = new AppendThread({ path: join(dirname(place.address), "nothing"), lockTimeoutMs: 1 }, 2);
+    for (let time = 0; time < 20; time++) expect(thread.takes(make.batch(records))).toBe(false);
+    await sleep(300);
+    expect(thread.takes(make.batch(records))).toBe(false);
+    await thread.close();
+    await store.close();
+    await place.dispose();
+  });
+});
+
+describe("a SqliteStore that many save to at once", () => {
+  test("keeps all that was acknowledged, by whichever way it came, and is one file when it is closed", async () => {
+    await withThread(async ({ path, store, thread, batch, lines }) => {
+      await thread.close();
+      const expected: string[] = [];
+      // The store's own thread takes over on the way; leases and notices go on beside it.
+      for (let round = 0; round < 60; round++) {
+        const { records, ...rest } = batch();
+        const [results, requested] = await Promise.all([
+          store.append({ ...rest, records }),
+          store.requestOf(lines[round % lines.length]?.key ?? "", round % 2 === 0 ? "pause" : null),
+        ]);
+        expect(requested).toBeUndefined();
+        for (const [slot, { outcome }] of results.entries()) {
+          expect(outcome).toBe("appended");
+          expected.push(records[slot]?.entry.id ?? "");
+        }
+      }
+      const found = await collect(store.query(mementoQuery()));
+      expect(found.map(({ entry }) => entry.id)).toEqual(expected.toReversed());
+      expect(await collect(store.check())).toEqual([]);
+      await store.close();
+      await store.close();
+      expect(await readdir(dirname(path))).toEqual(["store.db"]);
+    });
+  });
+
+  test("finishes what is under way before it closes", async () => {
+    const place = await sqlitePlace();
+    const make = new StoreFixture(5);
+    const store = await SqliteStore.open({ path: place.address });
+    await store.create(make.meta(), make.key("integrity"));
+    const lines: TestTimeline[] = [];
+    for (let index = 0; index < 12; index++) lines.push(await make.timeline(store, { originator: `o${index}` }));
+    for (let round = 0; round < 100; round++) await store.append(make.batch(lines.map((line) => line.next())));
+    const last = store.append(make.batch(lines.map((line) => line.next())));
+    const closing = store.close();
+    const outcome = await last.then(
+      (results) => results.every((result) => result.outcome === "appended"),
+      (error: unknown) => error,
+    );
+    await closing;
+    await using again = await SqliteStore.open({ path: place.address });
+    const found = await collect(again.query(mementoQuery()));
+    expect(found).toHaveLength(outcome === true ? 101 * 12 : 100 * 12);
+    if (outcome !== true) expect(outcome).toMatchObject({ code: "STORE_CLOSED" });
+    await again.close();
+    await place.dispose();
+  });
+});
