@@ -24,7 +24,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe("P2 durable: runs that save in shared commits, which another thread makes", () => {
+describe("P1 durable: runs that save in shared commits, which another thread makes", () => {
   test(`${RUNS} at once, killed ${KILLS} times: each goes on behind what was acknowledged to it, and ends with the right sum`, async () => {
     const random = new SeededRandom(Number(process.env["MEMENTO_SEED"] ?? 29));
     const task = { folder, runs: RUNS, stages: STAGES };

@@ -75,6 +75,7 @@ const embedded: readonly DriverFacts[] = [
     credentials: null,
     facts: [
       "WAL mode with `synchronous = FULL`. While it is open two more files stand beside it; a closed store is the one file.",
+      "Where many save at once in one process, a second thread appends what they save; it is started once that pays.",
       "Its key file is `FILE.key`, unless the environment names a key.",
     ],
     engines: [],
