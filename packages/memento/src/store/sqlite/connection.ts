@@ -191,7 +191,7 @@ export class Connection {
   }
 
   async #transact<T>(work: (statements: Statements) => T): Promise<T> {
-    return await this.#wait(() => {
+    return await this.#alone(() => {
       this.#statements.begin.run();
       try {
         const result = work(this.#statements);
@@ -218,7 +218,7 @@ export class Connection {
 
   /** Brings what was wiped into the database's file, and cuts the log that still had it. LOCKED while others read. */
   async settleWipes(): Promise<void> {
-    await this.#wait(() => {
+    await this.#alone(() => {
       const row = this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
       if (row?.["busy"] !== 0)
         throw new MementoError("LOCKED", `${this.#options.path}: others are reading what is to be written over`);
@@ -227,7 +227,7 @@ export class Connection {
 
   /** Writes the database anew without its free pages; gives by how many bytes it is shorter. LOCKED while others use it. */
   async compact(): Promise<number> {
-    return await this.#wait(() => {
+    return await this.#alone(() => {
       const before = this.#databaseBytes();
       this.#database.exec("VACUUM");
       this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -260,7 +260,7 @@ export class Connection {
 
   /** Makes SQLite's own indexes anew from their tables. */
   async reindex(): Promise<void> {
-    await this.#wait(() => this.#database.exec("REINDEX"));
+    await this.#alone(() => this.#database.exec("REINDEX"));
   }
 
   /** What SQLite itself finds wrong with its pages, tables and indexes; empty when all is well. */
@@ -291,11 +291,17 @@ export class Connection {
     this.#database.close();
   }
 
-  async #wait<T>(work: () => T): Promise<T> {
-    return await waitForLock(this.#options, () => {
+  async #wait<T>(work: () => T, turn?: () => Promise<unknown> | null): Promise<T> {
+    const whileOpen = (): T => {
       if (this.#closed) throw new MementoError("STORE_CLOSED", `${this.#options.path} was closed meanwhile`);
       return work();
-    });
+    };
+    return await waitForLock(this.#options, whileOpen, turn);
+  }
+
+  /** Like `#wait`, at a moment when no other connection of this process writes. */
+  async #alone<T>(work: () => T): Promise<T> {
+    return await this.#wait(work, () => this.#elsewhere);
   }
 }
 
@@ -324,9 +330,15 @@ function transact(database: DatabaseSync, work: () => void): void {
   }
 }
 
-async function waitForLock<T>({ path, lockTimeoutMs, clock }: ConnectionOptions, work: () => T): Promise<T> {
+/** Does it once nobody of this process is in the way (`turn` says for whom to wait), and no other process has the lock. */
+async function waitForLock<T>(
+  { path, lockTimeoutMs, clock }: ConnectionOptions,
+  work: () => T,
+  turn: () => Promise<unknown> | null = () => null,
+): Promise<T> {
   const deadline = clock.monotonic() + lockTimeoutMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
+    for (let other = turn(); other !== null; other = turn()) await other;
     try {
       return work();
     } catch (error) {
