@@ -21,7 +21,7 @@ export function registerKeysRevoke(keys: Command, run: Runner): void {
       "Wraps by another key all that this one wraps, and takes it out of the key file once it wraps nothing. Whoever has copied both the key and the store before can still open that copy.",
     )
     .argument("<id>", "the key's id, as `memento keys list` shows it")
-    .option("--to <id>", "the key to wrap by; the first other one where none is named")
+    .option("--to <id>", "the key to wrap by; else the current one, or a fresh one where that is revoked")
     .action(
       async (id: string, flags: RevokeFlags) => await run(async (invocation) => await revoke(invocation, id, flags)),
     );
@@ -37,7 +37,11 @@ export function registerKeysRevoke(keys: Command, run: Runner): void {
 async function revoke(invocation: Invocation, id: string, { to }: RevokeFlags): Promise<Outcome> {
   const { io, style } = invocation;
   await using memento = await openMemento(invocation);
-  const file = memento.vault.ring?.keys?.().find((key) => key.id === id)?.file ?? null;
+  const [current, ...older] = memento.vault.ring?.keys?.() ?? [];
+  const file = [current, ...older].find((key) => key?.id === id)?.file ?? null;
+  // The others of the file were given up for this one.
+  const isCurrent = current?.id === id && current.file !== undefined && older.length > 0;
+  const made = to === undefined && isCurrent ? await memento.newKey() : null;
   using line = new ProgressLine(io);
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the key stays, and can be revoked again");
   const report = await memento.revokeKey(id, {
@@ -49,5 +53,5 @@ async function revoke(invocation: Invocation, id: string, { to }: RevokeFlags): 
     file === null
       ? `Nothing is wrapped by ${style.bold(id)} any more. Take it away where it is kept.`
       : `Revoked ${style.bold(id)}: it is no longer in ${file}, and opens nothing. Destroy the copies of it too.`;
-  return { json: { ...report, revoked: id, file }, text: () => `${rotationText(report, null, style)}\n${gone}` };
+  return { json: { ...report, made, revoked: id, file }, text: () => `${rotationText(report, made, style)}\n${gone}` };
 }

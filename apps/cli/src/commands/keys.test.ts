@@ -83,6 +83,21 @@ describe("memento keys", () => {
     expect(await memento(folder, args)).toMatchObject({ exitCode, stderr: expect.stringContaining(message) });
   });
 
+  test("the current key gives way to a fresh one, and not to one that was given up for it", async () => {
+    const [first] = await list();
+    await memento(folder, ["keys", "rotate"]);
+    const [second] = await list();
+    const revoked = await memento(folder, ["keys", "revoke", second?.id ?? "", "--json"]);
+    expect(revoked.exitCode).toBe(0);
+    const { made, current } = JSON.parse(revoked.stdout) as { made: string; current: string };
+    expect(made).toBe(current);
+    expect([first?.id, second?.id]).not.toContain(made);
+    expect(await list()).toMatchObject([
+      { id: made, current: true, wraps: 1 },
+      { id: first?.id, wraps: 0 },
+    ]);
+  });
+
   test("the only key is not revoked", async () => {
     const id = (await list())[0]?.id ?? "";
     const { exitCode, stderr } = await memento(folder, ["keys", "revoke", id]);

@@ -72,8 +72,8 @@ const good = (count: number): Row[] =>
   Array.from({ length: count }, (_, index) => ({ id: index + 1, value: `good ${index + 1}` }));
 const rowsOf = (data: MemoryTable<Row>): Row[] => [...data.rows].toSorted((a, b) => a.id - b.id);
 
-async function headOf(memento: Memento): Promise<string> {
-  for await (const { id } of memento.history({ name: "load" })) return id;
+async function headOf(memento: Memento, name = "load"): Promise<string> {
+  for await (const { id } of memento.history({ name })) return id;
   throw new Error("no head");
 }
 
@@ -233,5 +233,29 @@ describe("forkPipeline()", () => {
     expect(rowsOf(data)).toEqual(good(30));
     await expect(memento.run(pipeline(25), { fork: "none" })).rejects.toMatchObject({ code: "NOT_FOUND" });
     expect(await memento.verify()).toMatchObject({ sound: true });
+  });
+
+  test("runs with the fork's own parameters until others are given, one by one", async () => {
+    const memento = await Memento.open(await MemoryStore.open());
+    onTestFinished(async () => await memento.close());
+    const seen: unknown[] = [];
+    const pipeline = definePipeline({
+      name: "told",
+      version: "1",
+      stages: (stage) => [stage.task("tell", ({ params }) => void seen.push(params))],
+    });
+    await memento.run(pipeline, { params: { into: "production", day: 1 } });
+    await memento.fork(await headOf(memento, "told"), { name: "try", params: { into: "try", day: 1 }, pipeline });
+    await memento.run(pipeline, { fork: "try" });
+    await memento.run(pipeline, { fork: "try", params: { day: 2 } });
+    await memento.run(pipeline, { fork: "try", params: { into: "elsewhere" } });
+    await memento.run(pipeline, { params: { day: 3 } });
+    expect(seen).toEqual([
+      { into: "production", day: 1 },
+      { into: "try", day: 1 },
+      { into: "try", day: 2 },
+      { into: "elsewhere", day: 2 },
+      { day: 3 },
+    ]);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { type Bench, bench, load, numbers, type Row, rowsOf, upTo } from "../../../../../test/harness/number-runs.ts";
 import { systemClock } from "../../core/ports.ts";
+import { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { MemoryTable, memorySink } from "../sinks/index.ts";
 
@@ -45,6 +46,27 @@ async function headOf({ memento, data }: Bench): Promise<string | undefined> {
 }
 
 describe("P6: a run whose sink is not where it has written", () => {
+  test("is refused so behind a repair too, which has asked nobody about sinks", async () => {
+    const all = await bench();
+    await failedAt(55, all);
+    const { vault } = all.memento;
+    const { entry } = await vault.load((await headOf(all)) ?? "");
+    {
+      await using lease = await LeaseKeeper.acquire(vault, entry.timeline);
+      const { run = "", generation } = entry;
+      const writer = await vault.writer(lease.state);
+      await writer.append({
+        reason: "rollback",
+        status: "interrupted",
+        generation: generation + 1,
+        run,
+        fields: { evidence: { lost: entry.id, from: entry.id, why: "its bytes were damaged" } },
+      });
+    }
+    await expect(all.memento.run(into(new MemoryTable<Row>()))).rejects.toMatchObject({ code: "SINK_MOVED" });
+    expect(await all.memento.run(into(all.data))).toMatchObject({ status: "completed", resumed: true });
+  });
+
   test("is refused with SINK_MOVED, changes nothing, and goes on once the data is back", async () => {
     const all = await bench();
     await failedAt(55, all);

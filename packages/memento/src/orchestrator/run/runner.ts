@@ -103,12 +103,13 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const listener = options.onEvent ?? (() => undefined);
   const found = await finishBegun({ vault, pipeline, lease, listener }, await loadHead(vault, lease));
   const before = await readSnapshot(found);
+  const given = options.fork === undefined ? params : await paramsOnFork(pipeline, before.run?.params, options.params);
   const done = await findDone(vault, timeline.key, options.key, before, found);
   if (done !== null) return resultOf({ vault, pipeline, lease, done });
-  const pending = pendingRun(before, found, options, pipeline, params);
+  const pending = pendingRun(before, found, options, pipeline, options.params === undefined ? null : given);
   const head = await adaptHead({ vault, lease, pipeline }, found, before, pending !== null);
   const snapshot = head === found ? before : await readSnapshot(head);
-  const run = pending ?? (await newRun(vault, pipeline, options, params));
+  const run = pending ?? (await newRun(vault, pipeline, options, given));
   const signal = options.signal === undefined ? lease.signal : AbortSignal.any([lease.signal, options.signal]);
   const request = { pipeline, params: run.params, timeline: timeline.key, vault, signal: lease.signal };
   const opened = await openOrPause({ ...request, sealed: snapshot.sealed }, pending === null ? null : head, lease);
@@ -247,6 +248,20 @@ async function newRun(
     module: options.module ?? null,
   };
 }
+
+/** On a fork the fork's own parameters hold, for they may say where it writes; each that is given stands in the place of one. */
+async function paramsOnFork(
+  pipeline: Pipeline,
+  own: unknown,
+  given: unknown,
+): Promise<{ readonly value: unknown } | null> {
+  if (given === undefined) return own === undefined ? null : { value: own };
+  const merges = isRecord(own) && isRecord(given);
+  return { value: await parseParams(pipeline, merges ? { ...own, ...given } : given) };
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The memento that completed the run with this key; null when there is none, or no key. */
 async function findDone(

@@ -52,8 +52,9 @@ async function marksAtStart(
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: run.id }))) {
     if (entry.reason === "start") return (await readSnapshot(await vault.load(entry.id))).sinks.get(sink)?.marks ?? {};
     if (!RESTORES.has(entry.reason)) continue;
-    const { evidence } = (await vault.load(entry.id)).fields() as { readonly evidence?: RestoreRecord };
-    if (evidence?.forced.some((item) => item === sink || item === `sink:${sink}`) === true) return null;
+    // What a repair went back to has evidence of another kind: nobody was asked about sinks.
+    const { evidence } = (await vault.load(entry.id)).fields() as { readonly evidence?: Partial<RestoreRecord> };
+    if (evidence?.forced?.some((item) => item === sink || item === `sink:${sink}`) === true) return null;
   }
   return {};
 }
