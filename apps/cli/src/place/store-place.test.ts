@@ -92,6 +92,23 @@ describe("openMemento()", () => {
     },
   );
 
+  test("is free where a file or a folder is empty, as that of a new volume is", async () => {
+    mkdirSync(path.join(folder, "volume", "lost+found"), { recursive: true });
+    mkdirSync(path.join(folder, "full"));
+    for (const file of ["empty.db", "full/anything"]) writeFileSync(path.join(folder, file), "");
+    writeFileSync(path.join(folder, "some.db"), "something");
+    const exists = (url: string): boolean => findStore(invocation(folder, url)).exists;
+    expect(["file:volume", "sqlite:empty.db", "file:nowhere", "sqlite:some.db/below"].map(exists)).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(["file:full", "sqlite:some.db"].map(exists)).toEqual([true, true]);
+    await expect(openMemento(invocation(folder, "file:volume"))).rejects.toMatchObject({ code: "NOT_A_STORE" });
+    expect(readdirSync(folder).toSorted()).toEqual(["empty.db", "full", "some.db", "volume"]);
+  });
+
   test("leaves unknown kinds of store to the library", async () => {
     await expect(openMemento(invocation(folder, "ftp://user:secret@host/db"))).rejects.toMatchObject({
       code: "PORT_UNKNOWN",

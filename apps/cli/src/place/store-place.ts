@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -85,5 +85,17 @@ export function namedPlace(url: string, by: "option" | "environment", cwd: strin
   if (scheme === undefined) return { url, by, folder: null, path: null, exists: true };
   const named = rest.startsWith("///") ? fileURLToPath(`file:${rest}`) : rest.replace(/^\/\//u, "");
   const absolute = path.resolve(cwd, named);
-  return { url: `${scheme}:${absolute}`, by, folder: null, path: absolute, exists: existsSync(absolute) };
+  return { url: `${scheme}:${absolute}`, by, folder: null, path: absolute, exists: isTaken(absolute) };
+}
+
+/** False where nothing is, and for an empty file or folder: a volume's own folder does not count. */
+function isTaken(place: string): boolean {
+  try {
+    const found = statSync(place);
+    if (!found.isDirectory()) return found.size > 0;
+    return readdirSync(place).some((name) => name !== "lost+found");
+  } catch {
+    // What may not be looked into is for the library to judge.
+    return existsSync(place);
+  }
 }
