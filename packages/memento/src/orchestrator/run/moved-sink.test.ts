@@ -137,3 +137,23 @@ test("a new run at a place that is new to its timeline says so, and not the one 
   expect(events.filter(({ type }) => type === "sink-moved")).toHaveLength(1);
   expect(rowsOf(other)).toEqual(upTo(40).slice(20));
 });
+
+describe("P6: a plan whose sink is not where the timeline has written", () => {
+  test("says so and is refused, until the sink is forced by its name or its data is back", async () => {
+    const all = await bench();
+    await all.memento.run(into(all.data));
+    const [other, head] = [new MemoryTable<Row>(), (await headOf(all)) ?? ""];
+    const planned = await all.memento.plan(into(other), head);
+    expect(planned.refused).toEqual(["table"]);
+    expect(planned.sinks.map(({ verdict }) => verdict)).toEqual(["unchanged", "elsewhere"]);
+    await expect(all.memento.rollback(into(other), head, { plan: planned.hash })).rejects.toMatchObject({
+      code: "NOT_REVERTIBLE",
+    });
+    expect(await all.memento.plan(into(all.data), head)).toMatchObject({
+      refused: [],
+      sinks: [{ verdict: "unchanged" }],
+    });
+    await all.memento.rollback(into(other), head, { plan: planned.hash, force: ["table"] });
+    expect(rowsOf(all.data)).toHaveLength(95);
+  });
+});

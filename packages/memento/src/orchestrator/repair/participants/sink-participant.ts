@@ -70,11 +70,18 @@ function verdictOf(
   return revert === "compensate" ? "compensate" : "revert";
 }
 
-/** Places that the sink wrote to since the target, other than the one that its present parameters name. */
+/**
+ * Places that the sink wrote to since the target, other than the one that its present parameters name. Where nothing of the
+ * timeline is at that one, also those that the target's rows are at: they were removed, made anew, or are not where one looks.
+ */
 function placesBehind({ now, wanted }: RestoreGoal, name: string, place: string): string[] {
   const marks = now.sinks.get(name)?.marks ?? {};
   const before = wanted.sinks.get(name)?.marks ?? {};
-  return Object.keys(marks).filter((other) => other !== place && !isDeepStrictEqual(marks[other], before[other]));
+  const isNew = !(place in marks);
+  return Object.keys(marks).filter((other) => {
+    if (other === place) return false;
+    return !isDeepStrictEqual(marks[other], before[other]) || (isNew && other in before);
+  });
 }
 
 /** null where it cannot go there, and was forced by its name: it stays as it is. */
