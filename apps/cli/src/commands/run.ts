@@ -7,7 +7,7 @@ import { catchInterrupts, signalExitCode, type Interrupts } from "../interrupts.
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collectPairs } from "../option-values.ts";
 import { loadPipeline } from "../pipelines/load-pipeline.ts";
-import { paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
+import { droppedParams, paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
 import { keyAdvice, makeStore } from "../place/make-store.ts";
 import { enterProject, findStore, openAt, type StorePlace } from "../place/store-place.ts";
 import { runOutcome } from "../report/run-outcome.ts";
@@ -61,6 +61,7 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
   // Parameters are judged before a store is made; a run that goes on may go without them.
   const params = options.param === undefined && !mayMake ? undefined : await paramsFor(pipeline, options.param ?? {});
   using report = new RunReport(io);
+  for (const sentence of await droppedParams(pipeline, params ?? {})) report.note(sentence);
   if (project !== null) report.note(`in ${project}, the project's folder: relative paths count from there`);
   await using memento = mayMake ? await make(invocation, place, report) : await openAt(place, io);
   using stop = catchInterrupts(

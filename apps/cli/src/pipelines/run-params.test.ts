@@ -1,7 +1,7 @@
 import { definePipeline, type Pipeline } from "@mementojs/memento";
 import { describe, expect, test } from "vitest";
 
-import { paramsFor } from "./run-params.ts";
+import { droppedParams, paramsFor } from "./run-params.ts";
 
 interface Problem {
   readonly message: string;
@@ -94,5 +94,30 @@ describe("paramsFor()", () => {
   test("judges them together with those that are kept, and gives back the new ones", async () => {
     const judged = pipeline(typed({ limit: "number", into: "string" }));
     expect(await paramsFor(judged, { limit: "5" }, { limit: 1, into: "x.db" })).toEqual({ limit: 5 });
+  });
+});
+
+describe("droppedParams()", () => {
+  const taking = (value: unknown): Pipeline => {
+    const schema = { "~standard": { version: 1 as const, vendor: "test", validate: () => ({ value }) } };
+    return definePipeline({ name: "p", version: "1", params: schema as never, stages: () => [] });
+  };
+
+  test("names what a schema accepts and drops, and what it takes", async () => {
+    expect(await droppedParams(taking({ limit: 1, input: "a" }), { limt: 2, input: "a" })).toEqual([
+      "p takes no parameter limt, but limit, input",
+    ]);
+    expect(await droppedParams(taking({ limit: 1 }), { limit: 2 })).toEqual([]);
+  });
+
+  test("says nothing where nobody says what there is", async () => {
+    expect(await droppedParams(pipeline(), { limt: 2 })).toEqual([]);
+    expect(
+      await droppedParams(
+        pipeline(() => [{ message: "no" }]),
+        { limt: 2 },
+      ),
+    ).toEqual([]);
+    expect(await droppedParams(taking(undefined), { limt: 2 })).toEqual([]);
   });
 });

@@ -30,6 +30,18 @@ export async function paramsFor(pipeline: Pipeline, texts: ParamTexts, kept: Par
   );
 }
 
+/** A sentence for each parameter that the schema accepts and drops: mistyped, or no parameter of this pipeline. */
+export async function droppedParams(pipeline: Pipeline, params: Params): Promise<readonly string[]> {
+  const result = await pipeline.params?.["~standard"].validate(params);
+  if (result === undefined || result.issues !== undefined) return [];
+  const { value } = result;
+  if (typeof value !== "object" || value === null) return [];
+  const taken = Object.keys(value).join(", ");
+  return Object.keys(params)
+    .filter((name) => !(name in value))
+    .map((name) => `${pipeline.name} takes no parameter ${name}${taken === "" ? "" : `, but ${taken}`}`);
+}
+
 interface Readings {
   readonly first: unknown;
   /** What else the text may mean; the same where it means nothing else. */
