@@ -45,6 +45,7 @@ export class CommitGroups {
   begin(saves: number): void {
     this.#size = saves;
     this.#isUnderWay = true;
+    this.#isApart = false;
     this.#beganAt = this.#clock.monotonic();
   }
 
@@ -58,7 +59,6 @@ export class CommitGroups {
     this.#endedAt = this.#clock.monotonic();
     if (this.#size < 2 * GROUP_MIN) return;
     this.#storeMs = this.#isApart ? this.#endedAt - this.#beganAt : 0;
-    this.#isApart = false;
   }
 
   #isWorthTwo(waiting: number): boolean {

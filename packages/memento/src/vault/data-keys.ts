@@ -65,6 +65,8 @@ export class DataKeys {
   readonly #random: Random;
   readonly #opened = new Map<string, DataKey>();
   readonly #sealing = new Map<string, { key: DataKey; record: KeyRecord; stored: boolean; seals: number }>();
+  /** The keys that are being made, by group. */
+  readonly #making = new Map<string, Promise<void>>();
 
   constructor(store: MementoStore, ring: KeyRing, clock: Clock, random: Random) {
     this.#store = store;
@@ -73,17 +75,24 @@ export class DataKeys {
     this.#random = random;
   }
 
-  /** The key to seal a group's next pack with. */
+  /** The key to seal a group's next pack with. Who asks while it is being made gets the same one. */
   async forSealing(group: string): Promise<SealingKey> {
     let current = this.#sealing.get(group);
-    if (current === undefined || current.seals >= SEALS_PER_KEY_MAX) {
-      const { record, key } = await newKeyRecord(this.#ring, "data", group, this.#clock, this.#random);
-      current = { key: { id: record.id, key }, record, stored: false, seals: 0 };
-      this.#sealing.set(group, current);
-      this.#opened.set(record.id, current.key);
+    while (current === undefined || current.seals >= SEALS_PER_KEY_MAX) {
+      const making = this.#making.get(group) ?? this.#make(group).finally(() => this.#making.delete(group));
+      this.#making.set(group, making);
+      await making;
+      current = this.#sealing.get(group);
     }
     current.seals += 1;
     return { key: current.key, record: current.stored ? null : current.record };
+  }
+
+  async #make(group: string): Promise<void> {
+    const { record, key } = await newKeyRecord(this.#ring, "data", group, this.#clock, this.#random);
+    const made = { key: { id: record.id, key }, record, stored: false, seals: 0 };
+    this.#sealing.set(group, made);
+    this.#opened.set(record.id, made.key);
   }
 
   /**

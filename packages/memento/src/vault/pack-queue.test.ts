@@ -7,7 +7,7 @@ import type { AppendBatch } from "../store/store.ts";
 import { interceptStore } from "../store/wrap/intercept.ts";
 import { StoreFixture, type TestTimeline } from "../testing/store/fixture.ts";
 import { DataKeys } from "./data-keys.ts";
-import { rawKeyRing } from "./keys/key-ring.ts";
+import { type KeyRing, rawKeyRing } from "./keys/key-ring.ts";
 import { PackQueue, type QueuedSave } from "./pack-queue.ts";
 import { nextTurn } from "./turns.ts";
 
@@ -91,5 +91,28 @@ describe("PackQueue", () => {
     expect(refused).toBe(first);
     expect(again).not.toBe(first);
     expect(headers.map(({ entries }) => entries.length)).toEqual([10, 10, 10]);
+  });
+});
+
+describe("DataKeys", () => {
+  test("P4: whoever asks while a group's key is being wrapped gets that one", async () => {
+    const make = new StoreFixture(3);
+    await using store = await MemoryStore.open();
+    const ring = rawKeyRing([make.random.bytes(32)]);
+    let wrapped = 0;
+    const slow: KeyRing = {
+      wrap: async (key, bound) => {
+        wrapped += 1;
+        await nextTurn();
+        return await ring.wrap(key, bound);
+      },
+      unwrap: async (key, bound) => await ring.unwrap(key, bound),
+    };
+    const keys = new DataKeys(store, slow, systemClock, make.random);
+    const asked = await Promise.all(["a", "a", "b", "a"].map(async (group) => (await keys.forSealing(group)).key.id));
+    expect(new Set(asked).size).toBe(2);
+    expect(wrapped).toBe(2);
+    keys.retire(asked[0] ?? "");
+    expect((await keys.forSealing("a")).key.id).not.toBe(asked[0]);
   });
 });

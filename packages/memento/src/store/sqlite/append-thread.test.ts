@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -45,7 +46,7 @@ async function withThread(run: (lent: Lent) => Promise<void>, lockTimeoutMs = 5_
   const lines: TestTimeline[] = [];
   for (let index = 0; index < 12; index++) lines.push(await make.timeline(store, { originator: `o${index}` }));
   const batch = (): AppendBatch => make.batch(lines.map((line) => line.next()));
-  const thread = new AppendThread({ path: place.address, lockTimeoutMs }, 2);
+  const thread = new AppendThread({ path: place.address, lockTimeoutMs, store: (await store.meta())?.id ?? "" }, 2);
   stack.defer(async () => await thread.close());
   await untilTaken(thread, make.batch(lines.map((line) => line.record())));
   await run({ path: place.address, store, thread, make, lines, batch });
@@ -57,8 +58,8 @@ describe("AppendThread", () => {
       expect(thread.takes(make.batch(lines.slice(0, 7).map((line) => line.record())))).toBe(false);
       const larger = make.batch(lines.map((line) => line.record()));
       expect(thread.takes(larger)).toBe(true);
-      expect(new AppendThread({ path, lockTimeoutMs: 1 }, 2).takes(larger)).toBe(false);
-      const alone = new AppendThread({ path, lockTimeoutMs: 1 }, 1);
+      expect(new AppendThread({ path, lockTimeoutMs: 1, store: "" }, 2).takes(larger)).toBe(false);
+      const alone = new AppendThread({ path, lockTimeoutMs: 1, store: "" }, 1);
       for (let time = 0; time < 100; time++) expect(alone.takes(larger)).toBe(false);
     });
   });
@@ -81,13 +82,13 @@ describe("AppendThread", () => {
         return line.record();
       });
       const results = await thread.append(make.batch(records), null);
-      expect(results.slice(0, 4)).toEqual([
+      expect(results?.slice(0, 4)).toEqual([
         { outcome: "fenced", epoch: 1 },
         { outcome: "conflict", head: expect.objectContaining({ sequence: 1 }) as unknown },
         { outcome: "exists", id: holder?.id },
         { outcome: "appended" },
       ]);
-      for (const result of results.slice(4)) expect(result).toEqual({ outcome: "appended" });
+      for (const result of results?.slice(4) ?? []) expect(result).toEqual({ outcome: "appended" });
       expect(await store.findByName("etl", "the name")).toBe(records[3]?.entry.id);
       expect(await collect(store.check())).toEqual([]);
     });
@@ -129,20 +130,45 @@ describe("AppendThread", () => {
     }, 200);
   });
 
-  test("has started nothing for a file that is no store, and is done without", async () => {
-    const place = await sqlitePlace();
-    const make = new StoreFixture(3);
-    const store = await SqliteStore.open({ path: place.address });
-    await store.create(make.meta(), make.key("integrity"));
-    const line = await make.timeline(store);
-    const records = Array.from({ length: 12 }, () => line.next());
-    const thread = new AppendThread({ path: join(dirname(place.address), "nothing"), lockTimeoutMs: 1 }, 2);
-    for (let time = 0; time < 20; time++) expect(thread.takes(make.batch(records))).toBe(false);
-    await sleep(300);
-    expect(thread.takes(make.batch(records))).toBe(false);
-    await thread.close();
-    await store.close();
-    await place.dispose();
+  test("is done without where its file is gone, or another store is there by now", async () => {
+    await withThread(async ({ path, make, lines }) => {
+      const larger = make.batch(lines.map((line) => line.record()));
+      const others = [
+        new AppendThread({ path: join(dirname(path), "nothing"), lockTimeoutMs: 1, store: "any" }, 2),
+        new AppendThread({ path, lockTimeoutMs: 1, store: "another" }, 2),
+      ];
+      for (let time = 0; time < 40; time++) {
+        for (const thread of others) expect(thread.takes(larger)).toBe(false);
+        await sleep(10);
+      }
+      for (const thread of others) {
+        expect(await thread.append(larger, null)).toBeNull();
+        await thread.close();
+      }
+      expect(await readdir(dirname(path))).not.toContain("nothing");
+    });
+  });
+
+  test("is not started any more once it was closed", async () => {
+    await withThread(async ({ path, make, lines }) => {
+      const larger = make.batch(lines.map((line) => line.record()));
+      const thread = new AppendThread({ path, lockTimeoutMs: 1, store: "" }, 2);
+      for (let time = 0; time < 7; time++) expect(thread.takes(larger)).toBe(false);
+      await thread.close();
+      for (let time = 0; time < 20; time++) expect(thread.takes(larger)).toBe(false);
+    });
+  });
+
+  test.each([8, 40])("keeps no process from ending: %i batches, and never closed", async (batches) => {
+    const folder = await mkdtemp(join(tmpdir(), "memento-unclosed-"));
+    const program = fileURLToPath(new URL("../../../../../test/workers/sqlite-unclosed.ts", import.meta.url));
+    const child = spawn(process.execPath, [program, join(folder, "store.db"), String(batches)], {
+      timeout: START_MS_MAX,
+      killSignal: "SIGKILL",
+    });
+    const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+    expect({ code, signal }).toEqual({ code: 0, signal: null });
+    await rm(folder, { recursive: true });
   });
 });
 

@@ -2,10 +2,10 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
 import { MementoError } from "../../core/errors.ts";
+import { systemClock } from "../../core/ports.ts";
 import type { AppendBatch, AppendResult } from "../store.ts";
 import type { WorkerAnswer, WorkerOptions, WorkerOrder } from "./append-worker.ts";
-
-const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./append-worker.ts" : "./append-worker.js", import.meta.url);
+import type { ConnectionOptions } from "./connection.ts";
 
 /** A smaller batch is appended here sooner than it is brought to another thread and back. */
 const RECORDS_MIN = 8;
@@ -28,26 +28,32 @@ export class AppendThread {
   #batches = 0;
   #worker: Worker | null = null;
   #isOpen = false;
+  #isClosed = false;
   #waiting: Waiting | null = null;
 
   /** With one core, nothing else can be done meanwhile. */
-  constructor(options: WorkerOptions, cores: number = availableParallelism()) {
+  constructor(options: WorkerOptions, cores: number) {
     this.#options = options;
     this.#isOfUse = cores > 1;
   }
 
-  /** Says whether to append this batch here; asked once for each, as the first few of some size have the thread started. */
+  /** A thread beside a connection. Time that somebody else owns does not pass in another thread: then there is none. */
+  static beside({ path, lockTimeoutMs, clock }: ConnectionOptions, store: string): AppendThread {
+    return new AppendThread({ path, lockTimeoutMs, store }, clock === systemClock ? availableParallelism() : 1);
+  }
+
+  /** True when `append` is the way for this batch. Asked once for each: the first few large ones have the thread started. */
   takes({ records }: AppendBatch): boolean {
-    if (!this.#isOfUse || records.length < RECORDS_MIN) return false;
+    if (this.#isClosed || !this.#isOfUse || records.length < RECORDS_MIN) return false;
     this.#batches += 1;
     if (this.#batches === BATCHES_BEFORE) this.#start();
     return this.#isOpen;
   }
 
-  /** Like `appendBatch` in a transaction, for a batch that was checked. One at a time. */
-  async append(batch: AppendBatch, sealedBy: string | null): Promise<readonly AppendResult[]> {
+  /** Like `appendBatch` in a transaction, for a batch that was checked; null, and nothing done, where the thread has ended. One at a time. */
+  async append(batch: AppendBatch, sealedBy: string | null): Promise<readonly AppendResult[] | null> {
     const worker = this.#worker;
-    if (worker === null) throw this.#lost(null);
+    if (worker === null) return null;
     const { records, dataKey } = batch;
     const header = new Uint8Array(batch.header);
     const body = new Uint8Array(batch.body);
@@ -64,6 +70,7 @@ export class AppendThread {
 
   /** Ends the thread, which has the database open until then, once it has done what is under way. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const worker = this.#worker;
     this.#worker = null;
     this.#isOpen = false;
@@ -77,15 +84,21 @@ export class AppendThread {
   /** One that cannot be started is done without: a program that was bundled may lack its file, another one the right to. */
   #start(): void {
     try {
+      const { url } = import.meta;
+      const program = new URL(url.endsWith(".ts") ? "./append-worker.ts" : "./append-worker.js", url);
       // What this program was started with (loaders, variables) is not for the thread.
-      this.#worker = new Worker(PROGRAM, { workerData: this.#options, name: "memento", execArgv: [], env: {} });
+      this.#worker = new Worker(program, { workerData: this.#options, name: "memento", execArgv: [], env: {} });
     } catch {
       return;
     }
+    const lose = (reason: unknown): void => this.#lose(reason);
+    this.#worker
+      .on("message", (answer: WorkerAnswer) => this.#take(answer))
+      .on("messageerror", lose)
+      .on("error", lose)
+      .on("exit", () => this.#lose(null));
+    // Behind the listeners, of which one would hold the process.
     this.#worker.unref();
-    this.#worker.on("message", (answer: WorkerAnswer) => this.#take(answer));
-    this.#worker.on("error", (error) => this.#lose(error as Error));
-    this.#worker.on("exit", () => this.#lose(null));
   }
 
   #take(answer: WorkerAnswer): void {
@@ -101,20 +114,18 @@ export class AppendThread {
     else waiting.resolve(answer.results ?? Array.from({ length: waiting.records }, () => ({ outcome: "appended" })));
   }
 
-  #lose(error: Error | null): void {
+  #lose(reason: unknown): void {
     this.#isOpen = false;
     this.#worker = null;
-    this.#waiting?.reject(this.#lost(error));
-    this.#waiting = null;
-  }
-
-  #lost(cause: Error | null): MementoError {
     const { path } = this.#options;
-    const reason = cause === null ? "" : `: ${cause.message}`;
-    return new MementoError("IO_FAILED", `${path}: the thread that appends to it has ended${reason}`, {
-      cause,
-      details: { path },
-    });
+    const why = reason instanceof Error ? `: ${reason.message}` : "";
+    this.#waiting?.reject(
+      new MementoError("IO_FAILED", `${path}: the thread that was appending has ended${why}`, {
+        cause: reason,
+        details: { path },
+      }),
+    );
+    this.#waiting = null;
   }
 }
 

@@ -1,4 +1,5 @@
 // The thread in which batches of many saves are appended, with a connection of its own: see append-thread.ts.
+import { existsSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 
 import { isMementoError, type ErrorCode } from "../../core/errors.ts";
@@ -8,7 +9,10 @@ import type { AppendBatch, AppendResult } from "../store.ts";
 import { appendBatch } from "./changes.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 
-export type WorkerOptions = Pick<ConnectionOptions, "path" | "lockTimeoutMs">;
+/** Where the database is, and the id of the store that is meant. */
+export interface WorkerOptions extends Pick<ConnectionOptions, "path" | "lockTimeoutMs"> {
+  readonly store: string;
+}
 
 /** A batch that was checked. The header has its entries, so that only the conditions of the records come beside it. */
 export interface BatchOrder extends Omit<AppendBatch, "records"> {
@@ -36,7 +40,7 @@ export type WorkerAnswer =
     };
 
 const port = parentPort;
-const connection = await Connection.open({ ...(workerData as WorkerOptions), clock: systemClock });
+const connection = await openStore(workerData as WorkerOptions);
 if (connection !== null && port !== null) {
   const answer = (message: WorkerAnswer): void => port.postMessage(message);
   let last: Promise<unknown> = Promise.resolve();
@@ -57,6 +61,16 @@ if (connection !== null && port !== null) {
   };
   port.on("message", (order: WorkerOrder) => void take(order));
   answer("open");
+}
+
+/** null where another one is in the place of the store by now, or none. */
+async function openStore({ path, lockTimeoutMs, store }: WorkerOptions): Promise<Connection | null> {
+  if (!existsSync(path)) return null;
+  const opened = await Connection.open({ path, lockTimeoutMs, clock: systemClock });
+  const facts = await opened?.read((statements) => statements.facts.get());
+  if (facts?.["id"] === store) return opened;
+  opened?.release();
+  return null;
 }
 
 function batchOf({ header, body, dataKey, headChecks, replacing }: BatchOrder): AppendBatch {

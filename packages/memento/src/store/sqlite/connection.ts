@@ -134,8 +134,8 @@ export class Connection {
   }
 
   /**
-   * Lets another connection of this process write. What is to be written here waits until it is done, instead of for the lock;
-   * reading goes on.
+   * Lets another connection of this process write. What is to be written here waits until it is done, instead of for the lock,
+   * and so must not be asked for by `writing` itself; reading goes on.
    */
   async waitFor<T>(writing: () => Promise<T>): Promise<T> {
     while (this.#elsewhere !== null || this.#asked.length > 0) await this.#elsewhere;

@@ -80,13 +80,12 @@ export class SqliteStore implements MementoStore {
   #connection: Connection | null = null;
   #connecting: Promise<Connection | null> | null = null;
   #meta: StoreMeta | null = null;
-  readonly #thread: AppendThread;
+  #thread: AppendThread | null = null;
+  #closing: Promise<void> | null = null;
   #closed = false;
 
   private constructor(options: ConnectionOptions) {
     this.#options = options;
-    const { path, lockTimeoutMs } = options;
-    this.#thread = new AppendThread({ path, lockTimeoutMs });
     this.url = `sqlite:${options.path}`;
   }
 
@@ -205,16 +204,18 @@ export class SqliteStore implements MementoStore {
   }
 
   async append(batch: AppendBatch): Promise<readonly AppendResult[]> {
-    const { sealed } = this.#meta ?? (await this.#facts());
-    const { dataKey } = checkBatch(batch, { sealed, bodyBytesMax: this.supports.bodyBytesMax });
+    const meta = this.#meta ?? (await this.#facts());
+    const { dataKey } = checkBatch(batch, { sealed: meta.sealed, bodyBytesMax: this.supports.bodyBytesMax });
     const connection = await this.#found();
-    // Time that somebody else owns does not pass in another thread.
-    if (this.#options.clock !== systemClock || !this.#thread.takes(batch))
-      return await connection.write((statements) => appendBatch(statements, batch, dataKey));
-    return await connection.waitFor(async () => {
-      this.#checkOpen();
-      return await this.#thread.append(batch, dataKey);
-    });
+    const thread = (this.#thread ??= AppendThread.beside(this.#options, meta.id));
+    if (thread.takes(batch)) {
+      const results = await connection.waitFor(async () => {
+        this.#checkOpen();
+        return await thread.append(batch, dataKey);
+      });
+      if (results !== null) return results;
+    }
+    return await connection.write((statements) => appendBatch(statements, batch, dataKey));
   }
 
   async read(id: string): Promise<StoredMemento | null> {
@@ -311,10 +312,14 @@ export class SqliteStore implements MementoStore {
   }
 
   async close(): Promise<void> {
+    await (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
     const connection = this.#connection;
     this.#connection = null;
-    await this.#thread.close();
+    await this.#thread?.close();
     try {
       connection?.close();
     } catch (error) {
