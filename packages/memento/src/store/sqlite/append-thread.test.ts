@@ -142,8 +142,8 @@ describe("AppendThread", () => {
         await sleep(10);
       }
       for (const thread of others) {
-        expect(await thread.append(larger, null)).toBeNull();
         await thread.close();
+        expect(await thread.append(larger, null)).toBeNull();
       }
       expect(await readdir(dirname(path))).not.toContain("nothing");
     });

@@ -312,7 +312,8 @@ export class SqliteStore implements MementoStore {
   }
 
   async close(): Promise<void> {
-    await (this.#closing ??= this.#close());
+    if (this.#closing === null) await (this.#closing = this.#close());
+    else await this.#closing.catch(() => undefined); // Who closed it first was told.
   }
 
   async #close(): Promise<void> {
