@@ -12,7 +12,7 @@ export const CHANGING: object = Object.freeze({});
 
 /** How far around a change its end is looked for, in items; */
 const NEAR_ITEMS = 8;
-/** then so often by a scan of the old array, and after that by a table of it. */
+/** then by scans of the old array, until they have passed so many times its length, and after that by a table of it. */
 const SCANS_MAX = 16;
 
 /**
@@ -24,7 +24,7 @@ export class ItemMatch {
   readonly #old: readonly unknown[];
   readonly #next: readonly unknown[];
   #table: Map<unknown, number> | null = null;
-  #scans = 0;
+  #scanned = 0;
 
   /** `old` has `CHANGING` in the place of every item that is not to be found again. */
   constructor(old: readonly unknown[], next: readonly unknown[]) {
@@ -61,7 +61,8 @@ export class ItemMatch {
     const next = this.#next;
     const most = Math.min(next.length - at, old.length - from);
     let count = 0;
-    while (count < most && next[at + count] === old[from + count]) count++;
+    // `===` would look into each object, which may be far away in memory, to rule out NaN.
+    while (count < most && Object.is(next[at + count], old[from + count])) count++;
     return count;
   }
 
@@ -77,9 +78,10 @@ export class ItemMatch {
   }
 
   #find(item: unknown, from: number): number {
-    if (from >= this.#old.length || typeof item !== "object" || item === null) return -1;
-    if (this.#scans < SCANS_MAX) {
-      this.#scans += 1;
+    const ahead = this.#old.length - from;
+    if (ahead <= 0 || typeof item !== "object" || item === null) return -1;
+    if (this.#scanned + ahead <= SCANS_MAX * this.#old.length) {
+      this.#scanned += ahead;
       return this.#old.indexOf(item, from);
     }
     this.#table ??= new Map(this.#old.map((known, index) => [known, index]));
