@@ -12,4 +12,4 @@ export type * from "./vault/repair.ts";
 export type { StoreDigest } from "./vault/memento-sums.ts";
 export type * from "./vault/transfer/index.ts";
 export type { Damage, VerifyOptions, VerifyReport, VerifyState } from "./vault/verify.ts";
-export type { KeySurvey, RevokeOptions, RotateOptions, RotateReport } from "./vault/index.ts";
+export type { KeySurvey, RevokeOptions, RevokeReport, RotateOptions, RotateReport } from "./vault/index.ts";

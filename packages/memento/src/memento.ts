@@ -30,7 +30,7 @@ import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
 import { isMaintenance } from "./vault/maintenance.ts";
 import type { StoreDigest } from "./vault/memento-sums.ts";
 import type { ApplyRepairOptions, RepairOptions, RepairPlan, RepairResult } from "./vault/repair.ts";
-import type { RevokeOptions } from "./vault/rotation-revoke.ts";
+import type { RevokeOptions, RevokeReport } from "./vault/rotation-revoke.ts";
 import type { KeySurvey } from "./vault/rotation-survey.ts";
 import type { RotateOptions, RotateReport } from "./vault/rotation.ts";
 import type { CopyOptions, CopyReport, RestoredBackup, SyncOptions } from "./vault/transfer/index.ts";
@@ -348,7 +348,7 @@ export class Memento implements AsyncDisposable {
   }
 
   /** Wraps by another key all that a ring key wraps, and takes it out of its key file; see `revokeKey`. */
-  async revokeKey(id: string, options: RevokeOptions = {}): Promise<RotateReport> {
+  async revokeKey(id: string, options: RevokeOptions = {}): Promise<RevokeReport> {
     const { revokeKey } = await import("./vault/rotation-revoke.ts");
     return await revokeKey(this.vault.store, this.#ring(), id, options);
   }

@@ -37,11 +37,7 @@ export function registerKeysRevoke(keys: Command, run: Runner): void {
 async function revoke(invocation: Invocation, id: string, { to }: RevokeFlags): Promise<Outcome> {
   const { io, style } = invocation;
   await using memento = await openMemento(invocation);
-  const [current, ...older] = memento.vault.ring?.keys?.() ?? [];
-  const file = [current, ...older].find((key) => key?.id === id)?.file ?? null;
-  // The others of the file were given up for this one.
-  const isCurrent = current?.id === id && current.file !== undefined && older.length > 0;
-  const made = to === undefined && isCurrent ? await memento.newKey() : null;
+  const file = memento.vault.ring?.keys?.().find((key) => key.id === id)?.file ?? null;
   using line = new ProgressLine(io);
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the key stays, and can be revoked again");
   const report = await memento.revokeKey(id, {
@@ -53,5 +49,5 @@ async function revoke(invocation: Invocation, id: string, { to }: RevokeFlags): 
     file === null
       ? `Nothing is wrapped by ${style.bold(id)} any more. Take it away where it is kept.`
       : `Revoked ${style.bold(id)}: it is no longer in ${file}, and opens nothing. Destroy the copies of it too.`;
-  return { json: { ...report, made, revoked: id, file }, text: () => `${rotationText(report, made, style)}\n${gone}` };
+  return { json: { ...report, revoked: id, file }, text: () => `${rotationText(report, report.made, style)}\n${gone}` };
 }

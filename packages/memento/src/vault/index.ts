@@ -13,7 +13,7 @@ export { formatKey, parseKeys } from "./keys/key-text.ts";
 export { resolveKeys, type KeySource } from "./keys/resolve-keys.ts";
 export { OpenedMemento } from "./opened-memento.ts";
 export { replicaAuthority } from "./replica-authority.ts";
-export { revokeKey, type RevokeOptions } from "./rotation-revoke.ts";
+export { revokeKey, type RevokeOptions, type RevokeReport } from "./rotation-revoke.ts";
 export { surveyKeys, type KeySurvey, type SurveyedKey, type UnopenedKey } from "./rotation-survey.ts";
 export { rotateKeys, type RotateOptions, type RotateReport } from "./rotation.ts";
 export { TimelineWriter, type MementoDraft, type SavedMemento } from "./timeline-writer.ts";

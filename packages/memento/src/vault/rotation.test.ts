@@ -148,6 +148,20 @@ describe("P4 secret: keys", () => {
     expect((await again.keys()).keys).toEqual([expect.objectContaining({ id: fresh, current: true })]);
   });
 
+  test("the current key of a file gives way to a fresh one, and not to one that was given up for it", async () => {
+    const url = `sqlite:${folder}/store.db`;
+    await using memento = await Memento.open(url);
+    const { id } = await memento.caretaker("a").save({ SECRET });
+    const old = (await memento.keys()).keys[0]?.id ?? "";
+    const current = await memento.newKey();
+    const { made, current: heir } = await memento.revokeKey(current);
+    expect(made).toBe(heir);
+    expect([old, current]).not.toContain(made);
+    await using again = await Memento.open(url);
+    expect(await again.caretaker("a").load(id)).toEqual({ SECRET });
+    expect((await again.keys()).keys.map((key) => key.id)).toEqual([made, old]);
+  });
+
   test("a key that was revoked between the wrapping and the commit wraps nothing in the end", async () => {
     const url = `file:${folder}/store`;
     await using other = await Memento.open(url);
