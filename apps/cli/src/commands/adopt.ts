@@ -100,7 +100,8 @@ function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, 
   const { forkData, forkPlan } = plan;
   const hasWritten = forkData.length > 0 && forkPlan === null;
   const data = forkData.map(
-    ({ kind, name: item, where, entries }) => `  ${kind} ${item}: ${counted(entries, "row")} of ${where}`,
+    ({ kind, name: item, where, entries }) =>
+      `  ${kind} ${item}: ${entries === null ? "rows" : counted(entries, "row")} of ${where}`,
   );
   const first =
     data.length === 0

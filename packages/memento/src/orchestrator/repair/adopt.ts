@@ -7,6 +7,7 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
+import { readSnapshot } from "../run/run-state.ts";
 import { holdTimeline, openAsOf, settledHead, timelineOf, type TimelinePlace } from "./held-timeline.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { demandPlan, planRestore, type RollbackPlan } from "./plan.ts";
@@ -39,8 +40,8 @@ export interface ForkData {
   readonly kind: string;
   readonly name: string;
   readonly where: string;
-  /** Rows, files or entries of the fork. */
-  readonly entries: number;
+  /** Rows, files or entries of the fork; null where they are at an earlier place of its parameters, where nobody looks. */
+  readonly entries: number | null;
 }
 
 /** What an adoption would do to the timeline that the fork came from, and to the fork. */
@@ -74,7 +75,8 @@ export async function planPipelineAdoption(vault: Vault, pipeline: Pipeline, cho
  * Makes a fork's head the new head of the timeline that it came from: its offsets, state and outputs, by a plan that was looked
  * at. Sinks and participants of that timeline go back to where the fork began, for what was written since does not belong to
  * what is adopted. Rows belong to the timeline that wrote them, so a fork that has written any is refused with NOT_REVERTIBLE,
- * by their names; with `rerun` they are taken out, and the next run writes them anew, with the mended code.
+ * by their names; with `rerun` they are taken out, and the next run writes them anew, with the mended code. Rows at an earlier
+ * place of its parameters are left there where the sink is forced by its name.
  *
  * A crash leaves both timelines as they were, or the fork at its beginning, or a restore that the next command finishes; planned
  * again, the adoption goes on from each. PLAN_MOVED, NOT_REVERTIBLE, LOCKED, FENCED.
@@ -95,7 +97,8 @@ export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: A
     });
   }
   await using forkHeld = await holdTimeline(vault, pipeline, options);
-  const left = await dataOfFork(vault, pipeline, forkHeld.head, forkHeld.ports.lease.epoch);
+  const data = await dataOfFork(vault, pipeline, forkHeld.head, forkHeld.ports.lease.epoch);
+  const left = data.filter((item) => item.entries !== null || !isForced(item, options.force));
   if (left.length > 0) throw hasWritten(forkHeld.state, left);
   await using held = await holdTimeline(vault, pipeline, { ...options, ...place });
   const lease = held.ports.lease;
@@ -174,16 +177,26 @@ async function dataOfFork(
     const entries = inspection.remove + inspection.restore + inspection.foreignTotal + stays;
     if (entries > 0) found.push({ kind, name, where: holder.describe(), entries });
   }
+  const { sinks } = await readSnapshot(head);
+  for (const [name, sink] of resources.sinks) {
+    const present = await sink.place();
+    for (const [place, mark] of Object.entries(sinks.get(name)?.marks ?? {}))
+      if (place !== present && mark !== null)
+        found.push({ kind: "sink", name, where: `another place (${place})`, entries: null });
+  }
   return found;
 }
 
+const isForced = ({ kind, name }: ForkData, force: readonly string[] = []): boolean =>
+  force.includes(name) || force.includes(`${kind}:${name}`);
+
 function hasWritten({ record }: TimelineState, data: readonly ForkData[]): MementoError {
-  const list = data.map(({ kind, name, where, entries }) => `${kind} ${name} (${entries} of ${where})`).join(", ");
+  const list = data.map(({ kind, name, where, entries }) => `${kind} ${name} (${entries ?? "rows"} of ${where})`);
   return new MementoError(
     "NOT_REVERTIBLE",
-    `${describeAddress(record)} has written data, which belongs to it: ${list}`,
+    `${describeAddress(record)} has written data, which belongs to it: ${list.join(", ")}`,
     {
-      hint: "Plan the adoption with rerun: the fork's data is taken out, and the next run writes it anew with the mended code.",
+      hint: "Plan the adoption with rerun: the fork's data is taken out, and the next run writes it anew with the mended code. What is at another place is left there when the sink is forced by its name.",
       details: { items: data.map(({ name }) => name) },
     },
   );

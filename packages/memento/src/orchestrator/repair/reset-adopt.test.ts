@@ -10,6 +10,8 @@ interface Bench {
   readonly memento: Memento;
   readonly rows: MemoryTable<string>;
   readonly pipeline: (count: number, text?: string, writes?: boolean) => Pipeline;
+  /** Where a run writes that has its name as the parameter `into`. */
+  readonly others: Map<string, MemoryTable<string>>;
   readonly head: (fork?: string) => Promise<string>;
 }
 
@@ -17,6 +19,7 @@ async function bench(): Promise<Bench> {
   const memento = await Memento.open(await MemoryStore.open());
   onTestFinished(async () => await memento.close());
   const rows = new MemoryTable<string>();
+  const others = new Map<string, MemoryTable<string>>();
   const pipeline = (count: number, text = "good", writes = true): Pipeline =>
     definePipeline({
       name: "load",
@@ -31,7 +34,7 @@ async function bench(): Promise<Bench> {
             },
           }),
       },
-      sinks: { rows: () => memorySink<string>({ table: rows }) },
+      sinks: { rows: ({ params }) => memorySink<string>({ table: others.get(String(params["into"])) ?? rows }) },
       stages: (stage) => [
         stage.task("load", async (context) => {
           for await (const { records } of context.read("ids")) {
@@ -47,7 +50,7 @@ async function bench(): Promise<Bench> {
     for await (const { id } of memento.history({ name: "load" }, fork === undefined ? {} : { fork })) return id;
     throw new Error("no head");
   };
-  return { memento, rows, pipeline, head };
+  return { memento, rows, others, pipeline, head };
 }
 
 const texts = (count: number, text = "good"): string[] =>
@@ -184,6 +187,25 @@ describe("adoptPipeline()", () => {
     await memento.run(pipeline(20, "mended"));
     expect([...rows.rows]).toEqual([...texts(10), ...from(10, texts(20, "mended"))]);
     expect(await memento.verify()).toMatchObject({ sound: true });
+  });
+
+  test("a fork that wrote at a place that its sink no longer has is refused too, until the sink is forced by its name", async () => {
+    const { memento, rows, others, pipeline, head } = await bench();
+    await memento.run(pipeline(10));
+    await memento.fork(await head(), { name: "try" });
+    const [aside, later] = [new MemoryTable<string>(), new MemoryTable<string>()];
+    others.set("aside", aside).set("later", later);
+    await memento.run(pipeline(20, "tried"), { fork: "try", params: { into: "aside" } });
+    await memento.run(pipeline(20), { fork: "try", params: { into: "later" } });
+    const { hash, forkData } = await memento.planAdoption(pipeline(20), { fork: "try" });
+    expect(forkData).toEqual([{ kind: "sink", name: "rows", where: `another place (${aside.place})`, entries: null }]);
+    await expect(memento.adopt(pipeline(20), { fork: "try", plan: hash })).rejects.toMatchObject({
+      code: "NOT_REVERTIBLE",
+      message: expect.stringContaining(`sink rows (rows of another place (${aside.place}))`) as string,
+    });
+    await memento.adopt(pipeline(20), { fork: "try", plan: hash, force: ["rows"] });
+    expect([...aside.rows]).toEqual(from(10, texts(20, "tried")));
+    expect([...rows.rows]).toEqual(texts(10));
   });
 
   test("refuses what is no fork, and a plan whose fork has moved", async () => {
