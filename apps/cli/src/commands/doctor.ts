@@ -155,8 +155,10 @@ function text(findings: readonly Finding[], style: Style): string {
       : advised > 0
         ? `Nothing is wrong; ${counted(advised, "thing")} to look at.`
         : style.green("All is well.");
-  return `${renderFacts(facts, style)}\n\n${end}`;
+  return `${renderFacts(facts, style)}\n\n${end}${wrong > 0 ? "" : UNREAD}`;
 }
+
+const UNREAD = " What is in the mementos was not read: `memento verify` reads every byte.";
 
 const countOf = (findings: readonly Finding[], verdict: Finding["verdict"]): number =>
   findings.filter((finding) => finding.verdict === verdict).length;
