@@ -159,7 +159,7 @@ describe("P4 secret: keys", () => {
     expect([old, current]).not.toContain(made);
     await using again = await Memento.open(url);
     expect(await again.caretaker("a").load(id)).toEqual({ SECRET });
-    expect((await again.keys()).keys.map((key) => key.id)).toEqual([made, old]);
+    expect((await again.keys()).keys.map(({ id: held }) => held)).toEqual([made, old]);
   });
 
   test("a key that was revoked between the wrapping and the commit wraps nothing in the end", async () => {

@@ -101,7 +101,13 @@ class OpenedResources implements Resources {
       );
     const context = { timeline, clock, signal };
     for (const [name, build] of Object.entries(pipeline.sinks))
-      await this.#add(this.sinks, "sink", name, build, async (sink) => await sink.open({ ...context, name }));
+      await this.#add(
+        this.sinks,
+        "sink",
+        name,
+        build,
+        async (sink) => await sink.open({ ...context, name, madeByWrites: true }),
+      );
     for (const [name, build] of Object.entries(pipeline.participants))
       await this.#add(
         this.participants,

@@ -39,18 +39,16 @@ export interface SettleInput {
  */
 export async function settleSinks(input: SettleInput): Promise<Settled> {
   const { resources, snapshot, epoch, resumed, listener } = input;
+  // Before the first call that writes, too: what is refused makes no database in the place of one that is missing.
+  if (resumed !== null) await placesOf(input);
   for (const sink of [...resources.sinks.values(), ...resources.participants.values()]) await sink.fence(epoch);
   const marks = new Map<string, SinkRecord>();
   const ahead = new Map<string, SinkMark>();
   let records = 0;
-  const places: SinkPlace[] = [];
-  for (const [name, sink] of resources.sinks) {
-    const at = { name, sink, place: await sink.place(), known: snapshot.sinks.get(name) ?? { marks: {}, batches: 0 } };
-    if (resumed !== null) await demandPlaceOfRun(input.vault, input.timeline, resumed, at);
-    else if (isElsewhere(at)) listener({ type: "sink-moved", sink: name, where: sink.describe() });
-    places.push(at);
-  }
   // Nothing is taken back before each sink is known to be where the run has written.
+  const places = await placesOf(input);
+  for (const at of places)
+    if (resumed === null && isElsewhere(at)) listener({ type: "sink-moved", sink: at.name, where: at.sink.describe() });
   for (const { name, sink, place, known } of places) {
     const mark = known.marks[place] ?? null;
     const present = await sink.mark();
@@ -80,6 +78,17 @@ export async function settleSinks(input: SettleInput): Promise<Settled> {
       await participant.revertTo(mark, { epoch, token: `settle:${epoch}` }, { force: false });
   }
   return { marks, ahead, records };
+}
+
+/** Where each sink writes now; SINK_MOVED where that is not where the run that goes on has written. */
+async function placesOf({ vault, timeline, resources, snapshot, resumed }: SettleInput): Promise<readonly SinkPlace[]> {
+  const places: SinkPlace[] = [];
+  for (const [name, sink] of resources.sinks) {
+    const at = { name, sink, place: await sink.place(), known: snapshot.sinks.get(name) ?? { marks: {}, batches: 0 } };
+    if (resumed !== null) await demandPlaceOfRun(vault, timeline, resumed, at);
+    places.push(at);
+  }
+  return places;
 }
 
 /** The record of a sink whose data past the head is nobody's any more: a new run's tokens begin after the last one that it took. */

@@ -22,6 +22,11 @@ export interface SinkContext {
   readonly name: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /**
+   * True, as for the sinks of a pipeline: a database file that is not there is made by the first call that writes, so that who
+   * only looks, as a plan does, makes no empty one in the place of one that was moved away. Else by `open`.
+   */
+  readonly madeByWrites?: boolean;
 }
 
 /** The right and the identity of one write. */

@@ -9,7 +9,7 @@ import { quoteName } from "./names.ts";
 import { createBooks, hasBooks, readHasher, readPlace } from "./schema.ts";
 import { DuckdbSession } from "./session.ts";
 import { findStream, type StreamAddress } from "./stream.ts";
-import { createTarget, type DuckdbTableOptions, targetName, writtenColumns } from "./table.ts";
+import { createTarget, type DuckdbTableOptions, mayCreate, targetName, writtenColumns } from "./table.ts";
 import { readDefinition, readTarget, type Target, type TargetColumn } from "./target.ts";
 
 /** A disk that stalls for some seconds holds every writer up; that is no reason to end a run. */
@@ -50,10 +50,10 @@ export class SinkConnection {
     this.#options = options;
     this.#context = context;
     this.address = { timeline: context.timeline, sink: context.name };
-    const { busyTimeoutMs = BUSY_TIMEOUT_MS, columns, onOpen } = options;
+    const { busyTimeoutMs = BUSY_TIMEOUT_MS } = options;
     const holdMs = ("path" in options ? options.holdMs : undefined) ?? HOLD_MS;
-    const mayCreate = columns !== undefined || onOpen !== undefined;
-    this.#use = { clock: context.clock, signal: context.signal, busyTimeoutMs, holdMs, mayCreate };
+    const { clock, signal } = context;
+    this.#use = { clock, signal, busyTimeoutMs, holdMs, mayCreate: mayCreate(options) };
   }
 
   /** Opens the database; makes the table and the sink's books where there are none. */

@@ -1,6 +1,7 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { checkEpoch } from "../epoch.ts";
+import { fileSink } from "../file-sink.ts";
 import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -20,7 +21,7 @@ import { clearNet, findNet } from "./net.ts";
 import { refusedRow } from "./refused-row.ts";
 import { applyNet, countNet } from "./revert.ts";
 import { admit, findStream, moveTo, type Stream } from "./stream.ts";
-import { checkOptions, type DuckdbTableOptions } from "./table.ts";
+import { checkOptions, mayCreate, type DuckdbTableOptions } from "./table.ts";
 import { findToken, restoreTokens, takeToken, trimTokens } from "./tokens.ts";
 import { writeRows } from "./write.ts";
 
@@ -48,7 +49,8 @@ import { writeRows } from "./write.ts";
  */
 export function duckdbTable<Row = Readonly<Record<string, unknown>>>(options: DuckdbTableOptions): Sink<Row> {
   checkOptions(options);
-  return new DuckdbTableSink<Row>(options);
+  const sink = new DuckdbTableSink<Row>(options);
+  return "path" in options && mayCreate(options) ? fileSink(sink, options.path) : sink;
 }
 
 class DuckdbTableSink<Row> implements Sink<Row> {

@@ -41,6 +41,10 @@ export interface DuckdbTableSettings {
 /** What `duckdbTable` takes. */
 export type DuckdbTableOptions = DuckdbPlace & DuckdbTableSettings;
 
+/** True where a database that is not there is made. */
+export const mayCreate = ({ columns, onOpen }: DuckdbTableOptions): boolean =>
+  columns !== undefined || onOpen !== undefined;
+
 /** Throws INVALID_ARGUMENT for options that cannot work, before anything is opened. */
 export function checkOptions(options: DuckdbTableOptions): void {
   const { table, schema = "main", columns, busyTimeoutMs = 0, mode, key } = options;

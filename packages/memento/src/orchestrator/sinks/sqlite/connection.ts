@@ -6,7 +6,7 @@ import { SinkDatabase } from "./database.ts";
 import { CheckFunctions } from "./functions.ts";
 import { createBooks, hasBooks } from "./schema.ts";
 import { findStream, type StreamAddress } from "./stream.ts";
-import { createTarget, findTarget, type SqliteTableOptions, writtenColumns } from "./table.ts";
+import { createTarget, findTarget, mayCreate, type SqliteTableOptions, writtenColumns } from "./table.ts";
 import type { Target } from "./target.ts";
 import { createWorkspace, type Workspace } from "./workspace.ts";
 
@@ -33,10 +33,16 @@ export class SinkConnection {
 
   /** Opens the file; makes the table and the sink's books where there are none. */
   static async open(options: SqliteTableOptions, context: SinkContext): Promise<SinkConnection> {
-    const { path, onOpen, columns, busyTimeoutMs = BUSY_TIMEOUT_MS } = options;
+    const { path, onOpen, busyTimeoutMs = BUSY_TIMEOUT_MS } = options;
     const { clock, signal } = context;
-    const mayCreate = columns !== undefined || onOpen !== undefined;
-    const database = await SinkDatabase.open({ path, onOpen, busyTimeoutMs, mayCreate, clock, signal });
+    const database = await SinkDatabase.open({
+      path,
+      onOpen,
+      busyTimeoutMs,
+      mayCreate: mayCreate(options),
+      clock,
+      signal,
+    });
     try {
       const connection = new SinkConnection(database, options, context);
       await connection.#prepare();

@@ -1,6 +1,7 @@
 import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { checkEpoch } from "../epoch.ts";
+import { fileSink } from "../file-sink.ts";
 import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -21,7 +22,7 @@ import { clearNet, findNet } from "./net.ts";
 import { applyNet, countNet } from "./revert.ts";
 import { readPlace } from "./schema.ts";
 import { admit, findStream, moveTo, type Stream } from "./stream.ts";
-import { checkOptions, type SqliteTableOptions } from "./table.ts";
+import { checkOptions, mayCreate, type SqliteTableOptions } from "./table.ts";
 import { findToken, restoreTokens, takeToken, trimTokens } from "./tokens.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -46,7 +47,8 @@ import type { Workspace } from "./workspace.ts";
  */
 export function sqliteTable<Row = Readonly<Record<string, unknown>>>(options: SqliteTableOptions): Sink<Row> {
   checkOptions(options);
-  return new SqliteTableSink<Row>(options);
+  const sink = new SqliteTableSink<Row>(options);
+  return mayCreate(options) ? fileSink(sink, options.path) : sink;
 }
 
 class SqliteTableSink<Row> implements Sink<Row> {

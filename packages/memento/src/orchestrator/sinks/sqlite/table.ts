@@ -27,6 +27,10 @@ export interface SqliteTableOptions {
 
 type KeyedModeName = "append" | "upsert";
 
+/** True where a database that is not there is made. */
+export const mayCreate = ({ columns, onOpen }: SqliteTableOptions): boolean =>
+  columns !== undefined || onOpen !== undefined;
+
 /** Throws INVALID_ARGUMENT for options that cannot work, before anything is opened. */
 export function checkOptions(options: SqliteTableOptions): void {
   const { path, table, columns, busyTimeoutMs = 0 } = options;

@@ -1,0 +1,69 @@
+import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { describe, expect, onTestFinished, test } from "vitest";
+
+import { bench, load, type Row } from "../../../../../test/harness/number-runs.ts";
+import { systemClock } from "../../core/ports.ts";
+import { duckdbTable } from "./duckdb/index.ts";
+import type { Sink } from "./sink.ts";
+import { sqliteTable } from "./sqlite/index.ts";
+
+const sinks: Record<string, (file: string) => Sink<Row>> = {
+  sqliteTable: (file) => sqliteTable<Row>({ path: file, table: "rows", columns: { n: "INTEGER" }, mode: "append" }),
+  duckdbTable: (file) => duckdbTable<Row>({ path: file, table: "rows", columns: { n: "INTEGER" }, mode: "append" }),
+};
+
+function newFile(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), "memento-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return path.join(folder, "rows.db");
+}
+
+describe.each(Object.entries(sinks))("%s(): a database that is not there", (_, sinkInto) => {
+  test("is not made by who only looks, and by the first call that writes", async () => {
+    const file = newFile();
+    const context = {
+      timeline: "t",
+      name: "rows",
+      clock: systemClock,
+      signal: new AbortController().signal,
+      madeByWrites: true,
+    };
+    const sink = sinkInto(file);
+    await sink.open(context);
+    expect([await sink.place(), await sink.mark()]).toEqual(["", null]);
+    expect(await sink.inspect(null)).toMatchObject({ remove: 0, restore: 0, foreignTotal: 0, trimmed: false });
+    await expect(sink.inspect({ position: 3 })).rejects.toMatchObject({ code: "NOT_REVERTIBLE" });
+    await sink.trim(null);
+    expect(existsSync(file)).toBe(false);
+    await sink.fence(1);
+    expect(existsSync(file)).toBe(true);
+    await sink.write([{ n: 1 }], { epoch: 1, token: "a" });
+    const inspection = await sink.inspect(null);
+    expect(inspection.remove).toBe(1);
+    const other = sinkInto(file);
+    await other.open(context);
+    expect([await other.place(), await other.mark()]).toEqual([await sink.place(), await sink.mark()]);
+    for (const each of [sink, other]) await each.close();
+  });
+
+  test("P6: is made neither by a plan nor by a run that is refused for it", async () => {
+    const [all, file] = [await bench(), newFile()];
+    await all.memento.run(load(() => sinkInto(file), { count: 20 }));
+    const before = (n: number): void => {
+      if (n === 65) throw new Error("the power is gone");
+    };
+    const failing = load(() => sinkInto(file), { before });
+    await expect(all.memento.run(failing)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    renameSync(file, `${file}.aside`);
+    const pipeline = load(() => sinkInto(file));
+    await expect(all.memento.run(pipeline)).rejects.toMatchObject({ code: "SINK_MOVED" });
+    for await (const { id } of all.memento.history(pipeline))
+      expect(await all.memento.plan(pipeline, id)).toMatchObject({ refused: ["table"] });
+    expect(existsSync(file)).toBe(false);
+    renameSync(`${file}.aside`, file);
+    expect(await all.memento.run(pipeline)).toMatchObject({ status: "completed", resumed: true });
+  });
+});
