@@ -11,7 +11,7 @@ import type { Vault } from "../vault/vault.ts";
 import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
 import { selectMementos, type Selection } from "./listing.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
-import { demandUnpinned, isInTime, pinMemento, readWhileLive, unpinMemento, type PinOptions } from "./pins.ts";
+import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
 import type { SaveOptions } from "./save-options.ts";
@@ -102,7 +102,9 @@ export class Caretaker {
 
   /** The state of a memento, by its id or its name. NOT_FOUND, INVALID_ARGUMENT for a stream, DAMAGED. */
   async load(id: string): Promise<unknown> {
-    return await this.#state(async () => await this.#open(id));
+    const found = await this.#state(await this.#idOf(id));
+    if (found === null) throw this.#hasNo(id);
+    return found.state;
   }
 
   /** The newest state, of one originator where given; undefined when there is none. */
@@ -110,7 +112,10 @@ export class Caretaker {
     for await (const row of this.#vault.store.query(
       mementoQuery({ caretaker: this.name, originator: originator ?? null, parts: false }),
     )) {
-      if (!isStream(row.entry)) return await this.#state(async () => await this.#vault.load(row.entry.id));
+      if (isStream(row.entry)) continue;
+      const found = await this.#state(row.entry.id);
+      // Removed since it was found: there may well be a newer one by now.
+      return found === null ? await this.latest(originator) : found.state;
     }
     return undefined;
   }
@@ -118,7 +123,8 @@ export class Caretaker {
   /** The facts of all mementos that fit, newest first unless sorted otherwise. */
   async *list(options: ListOptions = {}): AsyncGenerator<MementoInfo> {
     for await (const { entry, opened } of selectMementos(this.#vault, { ...options, caretaker: this.name })) {
-      yield infoOf(opened ?? (await this.#vault.load(entry.id)));
+      const memento = opened ?? (await this.#vault.loadLive(entry.id));
+      if (memento !== null) yield infoOf(memento);
     }
   }
 
@@ -171,12 +177,21 @@ export class Caretaker {
   }
 
   async #open(id: string): Promise<OpenedMemento> {
-    const named = parseMementoId(id) === undefined ? await this.#vault.store.findByName(this.name, id) : id;
-    if (named === null)
-      throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
-    const memento = await this.#vault.load(named);
-    if (memento.entry.caretaker === this.name && !memento.removed) return memento;
-    throw new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
+    const memento = await this.#vault.loadLive(await this.#idOf(id));
+    if (memento?.entry.caretaker === this.name) return memento;
+    throw this.#hasNo(id);
+  }
+
+  /** The id of a memento that is named by it, or by its name. NOT_FOUND for an unknown name. */
+  async #idOf(id: string): Promise<string> {
+    if (parseMementoId(id) !== undefined) return id;
+    const named = await this.#vault.store.findByName(this.name, id);
+    if (named === null) throw this.#hasNo(id);
+    return named;
+  }
+
+  #hasNo(id: string): MementoError {
+    return new MementoError("NOT_FOUND", `Caretaker ${this.name} has no memento ${JSON.stringify(id)}`);
   }
 
   async #sameByName(name: string, pieces: ReadonlyMap<string, CapturedPiece>): Promise<OpenedMemento | null> {
@@ -198,14 +213,16 @@ export class Caretaker {
     return clearMetadata(metadata, queryable);
   }
 
-  /** Opens a memento and reads its whole state, and says how long that took. */
-  async #state(open: () => Promise<OpenedMemento>): Promise<unknown> {
+  /** Reads the whole state of a live memento of this caretaker, and says how long that took; null where there is none. */
+  async #state(id: string): Promise<{ readonly state: unknown } | null> {
     const { clock, timings } = this.#vault;
     const began = clock.monotonic();
-    const memento = demandState(await open());
-    const state = await readWhileLive(this.#vault, memento.entry.id, async () => await stateFromPieces(memento));
-    timings.add("load", memento.entry, clock.monotonic() - began);
-    return state;
+    return await this.#vault.readLive(id, async (memento) => {
+      if (memento.entry.caretaker !== this.name) return null;
+      const state = await stateFromPieces(demandState(memento));
+      timings.add("load", memento.entry, clock.monotonic() - began);
+      return { state };
+    });
   }
 
   async #writer(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {

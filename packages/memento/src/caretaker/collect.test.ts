@@ -183,6 +183,45 @@ describe("collect()", () => {
     });
   });
 
+  test("lists beside it pass over what was removed, and freed, since they found it", async () => {
+    await withMemento(async (memento) => {
+      const caretaker = memento.caretaker("c");
+      const ids: string[] = [];
+      for (let n = 0; n < 5; n++) ids.push((await caretaker.save({ n }, { full: true })).id);
+      const newest = ids.at(-1) ?? "";
+      const { store } = memento.vault;
+      const query = store.query.bind(store);
+      // As stores do that read a page of rows at a time.
+      store.query = async function* (asked) {
+        yield* await Array.fromAsync(query(asked));
+      };
+      const lists = [caretaker.list(), caretaker.list({ where: () => true }), caretaker.list({ limit: 4 })];
+      for (const list of lists) expect((await list.next()).value).toMatchObject({ id: newest });
+      for (const id of ids.slice(0, -1)) await caretaker.delete(id);
+      expect(await memento.collect()).toMatchObject({ packs: 4 });
+      for (const list of lists) expect(await Array.fromAsync(list)).toEqual([]);
+    });
+  });
+
+  test("latest() beside it gives the newest state, where the one that it found was removed and freed", async () => {
+    await withMemento(async (memento) => {
+      const caretaker = memento.caretaker("c");
+      const old = await caretaker.save("old", { full: true });
+      const { store } = memento.vault;
+      const query = store.query.bind(store);
+      store.query = async function* (asked) {
+        for await (const row of query(asked)) {
+          store.query = query;
+          await caretaker.save("new", { full: true });
+          await caretaker.delete(old.id);
+          expect(await memento.collect()).toMatchObject({ packs: 1 });
+          yield row;
+        }
+      };
+      expect(await caretaker.latest()).toBe("new");
+    });
+  });
+
   test("a second one at the same time is refused with LOCKED", async () => {
     await withMemento(async (memento) => {
       await memento.caretaker("c").save({ n: 1 });

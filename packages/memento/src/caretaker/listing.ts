@@ -57,8 +57,8 @@ async function* fitting(
   let left = limit ?? Number.POSITIVE_INFINITY;
   if (left <= 0) return;
   for await (const { entry } of vault.store.query(query)) {
-    const opened = await vault.load(entry.id);
-    if (!fits(infoOf(opened))) continue;
+    const opened = await vault.loadLive(entry.id);
+    if (opened === null || !fits(infoOf(opened))) continue;
     yield { entry, opened };
     left -= 1;
     if (left <= 0) return;

@@ -105,19 +105,6 @@ export async function demandUnpinned(vault: Vault, caretaker: string, ids: reado
   });
 }
 
-/** What `work` reads of a memento. NOT_FOUND in place of DAMAGED when the memento was removed, and its space freed, meanwhile. */
-export async function readWhileLive<T>(vault: Vault, id: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!isMementoError(error, "DAMAGED") || (await vault.store.read(id))?.removed !== true) throw error;
-    throw new MementoError("NOT_FOUND", `Memento ${id} was removed while it was read`, {
-      cause: error,
-      details: { id },
-    });
-  }
-}
-
 /** A pin of some caretaker. */
 export interface CaretakerPin extends Pin {
   readonly caretaker: string;

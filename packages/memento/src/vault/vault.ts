@@ -1,6 +1,6 @@
 import { createHash, hkdfSync } from "node:crypto";
 
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import type { Notice, NoticeKind } from "../core/event.ts";
 import { newTimelineKey, randomText } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -179,6 +179,27 @@ export class Vault implements AsyncDisposable {
   /** Reads and verifies a memento: seal, digests and directory. NOT_FOUND, DAMAGED. */
   async load(id: string): Promise<OpenedMemento> {
     return await OpenedMemento.open(this.reader, id);
+  }
+
+  /**
+   * What `work` reads of a live memento; null where there is none, or it was removed and its space freed meanwhile. What is
+   * live and cannot be read is NOT_FOUND or DAMAGED as for `load`.
+   */
+  async readLive<T>(id: string, work: (memento: OpenedMemento) => T | Promise<T>): Promise<T | null> {
+    try {
+      const memento = await this.load(id);
+      return memento.removed ? null : await work(memento);
+    } catch (error) {
+      if (!isMementoError(error, "NOT_FOUND") && !isMementoError(error, "DAMAGED")) throw error;
+      const now = await this.store.read(id);
+      if (now === null || now.removed) return null;
+      throw error;
+    }
+  }
+
+  /** A live memento; null as for `readLive`. */
+  async loadLive(id: string): Promise<OpenedMemento | null> {
+    return await this.readLive(id, (memento) => memento);
   }
 
   /** How a caretaker's mementos are compressed from now on, as long as the vault is open. */

@@ -88,8 +88,9 @@ async function evidenceOf(vault: Vault, id: string, removed: boolean): Promise<E
     const { evidence = {} } = (await vault.load(id)).fields() as { readonly evidence?: Evidence };
     return evidence;
   } catch (error) {
+    if (!isMementoError(error, "NOT_FOUND") && !isMementoError(error, "DAMAGED")) throw error;
     // Collected: nobody can tell any more where it went back to, or needs to, for its data cannot be gone back to either.
-    if (removed && (isMementoError(error, "NOT_FOUND") || isMementoError(error, "DAMAGED"))) return {};
+    if (removed || (await vault.store.read(id))?.removed !== false) return {};
     throw error;
   }
 }

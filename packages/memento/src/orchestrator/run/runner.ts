@@ -274,8 +274,10 @@ async function findDone(
   if (key === undefined) return null;
   if (snapshot.run?.key === key) return head?.entry.status === "completed" ? head : null;
   // What a rollback has left behind is not done any more.
-  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed" })))
-    if (head !== null && (await isOnLine(vault, head.entry, entry))) return await vault.load(entry.id);
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed" }))) {
+    const done = head !== null && (await isOnLine(vault, head.entry, entry)) ? await vault.loadLive(entry.id) : null;
+    if (done !== null) return done;
+  }
   return null;
 }
 

@@ -97,14 +97,20 @@ function behind(known: SinkRecord, place: string, present: SinkMark): SinkRecord
   return { batches, marks: { ...known.marks, [place]: present } };
 }
 
+/** Where even these are removed while they are looked at, the next run trims. */
+const OLDEST_READ = 4;
+
 /** Lets each sink forget what is needed only for going back to before the timeline's oldest live memento. */
 export async function trimSinks(vault: Vault, timeline: string, resources: Resources): Promise<void> {
   if (resources.sinks.size === 0 && resources.participants.size === 0) return;
-  for await (const { entry } of vault.store.query(mementoQuery({ timeline, order: "ascending", limit: 1 }))) {
-    const oldest = await readSnapshot(await vault.load(entry.id));
+  for await (const { entry } of vault.store.query(mementoQuery({ timeline, order: "ascending", limit: OLDEST_READ }))) {
+    const oldest = await vault.readLive(entry.id, readSnapshot);
+    // Removed meanwhile: the next one is the oldest now.
+    if (oldest === null) continue;
     for (const [name, sink] of resources.sinks)
       await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
     for (const [name, participant] of resources.participants)
       await participant.trim?.(oldest.participants.get(name) ?? null);
+    return;
   }
 }

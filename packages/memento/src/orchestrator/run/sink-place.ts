@@ -50,10 +50,11 @@ async function marksAtStart(
   sink: string,
 ): Promise<SinkRecord["marks"] | null> {
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: run.id }))) {
-    if (entry.reason === "start") return (await readSnapshot(await vault.load(entry.id))).sinks.get(sink)?.marks ?? {};
-    if (!RESTORES.has(entry.reason)) continue;
+    if (entry.reason !== "start" && !RESTORES.has(entry.reason)) continue;
+    if (entry.reason === "start") return (await vault.readLive(entry.id, readSnapshot))?.sinks.get(sink)?.marks ?? {};
     // What a repair went back to has evidence of another kind: nobody was asked about sinks.
-    const { evidence } = (await vault.load(entry.id)).fields() as { readonly evidence?: Partial<RestoreRecord> };
+    const memento = await vault.loadLive(entry.id);
+    const { evidence } = (memento?.fields() ?? {}) as { readonly evidence?: Partial<RestoreRecord> };
     if (evidence?.forced?.some((item) => item === sink || item === `sink:${sink}`) === true) return null;
   }
   return {};

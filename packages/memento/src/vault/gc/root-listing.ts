@@ -1,3 +1,5 @@
+import { isMementoError } from "../../core/errors.ts";
+import type { MementoEntry } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { Vault } from "../vault.ts";
 
@@ -20,12 +22,27 @@ export async function standingMementos(vault: Vault, caretaker: string | null): 
   }
   for await (const { entry } of vault.store.query(mementoQuery({ caretaker, status: "reverting", removed: true }))) {
     if (!standing.has(entry.id)) continue;
-    const restore = await (await vault.load(entry.id)).value(RESTORE_PIECE);
-    const { target, content } = (restore ?? {}) as { readonly target?: string | null; readonly content?: string };
+    const { target, content } = await restoreAt(vault, entry);
     for (const id of [target, content])
       if (typeof id === "string" && !standing.has(id)) standing.set(id, "an unfinished rollback goes back to it");
   }
   return standing;
+}
+
+interface Restore {
+  readonly target?: string | null;
+  readonly content?: string;
+}
+
+/** What an unfinished rollback's head says of it; nothing where another memento stands in front of that head by now, and its space is free. */
+async function restoreAt(vault: Vault, { id, timeline }: MementoEntry): Promise<Restore> {
+  try {
+    return ((await (await vault.load(id)).value(RESTORE_PIECE)) ?? {}) as Restore;
+  } catch (error) {
+    const mayBeFreed = isMementoError(error, "NOT_FOUND") || isMementoError(error, "DAMAGED");
+    if (!mayBeFreed || (await vault.timeline(timeline)).head?.id === id) throw error;
+    return {};
+  }
 }
 
 /**

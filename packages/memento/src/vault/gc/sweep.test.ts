@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { Memento } from "../../memento.ts";
 import { MemoryStore } from "../../store/memory/index.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
+import { LeaseKeeper } from "../lease-keeper.ts";
 import { RecordGraph } from "./record-graph.ts";
-import { listRoots } from "./root-listing.ts";
+import { listRoots, standingMementos } from "./root-listing.ts";
 import { planSweep } from "./sweep.ts";
 
 /** Long enough for its pack to be worth sealing anew, and of no use to a compressor. */
@@ -27,5 +28,48 @@ describe("planSweep()", () => {
     expect(plan.free.flatMap(({ ids }) => ids)).toEqual([removed.id]);
     expect(plan.wasteful).toEqual([]);
     expect(listing.roots.has(late.id)).toBe(false);
+  });
+});
+
+describe("standingMementos()", () => {
+  /** A memento at which a rollback to another one stands unfinished. */
+  async function unfinished(memento: Memento) {
+    const { vault } = memento;
+    const caretaker = memento.caretaker("c");
+    const target = await caretaker.save(large());
+    await caretaker.save(large(), { full: true });
+    const append = async (status: "reverting" | "completed") => {
+      await using lease = await LeaseKeeper.acquire(vault, target.timeline);
+      const pieces = new Map([["restore", { target: target.id, text: large() }]]);
+      const draft = { reason: "rollback", generation: 1, full: true } as const;
+      return (await (await vault.writer(lease.state)).append({ ...draft, status, pieces })).entry;
+    };
+    const head = await append("reverting");
+    return { caretaker, target, head, end: async () => await append("completed") };
+  }
+
+  test("are heads, a removed one too, and what unfinished rollbacks go back to", async () => {
+    await using memento = await Memento.open(await MemoryStore.open());
+    const { caretaker, target, head } = await unfinished(memento);
+    expect([...(await standingMementos(memento.vault, null)).keys()]).toEqual([head.id, target.id]);
+    await caretaker.delete(head.id);
+    expect([...(await standingMementos(memento.vault, null)).keys()]).toEqual([head.id, target.id]);
+  });
+
+  test("are found beside a rollback that ends, and whose head is removed and freed, meanwhile", async () => {
+    await using memento = await Memento.open(await MemoryStore.open());
+    const { caretaker, head, end } = await unfinished(memento);
+    const { store } = memento.vault;
+    const query = store.query.bind(store);
+    store.query = async function* (asked) {
+      for await (const row of query(asked)) {
+        store.query = query;
+        await end();
+        await caretaker.delete(head.id);
+        expect(await memento.collect()).toMatchObject({ packs: 1 });
+        yield row;
+      }
+    };
+    expect([...(await standingMementos(memento.vault, null)).keys()]).toEqual([head.id]);
   });
 });
