@@ -37,7 +37,8 @@ interface Restore {
 /** What an unfinished rollback's head says of it; nothing where another memento stands in front of that head by now, and its space is free. */
 async function restoreAt(vault: Vault, { id, timeline }: MementoEntry): Promise<Restore> {
   try {
-    return ((await (await vault.load(id)).value(RESTORE_PIECE)) ?? {}) as Restore;
+    const restore = await (await vault.load(id)).value(RESTORE_PIECE);
+    return restore ?? {};
   } catch (error) {
     const mayBeFreed = isMementoError(error, "NOT_FOUND") || isMementoError(error, "DAMAGED");
     if (!mayBeFreed || (await vault.timeline(timeline)).head?.id === id) throw error;
