@@ -98,11 +98,13 @@ function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, 
     return words.map((word) => shellWord(word)).join(" ");
   };
   const { forkData, forkPlan } = plan;
-  const hasWritten = forkData.length > 0 && forkPlan === null;
-  const data = forkData.map(
-    ({ kind, name: item, where, entries }) =>
-      `  ${kind} ${item}: ${entries === null ? "rows" : counted(entries, "row")} of ${where}`,
+  const data = forkData.flatMap(({ kind, name: item, where, entries }) =>
+    entries === null ? [] : [`  ${kind} ${item}: ${counted(entries, "row")} of ${where}`],
   );
+  const staying = forkData.flatMap(({ kind, name: item, where, entries }) =>
+    entries === null ? [`  ${kind} ${item}: what it has at ${where}`] : [],
+  );
+  const hasWritten = data.length > 0 && forkPlan === null;
   const first =
     data.length === 0
       ? []
@@ -126,7 +128,8 @@ function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, 
       ...(hasWritten ? { instead: { what: "See what taking the fork's data out would do", line: line(true) } } : {}),
     },
   );
-  return [...first, text].join("\n");
+  const stays = staying.length === 0 ? [] : ["The fork wrote elsewhere too, and this stays as it is:", ...staying, ""];
+  return [...first, ...stays, text].join("\n");
 }
 
 function adoptText({ style }: Invocation, { head, undo, plan }: AdoptResult, fork: string): string {

@@ -109,15 +109,21 @@ export class Caretaker {
 
   /** The newest state, of one originator where given; undefined when there is none. */
   async latest(originator?: string): Promise<unknown> {
-    for await (const row of this.#vault.store.query(
-      mementoQuery({ caretaker: this.name, originator: originator ?? null, parts: false }),
-    )) {
-      if (isStream(row.entry)) continue;
-      const found = await this.#state(row.entry.id);
-      // Removed since it was found: there may well be a newer one by now.
-      return found === null ? await this.latest(originator) : found.state;
+    for (;;) {
+      const id = await this.#newest(originator ?? null);
+      if (id === null) return undefined;
+      const found = await this.#state(id);
+      // Where it was removed since it was found, there may well be a newer one by now.
+      if (found !== null) return found.state;
     }
-    return undefined;
+  }
+
+  async #newest(originator: string | null): Promise<string | null> {
+    for await (const { entry } of this.#vault.store.query(
+      mementoQuery({ caretaker: this.name, originator, parts: false }),
+    ))
+      if (!isStream(entry)) return entry.id;
+    return null;
   }
 
   /** The facts of all mementos that fit, newest first unless sorted otherwise. */

@@ -32,7 +32,7 @@ export async function revokeKey(
   const held = ring.keys?.() ?? [];
   const revoked = held.find((key) => key.id === id);
   if (revoked === undefined) throw keyNotHeld("The ring", id);
-  const others = held.filter((key) => key !== revoked);
+  const others = held.filter((key) => key.id !== id);
   if ((others.length === 0 && options.to === undefined) || options.to === id)
     throw new MementoError("INVALID_ARGUMENT", `There is no other key than ${id} to wrap by`, {
       hint: "Make one first: `memento keys new`.",
@@ -48,7 +48,7 @@ export async function revokeKey(
       `${left.length} of the store's keys are still wrapped by ${id}; it was not taken away`,
       { details: { keys: left.map((record) => record.id) } },
     );
-  if (revoked.file !== undefined) await removeKeyFromFile(revoked.file, id);
+  for (const { id: found, file } of held) if (found === id && file !== undefined) await removeKeyFromFile(file, id);
   return { ...report, made };
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -11,7 +11,7 @@ import { MemoryStore } from "../store/memory/index.ts";
 import type { KeyRecord, MementoStore } from "../store/store.ts";
 import { makeKeyCurrent } from "./keys/key-file.ts";
 import { rawKeyRing, ringKeyId } from "./keys/key-ring.ts";
-import { parseKeys } from "./keys/key-text.ts";
+import { formatKey, parseKeys } from "./keys/key-text.ts";
 import { revokeKey } from "./rotation-revoke.ts";
 import { surveyKeys } from "./rotation-survey.ts";
 import { rotateKeys } from "./rotation.ts";
@@ -160,6 +160,16 @@ describe("P4 secret: keys", () => {
     await using again = await Memento.open(url);
     expect(await again.caretaker("a").load(id)).toEqual({ SECRET });
     expect((await again.keys()).keys.map(({ id: held }) => held)).toEqual([made, old]);
+  });
+
+  test("a key that two sources hold is not its own heir", async () => {
+    const file = path.join(folder, "both.key");
+    writeFileSync(file, `${formatKey(key(1))}\n${formatKey(key(2))}\n`, { mode: 0o600 });
+    const keys = [{ raw: [key(1)] }, { file }];
+    await using memento = await Memento.open(await MemoryStore.open(), { keys });
+    await memento.caretaker("a").save({ SECRET });
+    expect(await memento.revokeKey(oldId)).toMatchObject({ current: newId, made: null });
+    expect(readFileSync(file, "utf8")).not.toContain(oldId);
   });
 
   test("a key that was revoked between the wrapping and the commit wraps nothing in the end", async () => {

@@ -40,7 +40,7 @@ export interface ForkData {
   readonly kind: string;
   readonly name: string;
   readonly where: string;
-  /** Rows, files or entries of the fork; null where they are at an earlier place of its parameters, where nobody looks. */
+  /** Rows, files or entries of the fork; null where they may be at an earlier place of its parameters, where nobody looks: they stay there. */
   readonly entries: number | null;
 }
 
@@ -64,7 +64,7 @@ export async function planPipelineAdoption(vault: Vault, pipeline: Pipeline, cho
   const target = await forkPoint(vault, fork);
   const head = await settledHead(vault, origin);
   await using resources = await openAsOf(vault, pipeline, [head, target], choice.signal);
-  const begin = choice.rerun === true && forkData.length > 0 ? await beginningOf(vault, fork) : null;
+  const begin = choice.rerun === true && forkData.some(isInTheWay) ? await beginningOf(vault, fork) : null;
   const forkPlan = begin === null ? null : await planPipelineRollback(vault, pipeline, begin.entry.id, { ...choice });
   const plan = await planOf({ vault, pipeline, resources, state: origin, head, target, content: begin ?? forkHead });
   const hash = forkPlan === null ? plan.hash : `${plan.hash}+${forkPlan.hash}`;
@@ -75,19 +75,20 @@ export async function planPipelineAdoption(vault: Vault, pipeline: Pipeline, cho
  * Makes a fork's head the new head of the timeline that it came from: its offsets, state and outputs, by a plan that was looked
  * at. Sinks and participants of that timeline go back to where the fork began, for what was written since does not belong to
  * what is adopted. Rows belong to the timeline that wrote them, so a fork that has written any is refused with NOT_REVERTIBLE,
- * by their names; with `rerun` they are taken out, and the next run writes them anew, with the mended code. Rows at an earlier
- * place of its parameters are left there where the sink is forced by its name.
+ * by their names; with `rerun` they are taken out, and the next run writes them anew, with the mended code. What it has at
+ * an earlier place of its parameters stays there, and is named.
  *
  * A crash leaves both timelines as they were, or the fork at its beginning, or a restore that the next command finishes; planned
  * again, the adoption goes on from each. PLAN_MOVED, NOT_REVERTIBLE, LOCKED, FENCED.
  */
 export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: AdoptOptions): Promise<AdoptResult> {
   const [hash = "", forkHash] = options.plan.split("+");
-  const { origin, place } = await bothTimelines(vault, pipeline, options);
+  const { fork, origin, place } = await bothTimelines(vault, pipeline, options);
   // All is judged before the fork is touched.
   const plan = await planPipelineAdoption(vault, pipeline, options);
   demandPlan({ ...plan, hash: plan.hash.split("+")[0] ?? "" }, hash);
   demandRevertible(plan, options.force ?? []);
+  if (plan.forkPlan === null) demandUnwritten(fork, plan.forkData);
   if (plan.forkPlan !== null) {
     demandPlan(plan.forkPlan, forkHash ?? "");
     await rollbackPipeline(vault, pipeline, plan.forkPlan.target.id, {
@@ -97,9 +98,7 @@ export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: A
     });
   }
   await using forkHeld = await holdTimeline(vault, pipeline, options);
-  const data = await dataOfFork(vault, pipeline, forkHeld.head, forkHeld.ports.lease.epoch);
-  const left = data.filter((item) => item.entries !== null || !isForced(item, options.force));
-  if (left.length > 0) throw hasWritten(forkHeld.state, left);
+  demandUnwritten(forkHeld.state, await dataOfFork(vault, pipeline, forkHeld.head, forkHeld.ports.lease.epoch));
   await using held = await holdTimeline(vault, pipeline, { ...options, ...place });
   const lease = held.ports.lease;
   const target = await forkPoint(vault, forkHeld.state);
@@ -171,7 +170,7 @@ async function dataOfFork(
     ...[...resources.participants].map(([name, holder]) => ({ name, holder, kind: holder.kind })),
   ];
   for (const { name, kind, holder } of holders) {
-    if (epoch !== null) await holder.fence(epoch);
+    if (epoch !== null) await resources.withoutSecrets(async () => await holder.fence(epoch));
     const inspection = await holder.inspect(null);
     const stays = "stays" in inspection ? (inspection.stays?.total ?? 0) : 0;
     const entries = inspection.remove + inspection.restore + inspection.foreignTotal + stays;
@@ -187,16 +186,19 @@ async function dataOfFork(
   return found;
 }
 
-const isForced = ({ kind, name }: ForkData, force: readonly string[] = []): boolean =>
-  force.includes(name) || force.includes(`${kind}:${name}`);
+/** True for what an adoption can neither hand over nor leave. */
+const isInTheWay = ({ entries }: ForkData): boolean => entries !== null;
 
-function hasWritten({ record }: TimelineState, data: readonly ForkData[]): MementoError {
-  const list = data.map(({ kind, name, where, entries }) => `${kind} ${name} (${entries ?? "rows"} of ${where})`);
-  return new MementoError(
+/** Throws NOT_REVERTIBLE, naming it, where the fork has data that is in the way. */
+function demandUnwritten({ record }: TimelineState, forkData: readonly ForkData[]): void {
+  const data = forkData.filter(isInTheWay);
+  if (data.length === 0) return;
+  const list = data.map(({ kind, name, where, entries }) => `${kind} ${name} (${entries} of ${where})`).join(", ");
+  throw new MementoError(
     "NOT_REVERTIBLE",
-    `${describeAddress(record)} has written data, which belongs to it: ${list.join(", ")}`,
+    `${describeAddress(record)} has written data, which belongs to it: ${list}`,
     {
-      hint: "Plan the adoption with rerun: the fork's data is taken out, and the next run writes it anew with the mended code. What is at another place is left there when the sink is forced by its name.",
+      hint: "Plan the adoption with rerun: the fork's data is taken out, and the next run writes it anew with the mended code.",
       details: { items: data.map(({ name }) => name) },
     },
   );

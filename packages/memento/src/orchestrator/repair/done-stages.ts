@@ -86,10 +86,8 @@ async function wasSkipped(vault: Vault, memento: OpenedMemento, run: RunRecord, 
   if (stage.when === null || (await memento.value(PIECE.output + stage.name)) !== undefined) return false;
   const { timeline } = memento.entry;
   const ends = mementoQuery({ timeline, run: run.id, stage: stage.name, reason: "stage", limit: 1 });
-  for await (const { entry } of vault.store.query(ends)) {
-    const end = await vault.loadLive(entry.id);
-    if (end !== null) return end.fields()["skipped"] === true;
-  }
+  for await (const { entry } of vault.store.query(ends))
+    return (await vault.load(entry.id)).fields()["skipped"] === true;
   // No memento was taken at its end: it gave nothing, and so has nothing by which to undo it.
   return true;
 }

@@ -189,7 +189,7 @@ describe("adoptPipeline()", () => {
     expect(await memento.verify()).toMatchObject({ sound: true });
   });
 
-  test("a fork that wrote at a place that its sink no longer has is refused too, until the sink is forced by its name", async () => {
+  test("what a fork wrote at a place that its sink no longer has is named, and stays", async () => {
     const { memento, rows, others, pipeline, head } = await bench();
     await memento.run(pipeline(10));
     await memento.fork(await head(), { name: "try" });
@@ -199,12 +199,22 @@ describe("adoptPipeline()", () => {
     await memento.run(pipeline(20), { fork: "try", params: { into: "later" } });
     const { hash, forkData } = await memento.planAdoption(pipeline(20), { fork: "try" });
     expect(forkData).toEqual([{ kind: "sink", name: "rows", where: `another place (${aside.place})`, entries: null }]);
-    await expect(memento.adopt(pipeline(20), { fork: "try", plan: hash })).rejects.toMatchObject({
-      code: "NOT_REVERTIBLE",
-      message: expect.stringContaining(`sink rows (rows of another place (${aside.place}))`) as string,
-    });
-    await memento.adopt(pipeline(20), { fork: "try", plan: hash, force: ["rows"] });
+    await memento.adopt(pipeline(20), { fork: "try", plan: hash });
     expect([...aside.rows]).toEqual(from(10, texts(20, "tried")));
+    expect([...rows.rows]).toEqual(texts(10));
+  });
+
+  test("rerun takes out what a fork wrote by parameters of its own", async () => {
+    const { memento, rows, others, pipeline, head } = await bench();
+    await memento.run(pipeline(10));
+    await memento.fork(await head(), { name: "try" });
+    const aside = new MemoryTable<string>();
+    others.set("aside", aside);
+    await memento.run(pipeline(20, "tried"), { fork: "try", params: { into: "aside" } });
+    const { hash, forkPlan } = await memento.planAdoption(pipeline(20), { fork: "try", rerun: true });
+    expect(forkPlan).toMatchObject({ sinks: [{ remove: 10 }], refused: [] });
+    await memento.adopt(pipeline(20), { fork: "try", plan: hash, rerun: true });
+    expect([...aside.rows]).toEqual([]);
     expect([...rows.rows]).toEqual(texts(10));
   });
 

@@ -107,7 +107,7 @@ export async function finishRestore(
         ? { participants: [] }
         : await rosterOf({ ...ports, resources, head, target, only: restore.only, signal: lease.signal });
     const saga = new RestoreSaga(ports, { head, target, content, restore, goal });
-    const restored = await saga.run(participants);
+    const restored = await resources.withoutSecrets(async () => await saga.run(participants));
     listener({ type: "restore-finished", target: restore.target ?? "", memento: restored.entry.id });
     return restored;
   } finally {

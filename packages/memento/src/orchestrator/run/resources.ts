@@ -23,6 +23,8 @@ export interface Resources extends AsyncDisposable {
    * between two batches. What was there before is closed.
    */
   reopenRenewed(epoch: number, may: (resource: string) => boolean): Promise<void>;
+  /** Does something outside of the stages that may open a connection: what a client library throws then may quote what it was given, and is thrown without it. */
+  withoutSecrets<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** What opening needs to know. */
@@ -61,11 +63,10 @@ export async function openResources(request: ResourceRequest): Promise<Resources
   });
   const resources = new OpenedResources(request, keeper);
   try {
-    await resources.open();
+    await resources.withoutSecrets(async () => await resources.open());
   } catch (error) {
     await resources[Symbol.asyncDispose]();
-    // What a client library throws when it cannot connect may quote what it was given.
-    throw isMementoError(error) ? error : new Redaction(keeper.credentials).error(error);
+    throw error;
   }
   return resources;
 }
@@ -124,8 +125,16 @@ class OpenedResources implements Resources {
       if (!isRenewed || !may(key)) continue;
       const after = await before.anew();
       this.#opened.set(key, after);
-      await after.use(epoch);
+      await this.withoutSecrets(async () => await after.use(epoch));
       await before.resource.close();
+    }
+  }
+
+  async withoutSecrets<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw isMementoError(error) ? error : new Redaction(this.credentials).error(error);
     }
   }
 

@@ -120,7 +120,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   await using resources = opened;
   const { epoch } = lease;
   const settling = { vault, timeline: timeline.key, resources, snapshot, epoch, resumed: pending, listener };
-  const reverted = await settleSinks(settling);
+  const reverted = await resources.withoutSecrets(async () => await settleSinks(settling));
   const generation = head?.entry.generation ?? 0;
   const session = new RunSession({
     pipeline,

@@ -39,8 +39,7 @@ export interface SettleInput {
  */
 export async function settleSinks(input: SettleInput): Promise<Settled> {
   const { resources, snapshot, epoch, resumed, listener } = input;
-  // Before the first call that writes, too: what is refused makes no database in the place of one that is missing.
-  if (resumed !== null) await placesOf(input);
+  await demandMissing(input);
   for (const sink of [...resources.sinks.values(), ...resources.participants.values()]) await sink.fence(epoch);
   const marks = new Map<string, SinkRecord>();
   const ahead = new Map<string, SinkMark>();
@@ -78,6 +77,16 @@ export async function settleSinks(input: SettleInput): Promise<Settled> {
       await participant.revertTo(mark, { epoch, token: `settle:${epoch}` }, { force: false });
   }
   return { marks, ahead, records };
+}
+
+/** SINK_MOVED before the first call that writes: what is refused makes no database in the place of one that is missing. */
+async function demandMissing({ vault, timeline, resources, snapshot, resumed }: SettleInput): Promise<void> {
+  if (resumed === null) return;
+  for (const [name, sink] of resources.sinks) {
+    const known = snapshot.sinks.get(name);
+    if (known === undefined || (await sink.exists?.()) !== false) continue;
+    await demandPlaceOfRun(vault, timeline, resumed, { name, sink, place: "", known });
+  }
 }
 
 /** Where each sink writes now; SINK_MOVED where that is not where the run that goes on has written. */

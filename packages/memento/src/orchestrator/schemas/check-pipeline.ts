@@ -57,9 +57,9 @@ export async function checkPipeline(
     timelines += 1;
     for await (const { entry } of vault.store.query(mementoQuery({ timeline: record.key, order: "ascending" }))) {
       options.signal?.throwIfAborted();
-      const memento = await vault.loadLive(entry.id);
-      if (memento === null) continue;
-      const { problems, changes } = await lookAt(pipeline, memento);
+      const found = await vault.readLive(entry.id, async (memento) => await lookAt(pipeline, memento));
+      if (found === null) continue;
+      const { problems, changes } = found;
       const { partition, fork } = record;
       if (problems.length > 0) unreadable.push({ entry, partition, fork, isHead: entry.id === head?.id, problems });
       else if (changes > 0) adapted += 1;

@@ -6,6 +6,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 
 import { bench, load, type Row } from "../../../../../test/harness/number-runs.ts";
 import { systemClock } from "../../core/ports.ts";
+import { fromFunction } from "../credentials/index.ts";
+import { definePipeline } from "../pipeline/pipeline.ts";
 import { duckdbTable } from "./duckdb/index.ts";
 import type { Sink } from "./sink.ts";
 import { sqliteTable } from "./sqlite/index.ts";
@@ -66,4 +68,35 @@ describe.each(Object.entries(sinks))("%s(): a database that is not there", (_, s
     renameSync(`${file}.aside`, file);
     expect(await all.memento.run(pipeline)).toMatchObject({ status: "completed", resumed: true });
   });
+});
+
+test("P4: what fails as a database is made says nothing of the run's credentials", async () => {
+  const { memento } = await bench();
+  const onOpen = (secret: string) => (): never => {
+    throw new Error(`login failed with ${secret}`);
+  };
+  const pipeline = definePipeline({
+    name: "load",
+    version: "1",
+    credentials: { door: fromFunction("door", async () => "hunter2-secret") },
+    sinks: {
+      rows: ({ credentials }) =>
+        sqliteTable({ path: newFile(), table: "rows", mode: "append", onOpen: onOpen(credentials.door.value) }),
+    },
+    stages: (stage) => [stage.task("load", () => 1)],
+  });
+  await expect(memento.run(pipeline)).rejects.toMatchObject({
+    message: expect.not.stringContaining("hunter2") as string,
+  });
+});
+
+test("a database that is named by a URI is found again by a run that is resumed", async () => {
+  const [all, file] = [await bench(), newFile()];
+  const uri = `file:${file}`;
+  const into = (): Sink<Row> => sqliteTable({ path: uri, table: "rows", columns: { n: "INTEGER" }, mode: "append" });
+  const before = (n: number): void => {
+    if (n === 65) throw new Error("the power is gone");
+  };
+  await expect(all.memento.run(load(into, { before }))).rejects.toMatchObject({ code: "STAGE_FAILED" });
+  expect(await all.memento.run(load(into))).toMatchObject({ status: "completed", resumed: true });
 });

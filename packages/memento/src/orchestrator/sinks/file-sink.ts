@@ -16,7 +16,8 @@ import type {
 
 /** A sink into a database file, with `madeByWrites` of its context: until the first call that writes, it is one that has nothing. */
 export function fileSink<Row>(sink: Sink<Row>, path: string): Sink<Row> {
-  return new FileSink(sink, path);
+  // SQLite takes URIs too, and only SQLite knows which file one names.
+  return path.startsWith("file:") ? sink : new FileSink(sink, path);
 }
 
 class FileSink<Row> implements Sink<Row> {
@@ -44,6 +45,10 @@ class FileSink<Row> implements Sink<Row> {
     if (context.madeByWrites === true) await this.#isThere(context);
     else await this.#made(context);
     this.#context = context;
+  }
+
+  async exists(): Promise<boolean> {
+    return await this.#isThere();
   }
 
   async place(): Promise<string> {
@@ -80,6 +85,7 @@ class FileSink<Row> implements Sink<Row> {
     this.#context = null;
     const opening = this.#opening;
     this.#opening = null;
+    await opening?.catch(() => undefined);
     if (opening !== null) await this.#sink.close();
   }
 

@@ -112,6 +112,8 @@ export interface Sink<Row = unknown> {
    * place that was made anew. Empty while the sink has never written anything there. Marks are kept by it.
    */
   place(): Promise<string>;
+  /** False where there is nothing at the place yet, which the first call that writes would make. Without it, `open` has made what is needed. May be called before `fence`. */
+  exists?(): Promise<boolean>;
   /** Raises the epoch; afterwards every lower one is refused. A lower epoch than the sink's is itself refused with FENCED. */
   fence(epoch: number): Promise<void>;
   mark(): Promise<SinkMark>;

@@ -34,15 +34,22 @@ interface Restore {
   readonly content?: string;
 }
 
-/** What an unfinished rollback's head says of it; nothing where another memento stands in front of that head by now, and its space is free. */
+/**
+ * What the head of an unfinished rollback says of it. Where another memento stands in front of that head by now, and its space is
+ * free, the present head says: whoever goes on with the same rollback has appended another such head.
+ */
 async function restoreAt(vault: Vault, { id, timeline }: MementoEntry): Promise<Restore> {
-  try {
-    const restore = await (await vault.load(id)).value(RESTORE_PIECE);
-    return restore ?? {};
-  } catch (error) {
-    const mayBeFreed = isMementoError(error, "NOT_FOUND") || isMementoError(error, "DAMAGED");
-    if (!mayBeFreed || (await vault.timeline(timeline)).head?.id === id) throw error;
-    return {};
+  for (let head = id; ;) {
+    try {
+      const memento = await vault.load(head);
+      const restore = memento.entry.status === "reverting" ? await memento.value(RESTORE_PIECE) : null;
+      return restore ?? {};
+    } catch (error) {
+      const mayBeFreed = isMementoError(error, "NOT_FOUND") || isMementoError(error, "DAMAGED");
+      const now = mayBeFreed ? (await vault.timeline(timeline)).head : null;
+      if (now === null || now.id === head) throw error;
+      head = now.id;
+    }
   }
 }
 

@@ -45,7 +45,7 @@ describe("standingMementos()", () => {
       return (await (await vault.writer(lease.state)).append({ ...draft, status, pieces })).entry;
     };
     const head = await append("reverting");
-    return { caretaker, target, head, end: async () => await append("completed") };
+    return { caretaker, target, head, append };
   }
 
   test("are heads, a removed one too, and what unfinished rollbacks go back to", async () => {
@@ -56,20 +56,28 @@ describe("standingMementos()", () => {
     expect([...(await standingMementos(memento.vault, null)).keys()]).toEqual([head.id, target.id]);
   });
 
-  test("are found beside a rollback that ends, and whose head is removed and freed, meanwhile", async () => {
-    await using memento = await Memento.open(await MemoryStore.open());
-    const { caretaker, head, end } = await unfinished(memento);
-    const { store } = memento.vault;
-    const query = store.query.bind(store);
-    store.query = async function* (asked) {
-      for await (const row of query(asked)) {
-        store.query = query;
-        await end();
-        await caretaker.delete(head.id);
-        expect(await memento.collect()).toMatchObject({ packs: 1 });
-        yield row;
-      }
-    };
-    expect([...(await standingMementos(memento.vault, null)).keys()]).toEqual([head.id]);
-  });
+  test.each([
+    ["ends", "completed", false],
+    ["is gone on with", "reverting", true],
+  ] as const)(
+    "are found beside a rollback that %s, and whose head is removed and freed, meanwhile",
+    async (_, next, isWanted) => {
+      await using memento = await Memento.open(await MemoryStore.open());
+      const { caretaker, target, head, append } = await unfinished(memento);
+      const { store } = memento.vault;
+      const query = store.query.bind(store);
+      store.query = async function* (asked) {
+        for await (const row of query(asked)) {
+          store.query = query;
+          await append(next);
+          await caretaker.delete(head.id);
+          expect(await memento.collect()).toMatchObject({ packs: 1 });
+          yield row;
+        }
+      };
+      expect([...(await standingMementos(memento.vault, null)).keys()]).toEqual(
+        isWanted ? [head.id, target.id] : [head.id],
+      );
+    },
+  );
 });
