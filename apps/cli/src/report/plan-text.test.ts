@@ -75,7 +75,7 @@ const plan: RollbackPlan = {
       fingerprint: "",
     },
   ],
-  undo: [{ name: "book", run: "r1", verdict: "compensate" }],
+  undo: [{ name: "book", run: "r1", verdict: "compensate", problem: "" }],
   content: null,
   only: null,
   casts: [],

@@ -183,9 +183,9 @@ function otherFacts(
   ];
 }
 
-function undoText({ name, run, verdict }: RollbackPlan["undo"][number]): string {
+function undoText({ name, run, problem }: RollbackPlan["undo"][number]): string {
   const stage = `${name} (run ${run})`;
-  return verdict === "compensate" ? stage : `${stage} cannot be done again by going back`;
+  return problem === "" ? stage : `${stage}: not revertible, ${problem}`;
 }
 
 function foreignText(sinks: readonly Pick<SinkPlan, "name" | "foreign" | "foreignTotal">[], style: Style): string {

@@ -1,3 +1,4 @@
+import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
@@ -28,11 +29,14 @@ export async function doneStages(
   const shared = lastShared(now, then);
   const done = await doneOn(vault, stages, now, { head, shared });
   const wanted =
-    target === null ? new Map<string, Done>() : await doneOn(vault, stages, then, { head: target, shared });
-  const missing = [...wanted].filter(([key]) => !done.has(key)).map(([, found]) => ({ ...found, undone: false }));
-  const toUndo = [...done].filter(([key]) => !wanted.has(key)).map(([, found]) => ({ ...found, undone: true }));
+    target === null ? new Map<string, DoneStage>() : await doneOn(vault, stages, then, { head: target, shared });
+  const missing = [...wanted].filter(([key]) => !done.has(key)).map(([, found]) => ({ ...found, problem: UNDONE }));
+  const toUndo = [...done].filter(([key]) => !wanted.has(key)).map(([, found]) => found);
   return [...missing, ...toUndo];
 }
+
+const UNDONE = "it was undone, and cannot be done by a restore";
+const FORGOTTEN = "the last memento of its run was removed and its space freed, so that it may be done and nobody can tell";
 
 /** The stages of a pipeline that can be undone, last first. */
 function undoable(pipeline: Pipeline): UndoableStage[] {
@@ -41,21 +45,33 @@ function undoable(pipeline: Pipeline): UndoableStage[] {
     .toReversed();
 }
 
-type Done = Omit<DoneStage, "undone">;
-
-/** What is done from the last shared memento on, by run and stage, newest run first. */
+/** What is done from the last shared memento on, or may be, by run and stage, newest run first. */
 async function doneOn(
   vault: Vault,
   stages: readonly UndoableStage[],
   line: readonly LineSegment[],
   { head, shared }: { readonly head: OpenedMemento; readonly shared: number },
-): Promise<Map<string, Done>> {
-  const done = new Map<string, Done>();
-  for (const entry of await lastOfRuns(vault, line, head.entry, shared)) {
-    const memento = entry.id === head.entry.id ? head : await vault.load(entry.id);
-    for (const found of await doneAt(vault, memento, stages)) done.set(`${found.run.id} ${found.stage.name}`, found);
+): Promise<Map<string, DoneStage>> {
+  const done = new Map<string, DoneStage>();
+  for (const [run, entry] of await lastOfRuns(vault, line, head.entry, shared)) {
+    const memento = entry.id === head.entry.id ? head : await loadKept(vault, entry.id);
+    const ofRun =
+      memento === null
+        ? stages.map((stage) => ({ stage, run, problem: FORGOTTEN, given: null }))
+        : await doneAt(vault, memento, stages);
+    for (const found of ofRun) done.set(`${run} ${found.stage.name}`, found);
   }
   return done;
+}
+
+/** A memento that lives, or was removed and can still be read; null once its space was freed. */
+async function loadKept(vault: Vault, id: string): Promise<OpenedMemento | null> {
+  try {
+    return await vault.load(id);
+  } catch (error) {
+    if (isMementoError(error, "NOT_FOUND")) return null;
+    throw error;
+  }
 }
 
 /** The chosen stages that are done in the run of a memento, last first: they are to run again, and so are undone. */
@@ -66,17 +82,18 @@ export async function doneOfRun(
   names: ReadonlySet<string>,
 ): Promise<DoneStage[]> {
   const stages = undoable(pipeline).filter(({ name }) => names.has(name));
-  return (await doneAt(vault, head, stages)).map((found) => ({ ...found, undone: true }));
+  return await doneAt(vault, head, stages);
 }
 
-async function doneAt(vault: Vault, memento: OpenedMemento, stages: readonly UndoableStage[]): Promise<Done[]> {
+async function doneAt(vault: Vault, memento: OpenedMemento, stages: readonly UndoableStage[]): Promise<DoneStage[]> {
   const run = stages.length === 0 ? undefined : ((await memento.value(PIECE.run)) as RunRecord | undefined);
   if (run === undefined) return [];
-  const found: Done[] = [];
+  const found: DoneStage[] = [];
   for (const stage of stages) {
     const key = PIECE.output + stage.name;
     const done = memento.has(key) && !(await wasSkipped(vault, memento, run, stage));
-    if (done) found.push({ stage, run, output: async () => await memento.value(key) });
+    if (!done) continue;
+    found.push({ stage, run: run.id, problem: "", given: { run, output: async () => await memento.value(key) } });
   }
   return found;
 }
@@ -98,12 +115,12 @@ async function lastOfRuns(
   line: readonly LineSegment[],
   head: MementoEntry,
   shared: number,
-): Promise<MementoEntry[]> {
+): Promise<Map<string, MementoEntry>> {
   const runs = new Map<string, MementoEntry>();
   for await (const { entry } of vault.store.query(mementoQuery({ timeline: head.timeline, removed: true }))) {
     if (entry.sequence > head.sequence || !holds(line, entry.sequence)) continue;
     if (entry.sequence < shared) break;
     if (entry.run !== undefined && !runs.has(entry.run)) runs.set(entry.run, entry);
   }
-  return [...runs.values()];
+  return runs;
 }

@@ -62,6 +62,8 @@ export interface UndoPlan {
   readonly name: string;
   readonly run: string;
   readonly verdict: "compensate" | "not-revertible";
+  /** Why it is not revertible; empty where it is undone. */
+  readonly problem: string;
 }
 
 /** A memento as a plan names it. */

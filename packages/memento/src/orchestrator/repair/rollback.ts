@@ -144,7 +144,7 @@ export function demandRevertible(plan: RestorePlan<PlanPoint | null>, force: rea
     ...plan.sources.map((item) => ({ ...item, kind: "source", reason: item.problem })),
     ...plan.sinks.map((item) => ({ ...item, kind: "sink", reason: item.verdict })),
     ...plan.participants.map((item) => ({ ...item, reason: item.problem })),
-    ...plan.undo.map((item) => ({ ...item, kind: "stage", reason: "it was undone, and cannot be done by a restore" })),
+    ...plan.undo.map((item) => ({ ...item, kind: "stage", reason: item.problem })),
   ];
   const known = new Set(items.map(({ name }) => name));
   const full = new Set(items.map(({ kind, name }) => `${kind}:${name}`));

@@ -71,6 +71,15 @@ async function bench(): Promise<Bench> {
   return made;
 }
 
+/** Removes a memento and frees its space. */
+async function lose(memento: Memento, id: string): Promise<void> {
+  const { vault } = memento;
+  const { caretaker, timeline } = (await vault.load(id)).entry;
+  await vault.store.remove([id], vault.notice("removed", { caretaker, timeline, mementos: [id] }));
+  await memento.collect();
+  await expect(vault.load(id)).rejects.toMatchObject({ code: "NOT_FOUND" });
+}
+
 describe("a stage with an undo", () => {
   test("is undone when a rollback goes to before its end: last done, first undone, with what it gave, over all runs", async () => {
     const { memento, bookings, calls, pipeline, head } = await bench();
@@ -126,6 +135,34 @@ describe("a stage with an undo", () => {
     expect([...bookings]).toEqual(["rome flight"]);
   });
 
+  test("a run whose last memento is gone may have done it, and nobody can tell: refused by name, unless forced", async () => {
+    const { memento, bookings, calls, pipeline, head } = await bench();
+    await memento.run(pipeline("rome"));
+    const rome = await head();
+    await memento.run(pipeline("oslo"));
+    const oslo = await head();
+    await memento.run(pipeline("bern"));
+    const kept = await memento.plan(pipeline("bern"), rome);
+    expect(kept.refused).toEqual([]);
+    await lose(memento, oslo);
+    const plan = await memento.plan(pipeline("bern"), rome);
+    expect(plan.undo.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual([
+      "hotel compensate",
+      "flight compensate",
+      "hotel not-revertible",
+      "flight not-revertible",
+    ]);
+    const moved = memento.rollback(pipeline("bern"), rome, { plan: kept.hash });
+    await expect(moved).rejects.toMatchObject({ code: "PLAN_MOVED" });
+    await expect(memento.rollback(pipeline("bern"), rome, { plan: plan.hash })).rejects.toMatchObject({
+      code: "NOT_REVERTIBLE",
+      message: expect.stringContaining("hotel (the last memento of its run was removed") as string,
+    });
+    expect(calls).toEqual([]);
+    await memento.rollback(pipeline("bern"), rome, { plan: plan.hash, force: ["hotel", "flight"] });
+    expect([...bookings]).toEqual(["rome flight", "rome hotel", "oslo flight", "oslo hotel"]);
+  });
+
   test("what is undone is remembered: a restore that fails in the middle goes on after it", async () => {
     const made = await bench();
     const { memento, bookings, calls, pipeline, head } = made;
@@ -144,6 +181,29 @@ describe("a stage with an undo", () => {
     await memento.run(pipeline("rome"));
     expect(calls.map((call) => call.split(" by ")[0])).toEqual(["oslo hotel", "oslo flight", "oslo flight"]);
     expect([...bookings]).toEqual(["rome flight", "rome hotel"]);
+  });
+
+  test("what is lost after a restore has begun is refused when that goes on, unless forced", async () => {
+    const made = await bench();
+    const { memento, bookings, pipeline, head } = made;
+    await memento.run(pipeline("rome"));
+    const rome = await head();
+    await memento.run(pipeline("oslo"));
+    const oslo = await head();
+    await memento.run(pipeline("bern"));
+    const { hash } = await memento.plan(pipeline("bern"), rome);
+    made.refuses = true;
+    await expect(memento.rollback(pipeline("bern"), rome, { plan: hash })).rejects.toMatchObject({
+      code: "STAGE_FAILED",
+    });
+    made.refuses = false;
+    await lose(memento, oslo);
+    await expect(memento.rollback(pipeline("bern"), rome, { plan: hash })).rejects.toMatchObject({
+      code: "NOT_REVERTIBLE",
+      message: expect.stringContaining("Stage hotel of run") as string,
+    });
+    await memento.rollback(pipeline("bern"), rome, { plan: hash, force: ["stage:hotel", "stage:flight"] });
+    expect([...bookings]).toEqual(["rome flight", "rome hotel", "oslo flight", "oslo hotel"]);
   });
 
   test("the same call goes on with a restore that failed, and by force without what cannot be undone", async () => {

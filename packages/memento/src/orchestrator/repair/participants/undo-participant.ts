@@ -5,12 +5,19 @@ import { Redaction } from "../../run/redaction.ts";
 import type { RunRecord } from "../../run/run-state.ts";
 import type { Participant } from "./participant.ts";
 
-/** A stage of a run that is done, and would not be after the restore. */
+/** A stage that is done in a run, and would not be after the restore; or the other way round. */
 export interface DoneStage {
   readonly stage: TaskStage;
+  /** The run's id. */
+  readonly run: string;
+  /** Why it cannot be what it would have to be; empty where it can be undone. */
+  readonly problem: string;
+  /** What undoing it is given; null where nobody knows. */
+  readonly given: GivenToUndo | null;
+}
+
+interface GivenToUndo {
   readonly run: RunRecord;
-  /** False: it is the other way round, and what was undone cannot be done by a restore. */
-  readonly undone: boolean;
   /** Reads what the stage gave. */
   readonly output: () => Promise<unknown>;
 }
@@ -22,22 +29,28 @@ export interface UndoPorts {
 }
 
 /** A done stage in a restore that goes to before its end: its `undo` is called, at least once. */
-export function undoParticipant({ stage, run, undone, output }: DoneStage, ports: UndoPorts): Participant {
+export function undoParticipant({ stage, run, problem, given }: DoneStage, ports: UndoPorts): Participant {
   const { name } = stage;
+  const isUndone = problem === "" && given !== null;
   return {
     kind: "stage",
     name,
-    key: `stage:${name}@${run.id}`,
+    key: `stage:${name}@${run}`,
     remembered: true,
     inspect: async () => ({
-      undo: [{ name, run: run.id, verdict: undone ? "compensate" : "not-revertible" }],
-      refused: !undone,
+      undo: [{ name, run, verdict: isUndone ? "compensate" : "not-revertible", problem }],
+      refused: !isUndone,
     }),
     fence: async () => undefined,
     revert: async (_goal, _write, { force }) => {
-      const done = undone && (await undo(stage, run, { ...ports, force }, output));
+      // It could be undone when the restore was planned.
+      if (!isUndone && !force)
+        throw new MementoError("NOT_REVERTIBLE", `Stage ${name} of run ${run} cannot be undone: ${problem}`, {
+          details: { items: [name], run },
+        });
+      const done = isUndone && (await undo(stage, given, { ...ports, force }));
       const verdict = done ? "compensated" : "not revertible";
-      return { evidence: { kind: "stage", name, verdict, run: run.id } };
+      return { evidence: { kind: "stage", name, verdict, run } };
     },
     verify: async () => undefined,
   };
@@ -46,9 +59,8 @@ export function undoParticipant({ stage, run, undone, output }: DoneStage, ports
 /** False where it fails and is forced by name. */
 async function undo(
   stage: TaskStage,
-  run: RunRecord,
+  { run, output }: GivenToUndo,
   ports: UndoPorts & { readonly force: boolean },
-  output: () => Promise<unknown>,
 ): Promise<boolean> {
   try {
     await stage.undo?.(contextOf(stage, run, ports), await output());
