@@ -8,6 +8,7 @@ import { bench, load, type Row } from "../../../../../test/harness/number-runs.t
 import { systemClock } from "../../core/ports.ts";
 import { fromFunction } from "../credentials/index.ts";
 import { definePipeline } from "../pipeline/pipeline.ts";
+import { compensatingCalls } from "./compensate/index.ts";
 import { duckdbTable } from "./duckdb/index.ts";
 import type { Sink } from "./sink.ts";
 import { sqliteTable } from "./sqlite/index.ts";
@@ -15,6 +16,8 @@ import { sqliteTable } from "./sqlite/index.ts";
 const sinks: Record<string, (file: string) => Sink<Row>> = {
   sqliteTable: (file) => sqliteTable<Row>({ path: file, table: "rows", columns: { n: "INTEGER" }, mode: "append" }),
   duckdbTable: (file) => duckdbTable<Row>({ path: file, table: "rows", columns: { n: "INTEGER" }, mode: "append" }),
+  compensatingCalls: (journal) =>
+    compensatingCalls<Row>({ name: "far", journal, write: async () => null, compensate: async () => undefined }),
 };
 
 function newFile(): string {

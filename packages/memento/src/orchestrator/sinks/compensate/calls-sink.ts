@@ -2,6 +2,7 @@ import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
 import { checkEpoch } from "../epoch.ts";
+import { fileSink } from "../file-sink.ts";
 import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -33,7 +34,7 @@ const TOKEN_POSITIONS_KEPT = 1_000;
  */
 export function compensatingCalls<Row = Json>(options: CallsOptions<Row>): Sink<Row> {
   checkOptions(options);
-  return new CallsSink<Row>(options);
+  return fileSink(new CallsSink<Row>(options), options.journal);
 }
 
 interface OpenCalls<Row> {
