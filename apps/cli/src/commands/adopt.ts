@@ -11,7 +11,7 @@ import { chooseTimeline, livingTimelines, timelineName, type LivingTimeline } fr
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { planText } from "../report/plan-text.ts";
-import { shellWord } from "../terminal/shell-word.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { counted } from "../terminal/words.ts";
 
 interface AdoptCommandOptions {
@@ -86,17 +86,8 @@ async function forkNamed(memento: Memento, name: string): Promise<LivingTimeline
 }
 
 function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, options: AdoptCommandOptions): string {
-  const line = (rerun: boolean): string => {
-    const words = [
-      "memento",
-      "adopt",
-      name,
-      ...(rerun ? ["--rerun"] : []),
-      ...(options.pipeline === undefined ? [] : ["--pipeline", options.pipeline]),
-      ...(store === null ? [] : ["--store", store]),
-    ];
-    return words.map((word) => shellWord(word)).join(" ");
-  };
+  const file = options.pipeline === undefined ? [] : ["--pipeline", options.pipeline];
+  const line = (rerun: boolean): string => ownCommand({ store }, "adopt", name, ...(rerun ? ["--rerun"] : []), ...file);
   const { forkData, forkPlan } = plan;
   const data = forkData.flatMap(({ kind, name: item, where, entries }) =>
     entries === null ? [] : [`  ${kind} ${item}: ${counted(entries, "row")} of ${where}`],
@@ -132,12 +123,13 @@ function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, 
   return [...first, ...stays, text].join("\n");
 }
 
-function adoptText({ style }: Invocation, { head, undo, plan }: AdoptResult, fork: string): string {
+function adoptText(invocation: Invocation, { head, undo, plan }: AdoptResult, fork: string): string {
+  const { style } = invocation;
   const next = plan.forkPlan === null ? [] : ["The next run writes anew what the fork had written."];
   return [
     `${style.green("Adopted")} ${fork} as the head of ${plan.pipeline}`,
     ...next,
     `head ${head}`,
-    style.dim(`To undo it: memento plan ${undo}`),
+    style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`),
   ].join("\n");
 }

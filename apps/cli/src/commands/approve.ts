@@ -8,6 +8,7 @@ import { goOn } from "../pipelines/go-on.ts";
 import { findRun } from "../pipelines/runs.ts";
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 
 interface ApproveCommandOptions {
   readonly stage?: string;
@@ -62,7 +63,10 @@ async function approve(invocation: Invocation, id: string, options: ApproveComma
   });
   const word = reject ? "rejected" : "approved";
   const line = `${kept.stage} of run ${style.bold(kept.run)} is ${word}`;
-  if (!options.resume) return { json: kept, text: () => `${line}\nGo on with it: memento resume ${kept.run}` };
+  if (!options.resume) {
+    const next = ownCommand(invocation, "resume", kept.run);
+    return { json: kept, text: () => `${line}\nGo on with it: ${next}` };
+  }
   invocation.note(`${kept.stage} of run ${kept.run} is ${word}`);
   try {
     return await goOn(invocation, memento, found, options.pipeline);
@@ -70,7 +74,8 @@ async function approve(invocation: Invocation, id: string, options: ApproveComma
     if (!reject || !isMementoError(error, "APPROVAL_REJECTED")) throw error;
     return {
       json: { ...kept, status: "failed" },
-      text: () => `${line}, and the run has failed\nApprove it after all: memento approve ${kept.run}`,
+      text: () =>
+        `${line}, and the run has failed\nApprove it after all: ${ownCommand(invocation, "approve", kept.run)}`,
     };
   }
 }

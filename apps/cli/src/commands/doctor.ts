@@ -113,11 +113,11 @@ async function examineStore(
   return problem;
 }
 
-async function examineContent(memento: Memento, { io }: Invocation): Promise<readonly Finding[]> {
+async function examineContent(memento: Memento, invocation: Invocation): Promise<readonly Finding[]> {
   return [
     await checkContent(memento),
-    ...(await checkLeases(memento, io.clock)),
-    ...(await checkRuns(memento, io.clock)),
+    ...(await checkLeases(memento, invocation.io.clock)),
+    ...(await checkRuns(memento, invocation)),
   ];
 }
 

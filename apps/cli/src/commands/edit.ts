@@ -15,6 +15,7 @@ import { rollbackSubject, type RollbackSubject } from "../pipelines/rollback-pla
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { parseState } from "../state-json.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { editText } from "../terminal/text-editor.ts";
 import { shortValueText } from "../terminal/value-text.ts";
 import { counted } from "../terminal/words.ts";
@@ -120,16 +121,22 @@ function readPatch(file: string): Uint8Array {
 }
 
 function outcomeText(
-  { style }: Invocation,
+  invocation: Invocation,
   { name }: Pipeline,
   { head, undo, changes }: EditResult,
   dryRun: boolean,
 ): string {
+  const { style } = invocation;
   if (changes.length === 0) return `Nothing differs: ${name} stays as it is\nhead ${head}`;
   const list = changes.map((change) => `  ${changeText(change)}`);
   const facts = dryRun
     ? [`${counted(changes.length, "place")} of ${name} would change`, ...list, style.dim("Nothing was changed.")]
-    : [`${style.green("Edited")} ${name}`, ...list, `head ${head}`, style.dim(`To undo it: memento plan ${undo}`)];
+    : [
+        `${style.green("Edited")} ${name}`,
+        ...list,
+        `head ${head}`,
+        style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`),
+      ];
   return facts.join("\n");
 }
 

@@ -11,7 +11,7 @@ import { moduleOf, pipelineOf } from "../pipelines/pipeline-of.ts";
 import { paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
 import { chooseTimeline, timelineName } from "../pipelines/timelines.ts";
 import { openMemento } from "../place/store-place.ts";
-import { shellWord } from "../terminal/shell-word.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 
 interface ForkCommandOptions {
   readonly name: string;
@@ -58,12 +58,13 @@ async function fork(invocation: Invocation, target: string, options: ForkCommand
       : { pipeline: code.pipeline, params: await changedParams(memento, code.pipeline, ground, param) };
   const { timeline: key, entry } = await memento.fork(ground, { name, ...changed });
   const made = timelineName({ ...timeline.record, fork: name });
-  const partition = timeline.record.partition === "" ? "" : ` --partition ${shellWord(timeline.record.partition)}`;
+  const partition = timeline.record.partition === "" ? [] : ["--partition", timeline.record.partition];
   const file = code?.file ?? (await moduleOf(memento, timeline));
   return {
     json: { timeline: key, name: made, forkedFrom: ground, head: entry.id, status: entry.status },
     text: () => {
-      const next = `memento run ${file === null ? "FILE" : shellWord(path.relative(io.cwd, file))} --fork ${shellWord(name)}${partition}`;
+      const program = file === null ? "FILE" : path.relative(io.cwd, file);
+      const next = ownCommand(invocation, "run", program, "--fork", name, ...partition);
       const origin = timelineName(timeline.record);
       return [
         `Made the fork ${style.bold(made)} of ${ground}`,

@@ -7,7 +7,7 @@ import { collect } from "../option-values.ts";
 import { rollbackSubject } from "../pipelines/rollback-place.ts";
 import { openMemento } from "../place/store-place.ts";
 import { planText } from "../report/plan-text.ts";
-import { shellWord } from "../terminal/shell-word.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 
 interface PlanCommandOptions {
   readonly only?: readonly string[];
@@ -56,19 +56,10 @@ async function plan(invocation: Invocation, target: string, options: PlanCommand
     json: made,
     text: () => {
       // By id: what head~1 means may be another memento by the time the plan is applied.
-      const words = [
-        "memento",
-        "rollback",
-        made.target.id,
-        ...(made.only ?? []).flatMap((item) => ["--only", item]),
-        ...flag("--pipeline", options.pipeline),
-        ...flag("--store", invocation.store),
-      ];
-      const apply = words.map((word) => shellWord(word)).join(" ");
+      const chosen = (made.only ?? []).flatMap((item) => ["--only", item]);
+      const file = options.pipeline === undefined ? [] : ["--pipeline", options.pipeline];
+      const apply = ownCommand(invocation, "rollback", made.target.id, ...chosen, ...file);
       return planText(made, { style, now: io.clock.now(), columns: io.out.isTerminal ? io.out.columns : null, apply });
     },
   };
 }
-
-const flag = (name: string, value: string | null | undefined): readonly string[] =>
-  value === undefined || value === null ? [] : [name, value];

@@ -12,8 +12,8 @@ import { collect } from "../option-values.ts";
 import { openReplicas } from "../place/replicas.ts";
 import { findStore, openMemento } from "../place/store-place.ts";
 import { repairPlanText, repairResultText } from "../report/repair-text.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
-import { shellWord } from "../terminal/shell-word.ts";
 
 interface RepairCommandOptions {
   readonly from?: readonly string[];
@@ -74,18 +74,18 @@ async function repair(invocation: Invocation, options: RepairCommandOptions): Pr
 type Common = Parameters<Memento["planRepair"]>[0] & { readonly replicas: readonly Replica[] };
 
 async function plan(
-  { style }: Invocation,
+  invocation: Invocation,
   memento: Memento,
   common: Common,
   { from = [], accept = [] }: RepairCommandOptions,
 ): Promise<Outcome> {
   const found = await memento.planRepair(common);
   const words = [...from.flatMap((place) => ["--from", place]), ...accept.flatMap((name) => ["--accept", name])];
-  const line = ["memento repair", ...words.map(shellWord)].join(" ");
   const { url } = memento.vault.store;
   return {
     json: { ...found, store: url },
-    text: () => repairPlanText(found, { style, url, apply: line }),
+    text: () =>
+      repairPlanText(found, { style: invocation.style, url, apply: ownCommand(invocation, "repair", ...words) }),
     exitCode: found.sound ? EXIT.done : EXIT.damaged,
   };
 }

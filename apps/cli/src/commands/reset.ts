@@ -11,7 +11,7 @@ import { chooseTimeline, timelineName } from "../pipelines/timelines.ts";
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { planText } from "../report/plan-text.ts";
-import { shellWord } from "../terminal/shell-word.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { counted } from "../terminal/words.ts";
 
 interface ResetCommandOptions {
@@ -84,20 +84,15 @@ async function reset(invocation: Invocation, name: string, options: ResetCommand
   return { json: result, text: () => resetText(invocation, result) };
 }
 
-function shown({ io, style }: Invocation, plan: ResetPlan, { keepData, purge }: ResetCommandOptions): string {
-  const words = [
-    "memento",
-    "reset",
-    plan.pipeline,
-    ...(keepData === true ? ["--keep-data"] : []),
-    ...(purge === true ? ["--purge"] : []),
-  ];
+function shown(invocation: Invocation, plan: ResetPlan, { keepData, purge }: ResetCommandOptions): string {
+  const { io, style } = invocation;
+  const chosen = [...(keepData === true ? ["--keep-data"] : []), ...(purge === true ? ["--purge"] : [])];
   const text = planText(plan, {
     style,
     now: io.clock.now(),
     columns: io.out.isTerminal ? io.out.columns : null,
     title: `Reset ${plan.pipeline}`,
-    apply: words.map((word) => shellWord(word)).join(" "),
+    apply: ownCommand(invocation, "reset", plan.pipeline, ...chosen),
     asks: true,
   });
   const data = keepData === true ? "The data stays where it is." : "";
@@ -130,10 +125,14 @@ async function confirmed(
   });
 }
 
-function resetText({ style }: Invocation, { head, undo, plan, purged }: ResetResult): string {
+function resetText(invocation: Invocation, { head, undo, plan, purged }: ResetResult): string {
+  const { style } = invocation;
   const removed = plan.sinks.map(
     ({ name, remove, restore }) => `  ${name}: ${counted(remove, "row")} removed, ${restore} put back`,
   );
-  const last = undo === null ? `${counted(purged, "memento")} removed` : style.dim(`To undo it: memento plan ${undo}`);
+  const last =
+    undo === null
+      ? `${counted(purged, "memento")} removed`
+      : style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`);
   return [`${style.green("Reset")} ${plan.pipeline}`, ...removed, `head ${head}`, last].join("\n");
 }

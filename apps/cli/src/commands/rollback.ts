@@ -9,6 +9,7 @@ import { collect } from "../option-values.ts";
 import { rollbackSubject } from "../pipelines/rollback-place.ts";
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { counted, grouped } from "../terminal/words.ts";
 
 interface RollbackCommandOptions {
@@ -94,7 +95,8 @@ interface Evidence {
   }[];
 }
 
-function rollbackText({ style }: Invocation, { head, undo, plan, evidence }: RollbackResult): string {
+function rollbackText(invocation: Invocation, { head, undo, plan, evidence }: RollbackResult): string {
+  const { style } = invocation;
   const all = (evidence as Evidence | undefined)?.sinks ?? [];
   const sinks = all.map(({ name, verdict, removed, restored, kept, stays }) => {
     const left = stays === undefined ? [] : [style.yellow(`${counted(stays.total, "record")} left in place`)];
@@ -110,6 +112,6 @@ function rollbackText({ style }: Invocation, { head, undo, plan, evidence }: Rol
     `${style.green("Rolled back")} ${plan.pipeline} to #${plan.target.sequence} ${plan.target.id}`,
     ...sinks,
     `head ${head}`,
-    style.dim(`To undo it: memento plan ${undo}`),
+    style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`),
   ].join("\n");
 }

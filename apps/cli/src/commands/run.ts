@@ -92,7 +92,7 @@ interface RunEnd {
 }
 
 function outcomeOf(invocation: Invocation, { memento, result, report, stop, durationMs }: RunEnd): Outcome {
-  const outcome = runOutcome(invocation.style, { result, report, durationMs, store: memento.vault.store.url });
+  const outcome = runOutcome(invocation, { result, report, durationMs, store: memento.vault.store.url });
   return result.status === "interrupted"
     ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }
     : outcome;

@@ -12,8 +12,8 @@ import { findMemento } from "../pipelines/find-memento.ts";
 import { openMemento } from "../place/store-place.ts";
 import { readVerifyState, writeVerifyState } from "../place/verify-state.ts";
 import { verifyText } from "../report/verify-text.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
-import { shellWord } from "../terminal/shell-word.ts";
 
 type Scope = NonNullable<VerifyOptions["scope"]>;
 
@@ -71,7 +71,8 @@ async function verify(
   using line = new ProgressLine(io);
   if (resume !== null) line.note(`Goes on behind ${resume.mementos} mementos that were read before`);
   const later = scope.kind === "everything" ? "--state FILE makes it go on later" : "nothing was changed";
-  const goOn = stateFile === null ? later : `memento verify --state ${shellWord(options.state ?? "")} goes on`;
+  const goOn =
+    stateFile === null ? later : `${ownCommand(invocation, "verify", "--state", options.state ?? "")} goes on`;
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, `the verification ends here; ${goOn}`);
   const startedMs = io.clock.monotonic();
   const report = await memento.verify({
@@ -86,7 +87,7 @@ async function verify(
   const { url } = memento.vault.store;
   return {
     json: { ...report, store: url, durationMs: Math.round(durationMs) },
-    text: () => verifyText(report, { style, url, durationMs }),
+    text: () => verifyText(report, { style, url, durationMs, repair: ownCommand(invocation, "repair") }),
     exitCode: report.sound ? EXIT.done : EXIT.damaged,
   };
 }

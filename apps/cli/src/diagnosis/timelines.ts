@@ -1,8 +1,10 @@
 import { systemProcessProbe, type Memento } from "@mementojs/memento";
 import type { Clock } from "@mementojs/memento/core";
 
+import type { Invocation } from "../invocation.ts";
 import { pendingRuns } from "../pipelines/runs.ts";
 import { timelineName } from "../pipelines/timelines.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { counted } from "../terminal/words.ts";
 import { advise, bad, good, type Finding } from "./finding.ts";
 
@@ -31,7 +33,8 @@ export async function checkLeases(memento: Memento, clock: Clock): Promise<reado
 }
 
 /** Runs that stand unfinished, and rollbacks that a crash cut in two. */
-export async function checkRuns(memento: Memento, clock: Clock): Promise<readonly Finding[]> {
+export async function checkRuns(memento: Memento, invocation: Invocation): Promise<readonly Finding[]> {
+  const { clock } = invocation.io;
   const pending = await pendingRuns(memento);
   const findings = pending.map(({ run, name, status, timeline: { lease } }) => {
     const live =
@@ -44,12 +47,12 @@ export async function checkRuns(memento: Memento, clock: Clock): Promise<readonl
         : bad(
             "rollback",
             `${name}: stands unfinished; data and state are between two mementos`,
-            `memento resume ${run}   (finishes it)`,
+            `${ownCommand(invocation, "resume", run)}   (finishes it)`,
           );
     }
     if (live && status === "running") return good("run", `${run} of ${name} is under way`);
     const stands = status === "running" ? "interrupted" : status;
-    return advise("run", `${run} of ${name} stands ${stands}`, `memento resume ${run}`);
+    return advise("run", `${run} of ${name} stands ${stands}`, ownCommand(invocation, "resume", run));
   });
   return findings.length === 0 ? [good("runs", "none stands unfinished")] : findings;
 }

@@ -10,11 +10,12 @@ import type { FoundRun } from "./runs.ts";
 
 /** Goes on with a run that stands unfinished, until it ends or is stopped. `file`: the pipeline's file, where it is no longer where the run had it from. */
 export async function goOn(
-  { io, style }: Invocation,
+  invocation: Invocation,
   memento: Memento,
   { run, timeline }: FoundRun,
   file: string | undefined,
 ): Promise<Outcome> {
+  const { io } = invocation;
   const { pipeline, file: module } = await pipelineOf(memento, timeline, { file, cwd: io.cwd });
   const { caretaker, partition, fork } = timeline.record;
   using report = new RunReport(io);
@@ -33,7 +34,7 @@ export async function goOn(
       module,
     });
     const durationMs = io.clock.monotonic() - startedMs;
-    const outcome = runOutcome(style, { result, report, durationMs, store: memento.vault.store.url });
+    const outcome = runOutcome(invocation, { result, report, durationMs, store: memento.vault.store.url });
     return result.status === "interrupted"
       ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }
       : outcome;

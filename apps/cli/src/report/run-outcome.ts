@@ -1,8 +1,8 @@
 import type { RunResult } from "@mementojs/memento";
 
 import { EXIT } from "../exit-code.ts";
-import type { Outcome } from "../invocation.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Invocation, Outcome } from "../invocation.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { counted, durationText } from "../terminal/words.ts";
 import type { RunReport } from "./run-report.ts";
 
@@ -15,9 +15,9 @@ export interface RunEnd {
 }
 
 /** A run's result, for programs and for people. */
-export function runOutcome(style: Style, end: RunEnd): Outcome {
+export function runOutcome(invocation: Pick<Invocation, "style" | "store">, end: RunEnd): Outcome {
   const exitCode = end.result.status === "cancelled" ? EXIT.failed : EXIT.done;
-  return { json: runJson(end), text: () => runText(style, end), exitCode };
+  return { json: runJson(end), text: () => runText(invocation, end), exitCode };
 }
 
 function runJson({ result, report, durationMs, store }: RunEnd): unknown {
@@ -44,7 +44,8 @@ function runJson({ result, report, durationMs, store }: RunEnd): unknown {
   };
 }
 
-function runText(style: Style, { result, report, durationMs }: RunEnd): string {
+function runText(invocation: Pick<Invocation, "style" | "store">, { result, report, durationMs }: RunEnd): string {
+  const { style } = invocation;
   const { run, status, alreadyDone, waitingFor, credential, head } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
   const time = durationText(durationMs);
@@ -54,22 +55,24 @@ function runText(style: Style, { result, report, durationMs }: RunEnd): string {
     ...(records > 0 ? [counted(records, "record")] : []),
     counted(report.mementos, "memento"),
   ];
+  const goOn = ownCommand(invocation, "resume", run);
   switch (status) {
     case "completed":
       return `run ${style.bold(run)} ${style.green("completed")} in ${time}: ${facts.join(", ")}\nhead ${head}`;
     case "paused":
       if (waitingFor !== null) {
-        const decide = `Decide: memento approve ${run}, or memento approve ${run} --reject`;
+        const [yes, no] = [[], ["--reject"]].map((last) => ownCommand(invocation, "approve", run, ...last));
+        const decide = `Decide: ${yes}, or ${no}`;
         return `run ${style.bold(run)} waits for the approval of ${style.bold(waitingFor)}, at memento ${head}\n${decide}`;
       }
       if (credential !== null) {
-        const provide = `${credential.problem}\nProvide it, then go on: memento resume ${run}`;
+        const provide = `${credential.problem}\nProvide it, then go on: ${goOn}`;
         return `run ${style.bold(run)} waits for the credential ${style.bold(credential.name)}, at memento ${head}\n${provide}`;
       }
-      return `run ${style.bold(run)} is ${style.blue("paused")} at memento ${head}\nGo on with it: memento resume ${run}`;
+      return `run ${style.bold(run)} is ${style.blue("paused")} at memento ${head}\nGo on with it: ${goOn}`;
     case "cancelled":
       return `run ${style.bold(run)} was ${style.yellow("cancelled")} at memento ${head}\nThe next run starts at its offsets and state.`;
     case "interrupted":
-      return `run ${style.bold(run)} was ${style.yellow("interrupted")} at memento ${head}\nGo on with it: memento resume ${run}`;
+      return `run ${style.bold(run)} was ${style.yellow("interrupted")} at memento ${head}\nGo on with it: ${goOn}`;
   }
 }

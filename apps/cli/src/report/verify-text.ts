@@ -9,6 +9,8 @@ export interface VerifyTextOptions {
   readonly style: Style;
   readonly url: string;
   readonly durationMs: number;
+  /** The command that says what can be mended. */
+  readonly repair: string;
 }
 
 const PIECES_SHOWN = 6;
@@ -21,7 +23,7 @@ const READ: Readonly<Record<VerifyReport["depth"], string>> = {
 };
 
 /** A report for people: what was read, what was not, and each damage with what it costs. */
-export function verifyText(report: VerifyReport, { style, url, durationMs }: VerifyTextOptions): string {
+export function verifyText(report: VerifyReport, { style, url, durationMs, repair }: VerifyTextOptions): string {
   const { sound, depth, mementos, bytes, damages, notRead, seed } = report;
   const size = bytes === 0 ? "" : `, ${bytesText(bytes)}`;
   const read = `${counted(mementos, "memento")}${size}, in ${durationText(durationMs)}`;
@@ -34,7 +36,7 @@ export function verifyText(report: VerifyReport, { style, url, durationMs }: Ver
     return [`${style.green("Sound:")} ${what} (${read}).`, ...left].join("\n");
   }
   const head = `${style.red("Damaged:")} ${counted(damages.length, "damage")} found in ${url} (read ${read}).`;
-  const end = style.dim("What can be mended, and how: memento repair");
+  const end = style.dim(`What can be mended, and how: ${repair}`);
   return [[head, ...left].join("\n"), ...damages.map((damage) => damageText(damage, style)), end].join("\n\n");
 }
 

@@ -36,7 +36,8 @@ export async function doneStages(
 }
 
 const UNDONE = "it was undone, and cannot be done by a restore";
-const FORGOTTEN = "the last memento of its run was removed and its space freed, so that it may be done and nobody can tell";
+const FORGOTTEN =
+  "the last memento of its run was removed and its space freed, so that it may be done and nobody can tell";
 
 /** The stages of a pipeline that can be undone, last first. */
 function undoable(pipeline: Pipeline): UndoableStage[] {

@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+
+import { ownCommand } from "./own-command.ts";
+
+test("names the store that was named, and none where none was", () => {
+  expect(ownCommand({ store: null }, "resume", "r1")).toBe("memento resume r1");
+  expect(ownCommand({ store: "sqlite:./my store.db" }, "plan", "head~1")).toBe(
+    "memento plan head~1 --store 'sqlite:./my store.db'",
+  );
+  expect(ownCommand({ store: null }, "fork", "--name", "it's")).toBe("memento fork --name 'it'\\''s'");
+});
+
+test("P4: says no password, key or token of a store's URL", () => {
+  const shown = (store: string): string => ownCommand({ store }, "ls");
+  expect(shown("postgres://me:hunter2@host:5432/db?schema=a")).toContain("postgres://me:***@host:5432/db?schema=a");
+  expect(shown("redis://:hunter2@host")).toContain("redis://:***@host");
+  expect(shown("mongodb://me:hunt@er2@a,b/db")).not.toMatch(/hunt|er2/u);
+  const query = shown("azure://account/box?sig=hunter2&accountKey=hunter3&endpoint=http://h&SharedSecret=hunter4");
+  expect(query).not.toContain("hunter");
+  expect(query).toContain("endpoint=http://h");
+});

@@ -1,0 +1,15 @@
+import type { Invocation } from "../invocation.ts";
+import { shellWord } from "./shell-word.ts";
+
+/** A command line of ours, to be copied: it means the store that this one means. Without what may be secret in its URL. */
+export function ownCommand({ store }: Pick<Invocation, "store">, ...words: readonly string[]): string {
+  const place = store === null ? [] : ["--store", withoutSecrets(store)];
+  return ["memento", ...words, ...place].map((word) => shellWord(word)).join(" ");
+}
+
+/** A store's URL with `***` for its password, and for values of its query that are named like a secret. */
+function withoutSecrets(url: string): string {
+  return url
+    .replace(/(?<=^[a-z][a-z0-9+.-]*:\/\/[^/?#]*:)[^/?#]*(?=@)/iu, "***")
+    .replace(/(?<=[?&][^=&]*(?:pass|secret|key|sig|token|sas|auth|cred)[^=&]*=)[^&#]*/giu, "***");
+}
