@@ -37,7 +37,6 @@ export function registerKeysRevoke(keys: Command, run: Runner): void {
 async function revoke(invocation: Invocation, id: string, { to }: RevokeFlags): Promise<Outcome> {
   const { io, style } = invocation;
   await using memento = await openMemento(invocation);
-  const file = memento.vault.ring?.keys?.().find((key) => key.id === id)?.file ?? null;
   using line = new ProgressLine(io);
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the key stays, and can be revoked again");
   const report = await memento.revokeKey(id, {
@@ -45,9 +44,12 @@ async function revoke(invocation: Invocation, id: string, { to }: RevokeFlags): 
     onProgress: ({ done, total }) => line.update({ label: "revoke", done, total, unit: "keys" }),
     ...(to === undefined ? {} : { to }),
   });
-  const gone =
-    file === null
-      ? `Nothing is wrapped by ${style.bold(id)} any more. Take it away where it is kept.`
-      : `Revoked ${style.bold(id)}: it is no longer in ${file}, and opens nothing. Destroy the copies of it too.`;
-  return { json: { ...report, revoked: id, file }, text: () => `${rotationText(report, report.made, style)}\n${gone}` };
+  const { files, elsewhere, made } = report;
+  const gone = [
+    files.length === 0
+      ? `Nothing is wrapped by ${style.bold(id)} any more.`
+      : `Revoked ${style.bold(id)}: it is no longer in ${files.join(", ")}, and opens nothing. Destroy the copies of it too.`,
+    ...(elsewhere.length === 0 ? [] : [`Take it away where it is kept: ${elsewhere.join(", ")}.`]),
+  ];
+  return { json: { ...report, revoked: id }, text: () => [rotationText(report, made, style), ...gone].join("\n") };
 }

@@ -56,6 +56,23 @@ describe("memento keys", () => {
     expect((await memento(folder, ["verify"])).exitCode).toBe(0);
   });
 
+  test("a key that a variable holds too is taken out of its file, and the variable is named", async () => {
+    const file = path.join(folder, ".memento", "store.db.key");
+    const line = readFileSync(file, "utf8")
+      .split("\n")
+      .find((each) => each.startsWith("memento-key-1:"));
+    const both = { MEMENTO_KEY: line ?? "", MEMENTO_KEY_FILE: file };
+    const [first] = await list(both);
+    await memento(folder, ["keys", "new"]);
+    const revoked = await memento(folder, ["keys", "revoke", first?.id ?? ""], both);
+    expect(revoked).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/no longer in .*store\.db\.key, .*\nTake it away where it is kept: MEMENTO_KEY\./u),
+    });
+    expect(readFileSync(file, "utf8")).not.toContain(line);
+    expect((await memento(folder, ["verify"])).exitCode).toBe(0);
+  });
+
   test("a store moves from its key file to a passphrase, and is then opened by that alone", async () => {
     const both = { MEMENTO_PASSPHRASE: "hidden-thing", MEMENTO_KEY_FILE: ".memento/store.db.key" };
     const { stdout, exitCode } = await memento(folder, ["keys", "rotate", "--to", "passphrase"], both);

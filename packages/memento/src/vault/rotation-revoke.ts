@@ -11,6 +11,10 @@ export type RevokeOptions = Pick<RotateOptions, "to" | "onProgress" | "signal">;
 export interface RevokeReport extends RotateReport {
   /** The id of the key that was made to take over; null when one that was there does. */
   readonly made: string | null;
+  /** The key files that it was taken out of. */
+  readonly files: readonly string[];
+  /** Where else it is held, and has to be taken away: a variable, a service. */
+  readonly elsewhere: readonly string[];
 }
 
 /**
@@ -48,8 +52,11 @@ export async function revokeKey(
       `${left.length} of the store's keys are still wrapped by ${id}; it was not taken away`,
       { details: { keys: left.map((record) => record.id) } },
     );
-  for (const { id: found, file } of held) if (found === id && file !== undefined) await removeKeyFromFile(file, id);
-  return { ...report, made };
+  const places = held.filter((key) => key.id === id);
+  const files = [...new Set(places.flatMap(({ file }) => (file === undefined ? [] : [file])))];
+  for (const file of files) await removeKeyFromFile(file, id);
+  const elsewhere = places.filter(({ file }) => file === undefined).map(({ origin }) => origin);
+  return { ...report, made, files, elsewhere };
 }
 
 /** The one that is asked for, else the first; the current one of its file from now on. NOT_FOUND. */
