@@ -46,6 +46,7 @@ import { failureJson, failureOf, failureText, stackText } from "./failure.ts";
 import { invocationOf, type GlobalOptions, type Runner } from "./invocation.ts";
 import type { Io, Output } from "./io.ts";
 import { toJsonText } from "./json-text.ts";
+import { packageFile } from "./own-files.ts";
 import { printable } from "./terminal/printable.ts";
 import { styleOf } from "./terminal/style.ts";
 
@@ -194,6 +195,6 @@ function show(output: Output, text: string): void {
 }
 
 function version(): string {
-  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  const text = readFileSync(packageFile("package.json"), "utf8");
   return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -6,6 +6,7 @@ import { CommanderError } from "commander";
 
 import { EXIT, exitCodeOf } from "./exit-code.ts";
 import { signalExitCode } from "./interrupts.ts";
+import { PACKAGE_FOLDER } from "./own-files.ts";
 import type { Style } from "./terminal/style.ts";
 
 /** An error as the command line shows it. */
@@ -96,7 +97,6 @@ export function stackText(error: unknown): string {
 }
 
 const LIBRARY = fileURLToPath(new URL(".", import.meta.resolve("@mementojs/memento")));
-const CLI = fileURLToPath(new URL(".", import.meta.url));
 
 /** The first line of the stack that is in neither Node, an installed package, nor ourselves. */
 export function placeOf(error: unknown): string | null {
@@ -105,7 +105,7 @@ export function placeOf(error: unknown): string | null {
     const place = /(?:\(|at )((?:file:\/\/)?\/[^()]+:\d+:\d+)\)?$/u.exec(line)?.[1];
     if (place === undefined) continue;
     const file = place.startsWith("file:") ? fileURLToPath(place) : place;
-    if (!file.includes("/node_modules/") && !file.startsWith(LIBRARY) && !file.startsWith(CLI)) return file;
+    if (!file.includes("/node_modules/") && !file.startsWith(LIBRARY) && !file.startsWith(PACKAGE_FOLDER)) return file;
   }
   return null;
 }

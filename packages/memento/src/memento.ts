@@ -9,7 +9,10 @@ import { firstError } from "./core/first-error.ts";
 import type { MementoEntry } from "./core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "./core/ports.ts";
 import type { TimelineState } from "./core/timeline.ts";
+import { cancelRun } from "./orchestrator/control/cancel.ts";
+import { pauseRun } from "./orchestrator/control/pause.ts";
 import type * as Runs from "./orchestrator/index.ts";
+import { forkPipeline } from "./orchestrator/repair/fork.ts";
 import { pipelineAddress, pipelineHistory, runPipeline } from "./orchestrator/run/runner.ts";
 import {
   exportTo,
@@ -190,19 +193,16 @@ export class Memento implements AsyncDisposable {
 
   /** Starts a timeline of its own from a memento; see `forkPipeline`. */
   async fork(memento: string, options: Runs.ForkOptions): Promise<Runs.ForkResult> {
-    const { forkPipeline } = await import("./orchestrator/repair/fork.ts");
     return await firstError(async () => await forkPipeline(this.vault, memento, options));
   }
 
   /** Asks a live run to pause, or marks an interrupted one; see `pauseRun`. */
   async pause(run: string, options: Runs.PauseOptions = {}): Promise<Runs.PauseResult> {
-    const { pauseRun } = await import("./orchestrator/control/pause.ts");
     return await firstError(async () => await pauseRun(this.vault, run, options));
   }
 
   /** Ends a run for good, also one that is live; see `cancelRun`. */
   async cancel(run: string, options: Runs.CancelOptions = {}): Promise<Runs.CancelResult> {
-    const { cancelRun } = await import("./orchestrator/control/cancel.ts");
     return await firstError(async () => await cancelRun(this.vault, run, options));
   }
 

@@ -8,6 +8,7 @@ import { randomText, systemRandom } from "@mementojs/memento/core";
 import type { MementoStore, StoreSupports } from "@mementojs/memento/store";
 import type { StoreKitOptions, StorePlace } from "@mementojs/memento/testing";
 
+import { ownProgram } from "../own-files.ts";
 import { namedPlace } from "../place/store-place.ts";
 import { openStore } from "./url-store.ts";
 
@@ -74,7 +75,7 @@ async function fromUrl(url: string, cwd: string): Promise<CheckedDriver> {
     });
   };
   const { path: folder } = namedPlace(url, "option", cwd);
-  const workerModule = new URL(import.meta.url.endsWith(".ts") ? "./url-store.ts" : "./url-store.js", import.meta.url);
+  const workerModule = ownProgram("checking/url-store");
   return { ...(await probe(place)), place, workerModule, leavesPlaces: folder === null && !isMemory };
 }
 

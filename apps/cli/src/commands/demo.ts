@@ -10,9 +10,10 @@ import type { Command } from "commander";
 import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Outcome, Runner } from "../invocation.ts";
+import { packageFile } from "../own-files.ts";
 
 /** The demonstration beside this command in its workspace; a published package does not carry its data. */
-const DEMO = new URL("../../../../examples/flights/demo.ts", import.meta.url);
+const DEMO = packageFile("../../examples/flights/demo.ts");
 
 /** `memento demo`: a load that is killed and resumed, corrupted and rolled back, on real data. */
 export function registerDemo(program: Command, run: Runner): void {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Connection, RowDataPacket } from "mysql2/promise";
 
 import { MementoError } from "../../core/errors.ts";
+import { ownFile } from "../../core/own-files.ts";
 import { quotedName } from "./dialect.ts";
 import { failureOf } from "./failure.ts";
 
@@ -157,7 +158,7 @@ async function makeProcedures(connection: Connection, prefix: string, collation:
 
 function readStatements(file: string, prefix: string, collation: string): readonly string[] {
   const collated = `CHARACTER SET utf8mb4 COLLATE ${collation}`;
-  const text = readFileSync(new URL(`./migrations/${file}`, import.meta.url), "utf8")
+  const text = readFileSync(ownFile(`store/mysql/migrations/${file}`), "utf8")
     .replaceAll("{options}", `ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT ${collated}`)
     .replaceAll("{collated}", collated)
     .replaceAll(/\{([a-z_]+)\}/gu, (_, name: string) => quotedName(prefix, name));

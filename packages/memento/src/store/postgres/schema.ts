@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { ClientBase } from "pg";
 
 import { MementoError } from "../../core/errors.ts";
+import { ownFile } from "../../core/own-files.ts";
 import { gateOf, makingLockOf } from "./dialect.ts";
 
 /** One file for each version of the schema, in order. A file that was released is never changed. */
@@ -74,7 +75,7 @@ export async function migrate(client: ClientBase, schema: string, url: string): 
   if (rowCount === 0) await client.query(`CREATE SCHEMA "${schema}"`);
   for (const [index, file] of MIGRATIONS.entries()) {
     if (index < version) continue;
-    const sql = readFileSync(new URL(`./migrations/${file}`, import.meta.url), "utf8");
+    const sql = readFileSync(ownFile(`store/postgres/migrations/${file}`), "utf8");
     await client.query(sql.replaceAll("{schema}", `"${schema}"`).replaceAll("{gate}", gateOf(schema)));
     await client.query(`INSERT INTO "${schema}".migration (version) VALUES ($1)`, [index + 1]);
   }

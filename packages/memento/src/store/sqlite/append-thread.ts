@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
 import { MementoError } from "../../core/errors.ts";
+import { ownProgram } from "../../core/own-files.ts";
 import { systemClock } from "../../core/ports.ts";
 import type { AppendBatch, AppendResult } from "../store.ts";
 import type { WorkerAnswer, WorkerOptions, WorkerOrder } from "./append-worker.ts";
@@ -84,8 +85,7 @@ export class AppendThread {
   /** One that cannot be started is done without: a program that was bundled may lack its file, another one the right to. */
   #start(): void {
     try {
-      const { url } = import.meta;
-      const program = new URL(url.endsWith(".ts") ? "./append-worker.ts" : "./append-worker.js", url);
+      const program = ownProgram("store/sqlite/append-worker");
       // What this program was started with (loaders, variables) is not for the thread.
       this.#worker = new Worker(program, { workerData: this.#options, name: "memento", execArgv: [], env: {} });
     } catch {

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import type { DatabaseSync } from "node:sqlite";
 
 import { MementoError } from "../../core/errors.ts";
+import { ownFile } from "../../core/own-files.ts";
 import { numberOf } from "./rows.ts";
 
 /** "Mmto" in ASCII: tells a store from every other SQLite database. */
@@ -74,7 +75,7 @@ export function migrate(database: DatabaseSync, path: string): void {
   const version = schemaVersion(database, path);
   if (version === MIGRATIONS.length) return;
   for (const file of MIGRATIONS.slice(version)) {
-    database.exec(readFileSync(new URL(`./migrations/${file}`, import.meta.url), "utf8"));
+    database.exec(readFileSync(ownFile(`store/sqlite/migrations/${file}`), "utf8"));
   }
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}`);
 }

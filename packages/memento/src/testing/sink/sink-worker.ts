@@ -3,10 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
+import { ownProgram } from "../../core/own-files.ts";
 import type { SinkLoan } from "./kit.ts";
 import type { SinkWorkerOrder, WorkerCall } from "./worker.ts";
 
-const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url);
+const PROGRAM = ownProgram("testing/sink/worker");
 
 /** No worker outlives the test that started it by much. */
 const LIFETIME_MS_MAX = 180_000;

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
+import { ownProgram } from "../../core/own-files.ts";
 import type { StoreLoan } from "./kit.ts";
 import type { WorkerJob, WorkerOrder } from "./worker.ts";
 
-const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url);
+const PROGRAM = ownProgram("testing/store/worker");
 
 /** No worker outlives the test that started it by much. */
 const LIFETIME_MS_MAX = 180_000;
