@@ -83,9 +83,19 @@ export function namedPlace(url: string, by: "option" | "environment", cwd: strin
   const [, scheme, rest = ""] = /^(sqlite|file):(.+)$/su.exec(url) ?? [];
   // Other kinds, and what is no URL at all, are for the library to judge.
   if (scheme === undefined) return { url, by, folder: null, path: null, exists: true };
-  const named = rest.startsWith("///") ? fileURLToPath(`file:${rest}`) : rest.replace(/^\/\//u, "");
+  const named = rest.startsWith("///") ? decodedPath(rest) : rest.replace(/^\/\//u, "");
+  // The library says what is wrong with it.
+  if (named === null) return { url, by, folder: null, path: null, exists: true };
   const absolute = path.resolve(cwd, named);
   return { url: `${scheme}:${absolute}`, by, folder: null, path: absolute, exists: isTaken(absolute) };
+}
+
+function decodedPath(rest: string): string | null {
+  try {
+    return fileURLToPath(`file:${rest}`);
+  } catch {
+    return null;
+  }
 }
 
 /** False where nothing is, and for an empty file or folder: a volume's own folder does not count. */

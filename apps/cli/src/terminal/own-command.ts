@@ -10,6 +10,6 @@ export function ownCommand({ store }: Pick<Invocation, "store">, ...words: reado
 /** A store's URL with `***` for its password, and for values of its query that are named like a secret. */
 function withoutSecrets(url: string): string {
   return url
-    .replace(/(?<=^[a-z][a-z0-9+.-]*:\/\/[^/?#]*:)[^/?#]*(?=@)/iu, "***")
+    .replace(/(?<=^[a-z][a-z0-9+.-]*:\/\/[^:@/?#]*:).*(?=@)/isu, "***")
     .replace(/(?<=[?&][^=&]*(?:pass|secret|key|sig|token|sas|auth|cred)[^=&]*=)[^&#]*/giu, "***");
 }

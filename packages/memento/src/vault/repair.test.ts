@@ -6,10 +6,12 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { Memento } from "../memento.ts";
+import { definePipeline } from "../orchestrator/pipeline/pipeline.ts";
 import { decodeHeader } from "../store/header.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import { applyRepair, planRepair, type RepairOptions, type RepairPlan, type Replica } from "./repair.ts";
+import { copyStore } from "./transfer/index.ts";
 
 type Driver = "sqlite" | "file";
 
@@ -178,6 +180,32 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
       expect(after).toMatchObject({ sound: true, mementos: 4 });
       expect(await contents(memento, kept)).toEqual(whole);
       expect((await repaired(memento)).plan.items).toEqual([]);
+    },
+  );
+
+  test.each(["body", "header", "missing"] as const)(
+    "leaves a timeline of many epochs that can be copied, at the epochs that it had: %s",
+    async (how) => {
+      const made = await bench(driver);
+      const pipeline = definePipeline({ name: "etl", version: "1", stages: (stage) => [stage.task("load", () => 1)] });
+      const open = await made.open();
+      for (let run = 0; run < 3; run++) await open.run(pipeline);
+      const history: { id: string; epoch: number }[] = [];
+      for await (const { id, epoch } of open.history(pipeline)) history.unshift({ id, epoch });
+      await open.close();
+      const doomed = history.filter(({ epoch }) => epoch === 2).slice(0, 2);
+      expect(doomed).toHaveLength(2);
+      for (const { id } of doomed) harm(made, id, how);
+      const memento = await made.open();
+      const { quarantined } = await repaired(memento);
+      expect(quarantined).toEqual(expect.arrayContaining(doomed.map(({ id }) => id)));
+      expect((await repaired(memento)).plan.items).toEqual([]);
+      const fresh = await Memento.open("memory:", { keys: KEYS });
+      onTestFinished(async () => await fresh.close());
+      await copyStore(memento.vault, fresh.vault);
+      const [copied, left] = await Promise.all([fresh, memento].map(async (each) => await Array.fromAsync(each.history(pipeline))));
+      expect(copied).toEqual(left);
+      expect((await fresh.verify()).sound).toBe(true);
     },
   );
 

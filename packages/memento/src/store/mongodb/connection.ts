@@ -32,6 +32,8 @@ export interface MongodbAddress {
   readonly secrets: readonly string[];
 }
 
+/** A name or an address, or an IPv6 address in brackets, and a port. */
+const HOST = /^(?:\[[0-9a-f:.%]+\]|[^:[\]]+)(?::[0-9]{1,5})?$/iu;
 const SELECTION_MS = 5_000;
 /** The driver bounds its looks at the server by this too: one that is only busy must not be taken for dead. */
 const CONNECT_MS = 10_000;
@@ -41,13 +43,15 @@ const POOL_SIZE = 20;
 /** Takes a store's URL apart. INVALID_ARGUMENT for one that the driver could not read, or that names no database. */
 export function readAddress(url: string): MongodbAddress {
   const match =
-    /^(?<scheme>mongodb(?:\+srv)?:\/\/)(?:(?<account>[^@/]*)@)?(?<hosts>[^/?]+)(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?$/u.exec(
+    /^(?<scheme>mongodb(?:\+srv)?:\/\/)(?:(?<account>[^@/]*)@)?(?<hosts>[^@/?]+)(?:\/(?<database>[^@?]*))?(?:\?(?<query>.*))?$/u.exec(
       url,
     );
   const { scheme = "", account, hosts = "", database = "", query = "" } = match?.groups ?? {};
-  if (match === null || database === "") {
+  if (match === null || database === "" || !hosts.split(",").every((host) => HOST.test(host))) {
     const form = "mongodb://user:password@host:port/database";
-    throw new MementoError("INVALID_ARGUMENT", `A store on MongoDB has a URL of the form ${form}`);
+    throw new MementoError("INVALID_ARGUMENT", `A store on MongoDB has a URL of the form ${form}`, {
+      hint: "In the user and the password, @ is written %40, / is %2F and : is %3A.",
+    });
   }
   const parameters = new URLSearchParams(query);
   const [prefix, commit] = [parameters.get("prefix"), parameters.get("commit")];

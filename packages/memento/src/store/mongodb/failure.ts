@@ -60,6 +60,10 @@ export function isDriverError(error: unknown): error is DriverError {
   return error instanceof Error && (/^(?:Mongo|Pool|WaitQueue)/u.test(error.name) || "errorLabels" in error);
 }
 
+/** True for a name that could not be looked up: of `mongodb+srv:`, before the driver has anything to say. */
+const isLookup = (error: unknown): error is Error =>
+  error instanceof Error && "syscall" in error && /^query(?:Srv|Txt)$/u.test(String(error.syscall));
+
 /** True for a duplicate key: somebody else has that `_id`. */
 export const isDuplicate = (error: unknown): boolean => isDriverError(error) && error.code === 11_000;
 
@@ -75,6 +79,8 @@ export function isTransient(error: unknown): boolean {
 /** Says in our words what the driver threw; passes our own errors through. `where` is the store's URL without secrets. */
 export function failureOf(error: unknown, where: string): MementoError {
   if (isMementoError(error)) return error;
+  if (isLookup(error))
+    return new MementoError("STORE_UNREACHABLE", `${where}: ${error.message}`, { cause: error, details: { url: where } });
   // What is not the driver's is a fault of the program: it keeps its own name and stack.
   if (!isDriverError(error)) throw error;
   const code = codeOf(error);

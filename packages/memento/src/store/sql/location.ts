@@ -35,7 +35,8 @@ export interface SqlUrlForm {
  * INVALID_ARGUMENT, which never repeats the URL: it may hold a password.
  */
 export function readSqlUrl(url: string, { schemes, port, place, said = "The store's URL" }: SqlUrlForm): SqlLocation {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
+  // Without `//`, all of it would be a path, and the server this machine.
+  const parsed = /^[a-z]+:\/\//u.test(url) && URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !schemes.includes(parsed.protocol.slice(0, -1)))
     throw invalid(`${said} is not of the form ${schemes[0]}://user:password@host:port/database`);
   const parameters = parsed.searchParams;

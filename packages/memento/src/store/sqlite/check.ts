@@ -5,10 +5,13 @@ import type { CommitHeader } from "../header.ts";
 import type { StoreDamage } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { acceptedSlots, headerOf } from "./log.ts";
+import { slotsOf } from "./mending.ts";
 import { headOf, numberOf, type Row } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 const COMMITS_AT_ONCE = 100;
+/** Of so many missing commits at once it is looked up which mementos they held. */
+const GAPS_LOOKED_UP = 100;
 
 /** What one pass over the log learns, for the passes over the other tables. */
 interface Census {
@@ -54,7 +57,11 @@ async function* checkLog(connection: Connection, census: Census): AsyncIterable<
       const rows = statements.commitsAfter.all(last, COMMITS_AT_ONCE);
       for (const row of rows) {
         const id = numberOf(row, "id");
-        if (id !== last + 1) found.push(damage(`Commits ${last + 1} to ${id - 1} are missing from the log`));
+        if (id !== last + 1) {
+          const gone = Array.from({ length: Math.min(id - last - 1, GAPS_LOOKED_UP) }, (_, gap) => last + 1 + gap);
+          const ids = gone.flatMap((commit) => idsOf(statements, commit, census));
+          found.push(damage(`Commits ${last + 1} to ${id - 1} are missing from the log`, ids));
+        }
         last = id;
         if (checkCommit(statements, row, census, found) === "notice") lastNotice = id;
       }
@@ -75,7 +82,7 @@ function checkCommit(statements: Statements, row: Row, census: Census, found: St
     header = headerOf(row, id);
   } catch (error) {
     if (!isMementoError(error, "DAMAGED") && !isMementoError(error, "FORMAT_UNKNOWN")) throw error;
-    found.push(damage(error.message));
+    found.push(damage(error.message, idsOf(statements, id, census)));
     return null;
   }
   const bodyBytes = nullable(row, "body_bytes", numberOf);
@@ -102,6 +109,13 @@ function checkCommit(statements: Statements, row: Row, census: Census, found: St
     noteName(census, entry, slot.removedBy === 0);
   }
   return "pack";
+}
+
+/** The mementos of a commit that cannot be read, as far as the index says: they count as placed. */
+function idsOf(statements: Statements, commit: number, census: Census): string[] {
+  const ids = slotsOf(statements, commit).map(({ id }) => id);
+  census.placed += ids.length;
+  return ids;
 }
 
 /** Names move to the later memento, so the last one that was given a name has it, or nobody has. */

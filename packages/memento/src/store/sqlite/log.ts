@@ -95,9 +95,10 @@ export class SqliteLog implements LogRows {
     for (let size = PAGE_ROWS_MIN; ; size = Math.min(2 * size, PAGE_ROWS_MAX)) {
       const page = await this.#connection().read((statements) => {
         const found = (ascending ? statements.placesAfter : statements.placesBefore).all(timeline, last, size);
-        return rowsOfPlaces(timeline, found);
+        return found.map((row) => attempt(() => rowOfPlace(timeline, row)));
       });
-      for (const row of page) {
+      for (const found of page) {
+        const row = outcome(found);
         yield row;
         last = row.entry.sequence;
       }
@@ -215,13 +216,11 @@ function rowsOfCommit(
   });
 }
 
-function rowsOfPlaces(timeline: string, rows: readonly Row[]): readonly LogRow[] {
-  return rows.map((row) => {
-    const { commit, slot, removedBy } = slotOf(row);
-    const [header, entry] = packOf(row, timeline, numberOf(row, "sequence"));
-    const packBytes = header.byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
-    return { commit, slot, entry, packBytes, removed: removedBy !== 0 };
-  });
+function rowOfPlace(timeline: string, row: Row): LogRow {
+  const { commit, slot, removedBy } = slotOf(row);
+  const [header, entry] = packOf(row, timeline, numberOf(row, "sequence"));
+  const packBytes = header.byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
+  return { commit, slot, entry, packBytes, removed: removedBy !== 0 };
 }
 
 /** The header of a place's commit, and the entry of its slot; DAMAGED unless they belong together. */

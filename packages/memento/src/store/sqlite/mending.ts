@@ -61,7 +61,8 @@ export function salvage(statements: Statements, id: string): SalvagedPack | null
   return { bytes, header, body, mementos: slotsOf(statements, commit) };
 }
 
-function slotsOf(statements: Statements, commit: number): SalvagedPack["mementos"] {
+/** The mementos that the index has in a commit, by slot. */
+export function slotsOf(statements: Statements, commit: number): SalvagedPack["mementos"] {
   return statements.slotsOf.all(commit).map((place) => ({
     id: `${textOf(place, "timeline")}-${numberOf(place, "sequence")}-${textOf(place, "nonce")}`,
     slot: numberOf(place, "slot"),

@@ -112,20 +112,24 @@ async function bareHeader(vault: Vault, slots: DamagedPack["slots"]): Promise<Ui
   });
 }
 
-/** What is known of a memento whose header is lost: its id, and what its timeline says. */
+/**
+ * What is known of a memento whose header is lost: its id, what its timeline says, and the epoch of the one before it. It had
+ * that or a higher one; by a lower one, what is left of the timeline could not be appended anywhere else.
+ */
 async function emptyEntry({ store }: Vault, id: string): Promise<MementoEntry> {
   const [timeline = "", sequence = "1"] = id.split("-");
   // A driver that keeps entries beside the packs still knows all of it.
   const known = await entryInIndex(store, timeline, id);
   if (known !== null) return known;
   const state: TimelineState | null = await store.timeline(timeline);
+  const before = await lastBefore(store, timeline, Number(sequence));
   return {
     id,
     timeline,
     sequence: Number(sequence),
     parent: null,
-    epoch: 0,
-    generation: 0,
+    epoch: before?.epoch ?? 0,
+    generation: before?.generation ?? 0,
     caretaker: state?.record.caretaker ?? "lost",
     originator: state?.record.originator ?? "lost",
     kind: state?.record.kind ?? "value",
@@ -136,6 +140,20 @@ async function emptyEntry({ store }: Vault, id: string): Promise<MementoEntry> {
     metadata: {},
     sizes: { logicalBytes: 0, heldBytes: 0 },
   };
+}
+
+/** The last memento before a place that can still be read, looked for from the beginning. */
+async function lastBefore(store: Vault["store"], timeline: string, sequence: number): Promise<MementoEntry | null> {
+  let last: MementoEntry | null = null;
+  try {
+    for await (const { entry } of store.query(mementoQuery({ timeline, removed: true, order: "ascending" }))) {
+      if (entry.sequence >= sequence) break;
+      last = entry;
+    }
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  }
+  return last;
 }
 
 async function entryInIndex(store: Vault["store"], timeline: string, id: string): Promise<MementoEntry | null> {
