@@ -85,9 +85,11 @@ async function forkNamed(memento: Memento, name: string): Promise<LivingTimeline
   );
 }
 
-function shown({ io, style, store }: Invocation, plan: AdoptPlan, name: string, options: AdoptCommandOptions): string {
+function shown(invocation: Invocation, plan: AdoptPlan, name: string, options: AdoptCommandOptions): string {
+  const { io, style } = invocation;
   const file = options.pipeline === undefined ? [] : ["--pipeline", options.pipeline];
-  const line = (rerun: boolean): string => ownCommand({ store }, "adopt", name, ...(rerun ? ["--rerun"] : []), ...file);
+  const line = (rerun: boolean): string =>
+    ownCommand(invocation, "adopt", name, ...(rerun ? ["--rerun"] : []), ...file);
   const { forkData, forkPlan } = plan;
   const data = forkData.flatMap(({ kind, name: item, where, entries }) =>
     entries === null ? [] : [`  ${kind} ${item}: ${counted(entries, "row")} of ${where}`],

@@ -25,6 +25,7 @@ export function checkNode(version: string = process.versions.node): Finding {
 
 /** Whether the key is there, and who may read it. */
 export async function checkKey(key: KeyPlace): Promise<readonly Finding[]> {
+  if (key.kind === "unknown") return [good("key", "no key was named; whether the store is sealed was not seen")];
   if (key.kind === "none")
     return [advise("key", "the store is not sealed", "Whoever can read its files can read what it holds.")];
   if (key.kind === "environment") return [good("key", `in ${key.where ?? ""}`)];

@@ -37,6 +37,9 @@ export async function checkRuns(memento: Memento, invocation: Invocation): Promi
   const { clock } = invocation.io;
   const pending = await pendingRuns(memento);
   const findings = pending.map(({ run, name, status, timeline: { lease } }) => {
+    // A fork has the runs of its origin, by their ids.
+    const others = pending.filter((other) => other.run === run).length > 1 ? ["--timeline", name] : [];
+    const goOn = ownCommand(invocation, "resume", run, ...others);
     const live =
       lease.owner !== null &&
       lease.expiresAt > clock.now() &&
@@ -47,12 +50,12 @@ export async function checkRuns(memento: Memento, invocation: Invocation): Promi
         : bad(
             "rollback",
             `${name}: stands unfinished; data and state are between two mementos`,
-            `${ownCommand(invocation, "resume", run)}   (finishes it)`,
+            `${goOn}   (finishes it)`,
           );
     }
     if (live && status === "running") return good("run", `${run} of ${name} is under way`);
     const stands = status === "running" ? "interrupted" : status;
-    return advise("run", `${run} of ${name} stands ${stands}`, ownCommand(invocation, "resume", run));
+    return advise("run", `${run} of ${name} stands ${stands}`, goOn);
   });
   return findings.length === 0 ? [good("runs", "none stands unfinished")] : findings;
 }

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
 import { isMementoError, isPipeline, MementoError, type Pipeline } from "@mementojs/memento";
@@ -105,5 +105,7 @@ async function syntaxPlace(file: string, error: SyntaxError): Promise<string | n
 }
 
 function firstPlace(text: string): string | null {
-  return /^(?:file:\/\/)?(?<place>\/.+:\d+)$/mu.exec(text.split("\n", 1)[0] ?? "")?.groups?.["place"] ?? null;
+  const { url, place } = /^(?<url>file:\/\/)?(?<place>\/.+:\d+)$/mu.exec(text.split("\n", 1)[0] ?? "")?.groups ?? {};
+  if (place === undefined) return null;
+  return url === undefined ? place : fileURLToPath(`${url}${place}`);
 }

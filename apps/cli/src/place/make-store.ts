@@ -5,12 +5,12 @@ import path from "node:path";
 import { Memento, MementoError } from "@mementojs/memento";
 
 import type { Io } from "../io.ts";
-import type { StorePlace } from "./store-place.ts";
+import { orBackup, type StorePlace } from "./store-place.ts";
 
 /** Where a store's key is. */
 export interface KeyPlace {
-  /** `none`: the store is not sealed, or its key comes from elsewhere. */
-  readonly kind: "file" | "environment" | "none";
+  /** `none`: the store is not sealed; `unknown`: nobody could see whether it is. */
+  readonly kind: "file" | "environment" | "none" | "unknown";
   /** The file's path, or the variable's name. */
   readonly where: string | null;
   readonly exists: boolean;
@@ -29,7 +29,7 @@ export async function makeStore(place: StorePlace, io: Pick<Io, "env">): Promise
   const madeFolder = created && place.folder !== null && !existsSync(place.folder) ? place.folder : null;
   if (created && place.folder !== null) await makeFolder(place.folder);
   try {
-    const memento = await Memento.open(place.url, { environment: io.env });
+    const memento = await orBackup(async () => await Memento.open(place.url, { environment: io.env }));
     return { memento, created, key: keyPlaceOf(place, io.env, memento.vault.meta.sealed) };
   } catch (error) {
     if (madeFolder !== null) await removeUnusedFolder(madeFolder);
@@ -45,7 +45,7 @@ export function keyPlaceOf(place: StorePlace, env: Io["env"], sealed: boolean | 
   if (named !== "") return { kind: "file", where: named, exists: existsSync(named) };
   const variable = ["MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"].find((name) => (env[name] ?? "") !== "");
   if (variable !== undefined) return { kind: "environment", where: variable, exists: true };
-  if (place.path === null) return { kind: "none", where: null, exists: false };
+  if (place.path === null) return { kind: sealed === null ? "unknown" : "none", where: null, exists: false };
   const beside = `${place.path}.key`;
   return { kind: "file", where: beside, exists: existsSync(beside) };
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { Memento, MementoError } from "@mementojs/memento";
+import { ERROR_CATALOGUE, isMementoError, Memento, MementoError } from "@mementojs/memento";
 
 import type { Invocation } from "../invocation.ts";
 import type { Io } from "../io.ts";
@@ -66,7 +66,21 @@ export async function openMemento({ io, store }: Pick<Invocation, "io" | "store"
 export async function openAt(place: StorePlace, io: Pick<Io, "env">): Promise<Memento> {
   // Looked at first, so that a wrong path leaves no empty database behind.
   if (!place.exists) throw noStore(place);
-  return await Memento.open(place.url, { create: false, environment: io.env });
+  return await orBackup(async () => await Memento.open(place.url, { create: false, environment: io.env }));
+}
+
+/** Opens a store. What cannot even be opened can be neither verified nor repaired: where it is damaged, that is not the way out. */
+export async function orBackup<T>(open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!isMementoError(error, "DAMAGED") || error.hint !== ERROR_CATALOGUE.DAMAGED.hint) throw error;
+    throw new MementoError("DAMAGED", error.message, {
+      cause: error,
+      details: error.details,
+      hint: "It cannot be opened, and so not repaired in its place. Keep its files, and make it anew elsewhere: `memento restore-backup` of a backup, or `memento copy` from a replica.",
+    });
+  }
 }
 
 function noStore(place: StorePlace): MementoError {
@@ -75,7 +89,11 @@ function noStore(place: StorePlace): MementoError {
     return new MementoError("NOT_A_STORE", "There is no store in this folder or above it", { hint });
   }
   const named = place.by === "option" ? "--store" : "MEMENTO_STORE";
-  return new MementoError("NOT_A_STORE", `There is no store at ${place.path ?? place.url}, which ${named} names`);
+  const message = `There is no store at ${place.path ?? place.url}, which ${named} names`;
+  if (place.path === null || !existsSync(`${place.path}.key`)) return new MementoError("NOT_A_STORE", message);
+  return new MementoError("NOT_A_STORE", `${message}; its key is there`, {
+    hint: "A store was there: bring it back, by `memento restore-backup` where there is a backup. Keep the key.",
+  });
 }
 
 /** The place that a URL names; `by` says how it came here. */

@@ -15,7 +15,7 @@ export interface RunEnd {
 }
 
 /** A run's result, for programs and for people. */
-export function runOutcome(invocation: Pick<Invocation, "style" | "store">, end: RunEnd): Outcome {
+export function runOutcome(invocation: Pick<Invocation, "style" | "store" | "io">, end: RunEnd): Outcome {
   const exitCode = end.result.status === "cancelled" ? EXIT.failed : EXIT.done;
   return { json: runJson(end), text: () => runText(invocation, end), exitCode };
 }
@@ -44,7 +44,10 @@ function runJson({ result, report, durationMs, store }: RunEnd): unknown {
   };
 }
 
-function runText(invocation: Pick<Invocation, "style" | "store">, { result, report, durationMs }: RunEnd): string {
+function runText(
+  invocation: Pick<Invocation, "style" | "store" | "io">,
+  { result, report, durationMs }: RunEnd,
+): string {
   const { style } = invocation;
   const { run, status, alreadyDone, waitingFor, credential, head } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;

@@ -2,16 +2,18 @@ import { expect, test } from "vitest";
 
 import { ownCommand } from "./own-command.ts";
 
+const io = { cwd: "/work" };
+
 test("names the store that was named, and none where none was", () => {
-  expect(ownCommand({ store: null }, "resume", "r1")).toBe("memento resume r1");
-  expect(ownCommand({ store: "sqlite:./my store.db" }, "plan", "head~1")).toBe(
-    "memento plan head~1 --store 'sqlite:./my store.db'",
+  expect(ownCommand({ store: null, io }, "resume", "r1")).toBe("memento resume r1");
+  expect(ownCommand({ store: "sqlite:./my store.db", io }, "plan", "head~1")).toBe(
+    "memento plan head~1 --store 'sqlite:/work/my store.db'",
   );
-  expect(ownCommand({ store: null }, "fork", "--name", "it's")).toBe("memento fork --name 'it'\\''s'");
+  expect(ownCommand({ store: null, io }, "fork", "--name", "it's")).toBe("memento fork --name 'it'\\''s'");
 });
 
 test("P4: says no password, key or token of a store's URL", () => {
-  const shown = (store: string): string => ownCommand({ store }, "ls");
+  const shown = (store: string): string => ownCommand({ store, io }, "ls");
   expect(shown("postgres://me:hunter2@host:5432/db?schema=a")).toContain("postgres://me:***@host:5432/db?schema=a");
   expect(shown("redis://:hunter2@host")).toContain("redis://:***@host");
   expect(shown("mongodb://me:hunt@er2@a,b/db")).not.toMatch(/hunt|er2/u);

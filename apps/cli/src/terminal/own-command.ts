@@ -1,9 +1,15 @@
-import type { Invocation } from "../invocation.ts";
+import { namedPlace } from "../place/store-place.ts";
 import { shellWord } from "./shell-word.ts";
 
-/** A command line of ours, to be copied: it means the store that this one means. Without what may be secret in its URL. */
-export function ownCommand({ store }: Pick<Invocation, "store">, ...words: readonly string[]): string {
-  const place = store === null ? [] : ["--store", withoutSecrets(store)];
+/** Which store a command was given, and where. */
+export interface StoreNamed {
+  readonly store: string | null;
+  readonly io: { readonly cwd: string };
+}
+
+/** A command line of ours, to be copied: it means the store that this one means, from any folder. Without what may be secret in its URL. */
+export function ownCommand({ store, io }: StoreNamed, ...words: readonly string[]): string {
+  const place = store === null ? [] : ["--store", withoutSecrets(namedPlace(store, "option", io.cwd).url)];
   return ["memento", ...words, ...place].map((word) => shellWord(word)).join(" ");
 }
 

@@ -57,7 +57,7 @@ export const ERROR_CATALOGUE = {
   },
   EXISTS: {
     meaning: "A live memento of this caretaker has that name and other content.",
-    hint: "Choose another name, or pass replace: true to move the name.",
+    hint: "Choose another name, or move the name by `replace: true` (`--replace`).",
   },
   FENCED: {
     meaning: "Another worker has taken this timeline over; this one may no longer write.",
@@ -73,7 +73,7 @@ export const ERROR_CATALOGUE = {
   },
   INPUT_MISSING: {
     meaning: "An input that the pipeline reads is not there.",
-    hint: "Check the path, or bring the file back, and resume the run.",
+    hint: "Check the path, or bring the file back, and try again; a run goes on where it stood.",
   },
   INVALID_ARGUMENT: {
     meaning: "An argument is not of the form that the call takes.",

@@ -1,132 +1,16 @@
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { bench, contents, harm, KEYS, repaired, replicaOf, sql } from "../../../../test/harness/repair-bench.ts";
 import { Memento } from "../memento.ts";
 import { definePipeline } from "../orchestrator/pipeline/pipeline.ts";
 import { decodeHeader } from "../store/header.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
-import { applyRepair, planRepair, type RepairOptions, type RepairPlan, type Replica } from "./repair.ts";
+import { applyRepair, planRepair } from "./repair.ts";
 import { copyStore } from "./transfer/index.ts";
-
-type Driver = "sqlite" | "file";
-
-interface Bench {
-  readonly driver: Driver;
-  readonly folder: string;
-  /** Six mementos: the third to fifth share what the third one holds; the sixth stands alone. A seventh, elsewhere, has a name. */
-  readonly ids: readonly string[];
-  readonly open: (name?: string) => Promise<Memento>;
-  /** Another store, made as this one is now. */
-  readonly copyTo: (name: string) => void;
-}
-
-const KEYS = { raw: [new Uint8Array(32).fill(5)] };
-
-async function bench(driver: Driver, { keys = KEYS }: { readonly keys?: typeof KEYS | false } = {}): Promise<Bench> {
-  const folder = await mkdtemp(join(tmpdir(), "memento-repair-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const place = (name: string): string => `${driver}:${join(folder, name)}`;
-  const open = async (name = "store"): Promise<Memento> => {
-    const memento = await Memento.open(place(name), { keys });
-    onTestFinished(async () => await memento.close());
-    return memento;
-  };
-  const memento = await open();
-  const etl = memento.caretaker("etl");
-  const ids: string[] = [];
-  for (let n = 1; n <= 6; n++) {
-    const table = n < 3 || n === 6 ? `own ${n} ${"x".repeat(50)}` : "shared".repeat(100);
-    ids.push((await etl.save({ n, table })).id);
-  }
-  const address = { caretaker: "etl", originator: "named", partition: "", fork: "" };
-  const writer = await memento.vault.writer(await memento.vault.ensureTimeline(address, "value"));
-  const pieces = new Map([["value", "of a name"]]);
-  await writer.append({ reason: "save", status: "saved", generation: 0, name: "gold", pieces });
-  await memento.close();
-  return {
-    driver,
-    folder,
-    ids,
-    open,
-    copyTo: (name) => cpSync(join(folder, "store"), join(folder, name), { recursive: true }),
-  };
-}
-
-function sql(file: string, text: string): void {
-  const sqlite = process.getBuiltinModule("node:sqlite");
-  const database = new sqlite.DatabaseSync(file);
-  database.exec(text);
-  database.close();
-}
-
-/** The file of a pack that holds a memento, found by what its header says. */
-function packFile(folder: string, id: string): string {
-  const packs = join(folder, "packs");
-  const name = readdirSync(packs).find((each) => readFileSync(join(packs, each)).includes(`"entries":[["${id}"`));
-  return join(packs, name ?? "none");
-}
-
-type Harm = "body" | "header" | "missing";
-
-/** Does harm to the pack of a memento in a store that is closed. */
-function harm({ driver, folder }: Bench, id: string, how: Harm, name = "store"): void {
-  const place = join(folder, name);
-  if (driver === "file") {
-    const file = packFile(place, id);
-    if (how === "missing") return rmSync(file);
-    const content = readFileSync(file);
-    const at = how === "body" ? content.length - 3 : content.indexOf('"suite"') + 3;
-    content[at] = (content[at] ?? 0) ^ 1;
-    return writeFileSync(file, content);
-  }
-  const [timeline, sequence] = id.split("-");
-  const row = `id = (SELECT commit_id FROM memento WHERE timeline = '${timeline}' AND sequence = ${sequence})`;
-  const sqlite = process.getBuiltinModule("node:sqlite");
-  const database = new sqlite.DatabaseSync(place);
-  const column = how === "header" ? "header" : "body";
-  if (how === "missing") database.exec(`DELETE FROM commit_log WHERE ${row}`);
-  else {
-    const bytes = Uint8Array.from(
-      database.prepare(`SELECT ${column} AS bytes FROM commit_log WHERE ${row}`).get()?.["bytes"] as Uint8Array,
-    );
-    bytes[how === "body" ? bytes.length - 3 : 3] = (bytes[how === "body" ? bytes.length - 3 : 3] ?? 0) ^ 1;
-    database.prepare(`UPDATE commit_log SET ${column} = ? WHERE ${row}`).run(bytes);
-  }
-  database.close();
-}
-
-async function repaired(
-  memento: Memento,
-  options: RepairOptions = {},
-): Promise<Awaited<ReturnType<typeof applyRepair>> & { plan: RepairPlan; aside: string[] }> {
-  const plan = await planRepair(memento.vault, options);
-  const aside: string[] = [];
-  const result = await applyRepair(memento.vault, {
-    ...options,
-    plan: plan.hash,
-    by: "tester",
-    setAside: async (name, bytes) => {
-      aside.push(name);
-      expect(bytes).toBeInstanceOf(Uint8Array);
-    },
-  });
-  return { ...result, plan, aside };
-}
-
-const replicaOf = async ({ open }: Bench, name: string): Promise<Replica> => ({
-  name,
-  vault: (await open(name)).vault,
-});
-
-async function contents(memento: Memento, ids: readonly string[]): Promise<unknown[]> {
-  const etl = memento.caretaker("etl");
-  return await Promise.all(ids.map(async (id) => await etl.load(id)));
-}
 
 describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) => {
   test("does nothing to a sound one", async () => {
@@ -203,7 +87,9 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
       const fresh = await Memento.open("memory:", { keys: KEYS });
       onTestFinished(async () => await fresh.close());
       await copyStore(memento.vault, fresh.vault);
-      const [copied, left] = await Promise.all([fresh, memento].map(async (each) => await Array.fromAsync(each.history(pipeline))));
+      const [copied, left] = await Promise.all(
+        [fresh, memento].map(async (each) => await Array.fromAsync(each.history(pipeline))),
+      );
       expect(copied).toEqual(left);
       expect((await fresh.verify()).sound).toBe(true);
     },

@@ -80,7 +80,10 @@ export function isTransient(error: unknown): boolean {
 export function failureOf(error: unknown, where: string): MementoError {
   if (isMementoError(error)) return error;
   if (isLookup(error))
-    return new MementoError("STORE_UNREACHABLE", `${where}: ${error.message}`, { cause: error, details: { url: where } });
+    return new MementoError("STORE_UNREACHABLE", `${where}: ${error.message}`, {
+      cause: error,
+      details: { url: where },
+    });
   // What is not the driver's is a fault of the program: it keeps its own name and stack.
   if (!isDriverError(error)) throw error;
   const code = codeOf(error);

@@ -1,3 +1,6 @@
+import { accessSync, constants } from "node:fs";
+import { dirname } from "node:path";
+
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
 
 /** SQLite's primary result codes, as far as each has a meaning of its own here. */
@@ -22,6 +25,28 @@ const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
 /** SQLITE_FULL comes as SQLITE_IOERR_WRITE where the file system's quota ends; then the system's own code tells. */
 const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = { ENOSPC: "DISK_FULL", EDQUOT: "DISK_FULL" };
 
+/** What SQLite says where it may not write: read-only, cannot be opened. */
+const CANNOT_WRITE: ReadonlySet<number> = new Set([8, 14]);
+
+/** Why a database's folder or file cannot be written, where the system says so; also to read it, SQLite writes beside it. */
+function refusedFolder(path: string): MementoError | null {
+  for (const place of [dirname(path), path]) {
+    try {
+      accessSync(place, constants.W_OK);
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+      const why = code === "EROFS" ? "its file system is mounted read-only" : "this user may not write there";
+      if (code !== "EROFS" && code !== "EACCES" && code !== "EPERM") continue;
+      return new MementoError("IO_FAILED", `${path}: ${place} cannot be written: ${why} (${code})`, {
+        cause,
+        hint: "SQLite writes beside a database even to read it: make the folder writable, or copy the store's files and its key to one that is.",
+        details: { path, reason: code },
+      });
+    }
+  }
+  return null;
+}
+
 /** Says in our words what `node:sqlite` or the file system threw; passes our own errors through. */
 export function failureOf(error: unknown, path: string): MementoError {
   if (isMementoError(error)) return error;
@@ -30,6 +55,8 @@ export function failureOf(error: unknown, path: string): MementoError {
     readonly errcode?: number;
   };
   if (code === "ERR_SQLITE_ERROR" && errcode !== undefined) {
+    const refused = CANNOT_WRITE.has(errcode & 0xff) ? refusedFolder(path) : null;
+    if (refused !== null) return refused;
     const [ours, reason] = CODES[errcode & 0xff] ?? ["IO_FAILED", "SQLite refused"];
     return new MementoError(ours, `${path}: ${reason} (${message})`, {
       cause: error,

@@ -50,7 +50,7 @@ function explained(cause: unknown, place: string): unknown {
   if (cause.code === "EEXIST") {
     return new MementoError("EXISTS", `There is a file ${place} already`, {
       cause,
-      hint: "Choose another name, or say that it is to be replaced.",
+      hint: "Choose another name, or have the file replaced by `replace: true` (`--force`).",
     });
   }
   if (cause.code === "ENOSPC")
