@@ -151,6 +151,29 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
     expect((await planRepair(memento.vault, {})).items).toEqual([]);
   });
 
+  test.each(["body", "header", "missing"] as const)(
+    "lets a timeline go on when its head needs what is lost, and frees and exports what is left: %s",
+    async (how) => {
+      const made = await bench(driver);
+      const before = await made.open();
+      const ids: string[] = [];
+      for (const state of [{ n: 1 }, { n: 2, table: "shared".repeat(100) }, { n: 3, table: "shared".repeat(100) }])
+        ids.push((await before.caretaker("line").save(state)).id);
+      await before.close();
+      harm(made, ids[1] ?? "", how);
+      const memento = await made.open();
+      const { quarantined, after, done } = await repaired(memento);
+      expect(quarantined.toSorted()).toEqual(ids.slice(1).toSorted());
+      expect(done).toContain(`line:${ids[0]?.split("-")[0]}`);
+      expect(after.damages).toEqual([]);
+      expect(await memento.caretaker("line").latest()).toEqual({ n: 1 });
+      expect((await memento.caretaker("line").save({ n: 4 })).id).toContain("-5-");
+      expect((await memento.collect()).packs).toBeGreaterThan(0);
+      await memento.exportTo(join(made.folder, "all.memento"), { store: true });
+      expect((await planRepair(memento.vault, {})).items).toEqual([]);
+    },
+  );
+
   test("asks the next replica when one is damaged at the same place, and says why", async () => {
     const made = await bench(driver);
     made.copyTo("first");

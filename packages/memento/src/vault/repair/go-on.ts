@@ -20,7 +20,7 @@ export async function lostHeads(
   try {
     for await (const { record, head } of vault.store.timelines(null)) {
       if (head === null || restored.has(head.id)) continue;
-      if (!helpless.has(head.id) && !(await isGone(vault, head.id))) continue;
+      if (!helpless.has(head.id) && (await recordDigest(vault, head.id)) !== null) continue;
       const good = lastGood(table, record.key, head.sequence, helpless);
       if (good === null) continue;
       items.push({
@@ -41,13 +41,12 @@ export async function lostHeads(
   return items;
 }
 
-/** True when a record cannot be opened any more, so that nothing can follow it. */
-async function isGone({ reader }: Vault, id: string): Promise<boolean> {
+/** The digest of a record, whatever becomes of what it needs; null when it cannot be opened any more. */
+async function recordDigest({ reader }: Vault, id: string): Promise<string | null> {
   try {
-    await reader.open(id);
-    return false;
+    return (await reader.open(id)).manifest.digest;
   } catch (error) {
-    if (isDamage(error)) return true;
+    if (isDamage(error)) return null;
     throw error;
   }
 }
@@ -65,19 +64,22 @@ function lastGood(table: RecordTable, key: string, before: number, helpless: Rea
 /**
  * Appends a memento with all that the nearest good one has. Its epoch fences whoever held the timeline, and its
  * generation is above any that the lost ones can have had, so that no token of theirs is used again; a pipeline is then
- * resumed from there, and reverts its sinks to that point. False when the head opens by now, or there is nothing to go on
- * from. LOCKED while somebody holds the timeline.
+ * resumed from there, and reverts its sinks to that point. False when the head opens by now with all that it needs, or there
+ * is nothing to go on from. LOCKED while somebody holds the timeline.
  */
 export async function goOn(vault: Vault, key: string, evidence: Readonly<Record<string, unknown>>): Promise<boolean> {
   await using keeper = await LeaseKeeper.acquire(vault, key);
   const { state } = keeper;
   const { head } = state;
-  if (head === null || !(await isGone(vault, head.id))) return false;
+  // A head that opens, and needs something that does not, is as lost as one that is gone.
+  if (head === null || (await openWhole(vault, head)) !== null) return false;
   const ground = await nearest(vault, state);
   if (ground === null) return false;
   const { entry } = ground;
   const lost = { ...entry, id: head.id, sequence: head.sequence };
-  const writer = vault.writerAt(state, { entry: lost, digest: ground.digest, directory: ground.directory });
+  // Where the lost head still says its digest, what follows it has to name that.
+  const digest = (await recordDigest(vault, head.id)) ?? ground.digest;
+  const writer = vault.writerAt(state, { entry: lost, digest, directory: ground.directory });
   const { name: _, ...told } = entry;
   await writer.append({
     ...told,
@@ -104,7 +106,7 @@ async function nearest(vault: Vault, { record, head }: TimelineState): Promise<O
   return null;
 }
 
-async function openWhole(vault: Vault, { id }: MementoEntry): Promise<OpenedMemento | null> {
+async function openWhole(vault: Vault, { id }: Pick<MementoEntry, "id">): Promise<OpenedMemento | null> {
   try {
     const opened = await vault.load(id);
     for (const key of opened.keys()) await opened.value(key);
