@@ -27,6 +27,9 @@ describe("openStore()", () => {
     ["u:hunter2@h/x", "PORT_UNKNOWN"],
     ["oracle://u:hunter2/x@h/x?password=hunter2", "PORT_UNKNOWN"],
     ["oracle:u:hunter2@h", "PORT_UNKNOWN"],
+    ["host=h user=u password=hunter2", "PORT_UNKNOWN"],
+    ["Server=h;Password=hunter2", "PORT_UNKNOWN"],
+    ["jdbc:postgresql://h/db;password=hunter2", "PORT_UNKNOWN"],
   ])("P4: refuses %s, and says no password", async (url, code) => {
     const { code: found, told } = await refusal(url);
     expect(found).toBe(code);

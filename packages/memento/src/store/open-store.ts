@@ -87,23 +87,25 @@ export async function openStore(url: string): Promise<OpenedStore> {
 
 function pathOf(url: string): string {
   const rest = url.slice(url.indexOf(":") + 1);
-  const path = rest.startsWith("///") ? decodedPath(rest) : rest.startsWith("//") ? rest.slice(2) : rest;
+  const path = rest.startsWith("///") ? decodedPath(url, rest) : rest.startsWith("//") ? rest.slice(2) : rest;
   if (path === "") throw new MementoError("INVALID_ARGUMENT", `The URL ${url} names no path`);
   return path;
 }
 
-function decodedPath(rest: string): string {
+function decodedPath(url: string, rest: string): string {
   try {
     return fileURLToPath(`file:${rest}`);
   } catch (cause) {
-    throw new MementoError("INVALID_ARGUMENT", `${rest} is not a path as a URL has it`, {
+    throw new MementoError("INVALID_ARGUMENT", `${url} is no path as a URL has it`, {
       cause,
       hint: "A % is written %25 there; or leave the slashes out, and write the path as it is.",
     });
   }
 }
 
-/** A URL, or what was meant to be one, as it may be shown: without all that could be user, password and parameters. */
+/** What was meant to be a URL, as it may be shown: without all that could be user, password and parameters. */
 function withoutSecrets(url: string): string {
-  return url.replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)?.*@/su, "$<scheme>***@").replace(/\?.*$/su, "?…");
+  return url
+    .replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)?.*@/su, "$<scheme>***@")
+    .replace(/(?<end>[?=;\s]).*$/su, "$<end>…");
 }

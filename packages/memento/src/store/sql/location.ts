@@ -36,7 +36,7 @@ export interface SqlUrlForm {
  */
 export function readSqlUrl(url: string, { schemes, port, place, said = "The store's URL" }: SqlUrlForm): SqlLocation {
   // Without `//`, all of it would be a path, and the server this machine.
-  const parsed = /^[a-z]+:\/\//u.test(url) && URL.canParse(url) ? new URL(url) : null;
+  const parsed = /^\s*[a-z]+:\/\//iu.test(url) && URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !schemes.includes(parsed.protocol.slice(0, -1)))
     throw invalid(`${said} is not of the form ${schemes[0]}://user:password@host:port/database`);
   const parameters = parsed.searchParams;

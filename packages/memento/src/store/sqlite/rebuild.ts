@@ -167,7 +167,7 @@ class Rebuild {
       if (nullable(row, "body_bytes", numberOf) === null) lost.push(commit);
       else this.#problem(`Commit ${commit} cannot be read, and no row says what it holds`, [], null);
     }
-    const last = numberOf(this.#statements.lastCommit.get() ?? { id: 0 }, "id");
+    const last = nullable(this.#statements.lastCommit.get() ?? {}, "id", numberOf) ?? 0;
     for (let commit = last + 1; commit <= claimed; commit++) if (!held.has(commit)) lost.push(commit);
     let notice = known;
     for (const commit of lost.toSorted((a, b) => a - b)) {

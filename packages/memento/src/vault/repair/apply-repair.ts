@@ -220,7 +220,8 @@ class Repair {
   }
 
   #isOf(id: string, packs: WorkingPlan["packs"]): boolean {
-    return packs.some(({ damaged }) => damaged.slots.some((slot) => slot.id === id));
+    // Those that were removed before have nothing left to give up.
+    return packs.some(({ damaged }) => damaged.slots.some((slot) => slot.id === id && !slot.removed));
   }
 
   async #remove(ids: readonly string[]): Promise<void> {

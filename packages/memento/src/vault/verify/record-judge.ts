@@ -23,6 +23,12 @@ export interface Verdict {
   readonly broken: readonly string[];
 }
 
+/** Something that is needed, and the records for which it cannot be had. */
+interface Missing {
+  readonly need: RecordNeed;
+  readonly behind: readonly string[];
+}
+
 const SOUND: Verdict = { problem: null, lost: [], broken: [] };
 /** Records that are held open for the deltas that build on them. */
 const NEAR_RECORDS_MAX = 64;
@@ -38,6 +44,8 @@ export class RecordJudge {
   readonly #vault: Vault;
   readonly #table: RecordTable;
   readonly #near: NearbyRecords = new Map();
+  /** Lists of pieces that name something that cannot be had. */
+  readonly #brokenLists = new Set<string>();
   /** What the records after them say of those that do not open: their digests, by id. */
   readonly expected = new Map<string, string | null>();
   /** Pieces that are needed of records that do not have them. */
@@ -114,23 +122,67 @@ export class RecordJudge {
         lost.push(key);
         broken.add(brokenIn(problem) ?? id);
       }
-      for (const need of directNeeds(id, manifest)) {
-        await this.#turns.take(signal);
-        // What a delta is made of was read with it.
-        if (need.key !== null && need.digest === null) continue;
-        const behind = await this.#brokenFor(need);
-        if (behind === null) continue;
+      for (const { need, behind } of await this.#missing(record, signal)) {
         const what = need.key === null ? "the directory" : `the piece ${need.key}`;
         problems.push(`Memento ${id} needs ${what} of ${need.holder}, which is missing or damaged`);
         if (need.key !== null) lost.push(need.key);
         for (const one of behind) broken.add(one);
         this.wanted.push(need);
       }
-      if (problems.length === 0) this.#table.addGood(id, null, "");
+      if (problems.length === 0) {
+        this.#table.addGood(id, null, "");
+        this.#table.addWhole(id);
+      }
     }
     const [problem = null] = problems;
     const more = problems.length > 1 ? `; and ${problems.length - 1} more` : "";
     return { problem: problem === null ? null : `${problem}${more}`, lost, broken: [...broken] };
+  }
+
+  /** What a record needs of others and cannot be had: by its own list of pieces, then by those that it builds on. */
+  async #missing({ entry, manifest }: OpenedRecord, signal?: AbortSignal): Promise<readonly Missing[]> {
+    const missing: Missing[] = [];
+    for (const need of directNeeds(entry.id, manifest)) {
+      await this.#turns.take(signal);
+      // What a delta is made of was read with it.
+      if (need.key !== null && need.digest === null) continue;
+      const behind = await this.#brokenFor(need);
+      if (behind !== null) missing.push({ need, behind });
+    }
+    if (manifest.base !== null && !(await this.#isWholeList(manifest.base, signal)))
+      missing.push(...(await this.#missingBelow(manifest.base, new Set(manifest.layer.changes.keys()), signal)));
+    return missing;
+  }
+
+  /** What a list of pieces names, together with those below it, and cannot be had; keys that were `said` above it do not count. */
+  async #missingBelow(list: string, said: Set<string>, signal?: AbortSignal): Promise<readonly Missing[]> {
+    const missing: Missing[] = [];
+    for (let at: string | null = list; at !== null;) {
+      const record = await this.#opened(at);
+      // That the list itself is gone was told of the record that builds on it.
+      if (record === null) break;
+      for (const [key, ref] of record.manifest.layer.changes) {
+        if (said.has(key)) continue;
+        said.add(key);
+        await this.#turns.take(signal);
+        if (ref === null) continue;
+        const need = { holder: ref.holder, key, digest: ref.digest };
+        const behind = await this.#brokenFor(need);
+        if (behind !== null) missing.push({ need, behind });
+      }
+      at = record.manifest.base;
+    }
+    return missing;
+  }
+
+  /** True when all that a list names can be had. It is gone through once, unless its own memento was found sound. */
+  async #isWholeList(list: string, signal?: AbortSignal): Promise<boolean> {
+    if (this.#table.isWhole(list)) return true;
+    if (this.#brokenLists.has(list)) return false;
+    const isWhole = (await this.#missingBelow(list, new Set(), signal)).length === 0;
+    if (isWhole) this.#table.addWhole(list);
+    else this.#brokenLists.add(list);
+    return isWhole;
   }
 
   /** The parent's digest is part of each record: a record that was exchanged for another sealed one is found here. */

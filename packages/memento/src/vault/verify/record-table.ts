@@ -73,6 +73,15 @@ export class RecordTable {
     return this.#good.has(goodText(holder, key, digest));
   }
 
+  /** Says that all that a memento's list of pieces names was read and found whole, wherever it is held. */
+  addWhole(id: string): void {
+    this.#good.add(`${id}\0`);
+  }
+
+  isWhole(id: string): boolean {
+    return this.#good.has(`${id}\0`);
+  }
+
   /** True when the memento was judged in an earlier part. */
   wasBefore(id: string): boolean {
     const place = parseMementoId(id);
