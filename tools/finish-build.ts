@@ -41,7 +41,7 @@ async function finish({ folder, ...modules }: Package): Promise<void> {
   const from = path.join(root, folder, "src");
   const to = path.join(root, folder, "dist");
   const sources = await filesBelow(from);
-  const outputs = new Map([...(await bundle(from, modules)), ...(await plainFiles(from, sources))]);
+  const outputs = new Map([...(await bundle(from, to, modules)), ...(await plainFiles(from, sources))]);
   const types = new Set(sources.filter((file) => file.endsWith(".ts")).map((file) => file.replace(/ts$/u, "d.ts")));
   for (const [file, content] of outputs) await write(path.join(to, file), content);
   for (const file of await filesBelow(to)) {
@@ -51,9 +51,14 @@ async function finish({ folder, ...modules }: Package): Promise<void> {
 }
 
 /** Puts modules together; gives each file and what is in it. What other packages give is not taken in. */
-async function bundle(from: string, { entries, anchor }: Omit<Package, "folder">): Promise<Map<string, string>> {
+async function bundle(
+  from: string,
+  to: string,
+  { entries, anchor }: Omit<Package, "folder">,
+): Promise<Map<string, string>> {
   await using build = await rolldown({
     input: Object.fromEntries(entries.map((entry) => [entry, path.join(from, `${entry}.ts`)])),
+    cwd: root,
     platform: "node",
     external: (id) => !id.startsWith(".") && !path.isAbsolute(id),
     // A module's own statements are kept, whether anybody needs what it exports or not.
@@ -61,6 +66,7 @@ async function bundle(from: string, { entries, anchor }: Omit<Package, "folder">
   });
   const [anchorModule, mainModule] = [anchor, entries[0]].map((entry) => path.join(from, `${entry}.ts`));
   const { output } = await build.generate({
+    dir: to,
     entryFileNames: "[name].js",
     chunkFileNames: ({ name }) => (name === anchor ? `${anchor}.js` : "[name]-[hash].js"),
     codeSplitting: {

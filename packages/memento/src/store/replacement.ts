@@ -38,7 +38,8 @@ export function checkReplacement(
 
 /**
  * Decides whether a pack may take the place of the stored one: false when that is another one than was expected.
- * INVALID_ARGUMENT when its mementos or entries are others, or when it would take the body from under a live memento.
+ * INVALID_ARGUMENT when its mementos are others, when its entries are and something of it is left, or when it would take the
+ * body from under a live memento.
  */
 export function mayReplace(
   replacement: PackReplacement,
@@ -52,7 +53,9 @@ export function mayReplace(
   const moved = slots.find(({ id, slot }) => entries[slot]?.id !== id);
   if (moved !== undefined)
     throw new MementoError("INVALID_ARGUMENT", `Slot ${moved.slot} of the new pack does not hold memento ${moved.id}`);
-  const before = header === null ? null : readable(header);
+  // Where nothing of it is left, a header that was damaged is as good as none.
+  const isEmptied = body === null && slots.every(({ removed }) => removed);
+  const before = header === null || isEmptied ? null : readable(header);
   if (before !== null && before.entries.map(entryText).join("\n") !== entries.map(entryText).join("\n"))
     throw new MementoError("INVALID_ARGUMENT", "The new pack says other things of its mementos than the stored one");
   const live = slots.find(({ removed }) => !removed);

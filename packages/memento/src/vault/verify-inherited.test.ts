@@ -69,4 +69,32 @@ describe.each(["sqlite", "file"] as const)("P3: a %s store in which much is inhe
       expect((await fresh.verify()).sound).toBe(true);
     },
   );
+
+  test("a timeline of which nothing good is left is in nobody's way", async () => {
+    const made = await bench(driver);
+    const before = await made.open();
+    const { id } = await before.caretaker("lone").save({ n: 1 });
+    await before.close();
+    harm(made, id, "body");
+    const memento = await made.open();
+    expect((await repaired(memento)).after.sound).toBe(true);
+    await memento.collect();
+    const file = join(made.folder, "all.memento");
+    await memento.exportTo(file, { store: true });
+    const fresh = await Memento.open("memory:", { keys: KEYS });
+    onTestFinished(async () => await fresh.close());
+    await fresh.importFrom(file, { keys: KEYS });
+    expect((await fresh.verify()).sound).toBe(true);
+  });
+
+  test("what is between two lost headers is given up by the next repair", async () => {
+    const made = await bench(driver);
+    for (const at of [2, 5]) harm(made, made.ids[at] ?? "", "header");
+    const memento = await made.open();
+    for (let repairs = 0; repairs < 3; repairs++) if ((await repaired(memento)).plan.items.length === 0) break;
+    expect((await memento.verify()).damages).toEqual([]);
+    expect(await memento.caretaker("etl").latest()).toMatchObject({ n: 2 });
+    await memento.collect();
+    await memento.exportTo(join(made.folder, "all.memento"), { store: true });
+  });
 });

@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import type { TimelineState } from "../../core/timeline.ts";
 import type { CaretakerRecord } from "../../store/store.ts";
@@ -158,6 +158,16 @@ async function mementoContent(vault: Vault, memento: OpenedMemento, options: Exp
   };
 }
 
+/** The size of a head's state; 0 for a head that was given up, which the plan has left out. */
+async function stateBytesOf({ reader }: Vault, id: string): Promise<number> {
+  try {
+    return (await reader.open(id)).entry.sizes.logicalBytes;
+  } catch (error) {
+    if (isMementoError(error, "NOT_FOUND") || isMementoError(error, "DAMAGED")) return 0;
+    throw error;
+  }
+}
+
 async function linesContent(
   vault: Vault,
   states: readonly TimelineState[],
@@ -172,7 +182,7 @@ async function linesContent(
   for (const state of states) {
     signal?.throwIfAborted();
     await plan.add(state);
-    if (state.head !== null) stateBytes += (await vault.reader.open(state.head.id)).entry.sizes.logicalBytes;
+    if (state.head !== null) stateBytes += await stateBytesOf(vault, state.head.id);
   }
   const total = plan.wholeMementos;
   let mementos = 0;

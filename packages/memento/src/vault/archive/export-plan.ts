@@ -3,6 +3,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import type { TimelineState } from "../../core/timeline.ts";
 import { decodePackHeader } from "../../store/header.ts";
 import { isPart, mementoQuery } from "../../store/query.ts";
+import { openWhole } from "../open-whole.ts";
 import { FIELDS_PIECE, type MementoManifest } from "../record.ts";
 import type { Vault } from "../vault.ts";
 
@@ -89,8 +90,10 @@ export class ExportPlan {
     const live = this.#live.get(key) ?? (await this.#read(state));
     if (this.#onlyChosen) return;
     for (const [sequence, id] of live) if (sequence > from && sequence <= upTo) await this.#addRoot(id);
-    // Whoever goes on with the timeline stands on its head, whatever became of it.
-    if (state.head?.sequence === upTo && !this.#roots.has(state.head.id)) await this.#addRoot(state.head.id, false);
+    // Whoever goes on with the timeline stands on its head, whatever became of it; but not on one that was given up.
+    const { head } = state;
+    if (head?.sequence !== upTo || this.#roots.has(head.id)) return;
+    if (live.has(upTo) || (await openWhole(this.#vault, head.id)) !== null) await this.#addRoot(head.id, false);
   }
 
   async #read(state: TimelineState): Promise<Map<number, string>> {

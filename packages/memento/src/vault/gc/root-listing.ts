@@ -1,6 +1,7 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
+import { openWhole } from "../open-whole.ts";
 import type { Vault } from "../vault.ts";
 
 /** The piece of a pipeline's head in which an unfinished rollback names its target. */
@@ -70,7 +71,9 @@ export async function listRoots(
     if (row.removed) removed.add(row.entry.id);
   }
   const roots = new Set(await readPins());
-  for (const id of (await standingMementos(vault, null)).keys()) roots.add(id);
+  // A head that was given up, and cannot be read, is nothing that anybody could stand on.
+  for (const id of (await standingMementos(vault, null)).keys())
+    if (!removed.has(id) || asIfRemoved.has(id) || (await openWhole(vault, id)) !== null) roots.add(id);
   for await (const { entry } of vault.store.query(mementoQuery({ removed: true, order: "ascending" }))) {
     if (!removed.has(entry.id)) roots.add(entry.id);
   }

@@ -86,10 +86,31 @@ export async function putPack(vault: Vault, ids: readonly string[], opened: Open
 }
 
 /** Leaves nothing of a pack but a header, which names its mementos as far as the index knows them. All of them are removed. */
-export async function emptyPack(vault: Vault, { slots, headerBytes }: DamagedPack): Promise<void> {
-  const header = headerBytes ?? (await bareHeader(vault, slots));
+export async function emptyPack(vault: Vault, damaged: DamagedPack): Promise<void> {
+  const { slots, headerBytes } = damaged;
+  const header =
+    headerBytes !== null && (await isBelievable(vault, damaged)) ? headerBytes : await bareHeader(vault, slots);
   const ids = slots.map(({ id }) => id);
   await vault.store.replacePack({ ids, header, body: null, expectedHeaderDigest: null, dataKey: null });
+}
+
+/** True for a header under which something opens, and else for one that says nothing that the index and the timelines deny. */
+async function isBelievable({ store }: Vault, { header, rest, slots }: DamagedPack): Promise<boolean> {
+  if (rest !== null) return true;
+  for (const { id, slot } of slots) {
+    const entry = header?.entries[slot];
+    if (entry?.id !== id || !fits(entry, await store.timeline(entry.timeline))) return false;
+  }
+  return true;
+}
+
+/** True when an entry may well be of a timeline. */
+function fits({ caretaker, originator, kind, epoch }: MementoEntry, state: TimelineState | null): boolean {
+  if (state === null) return true;
+  const { record, lease } = state;
+  return (
+    caretaker === record.caretaker && originator === record.originator && kind === record.kind && epoch <= lease.epoch
+  );
 }
 
 async function bareHeader(vault: Vault, slots: DamagedPack["slots"]): Promise<Uint8Array> {
@@ -119,9 +140,9 @@ async function bareHeader(vault: Vault, slots: DamagedPack["slots"]): Promise<Ui
 async function emptyEntry({ store }: Vault, id: string): Promise<MementoEntry> {
   const [timeline = "", sequence = "1"] = id.split("-");
   // A driver that keeps entries beside the packs still knows all of it.
-  const known = await entryInIndex(store, timeline, id);
-  if (known !== null) return known;
   const state: TimelineState | null = await store.timeline(timeline);
+  const known = await entryInIndex(store, timeline, id);
+  if (known !== null && fits(known, state)) return known;
   const before = await lastBefore(store, timeline, Number(sequence));
   return {
     id,

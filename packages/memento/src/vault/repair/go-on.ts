@@ -1,9 +1,8 @@
-import { isMementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
-import type { MementoEntry } from "../../core/memento.ts";
 import type { TimelineState } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
 import { LeaseKeeper } from "../lease-keeper.ts";
+import { openWhole } from "../open-whole.ts";
 import type { OpenedMemento } from "../opened-memento.ts";
 import type { Vault } from "../vault.ts";
 import type { RecordTable } from "../verify/record-table.ts";
@@ -42,7 +41,7 @@ export async function lostHeads(
 }
 
 /** The digest of a record, whatever becomes of what it needs; null when it cannot be opened any more. */
-async function recordDigest({ reader }: Vault, id: string): Promise<string | null> {
+export async function recordDigest({ reader }: Vault, id: string): Promise<string | null> {
   try {
     return (await reader.open(id)).manifest.digest;
   } catch (error) {
@@ -72,7 +71,7 @@ export async function goOn(vault: Vault, key: string, evidence: Readonly<Record<
   const { state } = keeper;
   const { head } = state;
   // A head that opens, and needs something that does not, is as lost as one that is gone.
-  if (head === null || (await openWhole(vault, head)) !== null) return false;
+  if (head === null || (await openWhole(vault, head.id)) !== null) return false;
   const ground = await nearest(vault, state);
   if (ground === null) return false;
   const { entry } = ground;
@@ -100,19 +99,8 @@ async function nearest(vault: Vault, { record, head }: TimelineState): Promise<O
   const rows = vault.store.query(mementoQuery({ timeline: record.key, order: "descending" }));
   for await (const { entry } of rows) {
     if (entry.sequence >= (head?.sequence ?? 0) || entry.status === "reverting") continue;
-    const opened = await openWhole(vault, entry);
+    const opened = await openWhole(vault, entry.id);
     if (opened !== null) return opened;
   }
   return null;
-}
-
-async function openWhole(vault: Vault, { id }: Pick<MementoEntry, "id">): Promise<OpenedMemento | null> {
-  try {
-    const opened = await vault.load(id);
-    for (const key of opened.keys()) await opened.value(key);
-    return opened;
-  } catch (error) {
-    if (isDamage(error) || isMementoError(error, "NOT_FOUND")) return null;
-    throw error;
-  }
 }

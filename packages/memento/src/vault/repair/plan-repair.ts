@@ -6,7 +6,7 @@ import type { Vault } from "../vault.ts";
 import { damagesOf, type VerifyReport } from "../verify/verify-report.ts";
 import { VerifyWalk } from "../verify/verify-walk.ts";
 import { examinePack, isDamage, type DamagedPack } from "./damaged-pack.ts";
-import { lostHeads } from "./go-on.ts";
+import { lostHeads, recordDigest } from "./go-on.ts";
 import { badChecks, repairAuthority } from "./repair-authority.ts";
 import { planHash, type RepairItem, type RepairPlan } from "./repair-plan.ts";
 import { askReplica, type Replica } from "./replica.ts";
@@ -46,7 +46,8 @@ export async function planRepair(vault: Vault, options: RepairOptions): Promise<
     packs.push(await packItem(vault, walk, damaged, replicas));
   }
   const given = new Set(accept);
-  const givenUp = quarantines(walk, packs);
+  const gone = index.changes.length > 0 ? new Set<string>() : await goneBefore(vault, walk, packs);
+  const givenUp = quarantines(walk, packs, gone);
   const helpless = new Set(givenUp.flatMap(({ mementos }) => mementos));
   const restored = new Set(packs.flatMap(({ item }) => (item.action === "restore" ? item.mementos : [])));
   const items = [
@@ -188,14 +189,22 @@ async function packItem(
   return { item: { ...base, action: "quarantine", mementos: [], refused }, damaged, replica: null };
 }
 
+/** Records that others need, and that cannot be opened though no pack of the plan has them: an earlier repair left nothing of them. */
+async function goneBefore(vault: Vault, walk: VerifyWalk, packs: WorkingPlan["packs"]): Promise<Set<string>> {
+  const planned = new Set(packs.flatMap(({ damaged }) => damaged.slots.map(({ id }) => id)));
+  const gone = new Set<string>();
+  for (const id of new Set(walk.findings.flatMap(({ broken }) => broken)))
+    if (!planned.has(id) && (await recordDigest(vault, id)) === null) gone.add(id);
+  return gone;
+}
+
 /** Mementos that stay damaged once every pack is restored that can be. */
-function quarantines(walk: VerifyWalk, packs: WorkingPlan["packs"]): RepairItem[] {
+function quarantines(walk: VerifyWalk, packs: WorkingPlan["packs"], gone: ReadonlySet<string>): RepairItem[] {
   const restored = new Set(
     packs.flatMap(({ replica, damaged }) => (replica === null ? [] : damaged.slots.map(({ id }) => id))),
   );
-  const lost = new Set(
-    packs.flatMap(({ replica, damaged }) => (replica === null ? damaged.slots.map(({ id }) => id) : [])),
-  );
+  const lost = new Set(gone);
+  for (const { replica, damaged } of packs) if (replica === null) for (const { id } of damaged.slots) lost.add(id);
   const helpless = new Map<string, string>();
   for (const { replica, damaged } of packs)
     for (const id of replica === null ? lostWhole(damaged) : []) helpless.set(id, damaged.problem);

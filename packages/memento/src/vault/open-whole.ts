@@ -1,0 +1,17 @@
+import { isMementoError } from "../core/errors.ts";
+import type { OpenedMemento } from "./opened-memento.ts";
+import type { Vault } from "./vault.ts";
+
+/** A memento, opened, of which everything could be read; null where something that it needs is missing or damaged, or it is itself. */
+export async function openWhole(vault: Vault, id: string): Promise<OpenedMemento | null> {
+  try {
+    const opened = await vault.load(id);
+    for (const key of opened.keys()) await opened.value(key);
+    return opened;
+  } catch (error) {
+    const isLost =
+      isMementoError(error, "DAMAGED") || isMementoError(error, "FORMAT_UNKNOWN") || isMementoError(error, "NOT_FOUND");
+    if (isLost) return null;
+    throw error;
+  }
+}
