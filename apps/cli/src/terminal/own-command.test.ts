@@ -2,12 +2,12 @@ import { expect, test } from "vitest";
 
 import { ownCommand } from "./own-command.ts";
 
-const io = { cwd: "/work" };
+const io = { cwd: "/etl" };
 
 test("names the store that was named, and none where none was", () => {
   expect(ownCommand({ store: null, io }, "resume", "r1")).toBe("memento resume r1");
   expect(ownCommand({ store: "sqlite:./my store.db", io }, "plan", "head~1")).toBe(
-    "memento plan head~1 --store 'sqlite:/work/my store.db'",
+    "memento plan head~1 --store 'sqlite:/etl/my store.db'",
   );
   expect(ownCommand({ store: null, io }, "fork", "--name", "it's")).toBe("memento fork --name 'it'\\''s'");
 });

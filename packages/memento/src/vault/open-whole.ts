@@ -1,5 +1,5 @@
-import { isMementoError } from "../core/errors.ts";
 import type { OpenedMemento } from "./opened-memento.ts";
+import { isDamage } from "./repair/damaged-pack.ts";
 import type { Vault } from "./vault.ts";
 
 /** A memento, opened, of which everything could be read; null where something that it needs is missing or damaged, or it is itself. */
@@ -9,9 +9,7 @@ export async function openWhole(vault: Vault, id: string): Promise<OpenedMemento
     for (const key of opened.keys()) await opened.value(key);
     return opened;
   } catch (error) {
-    const isLost =
-      isMementoError(error, "DAMAGED") || isMementoError(error, "FORMAT_UNKNOWN") || isMementoError(error, "NOT_FOUND");
-    if (isLost) return null;
+    if (isDamage(error)) return null;
     throw error;
   }
 }
