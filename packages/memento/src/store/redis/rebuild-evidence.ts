@@ -1,6 +1,7 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { TimelineState } from "../../core/timeline.ts";
 import type { CommitHeader } from "../header.ts";
+import { isLeap } from "../log-gap.ts";
 import type { IndexAuthority } from "../store.ts";
 import type { StoreCalls } from "./calls.ts";
 import { nameText, PLACES_IN_BUCKET } from "./keys.ts";
@@ -57,8 +58,6 @@ export interface IndexEvidence {
 
 const ROWS_AT_ONCE = 256;
 const ROW_BYTES = 1024 * 1024;
-/** A counter that is so far behind the last commit was changed; a smaller gap is a log that lost its end. */
-const GAP_MAX = 10_000;
 
 /** One text for each place of a timeline. */
 export const placeText = (timeline: string, sequence: number): string => `${timeline}-${sequence}`;
@@ -71,7 +70,7 @@ export async function readEvidence(
 ): Promise<LogEvidence> {
   const [last, found] = (await calls.read(LAST_ROW, [], [String(reached)])).rest as [number, number];
   const highest = Math.max(found, reached);
-  const end = last - highest > GAP_MAX ? highest : Math.max(last, highest);
+  const end = isLeap(highest, last) ? highest : Math.max(last, highest);
   const claims = new Map<string, Claim[]>();
   const removals: Removal[] = [];
   const unreadable = new Map<number, boolean>();

@@ -2,6 +2,7 @@ import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { nullable, textOf } from "../columns.ts";
 import type { CommitHeader } from "../header.ts";
+import { isLeap } from "../log-gap.ts";
 import type { IndexAuthority } from "../store.ts";
 import { headerOf } from "./log.ts";
 import { numberOf, type Row } from "./rows.ts";
@@ -26,6 +27,12 @@ export interface Removal {
   readonly mementos: readonly string[];
 }
 
+/** Two commits of which the later one's number was changed: it stands too far above the other. */
+interface Leap {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** What the log says, read from its first commit to its last. */
 export interface LogEvidence {
   /** By timeline and sequence number: who says that it was appended there. Refused slots say so too. */
@@ -35,6 +42,7 @@ export interface LogEvidence {
   readonly unreadable: ReadonlySet<number>;
   /** Numbers that have no commit. */
   readonly missing: readonly number[];
+  readonly leaps: readonly Leap[];
   readonly lastNotice: number;
 }
 
@@ -59,12 +67,14 @@ export function readLog(statements: Statements, authority: IndexAuthority): LogE
   const removals: Removal[] = [];
   const unreadable = new Set<number>();
   const missing: number[] = [];
+  const leaps: Leap[] = [];
   let [last, lastNotice] = [0, 0];
   for (;;) {
     const page = statements.commitsAfter.all(last, ROWS_AT_ONCE);
     for (const row of page) {
       const id = numberOf(row, "id");
-      for (let gap = last + 1; gap < id; gap++) missing.push(gap);
+      if (isLeap(last, id)) leaps.push({ from: last, to: id });
+      else for (let gap = last + 1; gap < id; gap++) missing.push(gap);
       last = id;
       const header = readableHeader(row, id);
       if (header === null || (header.type === "notice" && !authority.isGenuine(header))) unreadable.add(id);
@@ -74,7 +84,7 @@ export function readLog(statements: Statements, authority: IndexAuthority): LogE
         if (count !== null) removals.push({ commit: id, count, mementos: header.notice.mementos });
       } else addClaims(claims, id, header.entries);
     }
-    if (page.length < ROWS_AT_ONCE) return { claims, removals, unreadable, missing, lastNotice };
+    if (page.length < ROWS_AT_ONCE) return { claims, removals, unreadable, missing, leaps, lastNotice };
   }
 }
 

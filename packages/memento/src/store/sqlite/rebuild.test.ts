@@ -65,6 +65,7 @@ describe("rebuildIndex()", () => {
       "UPDATE timeline SET head_sequence = 0, head_id = NULL, head_check = NULL WHERE ordinal = 1",
     ],
     ["names are gone", "DELETE FROM memento_name"],
+    ["the last notice is said to be where no log goes", "UPDATE store SET last_notice = 1000000000000"],
     ["a name points elsewhere", "UPDATE memento_name SET memento = 'aaaaaaaaaaaa-1-aaaaaa'"],
     [
       "a name is nobody's",
@@ -104,6 +105,17 @@ describe("rebuildIndex()", () => {
       expect(await collect(store.check())).toEqual([]);
       const headers = (await collect(store.commits(null))).map(({ header }) => Buffer.from(header).toString());
       expect(headers.some((header) => header.includes('"kind":"repaired"'))).toBe(true);
+    });
+  });
+
+  test("finds a commit whose number was changed, and does not fill what lies between with notices", async () => {
+    await withClosed(async ({ open, make, tamper }) => {
+      tamper(`UPDATE commit_log SET id = 1000000000000 WHERE id = ${LAST}`);
+      await using store = await open();
+      const { changes, problems } = await store.rebuildIndex(fixtureAuthority(make), false);
+      expect(problems.map(({ problem }) => problem).join()).toMatch(/number of commit 1000000000000 was changed/u);
+      expect(changes.map(({ problem }) => problem).join()).toMatch(/points elsewhere than the log/u);
+      expect((await collect(store.check())).map(({ problem }) => problem).join()).toMatch(/are missing from the log/u);
     });
   });
 

@@ -1,4 +1,5 @@
 import { leaseValues, nullable, textOf } from "../columns.ts";
+import { isLeap } from "../log-gap.ts";
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
 import { placeText, readLog, readPlaces, type Claim, type LogEvidence, type PlaceRow } from "./rebuild-evidence.ts";
 import { headOf, numberOf, timelineOf } from "./rows.ts";
@@ -168,7 +169,10 @@ class Rebuild {
       else this.#problem(`Commit ${commit} cannot be read, and no row says what it holds`, [], null);
     }
     const last = nullable(this.#statements.lastCommit.get() ?? {}, "id", numberOf) ?? 0;
-    for (let commit = last + 1; commit <= claimed; commit++) if (!held.has(commit)) lost.push(commit);
+    for (const { from, to } of this.#log.leaps)
+      this.#problem(`The number of commit ${to} was changed: the one before it is ${from}`, [], null);
+    if (!isLeap(last, claimed))
+      for (let commit = last + 1; commit <= claimed; commit++) if (!held.has(commit)) lost.push(commit);
     let notice = known;
     for (const commit of lost.toSorted((a, b) => a - b)) {
       const removed = [...this.#places.values()]
