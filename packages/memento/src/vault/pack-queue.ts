@@ -3,7 +3,7 @@ import type { Clock, Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
 import { BusyWait } from "./busy-wait.ts";
 import { CommitGroups, GROUP_MIN } from "./commit-groups.ts";
-import { DEFAULT_COMPRESSION, type Compression } from "./compression.ts";
+import { compressAhead, DEFAULT_COMPRESSION, type CompressedSection, type Compression } from "./compression.ts";
 import type { DataKeys, SealingKey } from "./data-keys.ts";
 import { buildPack, type BuiltPack, type PackItem } from "./pack.ts";
 import { prepareSeal, type DataKey } from "./seal.ts";
@@ -75,6 +75,11 @@ export class PackQueue {
   /** How a caretaker's packs are compressed from now on. */
   compress(caretaker: string, compression: Compression): void {
     this.#compressions.set(caretaker, compression);
+  }
+
+  /** Begins to compress a piece that a save of this caretaker will hold whole; null where that is not worth while. */
+  compressAhead(caretaker: string, bytes: Uint8Array): Promise<CompressedSection> | null {
+    return compressAhead(bytes, this.#compressionOf(caretaker));
   }
 
   /** Resolves once the store has answered for this save; rejects when the commit failed as a whole. */
@@ -171,9 +176,13 @@ export class PackQueue {
       items.map(({ save }) => save),
       sealing?.key ?? null,
       this.#random,
-      this.#compressions.get(caretaker) ?? DEFAULT_COMPRESSION,
+      this.#compressionOf(caretaker),
     );
     return { built: building instanceof Promise ? await building : building, sealing };
+  }
+
+  #compressionOf(caretaker: string): Compression {
+    return this.#compressions.get(caretaker) ?? DEFAULT_COMPRESSION;
   }
 
   /** While the store is at work, the next pack's cipher is made ready, and the next pack if those who go next wait already. */

@@ -29,7 +29,7 @@ function item(sequence: number, pieces: Readonly<Record<string, number>>): PackI
   const id = `000000000000-${sequence}-000000`;
   const held = Object.entries(pieces).map(([key, length], index): HeldPiece => {
     const bytes = Buffer.alloc(length, `${sequence}:${key}:${index} `);
-    return { key, encoding: "json", bytes, contentBytes: length, digest: sha256(bytes), base: null };
+    return { key, encoding: "json", bytes, contentBytes: length, digest: sha256(bytes), base: null, section: null };
   });
   return { entry: entry(id), parentDigest: null, base: null, layer: { id, depth: 1, changes: new Map() }, held };
 }
@@ -56,6 +56,20 @@ function sectionsOf(opened: OpenedPack, items: readonly PackItem[]): Record<stri
 }
 
 describe("buildPack()", () => {
+  test("gives a piece whose compression has begun a section of its own, up to as many as there may be", async () => {
+    const begun = item(1, Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`p${n}`, 20_000 + n])));
+    const held = begun.held.map((piece): HeldPiece => {
+      const { bytes } = piece;
+      return { ...piece, section: Promise.resolve({ codec: "none", plainBytes: bytes.length, bytes }) };
+    });
+    const items = [{ ...begun, held }, item(2, { rows: 100_000, more: 5_000 })];
+    const opened = await packed(...items);
+    const [first = {}, second = {}] = sectionsOf(opened, items);
+    expect(opened.sections).toHaveLength(256);
+    expect(Object.values(first).slice(0, 254)).toEqual(Array.from({ length: 254 }, (_, n) => n + 1));
+    expect(new Set([...Object.values(first).slice(254), ...Object.values(second)])).toEqual(new Set([255]));
+  });
+
   test("lays a small piece beside the manifests, whatever large ones come with it: those who need it alone open no large section", async () => {
     const items = [item(1, { rows: 100_000, offsets: 40, more: 5_000, state: 4_095 })];
     expect(sectionsOf(await packed(...items), items)).toEqual([{ rows: 1, offsets: 0, more: 1, state: 0 }]);

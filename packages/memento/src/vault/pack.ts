@@ -54,11 +54,13 @@ export function buildPack(
       held.map((piece) => layout.place(piece)),
     ),
   );
-  const [inline = [], ...others] = layout.sections;
-  const sections = [joinFirstSection(manifests, inline), ...others.map((parts) => Buffer.concat(parts))];
+  const [first, ...others] = layout.sections;
   const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? Buffer.alloc(0)));
   const entries = items.map(({ entry }) => entry);
-  const compressed = sections.map((section) => compressSection(section, compression));
+  const compressed = [
+    compressSection(joinFirstSection(manifests, first?.parts ?? []), compression),
+    ...others.map(({ parts, section }) => section ?? compressSection(joined(parts), compression)),
+  ];
   const seal = (ready: readonly CompressedSection[]): BuiltPack => ({
     ...sealPack(entries, ready, dataKey, random, versionOf(items, ready)),
     digests,
@@ -67,6 +69,9 @@ export function buildPack(
     ? seal(compressed)
     : Promise.all(compressed.map(async (section) => await section)).then(seal);
 }
+
+/** One part stays the bytes that it is: they may be many. */
+const joined = (parts: readonly Uint8Array[]): Uint8Array => (parts.length === 1 && parts[0]) || Buffer.concat(parts);
 
 const allReady = (
   sections: readonly (CompressedSection | Promise<CompressedSection>)[],
@@ -110,10 +115,18 @@ export function splitFirstSection(section: Uint8Array, where: string): FirstSect
   return { manifests, inline: view.subarray(position) };
 }
 
+interface LaidSection {
+  /** Of the first one, those behind the manifests. */
+  readonly parts: Uint8Array[];
+  bytes: number;
+  /** null: compressed once all parts are there. */
+  readonly section: Promise<CompressedSection> | null;
+}
+
 class SectionLayout {
-  /** The parts of each section; of the first one, those behind the manifests. */
-  readonly sections: Uint8Array[][] = [[]];
-  readonly #bytes = [0];
+  readonly sections: LaidSection[] = [{ parts: [], bytes: 0, section: null }];
+  /** The section that large pieces go to now; the first one as long as there is none. */
+  #open = 0;
   readonly #allInline: boolean;
 
   constructor(allInline: boolean) {
@@ -121,25 +134,34 @@ class SectionLayout {
   }
 
   place(piece: HeldPiece): PlacedPiece {
-    const section = this.#isInline(piece.bytes.length) ? 0 : this.#lastSection();
-    const offset = this.#bytes[section] ?? 0;
-    this.sections[section]?.push(piece.bytes);
-    this.#bytes[section] = offset + piece.bytes.length;
-    return { ...piece, section, offset };
+    const number = this.#isInline(piece.bytes.length) ? 0 : this.#sectionFor(piece);
+    const { parts, bytes: offset } = this.#at(number);
+    parts.push(piece.bytes);
+    this.#at(number).bytes += piece.bytes.length;
+    return { ...piece, section: number, offset };
+  }
+
+  #at(number: number): LaidSection {
+    const section = this.sections[number];
+    if (section === undefined) throw new RangeError(`There is no section ${number}`);
+    return section;
   }
 
   #isInline(bytes: number): boolean {
     if (this.#allInline) return true;
-    return bytes < SMALL_BYTES_MAX && (this.#bytes[0] ?? 0) + bytes <= INLINE_BYTES_MAX;
+    return bytes < SMALL_BYTES_MAX && this.#at(0).bytes + bytes <= INLINE_BYTES_MAX;
   }
 
-  /** The section that large pieces go to now. */
-  #lastSection(): number {
-    const last = this.sections.length - 1;
-    const isFull = (this.#bytes[last] ?? 0) >= SECTION_BYTES_TARGET && this.sections.length < SECTIONS_MAX;
-    if (last > 0 && !isFull) return last;
-    this.sections.push([]);
-    this.#bytes.push(0);
-    return last + 1;
+  #sectionFor({ section }: HeldPiece): number {
+    // The last one that there may be is for all that is left.
+    const isRoom = this.sections.length < SECTIONS_MAX - 1;
+    if (section !== null && isRoom) return this.#add(section);
+    if (this.#open === 0 || (this.#at(this.#open).bytes >= SECTION_BYTES_TARGET && isRoom))
+      this.#open = this.#add(null);
+    return this.#open;
+  }
+
+  #add(section: Promise<CompressedSection> | null): number {
+    return this.sections.push({ parts: [], bytes: 0, section }) - 1;
   }
 }

@@ -2,10 +2,12 @@ import { webcrypto } from "node:crypto";
 
 import { runningSha256, sha256 } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
+import type { TimelineRecord } from "../core/timeline.ts";
 import { encodeValue, type EncodedValue } from "./codec.ts";
 import { DeltaEncoder } from "./delta/index.ts";
 import type { PieceDirectory, PieceRef } from "./directory.ts";
 import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, writable, type PieceChain } from "./increments.ts";
+import type { PackQueue } from "./pack-queue.ts";
 import type { CapturedPiece } from "./piece-capture.ts";
 import type { MementoReader } from "./reader.ts";
 import { FIELDS_PIECE, type HeldPiece } from "./record.ts";
@@ -69,6 +71,13 @@ const placeOf = (timeline: string, key: string): string => `${timeline}\n${key}`
 
 const sizeOf = ({ content, spentBytes }: PieceChain): number => content.length + spentBytes;
 
+/** What finds out how a piece that changed is held best. */
+interface PieceChangePorts {
+  readonly chains: PieceChains;
+  readonly reader: MementoReader;
+  readonly queue: Pick<PackQueue, "compressAhead">;
+}
+
 /** What one memento changes: the pieces that it holds, and those that it drops. */
 export class PieceChange {
   readonly held: HeldPiece[] = [];
@@ -77,18 +86,21 @@ export class PieceChange {
   readonly chains = new Map<string, PieceChain>();
   /** The same of large pieces that are new. */
   readonly latest = new Map<string, PieceChain>();
-  readonly #timeline: string;
+  readonly #timeline: Pick<TimelineRecord, "key" | "caretaker">;
   readonly #id: string;
   readonly #ground: PieceDirectory;
-  readonly #known: PieceChains;
-  readonly #reader: MementoReader;
+  readonly #ports: PieceChangePorts;
 
-  constructor(timeline: string, id: string, ground: PieceDirectory, known: PieceChains, reader: MementoReader) {
+  constructor(
+    timeline: Pick<TimelineRecord, "key" | "caretaker">,
+    id: string,
+    ground: PieceDirectory,
+    ports: PieceChangePorts,
+  ) {
     this.#timeline = timeline;
     this.#id = id;
     this.#ground = ground;
-    this.#known = known;
-    this.#reader = reader;
+    this.#ports = ports;
   }
 
   drop(keys: Iterable<string>): void {
@@ -120,6 +132,7 @@ export class PieceChange {
       contentBytes: bytes.length,
       digest: sha256(bytes),
       base: null,
+      section: null,
     });
   }
 
@@ -127,20 +140,23 @@ export class PieceChange {
     if (piece.size >= TURNS_BYTES_MIN) await nextTurn();
     while (!piece.step()) await nextTurn();
     const content = piece.encode();
-    const known = full ? null : this.#knownChain(key);
+    // What is certain to be held whole is compressed while it is hashed.
+    const isWhole = full || this.#ground.get(key) === undefined;
+    const section = isWhole ? this.#ports.queue.compressAhead(this.#timeline.caretaker, content.bytes) : null;
+    const known = isWhole ? null : this.#knownChain(key);
     if (known !== null && known.content === content.bytes && this.#isSame(key, content, known.digest)) return;
     const { digest, compared } = await digestAndDelta(known, piece, content);
     if (!full && this.#isSame(key, content, digest)) return;
     const chain = full ? null : (known ?? (await this.#readChain(key)));
     if (chain === null) {
       this.latest.set(key, wholePiece(this.#id, digest, content));
-      this.#hold(key, content, digest);
+      this.#hold(key, content, digest, { bytes: content.bytes, base: null, section });
       return;
     }
     const delta = known === null ? await deltaOf(chain, piece, content) : compared;
     const { bytes, base, chain: next } = holdNext(chain, this.#id, digest, content, delta);
     this.chains.set(key, next);
-    this.#hold(key, content, digest, { bytes, base });
+    this.#hold(key, content, digest, { bytes, base, section: null });
   }
 
   /** True, and nothing is to be held, when the ground has the piece with this very content. */
@@ -155,7 +171,7 @@ export class PieceChange {
     key: string,
     content: EncodedValue,
     digest: string,
-    as: Pick<HeldPiece, "bytes" | "base"> = { bytes: content.bytes, base: null },
+    as: Pick<HeldPiece, "bytes" | "base" | "section"> = { bytes: content.bytes, base: null, section: null },
   ): void {
     const { encoding, bytes } = content;
     this.held.push({ key, encoding, contentBytes: bytes.length, digest, ...as });
@@ -165,7 +181,7 @@ export class PieceChange {
   /** How the ground holds the piece, as far as the writer remembers it. */
   #knownChain(key: string): PieceChain | null {
     const ref = this.#ground.get(key);
-    return ref === undefined ? null : this.#known.get(this.#timeline, key, ref);
+    return ref === undefined ? null : this.#ports.chains.get(this.#timeline.key, key, ref);
   }
 
   /** How the ground holds the piece; null where there is none, or it cannot be read: then the next one is held whole and needs it no more. */
@@ -173,7 +189,7 @@ export class PieceChange {
     const ref = this.#ground.get(key);
     if (ref === undefined || ref.bytes < DELTA_CONTENT_BYTES_MIN) return null;
     try {
-      return writable(await this.#reader.chain(ref, key, this.#id, new Map()));
+      return writable(await this.#ports.reader.chain(ref, key, this.#id, new Map()));
     } catch (error) {
       if (isMementoError(error, "DAMAGED")) return null;
       throw error;

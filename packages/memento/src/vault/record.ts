@@ -3,6 +3,7 @@ import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { entryText } from "../store/entry-text.ts";
 import type { PieceEncoding } from "./codec.ts";
+import type { CompressedSection } from "./compression.ts";
 import type { DirectoryLayer, PieceRef } from "./directory.ts";
 
 /** The piece in which a memento's sealed small fields are kept; always its own, never shared. */
@@ -27,6 +28,8 @@ export interface HeldPiece {
   readonly digest: string;
   /** null: held whole. */
   readonly base: DeltaBase | null;
+  /** The bytes as a section of their own, which another thread began to compress as soon as it was clear that they are held. */
+  readonly section: Promise<CompressedSection> | null;
 }
 
 /** A record as it is read: which pieces it holds and where, and its layer of the directory. */
@@ -67,7 +70,7 @@ interface ManifestJson {
 }
 
 /** A piece with the place that the pack gave it. */
-export interface PlacedPiece extends HeldPiece {
+export interface PlacedPiece extends Omit<HeldPiece, "section"> {
   readonly section: number;
   readonly offset: number;
 }

@@ -148,12 +148,12 @@ export class TimelineWriter {
   }
 
   async #append(draft: MementoDraft, captured: ReadonlyMap<string, CapturedPiece>): Promise<SavedMemento> {
-    const { queue, reader, chains, checks, clock, onSaved } = this.#ports;
+    const { queue, chains, checks, clock, onSaved } = this.#ports;
     const began = clock.monotonic();
     const ground = draft.ground?.directory.copy() ?? this.#directory;
     const sequence = this.sequence + 1;
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
-    const change = new PieceChange(this.timeline.key, id, ground, chains, reader);
+    const change = new PieceChange(this.timeline, id, ground, this.#ports);
     change.drop(draft.drop ?? []);
     change.refer(draft.refs ?? new Map(), draft.full ?? false);
     for (const [key, snapshot] of captured) {
