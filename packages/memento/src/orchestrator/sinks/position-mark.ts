@@ -1,6 +1,12 @@
 import { MementoError } from "../../core/errors.ts";
 import type { SinkMark } from "./sink.ts";
 
+/**
+ * How many of the newest positions keep their tokens however much is trimmed. A repeat comes soon or never: what a run may write
+ * once more comes after its head's mark, and no further than the oldest mark of a memento is trimmed.
+ */
+export const TOKEN_POSITIONS_KEPT = 32;
+
 /** The mark of a position: null before the first write. */
 export function markOf(position: number): SinkMark {
   return position === 0 ? null : { position };

@@ -3,7 +3,7 @@ import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
 import { checkEpoch } from "../epoch.ts";
 import { fileSink } from "../file-sink.ts";
-import { demandKept, markOf, positionOf } from "../position-mark.ts";
+import { demandKept, markOf, positionOf, TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import type {
   Sink,
   SinkContext,
@@ -19,9 +19,6 @@ import { type CallEntry, CallJournal, type CallStream } from "./journal.ts";
 import { type CallsOptions, checkOptions, randomOf } from "./options.ts";
 import { jsonOfRows } from "./row-json.ts";
 import { staysOf } from "./stays.ts";
-
-/** How many of the newest positions keep their tokens however much is trimmed: a repeat comes soon or never. */
-const TOKEN_POSITIONS_KEPT = 1_000;
 
 /**
  * A sink into calls: an HTTP API, a queue, a mail server; anything that a function reaches and another function takes back. A

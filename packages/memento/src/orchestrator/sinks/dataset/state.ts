@@ -1,14 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 
 import { MemoryBooks, type MemoryStep, type RowChange } from "../memory-table.ts";
-import { markOf, positionOf } from "../position-mark.ts";
+import { markOf, positionOf, TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import type { SinkReverted } from "../sink.ts";
 import type { Columns } from "./format/columns.ts";
 import type { DatasetChange, FileEntry, Manifest } from "./manifest.ts";
 import type { DatasetFormat } from "./options.ts";
-
-/** How many of the newest positions keep their tokens however much is trimmed: a repeat comes soon or never. */
-const TOKEN_POSITIONS_KEPT = 1_000;
 
 /** What one timeline's sink has in the dataset: its files as of now, and how they came to be. */
 export interface DatasetStream {

@@ -3,7 +3,7 @@ import { MementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
 import { failureOf } from "../../../store/mongodb/failure.ts";
 import { checkEpoch } from "../epoch.ts";
-import { demandKept, markOf, positionOf } from "../position-mark.ts";
+import { demandKept, markOf, positionOf, TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import type {
   ForeignChange,
   Sink,
@@ -28,8 +28,6 @@ import { TransactionWay } from "./transaction-way.ts";
 import { changesOfRows } from "./write.ts";
 
 const FOREIGN_NAMED_MAX = 100;
-/** How many of the newest positions keep their tokens however much is trimmed: a repeat comes soon or never. */
-const TOKEN_POSITIONS_KEPT = 1_000;
 
 /**
  * A sink into a MongoDB collection. Documents, token, epoch and what is needed to go back change together: in one transaction

@@ -1,10 +1,8 @@
 import { numberOf } from "../../../store/sql/rows.ts";
+import { TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import { firstRow } from "./session.ts";
 import type { Stream } from "./stream.ts";
 import type { Workspace } from "./workspace.ts";
-
-/** How many of the newest positions keep their tokens however much is trimmed: a repeat comes soon or never. */
-const TOKEN_POSITIONS_KEPT = 1_000;
 
 /** A token that was taken. */
 export interface TakenToken {

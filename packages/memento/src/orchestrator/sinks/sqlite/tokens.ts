@@ -1,8 +1,6 @@
+import { TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import type { SinkDatabase } from "./database.ts";
 import type { Stream } from "./stream.ts";
-
-/** How many of the newest positions keep their tokens however much is trimmed: a repeat comes soon or never. */
-const TOKEN_POSITIONS_KEPT = 1_000;
 
 /** A token that was taken. */
 export interface TakenToken {
