@@ -54,7 +54,7 @@ function lastGood(table: RecordTable, key: string, before: number, helpless: Rea
   let best: { readonly id: string; readonly sequence: number } | null = null;
   for (const id of table.live()) {
     const place = parseMementoId(id);
-    if (place?.timeline !== key || place.sequence >= before || helpless.has(id)) continue;
+    if (place?.timeline !== key || place.sequence >= before || helpless.has(id) || table.isReverting(id)) continue;
     if (best === null || place.sequence > best.sequence) best = { id, sequence: place.sequence };
   }
   return best?.id ?? null;
@@ -83,10 +83,8 @@ export async function goOn(vault: Vault, key: string, evidence: Readonly<Record<
   await writer.append({
     ...told,
     reason: "rollback",
-    status:
-      entry.status === "completed" || entry.status === "cancelled" || entry.status === "saved"
-        ? entry.status
-        : "interrupted",
+    // A run that was completed may have been rolled back since: taken up again it gets its data back, or has nothing left to do.
+    status: entry.status === "cancelled" || entry.status === "saved" ? entry.status : "interrupted",
     generation: entry.generation + head.sequence - entry.sequence + 1,
     fields: { evidence: { ...evidence, lost: head.id, from: entry.id } },
     ground,

@@ -23,6 +23,8 @@ export class RecordTable {
   #digests = new Float64Array(1_024);
   /** Pieces and lists that were read and found whole. */
   readonly #good = new DigestSet();
+  /** Live mementos in the middle of a rollback. */
+  readonly #reverting = new Set<string>();
   /** Judged in an earlier part of the same verification. */
   readonly #before: SequenceRanges;
   liveCount = 0;
@@ -35,6 +37,12 @@ export class RecordTable {
     const place = this.#placeOf(entry.id);
     if (this.#entries[place] === 0) this.liveCount += 1;
     this.#entries[place] = fingerprint(entryText(entry));
+    if (entry.status === "reverting") this.#reverting.add(entry.id);
+  }
+
+  /** True for a live memento that stands in the middle of a rollback. */
+  isReverting(id: string): boolean {
+    return this.#reverting.has(id);
   }
 
   isLive(id: string): boolean {
