@@ -28,7 +28,7 @@ const ACTIONS: Readonly<Record<RepairItem["action"], string>> = {
   "rebuild-index": "make the index anew from the commits",
   restore: "take the pack from a replica",
   quarantine: "set aside what is lost, and mark it as removed",
-  "go-on": "let the timeline go on from its nearest good memento",
+  "go-on": "let the timeline go on",
   accept: "make the check anew",
   none: "nothing can be done",
 };

@@ -61,11 +61,15 @@ export interface SavedMemento {
 interface WriterHead {
   readonly id: string;
   readonly sequence: number;
-  readonly digest: string;
+  readonly digest: string | null;
 }
 
 /** What a writer begins behind. */
-export type WriterGround = Pick<OpenedMemento, "entry" | "digest" | "directory">;
+export interface WriterGround extends Pick<OpenedMemento, "directory"> {
+  readonly entry: Pick<MementoEntry, "id" | "sequence">;
+  /** null where nobody can tell any more. */
+  readonly digest: string | null;
+}
 
 /** What a writer works with. */
 export interface WriterPorts {

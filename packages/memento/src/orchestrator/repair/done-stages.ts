@@ -65,12 +65,13 @@ async function doneOn(
   return done;
 }
 
-/** A memento that lives, or was removed and can still be read; null once its space was freed. */
+/** A memento that lives, or was removed and can still be read; null once its space was freed, or it was given up. */
 async function loadKept(vault: Vault, id: string): Promise<OpenedMemento | null> {
   try {
     return await vault.load(id);
   } catch (error) {
     if (isMementoError(error, "NOT_FOUND")) return null;
+    if (isMementoError(error, "DAMAGED") && (await vault.store.read(id))?.removed === true) return null;
     throw error;
   }
 }

@@ -68,18 +68,21 @@ export function lastShared(a: readonly LineSegment[], b: readonly LineSegment[])
 
 /** The number of the memento from which this one goes on; null where that is the one before it. */
 async function leadsBackTo(vault: Vault, entry: MementoEntry, removed: boolean): Promise<number | null> {
-  if (entry.reason === "reset") return 0;
-  const { target, from, only } = await evidenceOf(vault, entry.id, removed);
+  const { target, from, lost, only } = await evidenceOf(vault, entry.id, removed);
+  // A reset has undone what was before it; the mending of a damaged store that found nothing left has not.
+  if (entry.reason === "reset") return lost === undefined ? 0 : null;
   // A rollback of some items alone goes on from the head.
   if (only !== undefined) return null;
   const back = target ?? from;
-  return back === undefined ? null : (parseMementoId(back)?.sequence ?? null);
+  return back === undefined || back === null ? null : (parseMementoId(back)?.sequence ?? null);
 }
 
 interface Evidence {
   readonly target?: string;
   /** What the mending of a damaged store went back to. */
-  readonly from?: string;
+  readonly from?: string | null;
+  /** The head that was lost then. */
+  readonly lost?: string;
   readonly only?: unknown;
 }
 

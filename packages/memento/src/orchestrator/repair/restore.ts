@@ -8,6 +8,7 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
 import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord } from "../run/run-state.ts";
+import { unmarkedData } from "../run/unmarked-data.ts";
 import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence } from "./participants/participant.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { goalSnapshot, type PlanPoint, type RestorePlan } from "./plan.ts";
@@ -106,8 +107,11 @@ export async function finishRestore(
       restore.keepData === true
         ? { participants: [] }
         : await rosterOf({ ...ports, resources, head, target, only: restore.only, signal: lease.signal });
-    const saga = new RestoreSaga(ports, { head, target, content, restore, goal });
-    const restored = await resources.withoutSecrets(async () => await saga.run(participants));
+    const restored = await resources.withoutSecrets(async () => {
+      // What stays is the timeline's own, also where the head has lost its marks.
+      const stays = restore.keepData === true ? await unmarkedData(resources, now, lease.epoch) : [];
+      return await new RestoreSaga(ports, { head, target, content, restore, goal, stays }).run(participants);
+    });
     listener({ type: "restore-finished", target: restore.target ?? "", memento: restored.entry.id });
     return restored;
   } finally {
@@ -127,6 +131,8 @@ interface SagaInput {
   readonly content: OpenedMemento | null;
   readonly restore: RestoreRecord;
   readonly goal: RestoreGoal;
+  /** Marks of data that stays and that the head has no marks of, as pieces. */
+  readonly stays: Iterable<readonly [string, unknown]>;
 }
 
 /** A restore from its beginning memento to its new head. It knows nothing of what takes part in it. */
@@ -135,12 +141,13 @@ class RestoreSaga {
   readonly #input: SagaInput;
   readonly #parts: PartEvidence[];
   readonly #sinks: SinkEvidence[] = [];
-  readonly #pieces = new Map<string, unknown>();
+  readonly #pieces: Map<string, unknown>;
 
   constructor(ports: RestorePorts, input: SagaInput) {
     this.#ports = ports;
     this.#input = input;
     this.#parts = [...(input.restore.done ?? [])];
+    this.#pieces = new Map(input.stays);
   }
 
   async run(participants: readonly Participant[]): Promise<OpenedMemento> {

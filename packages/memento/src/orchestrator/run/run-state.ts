@@ -95,6 +95,8 @@ export const PIECE = {
   /** The batch under way of a source, by its name: kept before it goes to a sink that cannot take it back. */
   batch: "batch/",
   restore: "restore",
+  /** The last memento of all those that were lost, where a repair found none that is good. */
+  lost: "lost",
   offsets: "offsets/",
   sink: "sink/",
   participant: "participant/",
@@ -113,10 +115,11 @@ const OF_STAGES_UNDER_WAY = [
   PIECE.batch,
 ] as const;
 
-/** True for a piece that only the run which made it has a use for: outputs, and what stages under way have kept. */
+/** True for a piece that is of no use to the next run: outputs, what stages under way have kept, and what a repair has said. */
 export function belongsToRun(key: string): boolean {
   return (
     key === PIECE.progress ||
+    key === PIECE.lost ||
     key.startsWith(PIECE.output) ||
     OF_STAGES_UNDER_WAY.some((prefix) => key.startsWith(prefix))
   );
@@ -143,6 +146,8 @@ export interface PipelineSnapshot {
   /** The last batch that was kept of each source. */
   readonly batches: ReadonlyMap<string, BatchRecord>;
   readonly restore: RestoreRecord | null;
+  /** The last memento of the timeline's lost ones, until the first run after that; null elsewhere. */
+  readonly lost: string | null;
   /** Stages that are done: those with an output. */
   readonly completed: Set<string>;
 }
@@ -169,6 +174,7 @@ export async function readSnapshot(memento: OpenedMemento | null): Promise<Pipel
     underWay,
     batches: await values<BatchRecord>(PIECE.batch),
     restore: await value<RestoreRecord>(PIECE.restore),
+    lost: await value<string>(PIECE.lost),
     completed: new Set((memento?.keys(PIECE.output) ?? []).map((key) => key.slice(PIECE.output.length))),
   };
 }

@@ -8,6 +8,7 @@ import { lastTokenOf, rollsForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { readSnapshot, type PipelineSnapshot, type RunRecord, type SinkRecord } from "./run-state.ts";
 import { demandPlaceOfRun, isElsewhere, type SinkPlace } from "./sink-place.ts";
+import { demandMarked } from "./unmarked-data.ts";
 
 /** What settling took back. */
 export interface Settled {
@@ -35,11 +36,12 @@ export interface SettleInput {
  * Makes every sink's data what the head says: first all are fenced, so that no old worker can write any more; only then
  * are their marks read, and what was written past the head is taken back. What a sink cannot take back stays: when the run goes
  * on, its writes come again under the same tokens and are passed over; a new run goes on behind them. SINK_MOVED where what the run
- * has written is not at a sink's place.
+ * has written is not at a sink's place; NOT_REVERTIBLE where they hold what only lost mementos knew of.
  */
 export async function settleSinks(input: SettleInput): Promise<Settled> {
   const { resources, snapshot, epoch, resumed, listener } = input;
   await demandMissing(input);
+  await demandMarked(resources, snapshot, epoch);
   for (const sink of [...resources.sinks.values(), ...resources.participants.values()]) await sink.fence(epoch);
   const marks = new Map<string, SinkRecord>();
   const ahead = new Map<string, SinkMark>();

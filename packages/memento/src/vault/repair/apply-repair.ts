@@ -204,10 +204,11 @@ class Repair {
   }
 
   async #goOn(): Promise<void> {
-    for (const { name, action } of this.#plan.items) {
+    for (const item of this.#plan.items) {
+      const { name, action } = item;
       if (action !== "go-on") continue;
       try {
-        if (await goOn(this.#vault, name.slice("line:".length), this.#facts())) this.#done.push(name);
+        if (await goOn(this.#vault, item, this.#facts())) this.#done.push(name);
       } catch (error) {
         if (!isMementoError(error, "LOCKED")) throw error;
         this.#left.push({ name, why: error.message });

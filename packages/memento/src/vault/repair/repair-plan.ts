@@ -9,7 +9,7 @@ export type RepairAction =
   | "restore"
   /** What is lost is given up: set aside, marked as removed, and said so in the log. The rest of its pack stays. */
   | "quarantine"
-  /** A timeline whose newest memento is lost gets a new one, with all that the nearest good one has, so that it can go on. */
+  /** A timeline whose newest memento is lost gets a new one, with all that the nearest good one has, or with nothing where none is left, so that it can go on. */
   | "go-on"
   /** A check that does not fit is made anew, though that may hide what somebody did: only with consent by name. */
   | "accept"

@@ -101,14 +101,16 @@ async function takeBack(
   }
 }
 
-/** What cannot be taken back stays, and is named. */
+/** What cannot be taken back stays, and is named; where the head has no mark of it, as it stands now. */
 async function leave(name: string, sink: Sink, goal: RestoreGoal): Promise<PartReverted> {
-  const { stays } = await sink.inspect(goal.wanted.sinks.get(name)?.marks[await sink.place()] ?? null);
+  const place = await sink.place();
+  const { stays } = await sink.inspect(goal.wanted.sinks.get(name)?.marks[place] ?? null);
+  const isMarked = place === "" || place in (goal.now.sinks.get(name)?.marks ?? {});
   const verdict = "not revertible";
   return {
     evidence: { kind: "sink", name, verdict },
     sink: { name, verdict, removed: 0, restored: 0, kept: [], ...(stays === undefined ? {} : { stays }) },
-    pieces: new Map([[PIECE.sink + name, recordOf(name, goal, {})]]),
+    pieces: new Map([[PIECE.sink + name, recordOf(name, goal, isMarked ? {} : { [place]: await sink.mark() })]]),
   };
 }
 
