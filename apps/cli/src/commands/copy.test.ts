@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { copyFileSync, existsSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -105,6 +114,30 @@ describe("memento copy", () => {
     const rest = await memento(folder, ["copy", ...FROM, "--to", "sqlite:slow.db", "--json"]);
     expect(json(rest.stdout)).toMatchObject({ verified: { identical: true } });
   }, 600_000);
+
+  test.each([
+    ["copy", "--caretaker", "nope"],
+    ["copy", "--timeline", "nope"],
+    ["copy", "--id", "nope"],
+    ["copy", "--id", "abcdefabcdef-1-abcdef"],
+    ["sync", "--caretaker", "nope"],
+  ])("%s makes no store for a %s that is not in the source", async (command, ...choice) => {
+    await memento(folder, failing);
+    const before = readdirSync(folder);
+    const refused = await memento(folder, [command, ...FROM, "--to", "sqlite:new.db", ...choice]);
+    expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining("NOT_FOUND")]);
+    expect(readdirSync(folder)).toEqual(before);
+  });
+
+  test("makes no store for a memento that was removed", async () => {
+    await memento(folder, ["init"]);
+    const put = await memento(folder, ["put", "numbers.ts", "--caretaker", "etl", "--json"]);
+    const { id } = json(put.stdout)["memento"] as { readonly id: string };
+    expect((await memento(folder, ["rm", id, "--yes"])).exitCode).toBe(0);
+    const refused = await memento(folder, ["copy", ...FROM, "--to", "sqlite:new.db", "--id", id]);
+    expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining("NOT_FOUND")]);
+    expect(existsSync(path.join(folder, "new.db.key"))).toBe(false);
+  });
 
   test("a store that is not there, and one that is not sealed where keys were meant", async () => {
     const none = await memento(folder, ["copy", "--from", "sqlite:none.db", "--to", "sqlite:x.db"]);

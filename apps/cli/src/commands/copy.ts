@@ -6,7 +6,8 @@ import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { bytesPerSecond, collect } from "../option-values.ts";
-import { findMemento } from "../pipelines/find-memento.ts";
+import { caretakerNamed } from "../pipelines/caretakers.ts";
+import { findLiveMemento } from "../pipelines/find-memento.ts";
 import { chooseTimeline } from "../pipelines/timelines.ts";
 import { KEYS_NOTE, openTransfer, type TransferOptions } from "../place/transfer-stores.ts";
 import { copyText } from "../report/copy-text.ts";
@@ -56,9 +57,8 @@ The digest at the end is over all live mementos and what they hold; it does not 
 async function copy(invocation: Invocation, options: CopyCommandOptions): Promise<Outcome> {
   const { io, style } = invocation;
   const startedMs = io.clock.monotonic();
-  await using stores = await openTransfer(options, io);
-  const { from, to } = stores;
-  const selection = await selectionOf(from, options);
+  await using stores = await openTransfer(options, io, async (from) => await selectionOf(from, options));
+  const { from, to, selection } = stores;
   using line = new ProgressLine(io);
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the same command goes on where it was");
   const report = await from.copyTo(to, {
@@ -79,11 +79,11 @@ async function copy(invocation: Invocation, options: CopyCommandOptions): Promis
 async function selectionOf(from: Memento, { caretaker, timeline, id }: CopyCommandOptions): Promise<CopySelection> {
   if ([caretaker, timeline, id].filter((option) => option !== undefined).length > 1)
     throw new MementoError("INVALID_ARGUMENT", "--caretaker, --timeline and --id are three ways to choose; take one");
-  if (caretaker !== undefined) return { caretaker };
+  if (caretaker !== undefined) return await caretakerNamed(from, caretaker);
   if (timeline !== undefined) {
     const chosen = await Promise.all(timeline.map(async (named) => await chooseTimeline(from, { named })));
     return { timelines: chosen.map(({ record }) => record.key) };
   }
   if (id === undefined) return {};
-  return { mementos: await Promise.all(id.map(async (text) => await findMemento(from, text, undefined))) };
+  return { mementos: await Promise.all(id.map(async (text) => await findLiveMemento(from, text))) };
 }

@@ -7,6 +7,7 @@ import { failureOf } from "../failure.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { bytesPerSecond, milliseconds } from "../option-values.ts";
+import { caretakerNamed } from "../pipelines/caretakers.ts";
 import { KEYS_NOTE, openTransfer, type TransferOptions } from "../place/transfer-stores.ts";
 import { copyText } from "../report/copy-text.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
@@ -54,11 +55,13 @@ export function registerSync(program: Command, run: Runner): void {
 async function sync(invocation: Invocation, options: SyncCommandOptions): Promise<Outcome> {
   const { io, style } = invocation;
   const startedMs = io.clock.monotonic();
-  await using stores = await openTransfer(options, io);
+  const { caretaker, interval, bandwidth } = options;
+  await using stores = await openTransfer(options, io, async (from) =>
+    caretaker === undefined ? {} : await caretakerNamed(from, caretaker),
+  );
   using line = new ProgressLine(io);
   const answer = options.watch === true ? "it ends here" : "the same command goes on where it was";
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, answer);
-  const { caretaker, interval, bandwidth } = options;
   const rounds: CopyReport[] = [];
   try {
     const report = await stores.from.syncTo(stores.to, {

@@ -15,6 +15,12 @@ export async function demandCaretaker(memento: Memento, name: string): Promise<v
   throw new MementoError("NOT_FOUND", `There is no caretaker ${name}`, { hint: caretakersText([...known].toSorted()) });
 }
 
+/** The selection of a caretaker that is there. What `demandCaretaker` throws. */
+export async function caretakerNamed(memento: Memento, caretaker: string): Promise<{ readonly caretaker: string }> {
+  await demandCaretaker(memento, caretaker);
+  return { caretaker };
+}
+
 /** Which caretakers there are, in a sentence. */
 export function caretakersText(names: readonly string[]): string {
   return names.length === 0 ? "The store holds no mementos yet." : `Caretakers here: ${names.join(", ")}.`;

@@ -31,6 +31,15 @@ export async function findMemento(memento: Memento, text: string, named: string 
   });
 }
 
+/** As `findMemento`, and looks also for an id that is written out: NOT_FOUND where it is not in the store, or was removed. */
+export async function findLiveMemento(memento: Memento, text: string): Promise<string> {
+  const id = await findMemento(memento, text, undefined);
+  const stored = await memento.vault.store.read(id);
+  if (stored !== null && !stored.removed) return id;
+  const message = `There is no memento ${id} in ${memento.vault.store.url}`;
+  throw new MementoError("NOT_FOUND", message, { details: { id } });
+}
+
 /** Its id, or why it is not there. */
 async function onTimeline(memento: Memento, timeline: LivingTimeline, text: string): Promise<string | MementoError> {
   try {

@@ -1,6 +1,6 @@
 import path from "node:path";
 
-import { Memento, MementoError } from "@mementojs/memento";
+import { Memento, MementoError, type CopySelection } from "@mementojs/memento";
 import { parseKeys, type KeySource } from "@mementojs/memento/vault";
 
 import type { Io } from "../io.ts";
@@ -14,10 +14,11 @@ export interface TransferOptions {
   readonly toKeys?: string;
 }
 
-/** Both stores, open. */
+/** Both stores, open, and what of the first was chosen. */
 export interface TransferStores extends AsyncDisposable {
   readonly from: Memento;
   readonly to: Memento;
+  readonly selection: CopySelection;
 }
 
 /** How keys are named on the command line; for help texts. */
@@ -25,13 +26,21 @@ export const KEYS_NOTE = `KEYS is a key file's path, passphrase:NAME or key:NAME
 a key-management service, or none for a store that is not sealed. Without it, keys are looked for as for every store. A
 new store on a server gets the keys of the store that is copied, unless others are named: keep them.`;
 
-/** Opens the store to read from, which must be there, and the one to write to, which is made where there is none. */
-export async function openTransfer(options: TransferOptions, io: Pick<Io, "cwd" | "env">): Promise<TransferStores> {
+/**
+ * Opens the store to read from, which must be there, and the one to write to, which is made where there is none. `select` says
+ * in between what of the source is meant, and throws for what is not there: a choice that was mistyped makes no store.
+ */
+export async function openTransfer(
+  options: TransferOptions,
+  io: Pick<Io, "cwd" | "env">,
+  select: (from: Memento) => Promise<CopySelection> | CopySelection = () => ({}),
+): Promise<TransferStores> {
   await using opened = new AsyncDisposableStack();
   const from = opened.use(await openNamed(options.from, "--from", options.fromKeys, io));
+  const selection = await select(from);
   const to = opened.use(await openTarget(options.to, options.toKeys, from, io));
   const kept = opened.move();
-  return { from, to, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };
+  return { from, to, selection, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };
 }
 
 /** Opens a store that must be there. `option` is what named it. NOT_A_STORE. */
