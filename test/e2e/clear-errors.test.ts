@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { memento, mementoCommand, pipelineFile } from "../harness/command-line.ts";
 import { requireEngine } from "../harness/engines.ts";
 import { shellEnvironment } from "../harness/process.ts";
+import { mayMount } from "../harness/small-disk.ts";
 
 let folder: string;
 
@@ -306,16 +307,22 @@ describe("a run", () => {
   });
 });
 
-function mayMount(): true | string {
-  if (process.getuid?.() !== 0) return "only root may mount";
-  const probe = mkdtempSync(path.join(tmpdir(), "memento-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", ["-l", probe]);
-    return true;
-  } catch (error) {
-    return `mount refused: ${String(error)}`;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
-}
+describe("a new store", () => {
+  test.each(["4k", "8k", "16k", "40k"])("is made whole or not at all where the disk has %s left", async (size) => {
+    if (!(await requireEngine("a small tmpfs (root)", mayMount))) return;
+    const small = path.join(folder, "small");
+    mkdirSync(small);
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", small]);
+    try {
+      for (const place of ["small", "--store=sqlite:small/x.db", "--store=file:small/y", "--store=file:small"]) {
+        const full = await memento(folder, ["init", place]);
+        expect([full.exitCode, full.stderr]).toEqual([1, expect.stringContaining("DISK_FULL")]);
+        expect([readdirSync(folder), readdirSync(small)]).toEqual([["small"], []]);
+      }
+      execFileSync("mount", ["-o", "remount,size=64m", small]);
+      expect((await memento(folder, ["init", "small"])).stdout).toMatch(/^Made a store/u);
+    } finally {
+      execFileSync("umount", ["-l", small]);
+    }
+  });
+});

@@ -76,12 +76,13 @@ export class Memento implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Opens the store that a URL names, or a store of one's own (which then belongs to this object); makes it where there is none. PORT_UNKNOWN, KEY_MISSING, KEY_WRONG, NOT_A_STORE, DAMAGED, FORMAT_UNKNOWN, IO_FAILED. */
+  /** Opens the store that a URL names, or a store of one's own (which then belongs to this object); makes it where there is none. PORT_UNKNOWN, KEY_MISSING, KEY_WRONG, NOT_A_STORE, DAMAGED, FORMAT_UNKNOWN, DISK_FULL, IO_FAILED. */
   static async open(place: string | MementoStore, options: MementoOptions = {}): Promise<Memento> {
     const { create = true, clock = systemClock, random = systemRandom, environment = process.env } = options;
     const { store, keyFile } = typeof place === "string" ? await openStore(place) : { store: place, keyFile: null };
     try {
       const meta = await store.meta();
+      if (meta === null && create && keyFile !== null) await demandRoomFor(keyFile);
       const inMemory = store.supports.sharedBy === "process" && options.keys === undefined;
       const keys =
         meta?.sealed === false
@@ -369,6 +370,12 @@ export class Memento implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Asked before an embedded store is made; `keyFile` is the one beside it. */
+async function demandRoomFor(keyFile: string): Promise<void> {
+  const { demandRoom } = await import("./store/room.ts");
+  await demandRoom(keyFile.replace(/\.key$/u, ""));
 }
 
 const otherPlace = (name: string): MementoError =>

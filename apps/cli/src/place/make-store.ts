@@ -27,8 +27,8 @@ export interface MadeStore {
 export async function makeStore(place: StorePlace, io: Pick<Io, "env">): Promise<MadeStore> {
   const created = place.path !== null && !place.exists;
   const madeFolder = created && place.folder !== null && !existsSync(place.folder) ? place.folder : null;
-  if (created && place.folder !== null) await makeFolder(place.folder);
   try {
+    if (created && place.folder !== null) await makeFolder(place.folder);
     const memento = await orBackup(async () => await Memento.open(place.url, { environment: io.env }));
     return { memento, created, key: keyPlaceOf(place, io.env, memento.vault.meta.sealed) };
   } catch (error) {
@@ -68,6 +68,8 @@ async function makeFolder(folder: string): Promise<void> {
   } catch (cause) {
     const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
     if (reason === "EEXIST" && existsSync(path.join(folder, ".gitignore"))) return;
+    if (reason === "ENOSPC" || reason === "EDQUOT")
+      throw new MementoError("DISK_FULL", `There is no space to make the folder ${folder}`, { cause });
     const hint = "Check the folder's permissions, or name a store elsewhere with --store URL.";
     throw new MementoError("IO_FAILED", `The folder ${folder} cannot be made (${reason})`, { cause, hint });
   }
@@ -75,6 +77,7 @@ async function makeFolder(folder: string): Promise<void> {
 
 /** What failed leaves no trace; but whatever the library put there may be another process's store by now. */
 async function removeUnusedFolder(folder: string): Promise<void> {
+  if (!existsSync(folder)) return;
   const names = await readdir(folder);
   if (names.some((name) => name !== ".gitignore")) return;
   await rm(path.join(folder, ".gitignore"), { force: true });

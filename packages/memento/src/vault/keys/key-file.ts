@@ -60,15 +60,17 @@ async function readKeyText(file: string): Promise<string> {
   }
 }
 
-/** Makes a key file that only its owner may read (mode 0600), durable before it returns. Returns false and changes nothing where one exists. */
+/** Makes a key file that only its owner may read (mode 0600), durable before it returns. Returns false and changes nothing where one exists. DISK_FULL, IO_FAILED; then there is none. */
 export async function createKeyFile(file: string, random: Random = systemRandom): Promise<boolean> {
   try {
     const text = `# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`;
     await writeNew(file, text);
     return true;
   } catch (cause) {
-    if (reasonOf(cause) === "EEXIST") return false;
-    throw new MementoError("IO_FAILED", `The key file ${file} cannot be made (${reasonOf(cause)})`, { cause });
+    const reason = reasonOf(cause);
+    if (reason === "EEXIST") return false;
+    const code = reason === "ENOSPC" || reason === "EDQUOT" ? "DISK_FULL" : "IO_FAILED";
+    throw new MementoError(code, `The key file ${file} cannot be made (${reason})`, { cause });
   }
 }
 
@@ -200,6 +202,10 @@ async function writeNew(file: string, text: string): Promise<void> {
   try {
     await handle.writeFile(text);
     await handle.sync();
+  } catch (error) {
+    // A part of a key is none, and would bar its place for good.
+    await rm(file, { force: true });
+    throw error;
   } finally {
     await handle.close();
   }

@@ -1,9 +1,12 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { mayMount } from "../../../../../test/harness/small-disk.ts";
 import { systemClock, systemRandom } from "../../core/ports.ts";
 import { loadPeer } from "../../store/optional-peer.ts";
 import { combinedKeyRing } from "./combined-ring.ts";
@@ -124,6 +127,18 @@ describe("a key file", () => {
     expect(idsOf(await keyRingFromFile(file)).toSorted()).toEqual(expect.arrayContaining(ids.toSorted()));
     expect(idsOf(await keyRingFromFile(file))).toHaveLength(9);
     expect(readdirSync(folder)).toEqual(["a.key"]);
+  });
+
+  test("that has no room leaves no part of it, which would bar its place", async () => {
+    if (!(await requireEngine("a small tmpfs (root)", mayMount))) return;
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]);
+    try {
+      writeFileSync(path.join(folder, "filler"), new Uint8Array(4096));
+      await expect(createKeyFile(file)).rejects.toMatchObject({ code: "DISK_FULL" });
+      expect(readdirSync(folder)).toEqual(["filler"]);
+    } finally {
+      execFileSync("umount", ["-l", folder]);
+    }
   });
 
   test("the lock and the half-made file of a change that was killed are in nobody's way", async () => {
