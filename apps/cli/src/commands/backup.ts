@@ -200,12 +200,14 @@ export function backupKeys(
   options: PortableKeyOptions & { readonly fromKeys?: string },
   io: Pick<Io, "cwd" | "env">,
 ): ReturnType<typeof namedKeys> {
-  const named = { ...namedKeys(options.fromKeys, io), ...portableKeys(options, io) };
+  const named = { ...namedKeys(options.fromKeys, "--from-keys", io), ...portableKeys(options, io) };
   if (named.keys !== undefined) return named;
   const file = io.env["MEMENTO_KEY_FILE"] ?? "";
   if (file !== "") return { keys: { file } };
-  if ((io.env["MEMENTO_KEY"] ?? "") !== "") return namedKeys("key:MEMENTO_KEY", io);
-  return (io.env["MEMENTO_PASSPHRASE"] ?? "") === "" ? {} : namedKeys("passphrase:MEMENTO_PASSPHRASE", io);
+  if ((io.env["MEMENTO_KEY"] ?? "") !== "") return namedKeys("key:MEMENTO_KEY", "--from-keys", io);
+  return (io.env["MEMENTO_PASSPHRASE"] ?? "") === ""
+    ? {}
+    : namedKeys("passphrase:MEMENTO_PASSPHRASE", "--from-keys", io);
 }
 
 interface Written {

@@ -19,6 +19,7 @@ import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import type { Io } from "../io.ts";
 import { collect } from "../option-values.ts";
+import { askingFor } from "../place/key-options.ts";
 import { trustedSigners, type PortableKeyOptions } from "../place/portable-keys.ts";
 import { namedPlace, type StorePlace } from "../place/store-place.ts";
 import { KEYS_NOTE, namedKeys } from "../place/transfer-stores.ts";
@@ -96,8 +97,11 @@ async function restore(
   stop.signal.throwIfAborted();
   const place = namedPlace(store, "option", io.cwd);
   const keyFile = await placeKeys(listing, place, options, io);
-  const named = keyFile === null ? namedKeys(options.toKeys, io) : { keys: { file: keyFile } };
-  await using memento = await openOrMake(place, { environment: io.env, ...named }, listing.summary.sealed);
+  const named = keyFile === null ? namedKeys(options.toKeys, "--to-keys", io) : { keys: { file: keyFile } };
+  await using memento = await askingFor(
+    "--to-keys",
+    async () => await openOrMake(place, { environment: io.env, ...named }, listing.summary.sealed),
+  );
   const report = await memento.restoreBackup(input, {
     ...reading,
     signal: stop.signal,

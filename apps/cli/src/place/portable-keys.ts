@@ -5,6 +5,7 @@ import { MementoError } from "@mementojs/memento";
 import type { KeySource } from "@mementojs/memento/vault";
 
 import type { Io } from "../io.ts";
+import { keysInFile, variableOf } from "./key-options.ts";
 
 /** What a command line says of a portable file's key. */
 export interface PortableKeyOptions {
@@ -18,16 +19,15 @@ export interface PortableKeyOptions {
 /** The keys of a portable file, as `{ keys }` for the library; nothing where the store's own are meant. INVALID_ARGUMENT for two at once, KEY_MISSING for an empty variable. */
 export function portableKeys(
   { plain, keyFile, passphraseEnv }: PortableKeyOptions,
-  { cwd, env }: Pick<Io, "cwd" | "env">,
+  io: Pick<Io, "cwd" | "env">,
 ): { readonly keys?: KeySource } {
   if ([plain, keyFile, passphraseEnv].filter((option) => option !== undefined).length > 1)
     throw new MementoError("INVALID_ARGUMENT", "--plain, --key-file and --passphrase-env contradict each other");
   if (plain === true) return { keys: false };
-  if (keyFile !== undefined) return { keys: { file: path.resolve(cwd, keyFile) } };
+  if (keyFile !== undefined) return { keys: keysInFile(path.resolve(io.cwd, keyFile), "--key-file") };
   if (passphraseEnv === undefined) return {};
-  const passphrase = env[passphraseEnv] ?? "";
-  if (passphrase !== "") return { keys: { passphrase } };
-  throw new MementoError("KEY_MISSING", `The variable ${passphraseEnv} holds no passphrase`);
+  const asked = { kind: "passphrase", option: "--passphrase-env" } as const;
+  return { keys: { passphrase: variableOf(passphraseEnv, asked, io) } };
 }
 
 const FINGERPRINT = /^ed25519:[\w-]{43}$/u;

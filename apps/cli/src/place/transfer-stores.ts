@@ -4,6 +4,7 @@ import { Memento, MementoError, type CopySelection } from "@mementojs/memento";
 import { parseKeys, type KeySource } from "@mementojs/memento/vault";
 
 import type { Io } from "../io.ts";
+import { askingFor, keysInFile, variableOf } from "./key-options.ts";
 import { namedPlace } from "./store-place.ts";
 
 /** What a command line says of the two stores of a copy. */
@@ -43,7 +44,7 @@ export async function openTransfer(
   return { from, to, selection, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };
 }
 
-/** Opens a store that must be there. `option` is what named it. NOT_A_STORE. */
+/** Opens a store that must be there, by the keys of `--from-keys`. `option` is what named it. NOT_A_STORE, KEY_MISSING. */
 export async function openNamed(
   url: string,
   option: string,
@@ -53,7 +54,11 @@ export async function openNamed(
   const place = namedPlace(url, "option", io.cwd);
   if (!place.exists)
     throw new MementoError("NOT_A_STORE", `There is no store at ${place.path ?? place.url}, which ${option} names`);
-  return await Memento.open(place.url, { create: false, environment: io.env, ...namedKeys(keys, io) });
+  const named = namedKeys(keys, "--from-keys", io);
+  return await askingFor(
+    "--from-keys",
+    async () => await Memento.open(place.url, { create: false, environment: io.env, ...named }),
+  );
 }
 
 /** Opens the store that is to be like `source`, and makes it where there is none. A sealed store is never copied into a new one without a seal unless that was asked for. */
@@ -64,28 +69,32 @@ async function openTarget(
   io: Pick<Io, "cwd" | "env">,
 ): Promise<Memento> {
   const place = namedPlace(url, "option", io.cwd);
-  const named = namedKeys(keys, io);
+  const named = namedKeys(keys, "--to-keys", io);
   const isServer = place.path === null;
   const hasOwn = VARIABLES.some((name) => (io.env[name] ?? "") !== "");
   const inherited: { readonly keys?: KeySource } =
     isServer && keys === undefined && !hasOwn ? { keys: source.vault.ring ?? false } : {};
-  return await Memento.open(place.url, { environment: io.env, ...inherited, ...named });
+  return await askingFor(
+    "--to-keys",
+    async () => await Memento.open(place.url, { environment: io.env, ...inherited, ...named }),
+  );
 }
 
 /** Where the environment names keys for every store. */
 const VARIABLES = ["MEMENTO_KEY", "MEMENTO_KEY_FILE", "MEMENTO_KEY_URL", "MEMENTO_PASSPHRASE"];
 
-/** Reads how keys are named on the command line, as `{ keys }` for the library. KEY_MISSING for an empty variable. */
+/** Reads how an option names keys, as `{ keys }` for the library. KEY_MISSING for an empty variable. */
 export function namedKeys(
   text: string | undefined,
-  { cwd, env }: Pick<Io, "cwd" | "env">,
+  option: string,
+  io: Pick<Io, "cwd" | "env">,
 ): { readonly keys?: KeySource } {
   if (text === undefined) return {};
   if (text === "none") return { keys: false };
   const [, kind, name = ""] = /^(passphrase|key):(?!\/\/)(.+)$/su.exec(text) ?? [];
   if (kind === undefined)
-    return { keys: /^[a-z-]+:\/\//u.test(text) ? { url: text } : { file: path.resolve(cwd, text) } };
-  const value = env[name] ?? "";
-  if (value === "") throw new MementoError("KEY_MISSING", `The variable ${name} holds no ${kind}`);
-  return { keys: kind === "key" ? { raw: parseKeys(value, name) } : { passphrase: value } };
+    return { keys: /^[a-z-]+:\/\//u.test(text) ? { url: text } : keysInFile(path.resolve(io.cwd, text), option) };
+  const isKey = kind === "key";
+  const value = variableOf(name, { kind: isKey ? "key" : "passphrase", option }, io);
+  return { keys: isKey ? { raw: parseKeys(value, name) } : { passphrase: value } };
 }

@@ -25,7 +25,7 @@ export async function openContentKey(
   if (key === null) return null;
   if (ring === null) {
     throw new MementoError("KEY_MISSING", `${where} is sealed by the key ${key.ring} and no key was given`, {
-      hint: "Give the key that it was exported with.",
+      hint: "Give the key that it was exported with (`--key-file`, `--passphrase-env`).",
     });
   }
   try {
