@@ -306,6 +306,36 @@ describe("a run", () => {
   });
 });
 
+describe("a place that is not what a command takes", () => {
+  test.each([
+    [["put", "box", "--caretaker", "etl"], "INVALID_ARGUMENT", /box is a folder.*hint: .*file/su],
+    [["put", "box", "--state", "--caretaker", "etl"], "INVALID_ARGUMENT", /box is a folder/su],
+    [["put", "box/gone", "--caretaker", "etl"], "INPUT_MISSING", /no file \S+box\/gone/u],
+    [["put", "plain/below", "--caretaker", "etl"], "INPUT_MISSING", /no file \S+plain\/below/u],
+    [["put", "plain/below", "--state", "--caretaker", "etl"], "INPUT_MISSING", /no file \S+plain\/below/u],
+    [["backup", "--list", "box"], "INVALID_ARGUMENT", /box is a folder.*hint: .*file/su],
+    [["restore-backup", "box", "sqlite:x.db"], "INVALID_ARGUMENT", /box is a folder/u],
+    [["import", "box"], "INVALID_ARGUMENT", /box is a folder/u],
+    [["ls", "--store", "sqlite:gone/x.db"], "NOT_A_STORE", /hint: There is no folder \S+\/gone/u],
+    [["ls", "--store", "file:gone/deep/x"], "NOT_A_STORE", /hint: There is no folder \S+\/gone\/deep/u],
+    [
+      ["copy", "--from", "sqlite:gone/x.db", "--to", "sqlite:y.db"],
+      "NOT_A_STORE",
+      /hint: There is no folder \S+\/gone/u,
+    ],
+    [["init", "--store", "sqlite:gone/x.db"], "IO_FAILED", /There is no folder \S+\/gone.*hint: Make it/su],
+    [["init", "--store", "file:gone/x"], "IO_FAILED", /There is no folder \S+\/gone.*hint: Make it/su],
+  ])("%j is %s, and its message says what it is", async (args, code, names) => {
+    mkdirSync(path.join(folder, "box"));
+    writeFileSync(path.join(folder, "plain"), "text");
+    expect((await memento(folder, ["init"])).exitCode).toBe(0);
+    const { stderr } = await memento(folder, args);
+    expect(stderr).toMatch(names);
+    expect(stderr).toContain(`code: ${code}`);
+    expect(stderr).not.toMatch(/E[A-Z]{4,}:|The message names/u);
+  });
+});
+
 describe("a new store", () => {
   test.each(["4k", "8k", "16k", "40k"])("is made whole or not at all where the disk has %s left", async (size) => {
     if (!(await requireEngine("a small tmpfs (root)", mayMount))) return;

@@ -3,7 +3,7 @@ import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import { isMementoError, MementoError, type Caretaker, type MementoInfo } from "@mementojs/memento";
-import type { Json } from "@mementojs/memento/core";
+import { unreadableFile, type Json } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -169,12 +169,7 @@ async function readBytes(file: string): Promise<Uint8Array> {
   try {
     return await readFile(file);
   } catch (cause) {
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    const what = isMissing ? `There is no file ${file}` : `The file ${file} cannot be read`;
-    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, {
-      cause,
-      ...(isMissing ? { hint: "Check the path." } : {}),
-    });
+    throw unreadableFile(file, cause);
   }
 }
 

@@ -88,9 +88,17 @@ function noStore(place: StorePlace): MementoError {
     const hint = "Make one here with `memento init`, or by the first `memento run`; or name one with --store URL.";
     return new MementoError("NOT_A_STORE", "There is no store in this folder or above it", { hint });
   }
-  const named = place.by === "option" ? "--store" : "MEMENTO_STORE";
+  return noStoreAt(place, place.by === "option" ? "--store" : "MEMENTO_STORE");
+}
+
+/** The error for a named place without a store; `named` is what names it. NOT_A_STORE, with the way out. */
+export function noStoreAt(place: Pick<StorePlace, "path" | "url">, named: string): MementoError {
   const message = `There is no store at ${place.path ?? place.url}, which ${named} names`;
-  if (place.path === null || !existsSync(`${place.path}.key`)) return new MementoError("NOT_A_STORE", message);
+  if (place.path === null) return new MementoError("NOT_A_STORE", message);
+  const folder = path.dirname(place.path);
+  if (!existsSync(folder))
+    return new MementoError("NOT_A_STORE", message, { hint: `There is no folder ${folder}: check the URL.` });
+  if (!existsSync(`${place.path}.key`)) return new MementoError("NOT_A_STORE", message);
   return new MementoError("NOT_A_STORE", `${message}; its key is there`, {
     hint: "A store was there: bring it back, by `memento restore-backup` where there is a backup. Keep the key.",
   });

@@ -1,11 +1,11 @@
 import path from "node:path";
 
-import { Memento, MementoError, type CopySelection } from "@mementojs/memento";
+import { Memento, type CopySelection } from "@mementojs/memento";
 import { parseKeys, type KeySource } from "@mementojs/memento/vault";
 
 import type { Io } from "../io.ts";
 import { askingFor, keysInFile, variableOf } from "./key-options.ts";
-import { namedPlace } from "./store-place.ts";
+import { namedPlace, noStoreAt } from "./store-place.ts";
 
 /** What a command line says of the two stores of a copy. */
 export interface TransferOptions {
@@ -52,8 +52,7 @@ export async function openNamed(
   io: Pick<Io, "cwd" | "env">,
 ): Promise<Memento> {
   const place = namedPlace(url, "option", io.cwd);
-  if (!place.exists)
-    throw new MementoError("NOT_A_STORE", `There is no store at ${place.path ?? place.url}, which ${option} names`);
+  if (!place.exists) throw noStoreAt(place, option);
   const named = namedKeys(keys, "--from-keys", io);
   return await askingFor(
     "--from-keys",

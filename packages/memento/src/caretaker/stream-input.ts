@@ -1,13 +1,14 @@
 import { createReadStream } from "node:fs";
 
 import { MementoError } from "../core/errors.ts";
+import { unreadableFile } from "../core/path-errors.ts";
 
 /** Where a stream's bytes come from: a path, or anything that gives them piece by piece, a Readable among others. */
 export type StreamInput = string | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 const READ_BYTES = 1_048_576;
 
-/** The bytes of an input. INPUT_MISSING and IO_FAILED for a path; INVALID_ARGUMENT for an input that gives anything but bytes. What an input of one's own throws is passed on. */
+/** The bytes of an input. For a path what `unreadableFile` says; INVALID_ARGUMENT for an input that gives anything but bytes. What an input of one's own throws is passed on. */
 export async function* bytesOfInput(input: StreamInput): AsyncGenerator<Uint8Array> {
   if (typeof input === "string") {
     yield* bytesOfFile(input);
@@ -42,11 +43,6 @@ async function readNext(
   try {
     return await file.next();
   } catch (cause) {
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    const what = isMissing ? `There is no file ${path}` : `The file ${path} cannot be read`;
-    throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, {
-      cause,
-      ...(isMissing ? { hint: "Check the path." } : {}),
-    });
+    throw unreadableFile(path, cause);
   }
 }

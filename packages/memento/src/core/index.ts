@@ -5,5 +5,6 @@ export * from "./first-error.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
 export type * from "./memento.ts";
+export { unreadableFile } from "./path-errors.ts";
 export * from "./ports.ts";
 export * from "./timeline.ts";

@@ -2,10 +2,12 @@ import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
+import { missingFolder } from "../../core/path-errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { checkBatch } from "../admit.ts";
 import { leaseValues, textOf } from "../columns.ts";
+import { systemCode } from "../file/io-errors.ts";
 import type { MementoQuery } from "../query.ts";
 import { checkReplacement } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
@@ -94,7 +96,7 @@ export class SqliteStore implements MementoStore {
     const store = new SqliteStore({ path: resolve(path), lockTimeoutMs, clock });
     const folder = dirname(resolve(path));
     const found = await stat(folder).catch((error: unknown) => {
-      throw failureOf(error, folder);
+      throw systemCode(error) === "ENOENT" ? missingFolder(folder, error) : failureOf(error, folder);
     });
     if (!found.isDirectory())
       throw new MementoError("IO_FAILED", `${folder} is no folder`, { details: { path: folder } });

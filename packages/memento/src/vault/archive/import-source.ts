@@ -4,6 +4,7 @@ import path from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
+import { unreadableFile } from "../../core/path-errors.ts";
 import type { Random } from "../../core/ports.ts";
 
 /** Where a portable file comes from: a path, or anything that gives its bytes piece by piece, a Readable among others. */
@@ -16,21 +17,22 @@ export class ArchiveSource implements AsyncDisposable {
   /** The file's name in messages. */
   readonly where: string;
   readonly #file: FileHandle;
+  /** null for what was no path. */
+  readonly #path: string | null;
 
-  private constructor(where: string, file: FileHandle) {
+  private constructor(where: string, file: FileHandle, place: string | null) {
     this.where = where;
     this.#file = file;
+    this.#path = place;
   }
 
-  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. INPUT_MISSING, IO_FAILED. */
+  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. INPUT_MISSING, INVALID_ARGUMENT for a folder, IO_FAILED. */
   static async open(input: ArchiveInput, random: Random, name?: string): Promise<ArchiveSource> {
-    if (typeof input !== "string") return new ArchiveSource(name ?? "The stream", await spool(input, random));
+    if (typeof input !== "string") return new ArchiveSource(name ?? "The stream", await spool(input, random), null);
     try {
-      return new ArchiveSource(name ?? `The file ${input}`, await open(input, "r"));
+      return new ArchiveSource(name ?? `The file ${input}`, await open(input, "r"), input);
     } catch (cause) {
-      const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-      const what = isMissing ? `There is no file ${input}` : `The file ${input} cannot be read`;
-      throw new MementoError(isMissing ? "INPUT_MISSING" : "IO_FAILED", what, { cause });
+      throw unreadableFile(input, cause);
     }
   }
 
@@ -53,7 +55,8 @@ export class ArchiveSource implements AsyncDisposable {
     try {
       return await this.#file.read(buffer, 0, buffer.length, position);
     } catch (cause) {
-      throw new MementoError("IO_FAILED", `${this.where} cannot be read`, { cause });
+      // A folder can be opened; what it is shows when it is read.
+      throw unreadableFile(this.#path ?? this.where, cause);
     }
   }
 }

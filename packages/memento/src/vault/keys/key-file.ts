@@ -2,6 +2,7 @@ import { open, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
+import { missingFolder } from "../../core/path-errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { syncFolder } from "../sync-folder.ts";
 import { KEY_BYTES, keyNotHeld, rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
@@ -69,6 +70,7 @@ export async function createKeyFile(file: string, random: Random = systemRandom)
   } catch (cause) {
     const reason = reasonOf(cause);
     if (reason === "EEXIST") return false;
+    if (reason === "ENOENT") throw missingFolder(path.dirname(file), cause);
     const code = reason === "ENOSPC" || reason === "EDQUOT" ? "DISK_FULL" : "IO_FAILED";
     throw new MementoError(code, `The key file ${file} cannot be made (${reason})`, { cause });
   }
