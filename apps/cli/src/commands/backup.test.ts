@@ -75,6 +75,10 @@ describe("memento backup and restore-backup", () => {
     expect(readFileSync(path.join(folder, "back.db.key"), "utf8")).toBe(key);
     expect(statSync(path.join(folder, "back.db.key")).mode & 0o777).toBe(0o600);
     expect((await memento(folder, ["--store", "sqlite:back.db", "verify"])).exitCode).toBe(0);
+    for (const place of ["sqlite:gone/back.db", "file:gone/back"]) {
+      const nowhere = await memento(folder, ["restore-backup", "all.memento", place, ...sealed], env);
+      expect([nowhere.exitCode, nowhere.stderr]).toEqual([1, expect.stringMatching(/no folder \S+\/gone\n/u)]);
+    }
   }, 600_000);
 
   test("into a store of backups only what is new comes", async () => {

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import {
@@ -11,6 +10,7 @@ import {
   type MementoOptions,
   type RestoredBackup,
 } from "@mementojs/memento";
+import { writeKeyFile, type KeySource } from "@mementojs/memento/vault";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -96,8 +96,9 @@ async function restore(
     );
   stop.signal.throwIfAborted();
   const place = namedPlace(store, "option", io.cwd);
-  const keyFile = await placeKeys(listing, place, options, io);
-  const named = keyFile === null ? namedKeys(options.toKeys, "--to-keys", io) : { keys: { file: keyFile } };
+  const keyFile = keyFileFor(listing, place, options, io);
+  const named =
+    keyFile === null ? namedKeys(options.toKeys, "--to-keys", io) : { keys: placedKeys(keyFile, listing.keys ?? "") };
   await using memento = await askingFor(
     "--to-keys",
     async () => await openOrMake(place, { environment: io.env, ...named }, listing.summary.sealed),
@@ -135,19 +136,25 @@ const VARIABLES = ["MEMENTO_KEY", "MEMENTO_KEY_FILE", "MEMENTO_KEY_URL", "MEMENT
 
 const hasKeysInEnvironment = (env: Io["env"]): boolean => VARIABLES.some((name) => (env[name] ?? "") !== "");
 
-/** Puts the keys of a backup beside a new store; gives their file, or null where they are not needed. Never overwrites one. */
-async function placeKeys(
+/** Where the keys of a backup belong, beside a new store; null where they are not needed. Never a file that is there. */
+function keyFileFor(
   { keys }: BackupListing,
   place: StorePlace,
   { toKeys }: RestoreCommandOptions,
   { env }: Pick<Io, "env">,
-): Promise<string | null> {
+): string | null {
   const isNamed = toKeys !== undefined || hasKeysInEnvironment(env);
   if (keys === null || isNamed || place.path === null || place.exists) return null;
   const file = `${place.path}.key`;
-  if (existsSync(file)) return null;
-  await writeFile(file, keys, { flag: "wx", mode: 0o600 });
-  return file;
+  return existsSync(file) ? null : file;
+}
+
+/** Keys that are put into their file when the store is made: a place that cannot take it gets no key either. */
+function placedKeys(file: string, text: string): KeySource {
+  return async () => {
+    await writeKeyFile(file, text);
+    return { file };
+  };
 }
 
 function restoredText(

@@ -1,5 +1,5 @@
 export { decodeValue, encodeValue, type EncodedValue, type PieceEncoding } from "./codec.ts";
-export { createKeyFile, keyRingFromFile } from "./keys/key-file.ts";
+export { createKeyFile, keyRingFromFile, writeKeyFile } from "./keys/key-file.ts";
 export { awsKms, type AwsKmsCalls, type AwsKmsOptions } from "./keys/aws-kms.ts";
 export { azureKeyVault, type AzureKeyCalls, type AzureKeyVaultOptions } from "./keys/azure-key-vault.ts";
 export { combinedKeyRing } from "./keys/combined-ring.ts";

@@ -61,10 +61,15 @@ async function readKeyText(file: string): Promise<string> {
   }
 }
 
-/** Makes a key file that only its owner may read (mode 0600), durable before it returns. Returns false and changes nothing where one exists. DISK_FULL, IO_FAILED; then there is none. */
+/** Makes a key file with a fresh key; see `writeKeyFile`. */
 export async function createKeyFile(file: string, random: Random = systemRandom): Promise<boolean> {
+  const text = `# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`;
+  return await writeKeyFile(file, text);
+}
+
+/** Makes a key file that only its owner may read (mode 0600), durable before it returns. Returns false and changes nothing where one exists. DISK_FULL, IO_FAILED; then there is none. */
+export async function writeKeyFile(file: string, text: string): Promise<boolean> {
   try {
-    const text = `# Whoever has this key can read the store; without it nobody can. Keep a copy elsewhere.\n${formatKey(random.bytes(KEY_BYTES))}\n`;
     await writeNew(file, text);
     return true;
   } catch (cause) {
