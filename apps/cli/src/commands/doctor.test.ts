@@ -47,6 +47,15 @@ const slow = [
 ];
 
 describe("memento doctor", () => {
+  test("P4: says nothing secret of a store that cannot be opened", async () => {
+    const urls = ["oracle://u:hunter2@h/x?token=hunter3", "postgres://u:hunt/er2@127.0.0.1:1/x?password=hunter3"];
+    for (const url of urls) {
+      const { stdout, stderr } = await memento(folder, ["doctor", "--json", "--store", url]);
+      expect(stdout).toContain('"store"');
+      expect(`${stdout}${stderr}`).not.toMatch(/hunt|er2/u);
+    }
+  });
+
   test("finds a new store well, and says so", async () => {
     await memento(folder, ["init"]);
     const { stdout, exitCode } = await memento(folder, ["doctor"]);

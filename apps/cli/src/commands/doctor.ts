@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import path from "node:path";
 
 import { isMementoError, type Memento } from "@mementojs/memento";
+import { placeOfUrl } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -51,7 +52,7 @@ async function doctor(invocation: Invocation, { replica = [] }: DoctorOptions): 
   const anyBad = findings.some(({ verdict }) => verdict === "bad");
   const exitCode = problem === null ? (anyBad ? EXIT.failed : EXIT.done) : exitCodeOf(problem);
   return {
-    json: { healthy: !anyBad, store: stores[0]?.url ?? withoutSecrets(place.url), findings, stores },
+    json: { healthy: !anyBad, store: stores[0]?.url ?? placeOfUrl(place.url), findings, stores },
     text: () => text(findings, invocation.style),
     exitCode,
   };
@@ -66,11 +67,6 @@ interface Examination {
   readonly findings: Finding[];
   readonly stores: ExaminedStore[];
   readonly replicas: readonly string[];
-}
-
-/** A URL as it may be shown, where no driver was there to say it: without user, password and parameters. */
-function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^@/]*@/u, "//").replace(/\?.*$/su, "");
 }
 
 /** Adds what was found; gives the code of the error that kept the store from being looked at, or null. */

@@ -7,4 +7,5 @@ export * from "./json.ts";
 export type * from "./memento.ts";
 export { unreadableFile } from "./path-errors.ts";
 export * from "./ports.ts";
+export { placeOfUrl, shownUrl } from "./shown-url.ts";
 export * from "./timeline.ts";

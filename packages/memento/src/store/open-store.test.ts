@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { isMementoError } from "../core/errors.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import { openStore } from "./open-store.ts";
 
 async function refusal(url: string): Promise<{ readonly code: string; readonly told: string }> {
@@ -34,6 +35,13 @@ describe("openStore()", () => {
     const { code: found, told } = await refusal(url);
     expect(found).toBe(code);
     expect(told).not.toContain("hunter2");
+  });
+
+  test("names the kinds that there are, and a URL of each can be shown", async () => {
+    const { told } = await refusal("oracle://h");
+    const kinds = told.match(/none of (?<kinds>.*?:) /u)?.groups?.["kinds"]?.split(", ") ?? [];
+    expect(kinds.length).toBeGreaterThan(10);
+    for (const kind of kinds) expect(shownUrl(`${kind}//h/x?a=b`)).toBe(`${kind}//h/x?a=b`);
   });
 
   test.each(["sqlite:///tmp/x%zz", "file:///tmp/x%zz"])("refuses %s, which cannot be decoded", async (url) => {

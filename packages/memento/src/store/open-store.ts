@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 
 import { MementoError } from "../core/errors.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import type { MementoStore } from "./store.ts";
 
 /** A store, and where its own key file belongs. */
@@ -81,7 +82,7 @@ export async function openStore(url: string): Promise<OpenedStore> {
   const known = Object.keys(DRIVERS).map((kind) => `${kind}:`);
   throw new MementoError(
     "PORT_UNKNOWN",
-    `${JSON.stringify(withoutSecrets(url))} is not a store's URL: it begins with none of ${known.join(", ")}`,
+    `${JSON.stringify(shownUrl(url))} is not a store's URL: it begins with none of ${known.join(", ")}`,
   );
 }
 
@@ -101,11 +102,4 @@ function decodedPath(url: string, rest: string): string {
       hint: "A % is written %25 there; or leave the slashes out, and write the path as it is.",
     });
   }
-}
-
-/** What was meant to be a URL, as it may be shown: without all that could be user, password and parameters. */
-function withoutSecrets(url: string): string {
-  return url
-    .replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)?.*@/su, "$<scheme>***@")
-    .replace(/(?<end>[?=;\s]).*$/su, "$<end>…");
 }
