@@ -1,7 +1,10 @@
 import { accessSync, constants } from "node:fs";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
+import { missingFolder } from "../../core/path-errors.ts";
+import { systemCode } from "../file/io-errors.ts";
 
 /** SQLite's primary result codes, as far as each has a meaning of its own here. */
 const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
@@ -45,6 +48,15 @@ function refusedFolder(path: string): MementoError | null {
     }
   }
   return null;
+}
+
+/** Looks for the folder that a database is to be in. IO_FAILED. */
+export async function demandFolder(folder: string): Promise<void> {
+  const found = await stat(folder).catch((error: unknown) => {
+    throw systemCode(error) === "ENOENT" ? missingFolder(folder, error) : failureOf(error, folder);
+  });
+  if (!found.isDirectory())
+    throw new MementoError("IO_FAILED", `${folder} is no folder`, { details: { path: folder } });
 }
 
 /** Says in our words what `node:sqlite` or the file system threw; passes our own errors through. */

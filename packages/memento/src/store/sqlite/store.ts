@@ -1,13 +1,10 @@
-import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
-import { missingFolder } from "../../core/path-errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
 import { checkBatch } from "../admit.ts";
 import { leaseValues, textOf } from "../columns.ts";
-import { systemCode } from "../file/io-errors.ts";
 import type { MementoQuery } from "../query.ts";
 import { checkReplacement } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
@@ -43,7 +40,7 @@ import {
 } from "./changes.ts";
 import { findDamage } from "./check.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { failureOf } from "./failure.ts";
+import { demandFolder, failureOf } from "./failure.ts";
 import { glanceAt, readMemento, SqliteLog } from "./log.ts";
 import { dropKey, replacePack, salvage } from "./mending.ts";
 import { rebuildIndex } from "./rebuild.ts";
@@ -94,12 +91,7 @@ export class SqliteStore implements MementoStore {
   /** Opens the database where there is one. IO_FAILED when its folder is missing, NOT_A_STORE for another program's file. */
   static async open({ path, lockTimeoutMs = 5_000, clock = systemClock }: SqliteStoreOptions): Promise<SqliteStore> {
     const store = new SqliteStore({ path: resolve(path), lockTimeoutMs, clock });
-    const folder = dirname(resolve(path));
-    const found = await stat(folder).catch((error: unknown) => {
-      throw systemCode(error) === "ENOENT" ? missingFolder(folder, error) : failureOf(error, folder);
-    });
-    if (!found.isDirectory())
-      throw new MementoError("IO_FAILED", `${folder} is no folder`, { details: { path: folder } });
+    await demandFolder(dirname(resolve(path)));
     await store.#find();
     return store;
   }
