@@ -30,12 +30,12 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
     harm(made, made.ids[2] ?? "", how);
     const memento = await made.open();
     expect((await memento.verify()).sound).toBe(false);
-    const { plan, done, quarantined, after } = await repaired(memento, {
+    const { plan, done, left, quarantined, after } = await repaired(memento, {
       replicas: [await replicaOf(made, "replica")],
     });
     expect(plan.items.filter(({ action }) => action === "restore")).toMatchObject([{ from: "replica" }]);
     expect(done).toContain(`pack:${made.ids[2]}`);
-    expect(quarantined).toEqual([]);
+    expect({ left, quarantined }).toEqual({ left: [], quarantined: [] });
     expect(after).toMatchObject({ sound: true, mementos: 7 });
     expect(await contents(memento, made.ids)).toEqual(whole);
     expect((await notices(memento)).at(-1)).toMatchObject({

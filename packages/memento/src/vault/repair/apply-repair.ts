@@ -29,7 +29,7 @@ export interface RepairResult {
   readonly hash: string;
   /** Names of the items that were done. */
   readonly done: readonly string[];
-  /** Items that were left alone, and why. */
+  /** Items that were left alone and still hold, and why. */
   readonly left: readonly { readonly name: string; readonly why: string }[];
   /** Mementos that were given up. */
   readonly quarantined: readonly string[];
@@ -88,7 +88,7 @@ class Repair {
     await this.#goOn();
     await this.#evidence();
     const after = await verifyVault(this.#vault, signal === undefined ? {} : { signal });
-    const left = [...this.#left, ...leftOf(this.#plan.items)];
+    const left = [...this.#left, ...leftOf(this.#plan.items.filter((item) => stillHolds(item, after)))];
     return { hash: this.#plan.hash, done: this.#done, left, quarantined: this.#quarantined, after };
   }
 
@@ -270,6 +270,11 @@ class Repair {
 }
 
 type TimelineKind = Parameters<Vault["ensureTimeline"]>[1];
+
+/** What no item was about may have been a trace of what was mended: it is left only where it was found again. */
+function stillHolds({ name, problem }: RepairItem, { damages }: VerifyReport): boolean {
+  return !name.startsWith("other:") || damages.some((damage) => damage.problem === problem);
+}
 
 function leftOf(items: readonly RepairItem[]): { name: string; why: string }[] {
   return items.flatMap(({ name, action, problem }) => (action === "none" ? [{ name, why: problem }] : []));
