@@ -308,14 +308,14 @@ describe("a run", () => {
 
 describe("a place that is not what a command takes", () => {
   test.each([
-    [["put", "box", "--caretaker", "etl"], "INVALID_ARGUMENT", /box is a folder.*hint: .*file/su],
-    [["put", "box", "--state", "--caretaker", "etl"], "INVALID_ARGUMENT", /box is a folder/su],
+    [["put", "box", "--caretaker", "etl"], "IO_FAILED", /box is a folder.*hint: .*file/su],
+    [["put", "box", "--state", "--caretaker", "etl"], "IO_FAILED", /box is a folder/su],
     [["put", "box/gone", "--caretaker", "etl"], "INPUT_MISSING", /no file \S+box\/gone/u],
     [["put", "plain/below", "--caretaker", "etl"], "INPUT_MISSING", /no file \S+plain\/below/u],
     [["put", "plain/below", "--state", "--caretaker", "etl"], "INPUT_MISSING", /no file \S+plain\/below/u],
-    [["backup", "--list", "box"], "INVALID_ARGUMENT", /box is a folder.*hint: .*file/su],
-    [["restore-backup", "box", "sqlite:x.db"], "INVALID_ARGUMENT", /box is a folder/u],
-    [["import", "box"], "INVALID_ARGUMENT", /box is a folder/u],
+    [["backup", "--list", "box"], "IO_FAILED", /box is a folder.*hint: .*file/su],
+    [["restore-backup", "box", "sqlite:x.db"], "IO_FAILED", /box is a folder/u],
+    [["import", "box"], "IO_FAILED", /box is a folder/u],
     [["ls", "--store", "sqlite:gone/x.db"], "NOT_A_STORE", /hint: There is no folder \S+\/gone/u],
     [["ls", "--store", "file:gone/deep/x"], "NOT_A_STORE", /hint: There is no folder \S+\/gone\/deep/u],
     [

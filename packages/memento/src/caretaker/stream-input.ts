@@ -8,7 +8,7 @@ export type StreamInput = string | AsyncIterable<Uint8Array> | Iterable<Uint8Arr
 
 const READ_BYTES = 1_048_576;
 
-/** The bytes of an input. For a path what `unreadableFile` says; INVALID_ARGUMENT for an input that gives anything but bytes. What an input of one's own throws is passed on. */
+/** The bytes of an input. INPUT_MISSING and IO_FAILED for a path; INVALID_ARGUMENT for an input that gives anything but bytes. What an input of one's own throws is passed on. */
 export async function* bytesOfInput(input: StreamInput): AsyncGenerator<Uint8Array> {
   if (typeof input === "string") {
     yield* bytesOfFile(input);

@@ -1,13 +1,13 @@
 import { MementoError } from "./errors.ts";
 
-/** The error for a file that the system did not let be read: INPUT_MISSING where there is none, INVALID_ARGUMENT for a folder, else IO_FAILED. */
+/** The error for a file that the system did not let be read: INPUT_MISSING where there is none, else IO_FAILED; a folder is said to be one. */
 export function unreadableFile(file: string, cause: unknown): MementoError {
   const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
   const options = { cause, details: { path: file } };
   if (reason === "ENOENT" || reason === "ENOTDIR")
     return new MementoError("INPUT_MISSING", `There is no file ${file}`, { ...options, hint: "Check the path." });
   if (reason === "EISDIR")
-    return new MementoError("INVALID_ARGUMENT", `${file} is a folder, and not a file`, {
+    return new MementoError("IO_FAILED", `${file} is a folder, and not a file`, {
       ...options,
       hint: "Name a file in it.",
     });

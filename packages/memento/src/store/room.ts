@@ -6,7 +6,7 @@ import { randomText } from "../core/ids.ts";
 import { systemRandom } from "../core/ports.ts";
 import { ioError, systemCode } from "./file/io-errors.ts";
 
-/** More than a new store takes together with its key: SQLite's three files and the key come to 60 kB. */
+/** More than a new store takes together with its key: SQLite's three files and the key come to less than 80 kB. */
 const NEW_STORE_BYTES = 131_072;
 
 /**

@@ -26,7 +26,7 @@ export class ArchiveSource implements AsyncDisposable {
     this.#path = place;
   }
 
-  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. INPUT_MISSING, INVALID_ARGUMENT for a folder, IO_FAILED. */
+  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. INPUT_MISSING, IO_FAILED. */
   static async open(input: ArchiveInput, random: Random, name?: string): Promise<ArchiveSource> {
     if (typeof input !== "string") return new ArchiveSource(name ?? "The stream", await spool(input, random), null);
     try {
