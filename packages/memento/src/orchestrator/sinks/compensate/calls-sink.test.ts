@@ -140,6 +140,20 @@ describe("compensatingCalls()", () => {
     });
   });
 
+  test("P10: calls what was taken back with another key, however late it comes again and whatever was trimmed meanwhile", async () => {
+    await withCalls(async (open) => {
+      const keys: string[] = [];
+      const write = async ({ key }: { readonly key: string }): Promise<void> => void keys.push(key);
+      const sink = await open({ write, compensate: async () => undefined });
+      await sink.write([1], by("t1"));
+      await sink.revertTo(null, by("back"), gently);
+      for (let n = 0; n < 100; n++) await sink.write([n], by(`u${n}`));
+      await sink.trim(await sink.mark());
+      await sink.write([1], by("t1"));
+      expect(new Set(keys).size).toBe(102);
+    });
+  });
+
   test("refuses rows that JSON would change, naming the path, before any call", async () => {
     await withCalls(async (open, calls) => {
       const sink = await open();

@@ -228,7 +228,7 @@ export class CallJournal {
     this.run(sql, result, id, position);
   }
 
-  /** Forgets what is needed only for going back to before `mark`; the tokens of the newest positions stay. */
+  /** Forgets what is needed only for going back to before `mark`; the tokens of the newest positions stay, and how often one was used whose write was refused or taken back. */
   trim({ id, position }: CallStream, mark: number, tokensKept: number): void {
     this.run("UPDATE memento_calls_streams SET oldest = ? WHERE id = ?", mark, id);
     // A write that a later revert has taken back may have to be made again.
@@ -237,24 +237,22 @@ export class CallJournal {
       AND entry NOT IN (SELECT position FROM memento_calls_entries WHERE stream = ? AND open = 1)`;
     this.run(`DELETE FROM memento_calls_calls WHERE ${settled}`, id, mark, id, mark, id);
     const last = Math.min(mark, position - tokensKept);
+    const forgotten = `stream = ? AND position <= ? AND open = 0 AND position NOT IN
+      (SELECT entry FROM memento_calls_calls WHERE stream = ?)`;
+    // A token comes again, however late, unless its write is in force: then with another key, or the far end would know the old call again.
     this.run(
-      `DELETE FROM memento_calls_entries WHERE stream = ? AND position <= ? AND open = 0 AND position NOT IN
-      (SELECT entry FROM memento_calls_calls WHERE stream = ?)`,
+      `DELETE FROM memento_calls_uses WHERE stream = ? AND token IN
+      (SELECT token FROM memento_calls_entries WHERE ${forgotten} AND live = 1)`,
+      id,
       id,
       last,
       id,
     );
+    this.run(`DELETE FROM memento_calls_entries WHERE ${forgotten}`, id, last, id);
     this.run(
       `DELETE FROM memento_calls_events WHERE stream = ? AND entry NOT IN
       (SELECT position FROM memento_calls_entries WHERE stream = ?)`,
       id,
-      id,
-    );
-    this.run(
-      `DELETE FROM memento_calls_uses WHERE stream = ? AND position <= ? AND token NOT IN
-      (SELECT token FROM memento_calls_entries WHERE stream = ?)`,
-      id,
-      last,
       id,
     );
   }
