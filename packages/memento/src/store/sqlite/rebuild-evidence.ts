@@ -58,6 +58,13 @@ export interface PlaceRow {
 
 const ROWS_AT_ONCE = 100;
 
+/** True for a commit of which nobody can say what it did: it does not read, or is not where it was. */
+export function isSilent({ unreadable, missing, leaps }: LogEvidence, commit: number): boolean {
+  return (
+    unreadable.has(commit) || missing.includes(commit) || leaps.some(({ from, to }) => commit > from && commit < to)
+  );
+}
+
 /** One text for each place of a timeline. */
 export const placeText = (timeline: string, sequence: number): string => `${timeline}-${sequence}`;
 

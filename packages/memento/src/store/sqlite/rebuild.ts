@@ -1,7 +1,15 @@
 import { leaseValues, nullable, textOf } from "../columns.ts";
 import { isLeap } from "../log-gap.ts";
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
-import { placeText, readLog, readPlaces, type Claim, type LogEvidence, type PlaceRow } from "./rebuild-evidence.ts";
+import {
+  isSilent,
+  placeText,
+  readLog,
+  readPlaces,
+  type Claim,
+  type LogEvidence,
+  type PlaceRow,
+} from "./rebuild-evidence.ts";
 import { headOf, numberOf, timelineOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
@@ -48,7 +56,7 @@ class Rebuild {
 
   #comparePlaces(): void {
     for (const [place, row] of this.#places) {
-      if (this.#log.unreadable.has(row.commit) || this.#log.missing.includes(row.commit)) continue;
+      if (isSilent(this.#log, row.commit)) continue;
       const claims = this.#log.claims.get(place) ?? [];
       const id = `${place}-${row.nonce}`;
       if (claims.some(({ commit, slot, id: its }) => commit === row.commit && slot === row.slot && its === id))
@@ -133,7 +141,7 @@ class Rebuild {
     }
     for (const [commit, ids] of marked) {
       // Who cannot read the notice cannot say that it did not remove them.
-      if (this.#log.unreadable.has(commit) || this.#log.missing.includes(commit)) continue;
+      if (isSilent(this.#log, commit)) continue;
       for (const id of ids) {
         if (settled.has(id)) continue;
         this.#mark(id, 0, `Memento ${id} is marked as removed by commit ${commit}, which does not say so`);
