@@ -47,10 +47,7 @@ export function compressSection(
 /** Begins to compress what will be a section, by another thread; null where it is better done when the pack is made. */
 export function compressAhead(plain: Uint8Array, compression: Compression): Promise<CompressedSection> | null {
   const begun = plain.length < THREAD_BYTES_MIN ? null : compressSection(plain, compression);
-  if (!(begun instanceof Promise)) return null;
-  // It is looked at when the pack is made.
-  begun.catch(() => undefined);
-  return begun;
+  return begun instanceof Promise ? begun : null;
 }
 
 /** Gives a section its plain bytes back; DAMAGED, naming `where`, unless they are as many as were written. */

@@ -64,6 +64,7 @@ export class PackQueue {
   readonly #busyWait = new BusyWait();
   #flushing: Promise<void> | null = null;
   #isPreparing = false;
+  #isCompressing = false;
 
   constructor(store: MementoStore, keys: DataKeys | null, random: Random, clock: Pick<Clock, "monotonic">) {
     this.#store = store;
@@ -77,9 +78,20 @@ export class PackQueue {
     this.#compressions.set(caretaker, compression);
   }
 
-  /** Begins to compress a piece that a save of this caretaker will hold whole; null where that is not worth while. */
+  /**
+   * Begins to compress a piece that a save of this caretaker will hold whole; null where that is not worth while: beside others it
+   * would only keep the threads from them, on which all of the process's files wait.
+   */
   compressAhead(caretaker: string, bytes: Uint8Array): Promise<CompressedSection> | null {
-    return compressAhead(bytes, this.#compressionOf(caretaker));
+    if (this.#flushing !== null || this.#isCompressing) return null;
+    const begun = compressAhead(bytes, this.#compressionOf(caretaker));
+    if (begun === null) return null;
+    this.#isCompressing = true;
+    const end = (): void => {
+      this.#isCompressing = false;
+    };
+    begun.then(end, end);
+    return begun;
   }
 
   /** Resolves once the store has answered for this save; rejects when the commit failed as a whole. */
