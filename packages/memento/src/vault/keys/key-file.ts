@@ -1,7 +1,8 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { constants, copyFile, link, open, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
+import { randomText } from "../../core/ids.ts";
 import { missingFolder } from "../../core/path-errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { syncFolder } from "../sync-folder.ts";
@@ -70,7 +71,15 @@ export async function createKeyFile(file: string, random: Random = systemRandom)
 /** Makes a key file that only its owner may read (mode 0600), durable before it returns. Returns false and changes nothing where one exists. DISK_FULL, IO_FAILED; then there is none. */
 export async function writeKeyFile(file: string, text: string): Promise<boolean> {
   try {
-    await writeNew(file, text);
+    const next = `${file}.${randomText(systemRandom, 12)}`;
+    await writeNew(next, text);
+    try {
+      // All of it at once: another process that makes the same store reads it as soon as it is there.
+      await giveName(next, file);
+    } finally {
+      await rm(next, { force: true });
+    }
+    await syncFolder(path.dirname(file));
     return true;
   } catch (cause) {
     const reason = reasonOf(cause);
@@ -201,6 +210,19 @@ async function breakLock(lock: string, dead: number): Promise<boolean> {
     return true;
   } finally {
     await rm(mine, { force: true });
+  }
+}
+
+/** What file systems answer that know no second name of a file. */
+const WITHOUT_LINKS: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+/** Gives a file a name that must be free, else EEXIST. */
+async function giveName(file: string, name: string): Promise<void> {
+  try {
+    await link(file, name);
+  } catch (error) {
+    if (!WITHOUT_LINKS.has(reasonOf(error))) throw error;
+    await copyFile(file, name, constants.COPYFILE_EXCL);
   }
 }
 

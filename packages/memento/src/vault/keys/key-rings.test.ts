@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -111,6 +111,17 @@ describe("a key file", () => {
     expect(readdirSync(folder)).toEqual(["a.key"]);
     await expect(removeKeyFromFile(file, second)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     await expect(removeKeyFromFile(file, first)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("made by many at once is made by one of them, and whole for whoever finds it", async () => {
+    const found = (async () => {
+      while (!existsSync(file)) await new Promise((resolve) => setImmediate(resolve));
+      return readFileSync(file, "utf8");
+    })();
+    const made = await Promise.all(Array.from({ length: 8 }, async () => await createKeyFile(file)));
+    expect(made.filter(Boolean)).toHaveLength(1);
+    expect(await found).toBe(readFileSync(file, "utf8"));
+    expect(readdirSync(folder)).toEqual(["a.key"]);
   });
 
   test.each([
