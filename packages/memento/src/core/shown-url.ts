@@ -5,9 +5,13 @@ const REMOTE =
   /^(?<scheme>(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?(?:\+cluster)?|s3|azure|gs):\/\/)(?<authority>[^/?#]*)(?<rest>.*)$/su;
 /** One host or several, each perhaps with its port. */
 const HOSTS = /^(?:(?:\[[^\]]*\]|[^:,]*)(?::\d+)?(?:,|$))*$/u;
-/** Values of parameters that are named like a secret, but for some that are none. */
+/** Up to where parameters begin, if they do: a name, and its value. */
+const PARAMETERS = /^[^?#]*\?[\w.-]+=/u;
+/** Values of parameters that are named like a secret, but for some that are none; with what has no name behind them. */
 const SECRET_VALUES =
-  /(?<=[?&](?!(?:authSource|authMechanism|sslkey)=)[^=&]*(?:pass|pwd|secret|key|sig|token|sas|auth|cred)[^=&]*=)[^&]*/giu;
+  /(?<=[?&;#](?!(?:authSource|authMechanism|sslkey)=)[^=&;#]*(?:pass|pw|pswd|secret|key|sig|token|sas|auth|cred)[^=&;#]*=)[^&;#]*(?:[&;#](?![^=&;#]*=)[^&;#]*)*/giu;
+/** User and password in a URL that is a value. */
+const SECRETS_IN_VALUES = /(?<=(?:\/\/|%2F%2F))[^@&/]*(?=@|%40)/giu;
 
 /**
  * A store's URL as it may be shown, and copied where no secret is in it: `***` stands for its password, and for values of its
@@ -17,7 +21,9 @@ export function shownUrl(url: string): string {
   if (EMBEDDED.test(url)) return url;
   const { scheme, authority = "", rest = "" } = REMOTE.exec(url)?.groups ?? {};
   if (scheme === undefined) return cut(url);
-  return `${scheme}${withoutPassword(authority, rest).replace(SECRET_VALUES, "***")}`;
+  const [place = "", ...parameters] = withoutPassword(scheme, authority, rest).split(/(?=[?#])/u);
+  const shown = parameters.join("").replace(SECRET_VALUES, "***").replace(SECRETS_IN_VALUES, "***");
+  return `${scheme}${place}${shown}`;
 }
 
 /** Where a store is: its URL without user, password and parameters. */
@@ -26,17 +32,24 @@ export function placeOfUrl(url: string): string {
   return REMOTE.test(url) ? shown.replace(/(?<=:\/\/)[^/?#]*@/u, "").replace(/[?#].*$/su, "") : shown;
 }
 
-function withoutPassword(authority: string, rest: string): string {
-  if (authority.includes("@")) return `${authority.replace(/:.*@/su, ":***@")}${rest}`;
+function withoutPassword(scheme: string, authority: string, rest: string): string {
+  if (authority.includes("@")) {
+    // Redis is often given its password as if it were a user.
+    const secret = scheme.startsWith("redis") ? /^[^:]*@|:.*@/su : /:.*@/su;
+    return `${authority.replace(secret, (found) => (found.startsWith(":") ? ":***@" : "***@"))}${rest}`;
+  }
+  if (!authority.includes(":")) return `${authority}${rest}`;
   // A password with a slash, a question mark or a hash in it, which should have been written with %.
   const [path = ""] = rest.split(/[?#]/u, 1);
-  const isCut = path.includes("@") || (rest.includes("@") && !HOSTS.test(authority));
-  if (!authority.includes(":") || !isCut) return `${authority}${rest}`;
-  return `${authority.replace(/:.*$/su, ":***")}${rest.slice(rest.lastIndexOf("@"))}`;
+  const isCut = rest.includes("@") && (path.includes("@") || !HOSTS.test(authority) || !PARAMETERS.test(rest));
+  if (isCut) return `${authority.replace(/:.*$/su, ":***")}${rest.slice(rest.lastIndexOf("@"))}`;
+  // A password without its host.
+  return `${HOSTS.test(authority) ? authority : authority.replace(/:.*$/su, ":***")}${rest}`;
 }
 
 function cut(text: string): string {
   return text
     .replace(/^(?<scheme>[a-z][a-z0-9+.-]*:\/\/)?.*@/su, "$<scheme>***@")
+    .replace(/^(?<user>[a-z][a-z0-9+.-]*:(?:\/\/)?[^:/@]*:)(?!\d+(?:\/|$)|\/\/).*$/su, "$<user>***")
     .replace(/(?<end>[?=;\s]).*$/su, "$<end>…");
 }
