@@ -56,9 +56,11 @@ async function sync(invocation: Invocation, options: SyncCommandOptions): Promis
   const { io, style } = invocation;
   const startedMs = io.clock.monotonic();
   const { caretaker, interval, bandwidth } = options;
-  await using stores = await openTransfer(options, io, async (from) =>
-    caretaker === undefined ? {} : await caretakerNamed(from, caretaker),
-  );
+  await using stores = await openTransfer(options, io, async (from) => {
+    if (caretaker === undefined) return {};
+    // Whoever watches may wait for the first memento.
+    return options.watch === true ? { caretaker } : await caretakerNamed(from, caretaker);
+  });
   using line = new ProgressLine(io);
   const answer = options.watch === true ? "it ends here" : "the same command goes on where it was";
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, answer);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { open, stat, unlink } from "node:fs/promises";
+import { open, rm, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 
 import { randomText } from "../core/ids.ts";
@@ -25,8 +25,10 @@ export async function demandRoom(place: string): Promise<void> {
     await file.sync();
   } catch (error) {
     const system = systemCode(error);
-    if (system === undefined || system === "ENOSPC" || system === "EDQUOT")
-      throw ioError(error, "make a store in", folder);
+    if (system === undefined) throw error;
+    if (system === "ENOSPC" || system === "EDQUOT") throw ioError(error, "make a store in", folder);
+  } finally {
+    await rm(probe, { force: true }).catch(() => undefined);
   }
 }
 
