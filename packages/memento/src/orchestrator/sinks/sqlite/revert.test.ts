@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { by, gently, withSinks } from "../../../../../../test/workers/sqlite-sinks.ts";
 import { SeededRandom } from "../../../testing/seeded-random.ts";
+import { TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 
 describe("going back and forth", () => {
   test("restores rows to the byte, with their rowids and types", async () => {
@@ -352,14 +353,15 @@ describe("the sink's books", () => {
     });
   });
 
-  test("forget old tokens when trimmed, and keep those of the last 1,000 positions", async () => {
+  test("forget old tokens when trimmed, and keep those of the newest positions", async () => {
     await withSinks(async ({ open }) => {
       const sink = await open({ mode: "append", columns: { n: "INTEGER" } });
-      for (let n = 0; n < 1_100; n++) await sink.write([{ n }], by(`t${n}`));
+      const last = 2 * TOKEN_POSITIONS_KEPT;
+      for (let n = 1; n <= last; n++) await sink.write([{ n }], by(`t${n}`));
       await sink.trim(await sink.mark());
-      expect((await sink.write([{ n: 1 }], by("t1099"))).duplicate).toBe(true);
-      expect((await sink.write([{ n: 1 }], by("t101"))).duplicate).toBe(true);
-      expect((await sink.write([{ n: 1 }], by("t5"))).duplicate).toBe(false);
+      expect((await sink.write([{ n: 1 }], by(`t${last}`))).duplicate).toBe(true);
+      expect((await sink.write([{ n: 1 }], by(`t${TOKEN_POSITIONS_KEPT + 1}`))).duplicate).toBe(true);
+      expect((await sink.write([{ n: 1 }], by(`t${TOKEN_POSITIONS_KEPT}`))).duplicate).toBe(false);
     });
   });
 
