@@ -31,7 +31,7 @@ export async function* readCommits(
   let last = after;
   for (let size = PAGE_MIN; ; size = Math.min(2 * size, PAGE_MAX)) {
     checkOpen();
-    const end = await tail.read(async () => tail.position ?? 0);
+    const end = await tail.settle();
     if (last >= end) return;
     const numbers = Array.from({ length: Math.min(size, end - last) }, (_, index) => last + 1 + index);
     const page = await findAll(access, numbers, { effects: 0 });

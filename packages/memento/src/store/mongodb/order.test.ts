@@ -6,6 +6,7 @@ import { systemClock } from "../../core/ports.ts";
 import { expectAppended, StoreFixture } from "../../testing/store/fixture.ts";
 import { collect } from "../../testing/store/kit.ts";
 import { mementoQuery } from "../query.ts";
+import type { StoredCommit } from "../store.ts";
 import type { StoreDocument } from "./documents.ts";
 import { MongodbStore } from "./store.ts";
 
@@ -60,6 +61,28 @@ describe.skipIf(!isThere)("MongodbStore", () => {
       const rows = await collect(reader.query(mementoQuery({ order: "ascending" })));
       expect(rows.map(({ entry }) => entry.id)).toEqual(seen);
       expect(await collect(second.check())).toEqual([]);
+    },
+  );
+
+  test.each(["transaction", "single-document"])(
+    "whoever has looked at the log before sees what was acknowledged since, committed by %s",
+    { timeout: 60_000 },
+    async (commit) => {
+      const make = new StoreFixture(1);
+      await using writer = await MongodbStore.openUrl(urlOf(`since_${commit}`, commit));
+      await using reader = await MongodbStore.openUrl(urlOf(`since_${commit}`, commit));
+      await using finder = await MongodbStore.openUrl(urlOf(`since_${commit}`, commit));
+      await writer.create(make.meta(), make.key("integrity"));
+      const line = await make.timeline(writer);
+      let cursor: string | null = null;
+      for (let save = 0; save < 6; save++) {
+        await line.save(writer);
+        const news: StoredCommit[] = await collect(reader.commits(cursor));
+        expect(news).toHaveLength(1);
+        cursor = news[0]?.cursor ?? null;
+        const order = save % 2 === 0 ? "ascending" : "descending";
+        expect(await collect(finder.query(mementoQuery({ order })))).toHaveLength(save + 1);
+      }
     },
   );
 

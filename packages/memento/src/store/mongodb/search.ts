@@ -46,7 +46,7 @@ export class MementoRows implements LogRows {
   async *rows(query: MementoQuery, after: LogPosition | null): AsyncIterable<LogRow> {
     const filter = filterOf(query);
     const ascending = query.order === "ascending";
-    const last = await this.#tail.read(async () => this.#tail.position ?? 0);
+    const last = await this.#tail.settle();
     const end = ascending ? orderOf(last + 1, 0) : -1;
     const start = after === null ? (ascending ? -1 : orderOf(last + 1, 0)) : orderOf(after.commit, after.slot);
     let place = start;
