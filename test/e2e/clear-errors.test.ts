@@ -323,12 +323,22 @@ describe("a place that is not what a command takes", () => {
       "NOT_A_STORE",
       /hint: There is no folder \S+\/gone/u,
     ],
+    [["init", "--store", "sqlite:box"], "IO_FAILED", /box is a folder.*hint: .*file:/su],
+    [["init", "--store", "sqlite:plain"], "NOT_A_STORE", /not an SQLite database.*hint: .*path of its own/su],
+    [["run", "box"], "INPUT_MISSING", /box is a folder.*hint: .*pipeline/su],
+    [["export", "head", "--timeline", "etl/plain", "--out", "box"], "IO_FAILED", /box is a folder.*hint: .*file/su],
+    [["export", "head", "--timeline", "etl/plain", "--out", "box", "--force"], "IO_FAILED", /box is a folder/u],
+    [["fork", "head", "--timeline", "etl/plain", "--name", "x"], "INVALID_ARGUMENT", /no timeline of a pipeline/u],
+    [["rollback", "head", "--timeline", "etl/plain", "--plan", "x"], "INVALID_ARGUMENT", /no timeline of a pipeline/u],
+    [["ls", "--store", "postgres://u:s3/cret@h/db"], "INVALID_ARGUMENT", /hint: .*%2F/su],
+    [["ls", "--store", "mysql://u:s3cret%ZZ@h/db"], "INVALID_ARGUMENT", /hint: .*%25/su],
     [["init", "--store", "sqlite:gone/x.db"], "IO_FAILED", /There is no folder \S+\/gone.*hint: Make it/su],
     [["init", "--store", "file:gone/x"], "IO_FAILED", /There is no folder \S+\/gone.*hint: Make it/su],
   ])("%j is %s, and its message says what it is", async (args, code, names) => {
     mkdirSync(path.join(folder, "box"));
     writeFileSync(path.join(folder, "plain"), "text");
     expect((await memento(folder, ["init"])).exitCode).toBe(0);
+    expect((await memento(folder, ["put", "plain", "--caretaker", "etl"])).exitCode).toBe(0);
     const { stderr } = await memento(folder, args);
     expect(stderr).toMatch(names);
     expect(stderr).toContain(`code: ${code}`);

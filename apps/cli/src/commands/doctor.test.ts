@@ -1,6 +1,7 @@
-import { chmodSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -54,6 +55,20 @@ describe("memento doctor", () => {
       expect(stdout).toContain('"store"');
       expect(`${stdout}${stderr}`).not.toMatch(/hunt|er2/u);
     }
+  });
+
+  test("says so of a database whose pages contradict each other, and names the way out", async () => {
+    await memento(folder, ["init"]);
+    const file = path.join(folder, ".memento/store.db");
+    const bytes = readFileSync(file);
+    const database = new DatabaseSync(file, { readOnly: true });
+    const root = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'memento'").get()?.["rootpage"];
+    const pageBytes = Number(database.prepare("PRAGMA page_size").get()?.["page_size"]);
+    database.close();
+    bytes.fill(0xff, (Number(root) - 1) * pageBytes, Number(root) * pageBytes);
+    writeFileSync(file, bytes);
+    const found = await examined(1);
+    expect(found("engine")).toMatchObject({ verdict: "bad", advice: expect.stringContaining("memento copy") });
   });
 
   test("finds a new store well, and says so", async () => {

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { MementoError, type Memento, type Replica } from "@mementojs/memento";
+import { shownUrl } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -14,6 +15,7 @@ import { findStore, openMemento } from "../place/store-place.ts";
 import { repairPlanText, repairResultText } from "../report/repair-text.ts";
 import { ownCommand } from "../terminal/own-command.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
+import { shellWord } from "../terminal/shell-word.ts";
 
 interface RepairCommandOptions {
   readonly from?: readonly string[];
@@ -85,7 +87,12 @@ async function plan(
   return {
     json: { ...found, store: url },
     text: () =>
-      repairPlanText(found, { style: invocation.style, url, apply: ownCommand(invocation, "repair", ...words) }),
+      repairPlanText(found, {
+        style: invocation.style,
+        url,
+        apply: ownCommand(invocation, "repair", ...words),
+        takeOut: takeOut(url),
+      }),
     exitCode: found.sound ? EXIT.done : EXIT.damaged,
   };
 }
@@ -104,10 +111,14 @@ async function apply(
   const { url } = memento.vault.store;
   return {
     json: { ...result, store: url, quarantine: result.quarantined.length === 0 ? null : aside },
-    text: () => repairResultText(result, { style: invocation.style, url }, aside),
+    text: () => repairResultText(result, { style: invocation.style, url, takeOut: takeOut(url) }, aside),
     exitCode: result.after.sound ? EXIT.done : EXIT.damaged,
   };
 }
+
+/** Into a new store beside nothing that is there. */
+const takeOut = (url: string): string =>
+  ["memento", "copy", "--from", shownUrl(url), "--to", "sqlite:rescued.db"].map((word) => shellWord(word)).join(" ");
 
 /** What is there already was put there by an earlier attempt, before anything of it changed. */
 async function setAside(folder: string, name: string, bytes: Uint8Array): Promise<void> {

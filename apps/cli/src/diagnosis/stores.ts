@@ -17,7 +17,9 @@ export async function examineEngine(
   store: MementoStore,
 ): Promise<{ readonly examined: ExaminedStore; readonly findings: readonly Finding[] }> {
   const health = await healthOf(store);
-  return { examined: { ...health, lag: null }, findings: engineFindings(health) };
+  const { problem } = health;
+  const failed = problem === null ? [] : [bad("engine", `${problem.message} (${problem.code})`, problem.hint)];
+  return { examined: { ...health, lag: null }, findings: [...engineFindings(health), ...failed] };
 }
 
 /** Looks at a store that the project's own is copied to: its engine, and how far it is behind. */

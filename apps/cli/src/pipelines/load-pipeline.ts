@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -33,6 +33,10 @@ export async function loadPipeline(file: string, cwd: string, choice: PipelineCh
       hint: "Check the path of the pipeline's file.",
     });
   }
+  if (statSync(absolute).isDirectory())
+    throw new MementoError("INPUT_MISSING", `${absolute} is a folder, and not a file`, {
+      hint: "Name the file in it that exports the pipeline.",
+    });
   const exported = pipelinesOf(await importModule(absolute));
   return { pipeline: choosePipeline(exported, absolute, choice.name), file: absolute };
 }

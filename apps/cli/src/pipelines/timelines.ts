@@ -41,7 +41,11 @@ export async function chooseTimeline(memento: Memento, hints: TimelineHints): Pr
   const narrowed = named === undefined ? (target === undefined ? all : onTarget(all, target)) : byName(all, named);
   const [only] = narrowed;
   if (only !== undefined && narrowed.length === 1) return only;
-  if (only === undefined) throw nothingFits(all, named);
+  if (only === undefined) {
+    const elsewhere = await chosenOfAll(memento, hints);
+    if (elsewhere !== undefined) throw noPipeline(elsewhere);
+    throw nothingFits(all, named);
+  }
   const list = narrowed.map(({ record }) => `${timelineName(record)} (${record.key})`).join(", ");
   throw new MementoError("INVALID_ARGUMENT", `The store holds ${narrowed.length} timelines: ${list}`, {
     hint: "Say which one by --timeline NAME.",
@@ -52,6 +56,20 @@ export async function chooseTimeline(memento: Memento, hints: TimelineHints): Pr
 function fits(record: TimelineRecord, { pipelines = false, originators }: TimelineHints): boolean {
   if (pipelines && record.kind !== "pipeline") return false;
   return originators === undefined || originators.includes(record.originator);
+}
+
+/** The timeline that is named where one of any kind may be. */
+async function chosenOfAll(memento: Memento, { named, target }: TimelineHints): Promise<LivingTimeline | undefined> {
+  if (named === undefined && target === undefined) return undefined;
+  const all = await livingTimelines(memento);
+  const found = named === undefined ? onTarget(all, target ?? "") : byName(all, named);
+  return found.length === 1 ? found[0] : undefined;
+}
+
+function noPipeline({ record }: LivingTimeline): MementoError {
+  return new MementoError("INVALID_ARGUMENT", `${timelineName(record)} is no timeline of a pipeline`, {
+    hint: "Only what a pipeline has saved can be rolled back or forked; `memento get` takes out what was put there.",
+  });
 }
 
 function byName(all: readonly LivingTimeline[], named: string): readonly LivingTimeline[] {

@@ -9,19 +9,21 @@ export interface RepairTextOptions {
   readonly url: string;
   /** The command line that applies the plan, without its hash. */
   readonly apply: string;
+  /** The command line that copies what can still be read. */
+  readonly takeOut: string;
 }
 
 /** A plan for people: what each item would do, and how to apply it. */
-export function repairPlanText(plan: RepairPlan, { style, url, apply }: RepairTextOptions): string {
+export function repairPlanText(plan: RepairPlan, { style, url, apply, takeOut }: RepairTextOptions): string {
   const { sound, items, before, hash } = plan;
   if (sound)
     return `${style.green("Sound:")} every byte of ${url} was read (${counted(before.mementos, "memento")}); there is nothing to repair.`;
   const head = `${style.red("Damaged:")} ${url}, ${counted(before.damages.length, "damage")} found; ${counted(before.mementos, "memento")} whole.`;
   const helpless = items.every(({ action }) => action === "none");
   const end = helpless
-    ? [style.red("Nothing here can be repaired.")]
+    ? [`${style.red("Nothing here can be repaired.")} What can still be read is taken out by ${style.bold(takeOut)}`]
     : [`To repair it: ${style.bold(`${apply} --apply --plan ${hash}`)}`];
-  return [head, ...items.map((item) => itemText(item, style)), ...end].join("\n\n");
+  return [head, ...items.map((item) => itemText(item, helpless, style)), ...end].join("\n\n");
 }
 
 const ACTIONS: Readonly<Record<RepairItem["action"], string>> = {
@@ -35,9 +37,12 @@ const ACTIONS: Readonly<Record<RepairItem["action"], string>> = {
 
 function itemText(
   { name, action, problem, mementos, from, refused, nearestGood, needsConsent }: RepairItem,
+  helpless: boolean,
   style: Style,
 ): string {
-  const what = from === null ? ACTIONS[action] : `take the pack from ${from}`;
+  // It may follow from what the other items mend.
+  const own = action === "none" && !helpless ? "nothing of its own; looked at again after the others" : ACTIONS[action];
+  const what = from === null ? own : `take the pack from ${from}`;
   const colour = action === "quarantine" || action === "none" ? style.yellow : style.green;
   const consent = needsConsent ? [`  only with ${style.bold(`--accept ${name}`)}`] : [];
   const given = action === "quarantine" ? mementos.map((id) => `  given up: ${id}${nearestText(nearestGood[id])}`) : [];
@@ -52,7 +57,7 @@ function nearestText(good: string | null | undefined): string {
 /** What a repair came to, for people. */
 export function repairResultText(
   { done, left, quarantined, after }: RepairResult,
-  { style, url }: Pick<RepairTextOptions, "style" | "url">,
+  { style, url, takeOut }: Omit<RepairTextOptions, "apply">,
   aside: string | null,
 ): string {
   const head = after.sound
@@ -65,5 +70,6 @@ export function repairResultText(
     ...left.map(({ name, why }) => style.yellow(`  left: ${name}: ${why}`)),
     ...quarantined.map((id) => style.yellow(`  given up: ${id}`)),
     ...kept,
+    ...(after.sound ? [] : [`What can still be read is taken out by ${style.bold(takeOut)}`]),
   ].join("\n");
 }

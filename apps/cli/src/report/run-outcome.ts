@@ -35,13 +35,19 @@ function runJson({ result, report, durationMs, store }: RunEnd): unknown {
     recordsReadAgain,
     takenBack: report.takenBack,
     restored: report.restored,
-    stages: report.stages,
+    stages: report.stages.map(({ name, records }) => ({ name, records })),
     mementos: report.mementos,
     timeline,
     head,
     store,
     durationMs: Math.round(durationMs),
   };
+}
+
+/** What was read of all sources; where nothing was, what the busiest stage says that it worked through. */
+function recordsOf(stages: RunReport["stages"]): number {
+  const read = stages.reduce((sum, { reads, records }) => sum + (reads ? records : 0), 0);
+  return read > 0 ? read : Math.max(0, ...stages.map(({ records }) => records));
 }
 
 function runText(
@@ -52,7 +58,7 @@ function runText(
   const { run, status, alreadyDone, waitingFor, credential, head } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
   const time = durationText(durationMs);
-  const records = Math.max(0, ...report.stages.map((stage) => stage.records));
+  const records = recordsOf(report.stages);
   const facts = [
     counted(report.stages.length, "stage"),
     ...(records > 0 ? [counted(records, "record")] : []),

@@ -64,8 +64,8 @@ describe("RunReport", () => {
         { type: "stage-started", stage: "load", index: 1, of: 3 },
         { type: "progress", stage: "load", records: 10, total: 100, share: null },
         { type: "log", stage: "load", message: "a\u001b[2Jb", fields: { rows: 3, file: "x.csv" } },
-        { type: "stage-completed", stage: "load", index: 1, of: 3, records: 100 },
-        { type: "stage-completed", stage: "report", index: 2, of: 3, records: 0 },
+        { type: "stage-completed", stage: "load", index: 1, of: 3, records: 100, reads: true },
+        { type: "stage-completed", stage: "report", index: 2, of: 3, records: 0, reads: false },
       ),
     ).toBe(
       "run r1 started\nstage 2/3 load started\nload: a\\x1b[2Jb rows=3 file=x.csv\nstage 2/3 load done: 100 records in 0 ms\nstage 3/3 report done\n",

@@ -10,6 +10,8 @@ import { TotalEstimate } from "./total-estimate.ts";
 export interface StageDone {
   readonly name: string;
   readonly records: number;
+  /** True: the records come from a source. */
+  readonly reads: boolean;
 }
 
 /** What a crash had left in a sink, and was taken back. */
@@ -133,8 +135,8 @@ export class RunReport implements Disposable {
     else this.note(`stage ${this.#position} ${stage} started`);
   }
 
-  #stageCompleted({ stage, index, of, records }: Extract<RunEvent, { readonly type: "stage-completed" }>): void {
-    this.stages.push({ name: stage, records });
+  #stageCompleted({ stage, index, of, records, reads }: Extract<RunEvent, { readonly type: "stage-completed" }>): void {
+    this.stages.push({ name: stage, records, reads });
     this.#line.update(null);
     const begun = this.#begun.get(stage);
     // Stages further down a flow begin and end with its first one: a time of their own would be made up.

@@ -27,6 +27,8 @@ export type RunEvent =
       readonly index: number;
       readonly of: number;
       readonly records: number;
+      /** True: they come from a source, and other stages of the flow count the same ones again. */
+      readonly reads: boolean;
     }
   /** Its `when` said no: it is done, and its output is undefined. */
   | { readonly type: "stage-skipped"; readonly stage: string; readonly index: number; readonly of: number }

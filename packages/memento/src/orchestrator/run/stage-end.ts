@@ -44,7 +44,7 @@ export async function complete(ports: StagePorts, end: StageEnd): Promise<void> 
   }
   const position = { stage: stage.name, index: session.indexOf(stage), of: stages.length };
   if (skipped) session.emit({ type: "stage-skipped", ...position });
-  else session.emit({ type: "stage-completed", ...position, records });
+  else session.emit({ type: "stage-completed", ...position, records, reads: stage.type === "read" });
 }
 
 const wantsMemento = (policy: CheckpointPolicy): boolean => policy !== "manual" && policy !== "off";

@@ -3,6 +3,7 @@ import type { Db, MongoClient, MongoClientOptions } from "mongodb";
 
 import { MementoError } from "../../core/errors.ts";
 import { loadPeer } from "../optional-peer.ts";
+import { URL_ENCODING_HINT } from "../url-encoding.ts";
 import { failureOf } from "./failure.ts";
 
 /** How commits are made; see `MongodbStoreOptions`. */
@@ -50,7 +51,7 @@ export function readAddress(url: string): MongodbAddress {
   if (match === null || database === "" || !hosts.split(",").every((host) => HOST.test(host))) {
     const form = "mongodb://user:password@host:port/database";
     throw new MementoError("INVALID_ARGUMENT", `A store on MongoDB has a URL of the form ${form}`, {
-      hint: "In the user and the password, @ is written %40, / is %2F and : is %3A.",
+      hint: URL_ENCODING_HINT,
     });
   }
   const parameters = new URLSearchParams(query);

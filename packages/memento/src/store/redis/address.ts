@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { URL_ENCODING_HINT } from "../url-encoding.ts";
 
 /** Where a Redis server is, as a URL says it. */
 export interface RedisAddress {
@@ -93,5 +94,5 @@ function decoded(text: string): string {
 }
 
 function invalid(reason: string): MementoError {
-  return new MementoError("INVALID_ARGUMENT", `The Redis URL cannot be read: ${reason}`);
+  return new MementoError("INVALID_ARGUMENT", `The Redis URL cannot be read: ${reason}`, { hint: URL_ENCODING_HINT });
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 
 import { MementoError } from "../../core/errors.ts";
+import { URL_ENCODING_HINT } from "../url-encoding.ts";
 
 /** What the URL of a store on an SQL server says. */
 export interface SqlLocation {
@@ -38,7 +39,9 @@ export function readSqlUrl(url: string, { schemes, port, place, said = "The stor
   // Without `//`, all of it would be a path, and the server this machine.
   const parsed = /^\s*[a-z]+:\/\//iu.test(url) && URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !schemes.includes(parsed.protocol.slice(0, -1)))
-    throw invalid(`${said} is not of the form ${schemes[0]}://user:password@host:port/database`);
+    throw invalid(`${said} is not of the form ${schemes[0]}://user:password@host:port/database`, {
+      hint: URL_ENCODING_HINT,
+    });
   const parameters = parsed.searchParams;
   const known = [place, "sslmode", "sslrootcert", "sslcert", "sslkey", "pool"];
   const unknown = [...parameters.keys()].find((key) => !known.includes(key));
@@ -100,7 +103,7 @@ function readTlsFile(parameter: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw invalid(`The file that ${parameter} names cannot be read: ${path}`, cause);
+    throw invalid(`The file that ${parameter} names cannot be read: ${path}`, { cause });
   }
 }
 
@@ -108,9 +111,9 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw invalid("A part of the store's URL is not percent-encoded as it should be");
+    throw invalid("A part of the store's URL is not percent-encoded as it should be", { hint: URL_ENCODING_HINT });
   }
 }
 
-const invalid = (message: string, cause?: unknown): MementoError =>
-  new MementoError("INVALID_ARGUMENT", message, cause === undefined ? {} : { cause });
+const invalid = (message: string, why: { readonly cause?: unknown; readonly hint?: string } = {}): MementoError =>
+  new MementoError("INVALID_ARGUMENT", message, why);

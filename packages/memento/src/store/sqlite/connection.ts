@@ -33,6 +33,15 @@ export interface ConnectionOptions {
   readonly clock: Clock;
 }
 
+/** Of a report of many lines so many are shown: they say the same of page after page. */
+const REPORT_LINES = 3;
+
+function firstLines(report: string): string {
+  const lines = report.split("\n").filter((line) => !line.startsWith("***"));
+  const more = lines.length - REPORT_LINES;
+  return more > 0 ? `${lines.slice(0, REPORT_LINES).join("; ")}; and ${more} more like these` : lines.join("; ");
+}
+
 /** A piece of work that waits for its transaction. */
 interface Asked {
   /** Does it inside the transaction, and returns how it is answered once that is committed. */
@@ -267,7 +276,7 @@ export class Connection {
   async integrityProblems(): Promise<readonly string[]> {
     return await this.#wait(() => {
       const rows = this.#database.prepare("PRAGMA integrity_check").all();
-      return rows.map((row) => String(row["integrity_check"])).filter((text) => text !== "ok");
+      return rows.map((row) => firstLines(String(row["integrity_check"]))).filter((text) => text !== "ok");
     });
   }
 

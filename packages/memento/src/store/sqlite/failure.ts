@@ -28,6 +28,13 @@ const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
 /** SQLITE_FULL comes as SQLITE_IOERR_WRITE where the file system's quota ends; then the system's own code tells. */
 const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = { ENOSPC: "DISK_FULL", EDQUOT: "DISK_FULL" };
 
+/** What SQLite says of pages that it cannot read. */
+const BROKEN_PAGES: ReadonlySet<number> = new Set([11, 26]);
+
+/** The way out for them. */
+const TAKE_OUT =
+  "A repair cannot mend a database's pages. `memento copy` and `memento backup` take out what can still be read, into a new place.";
+
 /** What SQLite says where it may not write: read-only, cannot be opened. */
 const CANNOT_WRITE: ReadonlySet<number> = new Set([8, 14]);
 
@@ -73,6 +80,7 @@ export function failureOf(error: unknown, path: string): MementoError {
     return new MementoError(ours, `${path}: ${reason} (${message})`, {
       cause: error,
       details: { path, sqlite: errcode },
+      ...(BROKEN_PAGES.has(errcode & 0xff) ? { hint: TAKE_OUT } : {}),
     });
   }
   if (code === "ERR_OUT_OF_RANGE") {
@@ -80,6 +88,12 @@ export function failureOf(error: unknown, path: string): MementoError {
   }
   // What is not the system's refusal is a fault of the program: it keeps its own name and stack.
   if (code === undefined || code.startsWith("ERR_")) throw error;
+  if (code === "EISDIR")
+    return new MementoError("IO_FAILED", `${path} is a folder, and no SQLite database`, {
+      cause: error,
+      details: { path },
+      hint: "Name a file in it; a store that is a folder is named by file:PATH.",
+    });
   const ours = SYSTEM_CODES[code] ?? "IO_FAILED";
   return new MementoError(ours, `${path}: ${message}`, { cause: error, details: { path, reason: code } });
 }

@@ -11,6 +11,8 @@ const APPLICATION_ID = 0x4d6d746f;
 /** One file for each version of the schema, in order. A file that was released is never changed. */
 const MIGRATIONS = ["001-store.sql"] as const;
 
+const ELSEWHERE = "Check the URL; a new store needs a path of its own.";
+
 const MAGIC = Buffer.from("SQLite format 3\0", "latin1");
 const HEADER_BYTES = 100;
 const APPLICATION_ID_OFFSET = 68;
@@ -32,7 +34,7 @@ export async function looksLikeDatabase(path: string): Promise<boolean> {
     const ours = buffer.readUInt32BE(APPLICATION_ID_OFFSET) === APPLICATION_ID || isCutMagic(buffer, bytesRead);
     if (ours)
       throw new MementoError("DAMAGED", `${path}: the first bytes of the database were changed`, { details: { path } });
-    throw new MementoError("NOT_A_STORE", `${path} is not an SQLite database`, { details: { path } });
+    throw new MementoError("NOT_A_STORE", `${path} is not an SQLite database`, { details: { path }, hint: ELSEWHERE });
   } finally {
     await file.close();
   }
@@ -57,7 +59,10 @@ export function schemaVersion(database: DatabaseSync, path: string): number {
   const ours = ["commit_log", "memento", "store"].every((name) => tables.some((table) => table["name"] === name));
   if (application !== APPLICATION_ID) {
     if (ours) throw new MementoError("DAMAGED", `${path}: the database's mark was changed`, { details: { path } });
-    throw new MementoError("NOT_A_STORE", `${path} is another program's database`, { details: { path } });
+    throw new MementoError("NOT_A_STORE", `${path} is another program's database`, {
+      details: { path },
+      hint: ELSEWHERE,
+    });
   }
   if (version > MIGRATIONS.length) {
     const known = `this release knows up to ${MIGRATIONS.length}`;

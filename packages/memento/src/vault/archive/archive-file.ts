@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { open, rename, rm, link, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 
@@ -45,8 +46,12 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
+const isFolder = (place: string): boolean => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
+
 function explained(cause: unknown, place: string): unknown {
   if (cause instanceof MementoError || !(cause instanceof Error) || !("code" in cause)) return cause;
+  if (cause.code === "EISDIR" || (cause.code === "EEXIST" && isFolder(place)))
+    return new MementoError("IO_FAILED", `${place} is a folder, and not a file`, { cause, hint: "Name a file in it." });
   if (cause.code === "EEXIST") {
     return new MementoError("EXISTS", `There is a file ${place} already`, {
       cause,
