@@ -83,7 +83,16 @@ export class ReplicaWriter {
     const { primary, replica, authority } = this.#pair;
     if (this.#epochs.get(timeline) === epoch) return;
     for (;;) {
-      const there = (await replica.timeline(timeline))?.lease.epoch ?? epoch;
+      const state = await replica.timeline(timeline);
+      if (state === null) {
+        // Its making was missed: it came while the replica could not be reached, or from another process.
+        const record = (await primary.timeline(timeline))?.record;
+        if (record === undefined) return;
+        this.#epochs.delete(timeline);
+        await this.timeline(record);
+        continue;
+      }
+      const there = state.lease.epoch;
       this.#epochs.set(timeline, there);
       if (there === epoch) return;
       if (there > epoch) {

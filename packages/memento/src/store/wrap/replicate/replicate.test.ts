@@ -119,6 +119,16 @@ describe("replicateStore(), synchronous", () => {
     await expectSame(primary, inner);
   });
 
+  test("a timeline whose making was missed is made with its first epoch", async () => {
+    const { primary, inner, store, make } = await pair();
+    await (await make.timeline(store)).save(store);
+    const record = make.timelineRecord();
+    await primary.createTimeline(record, make.lease(0, null));
+    expect(await store.acquireLease({ timeline: record.key, lease: make.lease(1) })).toBe(true);
+    await store.catchUp();
+    await expectSame(primary, inner);
+  });
+
   test("two who write through wrappers of their own leave one and the same replica", async () => {
     const place = await sqlitePlace();
     const other = await sqlitePlace();
