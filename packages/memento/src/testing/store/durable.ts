@@ -31,20 +31,6 @@ export const durableTests: readonly StoreTestGroup[] = [
         assert.equal((await reopened.timeline(timeline.key))?.head?.id, id);
         assert.equal((await collect(reopened.commits(cursor))).length, 1);
       },
-
-      "an opened store sees at once what another one did": async ({ store, make, second }) => {
-        const other = await second();
-        const timeline = await make.timeline(store);
-        const { id } = await timeline.save(store, { name: "gold" });
-        assert.equal((await other.timeline(timeline.key))?.head?.id, id);
-        assert.equal(await other.findByName("etl", "gold"), id);
-        assert.equal((await other.read(id))?.slot, 0);
-        await other.remove([id], make.notice("removed", { mementos: [id] }));
-        assert.equal((await store.read(id))?.removed, true);
-        assert.equal(await store.findByName("etl", "gold"), null);
-        await timeline.save(other);
-        assert.equal((await store.timeline(timeline.key))?.head?.sequence, 2);
-      },
     },
   },
 ];

@@ -226,7 +226,7 @@ async function threePacks(
 }
 
 /** A pack of the same records with another body, in the place of one that was made before. */
-function replacementOf(
+export function replacementOf(
   make: StoreFixture,
   records: readonly AppendRecord[],
   { header: stored }: Pick<AppendBatch, "header">,

@@ -17,6 +17,7 @@ import { rebuildTests } from "./rebuild.ts";
 import { removeTests } from "./remove.ts";
 import { replaceTests } from "./replace.ts";
 import { timelinesTests } from "./timelines.ts";
+import { turnsTests } from "./turns.ts";
 
 /**
  * Declares the conformance kit's tests for one driver, with the functions of any test framework. Every test has a place
@@ -40,6 +41,7 @@ export function testStore(options: StoreKitOptions): void {
     ...caretakersTests,
     ...closeTests,
     ...durableTests,
+    ...turnsTests,
     ...racesTests,
     ...killsTests,
   ]);
