@@ -110,12 +110,19 @@ export function replicateStore(options: ReplicateOptions): ReplicatedStore {
 
 interface Member {
   readonly follower: Follower;
-  /** True until all was looked through once, and again after each failure: some call may have been missed. */
-  missed: boolean;
+  /** Calls that it may have missed, and one more for all from before: what failed, and what was left to the next look through all. */
+  misses: number;
+  /** How many of them had been missed when all was looked through the last time. */
+  madeUpFor: number;
   isBusy: boolean;
   /** What came up while it was busy. */
   next: "nothing" | "drain" | "survey";
   surveyedAt: number;
+}
+
+/** True while there is something that only a look through all can make up for. */
+function hasMissed({ misses, madeUpFor }: Member): boolean {
+  return madeUpFor < misses;
 }
 
 class Replication {
@@ -132,7 +139,8 @@ class Replication {
     this.#clock = clock;
     this.#members = replicas.map(({ store, state = memoryReplicaState() }) => ({
       follower: new Follower({ primary, replica: store, authority }, state, clock),
-      missed: true,
+      misses: 1,
+      madeUpFor: 0,
       isBusy: false,
       next: "nothing",
       surveyedAt: clock.monotonic(),
@@ -161,10 +169,14 @@ class Replication {
     const followed = this.#members.map(async (member) => {
       const { follower } = member;
       if (touched === "packs") follower.owe(packsOf(call));
-      // A failing one is tried again by and by, and then looked through.
-      if (member.missed && (mode === "streamed" || onReplicaFailure === "lag")) return;
-      if (mode === "streamed") this.#kick(member, touched === "log" || touched === "packs" ? "drain" : "survey");
-      else await this.#attempt(member, async () => await follow(member, touched, call, answer));
+      const missed = hasMissed(member);
+      // A failing one is tried again by and by, and then looked through: once more if that has begun already.
+      if (missed && (mode === "streamed" ? follower.problem !== null : onReplicaFailure === "lag")) member.misses += 1;
+      else if (mode === "streamed") {
+        const isLogged = touched === "log" || touched === "packs";
+        this.#kick(member, isLogged && !missed ? "drain" : "survey");
+      } else if (missed || touched === "rest") await this.#attempt(member, async () => await this.#survey(member));
+      else await this.#attempt(member, async () => await follow(follower, touched, call, answer));
     });
     const outcomes = await Promise.allSettled(followed);
     const failed = outcomes.filter((outcome) => outcome.status === "rejected");
@@ -229,7 +241,7 @@ class Replication {
       if (this.#options.mode === "streamed") {
         await this.#quietly(member, async () => await member.follower.check());
         this.#kick(member, "survey");
-      } else await this.#attempt(member, async () => await member.follower.survey());
+      } else await this.#attempt(member, async () => await this.#survey(member));
       if (member.follower.problem?.code === "FENCED") throw member.follower.problem;
     }
   }
@@ -239,9 +251,8 @@ class Replication {
     const hadProblem = member.follower.problem !== null;
     try {
       await work();
-      member.missed = false;
     } catch (error) {
-      member.missed = true;
+      member.misses += 1;
       const problem = this.#tell(member, hadProblem, error);
       if (problem.code === "FENCED") throw problem;
       if (this.#options.onReplicaFailure === "lag") return;
@@ -264,22 +275,23 @@ class Replication {
     try {
       await work();
     } catch (error) {
-      member.missed = true;
+      member.misses += 1;
       this.#tell(member, hadProblem, error);
     }
   }
 
   async #survey(member: Member): Promise<void> {
+    const { misses } = member;
     await member.follower.survey();
-    member.missed = false;
+    member.madeUpFor = Math.max(member.madeUpFor, misses);
     member.surveyedAt = this.#clock.monotonic();
   }
 
   #poll(): void {
     const { mode, surveyMs = 5_000 } = this.#options;
     for (const member of this.#members) {
-      const isDue = member.missed || this.#clock.monotonic() - member.surveyedAt >= surveyMs;
-      if (mode === "streamed" || member.missed) this.#kick(member, isDue ? "survey" : "drain");
+      const isDue = hasMissed(member) || this.#clock.monotonic() - member.surveyedAt >= surveyMs;
+      if (mode === "streamed" || hasMissed(member)) this.#kick(member, isDue ? "survey" : "drain");
     }
   }
 
@@ -296,7 +308,7 @@ class Replication {
         await this.#quietly(member, async () => {
           await (now === "survey" ? this.#survey(member) : member.follower.drained());
         });
-        if (member.missed) break;
+        if (member.follower.problem !== null) break;
       }
       member.next = "nothing";
       member.isBusy = false;
@@ -342,9 +354,13 @@ function packsOf({ method, args: [first] }: StoreCall): readonly string[] {
   return method === "replacePack" ? (first as PackReplacement).ids : (first as readonly string[]);
 }
 
-async function follow({ follower, missed }: Member, touched: Touched, call: StoreCall, answer: unknown): Promise<void> {
-  if (missed || touched === "rest") await follower.survey();
-  else if (touched === "timeline") await follower.timeline((answer as TimelineState).record.key);
+async function follow(
+  follower: Follower,
+  touched: Exclude<Touched, "rest">,
+  call: StoreCall,
+  answer: unknown,
+): Promise<void> {
+  if (touched === "timeline") await follower.timeline((answer as TimelineState).record.key);
   else if (touched === "epoch") await follower.epoch((call.args[0] as LeaseChange).timeline);
   else await follower.drained();
 }
