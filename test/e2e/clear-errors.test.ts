@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { memento, mementoCommand, pipelineFile } from "../harness/command-line.ts";
 import { requireEngine } from "../harness/engines.ts";
 import { shellEnvironment } from "../harness/process.ts";
-import { mayMount } from "../harness/small-disk.ts";
+import { mayMount, withSmallDisk } from "../harness/small-disk.ts";
 
 let folder: string;
 
@@ -252,10 +252,7 @@ describe("a run", () => {
 
   test("on a full disk says so, loses nothing that was acknowledged, and goes on when there is room", async () => {
     if (!(await requireEngine("a small tmpfs (root)", mayMount))) return;
-    const small = path.join(folder, "small");
-    mkdirSync(small);
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=600k", "tmpfs", small]);
-    try {
+    await withSmallDisk("size=600k", async (small, remount) => {
       const input = path.join(folder, "in.jsonl");
       writeFileSync(input, lines(20_000));
       const into = [
@@ -271,7 +268,7 @@ describe("a run", () => {
       const full = await memento(folder, into);
       expect(full.stderr).toContain("DISK_FULL");
       expect(full.exitCode).toBe(1);
-      execFileSync("mount", ["-o", "remount,size=64m", small]);
+      remount("size=64m");
       expect((await memento(folder, into)).exitCode).toBe(0);
       expect((await memento(folder, ["verify", "--store", `sqlite:${small}/store.db`])).exitCode).toBe(0);
       const database = new DatabaseSync(`${small}/table.db`, { readOnly: true });
@@ -280,17 +277,12 @@ describe("a run", () => {
         d: 20_000,
       });
       database.close();
-    } finally {
-      execFileSync("umount", ["-l", small]);
-    }
+    });
   });
 
   test("in a read-only folder says so", async () => {
     if (!(await requireEngine("a read-only mount (root)", mayMount))) return;
-    const sealed = path.join(folder, "sealed");
-    mkdirSync(sealed);
-    execFileSync("mount", ["-t", "tmpfs", "-o", "ro", "tmpfs", sealed]);
-    try {
+    await withSmallDisk("ro", async (sealed) => {
       writeFileSync(path.join(folder, "in.jsonl"), lines(3));
       const { exitCode, stderr } = await memento(folder, [
         ...run(path.join(folder, "in.jsonl")),
@@ -300,9 +292,7 @@ describe("a run", () => {
       expect(stderr).toContain("IO_FAILED");
       expect(stderr).toContain(sealed);
       expect(exitCode).toBe(1);
-    } finally {
-      execFileSync("umount", ["-l", sealed]);
-    }
+    });
   });
 });
 
@@ -349,19 +339,14 @@ describe("a place that is not what a command takes", () => {
 describe("a new store", () => {
   test.each(["4k", "8k", "16k", "40k"])("is made whole or not at all where the disk has %s left", async (size) => {
     if (!(await requireEngine("a small tmpfs (root)", mayMount))) return;
-    const small = path.join(folder, "small");
-    mkdirSync(small);
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", small]);
-    try {
-      for (const place of ["small", "--store=sqlite:small/x.db", "--store=file:small/y", "--store=file:small"]) {
+    await withSmallDisk(`size=${size}`, async (small, remount) => {
+      for (const place of [small, `--store=sqlite:${small}/x.db`, `--store=file:${small}/y`, `--store=file:${small}`]) {
         const full = await memento(folder, ["init", place]);
         expect([full.exitCode, full.stderr]).toEqual([1, expect.stringContaining("DISK_FULL")]);
-        expect([readdirSync(folder), readdirSync(small)]).toEqual([["small"], []]);
+        expect([readdirSync(folder), readdirSync(small)]).toEqual([[], []]);
       }
-      execFileSync("mount", ["-o", "remount,size=64m", small]);
-      expect((await memento(folder, ["init", "small"])).stdout).toMatch(/^Made a store/u);
-    } finally {
-      execFileSync("umount", ["-l", small]);
-    }
+      remount("size=64m");
+      expect((await memento(folder, ["init", small])).stdout).toMatch(/^Made a store/u);
+    });
   });
 });

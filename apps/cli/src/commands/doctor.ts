@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import path from "node:path";
 
 import { isMementoError, type Memento } from "@mementojs/memento";
-import { placeOfUrl } from "@mementojs/memento/core";
+import { placeOfUrl, systemCode } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -121,8 +121,8 @@ async function examineFolder({ io }: Invocation, folder: string): Promise<readon
   try {
     return [checkDurableWrite(folder, io.clock), await checkFreeSpace(folder)];
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : null;
-    if (code === null) throw error;
+    const code = systemCode(error);
+    if (code === undefined) throw error;
     return [
       bad(
         "durable write",

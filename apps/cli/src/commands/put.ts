@@ -3,7 +3,7 @@ import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import { isMementoError, MementoError, type Caretaker, type MementoInfo } from "@mementojs/memento";
-import { unreadableFile, type Json } from "@mementojs/memento/core";
+import { systemCode, unreadableFile, type Json } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -160,8 +160,8 @@ async function sizeOf(file: string): Promise<number | null> {
     return facts.isFile() ? facts.size : null;
   } catch (error) {
     // Whoever opens it says what is wrong with it.
-    if (error instanceof Error && "code" in error) return null;
-    throw error;
+    if (systemCode(error) === undefined) throw error;
+    return null;
   }
 }
 

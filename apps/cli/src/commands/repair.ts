@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { MementoError, type Memento, type Replica } from "@mementojs/memento";
-import { shownUrl } from "@mementojs/memento/core";
+import { shownUrl, systemCode } from "@mementojs/memento/core";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -126,6 +126,6 @@ async function setAside(folder: string, name: string, bytes: Uint8Array): Promis
   try {
     await writeFile(path.join(folder, name), bytes, { flag: "wx", mode: 0o600, flush: true });
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (systemCode(error) !== "EEXIST") throw error;
   }
 }

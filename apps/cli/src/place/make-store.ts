@@ -3,6 +3,7 @@ import { mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { Memento, MementoError } from "@mementojs/memento";
+import { isDiskFull, systemCode } from "@mementojs/memento/core";
 
 import type { Io } from "../io.ts";
 import { orBackup, type StorePlace } from "./store-place.ts";
@@ -66,9 +67,9 @@ async function makeFolder(folder: string): Promise<void> {
     // Neither the store nor its key belongs into a repository.
     await writeFile(path.join(folder, ".gitignore"), "*\n", { flag: "wx" });
   } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
+    const reason = systemCode(cause) ?? "unknown reason";
     if (reason === "EEXIST" && existsSync(path.join(folder, ".gitignore"))) return;
-    if (reason === "ENOSPC" || reason === "EDQUOT")
+    if (isDiskFull(cause))
       throw new MementoError("DISK_FULL", `There is no space to make the folder ${folder}`, { cause });
     const hint = "Check the folder's permissions, or name a store elsewhere with --store URL.";
     throw new MementoError("IO_FAILED", `The folder ${folder} cannot be made (${reason})`, { cause, hint });

@@ -2,7 +2,7 @@ import { link, open, rename, unlink, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 
 import { MementoError } from "@mementojs/memento";
-import { randomText, systemRandom } from "@mementojs/memento/core";
+import { randomText, systemCode, systemRandom, unwritableFile } from "@mementojs/memento/core";
 
 /**
  * Writes a file wholly or not at all: what stands there under its name is the file of before, or all of the bytes, safe on
@@ -60,12 +60,7 @@ async function onDisk<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    if (code === "EEXIST") throw alreadyThere(file);
-    if (code === "ENOSPC" || code === "EDQUOT")
-      throw new MementoError("DISK_FULL", `There is no space for ${file}`, { cause });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new MementoError("IO_FAILED", `${file} cannot be written: ${reason}`, { cause });
+    throw systemCode(cause) === "EEXIST" ? alreadyThere(file) : unwritableFile(file, cause);
   }
 }
 

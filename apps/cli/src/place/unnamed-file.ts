@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { MementoError } from "@mementojs/memento";
-import { randomText, systemRandom } from "@mementojs/memento/core";
+import { isDiskFull, randomText, systemRandom } from "@mementojs/memento/core";
 
 const READ_BYTES = 1_048_576;
 
@@ -51,7 +51,7 @@ async function inTemporary<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const isFull = cause instanceof Error && "code" in cause && cause.code === "ENOSPC";
+    const isFull = isDiskFull(cause);
     const what = isFull ? "There is no space in" : "No file can be written in";
     throw new MementoError(isFull ? "DISK_FULL" : "IO_FAILED", `${what} ${tmpdir()}`, { cause });
   }

@@ -2,6 +2,7 @@ import { access, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 import { MementoError, type VerifyState } from "@mementojs/memento";
+import { systemCode } from "@mementojs/memento/core";
 
 /**
  * Reads how far the verification of a store is from a file; null when there is none yet. INVALID_ARGUMENT for a file that
@@ -34,7 +35,7 @@ async function textOf(file: string): Promise<string | null> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw ioFailed(file, "read", error);
+    if (systemCode(error) !== "ENOENT") throw ioFailed(file, "read", error);
   }
   try {
     // Said now, and not when hours of reading are to be written down.

@@ -3,8 +3,9 @@ import { open, rm, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 
 import { randomText } from "../core/ids.ts";
+import { isDiskFull, systemCode } from "../core/path-errors.ts";
 import { systemRandom } from "../core/ports.ts";
-import { ioError, systemCode } from "./file/io-errors.ts";
+import { ioError } from "./file/io-errors.ts";
 
 /** More than a new store takes together with its key: SQLite's three files and the key come to less than 80 kB. */
 const NEW_STORE_BYTES = 131_072;
@@ -24,9 +25,8 @@ export async function demandRoom(place: string): Promise<void> {
     await file.writeFile(randomBytes(NEW_STORE_BYTES));
     await file.sync();
   } catch (error) {
-    const system = systemCode(error);
-    if (system === undefined) throw error;
-    if (system === "ENOSPC" || system === "EDQUOT") throw ioError(error, "make a store in", folder);
+    if (systemCode(error) === undefined) throw error;
+    if (isDiskFull(error)) throw ioError(error, "make a store in", folder);
   } finally {
     await rm(probe, { force: true }).catch(() => undefined);
   }

@@ -2,10 +2,11 @@ import nodePath from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
+import { systemCode } from "../../core/path-errors.ts";
 import type { Clock, Random } from "../../core/ports.ts";
 import type { BlobPort } from "../blobs/blob-port.ts";
 import type { FilePort } from "./file-port.ts";
-import { ioError, systemCode } from "./io-errors.ts";
+import { ioError } from "./io-errors.ts";
 
 /** What the files of a store are written with. */
 export interface DurableFilesOptions {

@@ -1,12 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { mayMount, withSmallDisk } from "../../../../../test/harness/small-disk.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { systemClock, systemRandom } from "../../core/ports.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
@@ -16,19 +15,7 @@ import { DurableFiles } from "./durable-write.ts";
 import { nodeFiles, type FilePort } from "./file-port.ts";
 import { FileStore } from "./store.ts";
 
-const mayMount = await requireEngine("a small tmpfs (root)", () => {
-  if (process.getuid?.() !== 0) return "only root may mount";
-  const probe = mkdtempSync(join(tmpdir(), "memento-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", ["-l", probe]);
-    return true;
-  } catch (error) {
-    return `mount refused: ${String(error)}`;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
-});
+const hasDisks = await requireEngine("a small tmpfs (root)", mayMount);
 
 let folder: string;
 
@@ -39,18 +26,6 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Lends a small file system of its own. */
-async function withMount(options: string, run: (mount: string) => Promise<void>): Promise<void> {
-  const mount = join(folder, "mount");
-  await mkdir(mount);
-  execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", mount]);
-  try {
-    await run(mount);
-  } finally {
-    execFileSync("umount", ["-l", mount]);
-  }
-}
-
 async function withStore(path: string, run: (store: FileStore, make: StoreFixture) => Promise<void>): Promise<void> {
   await using store = await FileStore.open({ path });
   const make = new StoreFixture(1);
@@ -58,9 +33,9 @@ async function withStore(path: string, run: (store: FileStore, make: StoreFixtur
   await run(store, make);
 }
 
-describe.skipIf(!mayMount)("a full disk", () => {
+describe.skipIf(!hasDisks)("a full disk", () => {
   test("is DISK_FULL, loses nothing, leaves nothing behind, and is no hindrance once there is room", async () => {
-    await withMount("size=800k", async (mount) => {
+    await withSmallDisk("size=800k", async (mount, remount) => {
       await withStore(join(mount, "store"), async (store, make) => {
         const line = await make.timeline(store);
         const saved: MementoEntry[] = [];
@@ -80,7 +55,7 @@ describe.skipIf(!mayMount)("a full disk", () => {
         const rows = await collect(store.query(mementoQuery({ order: "ascending" })));
         expect(rows.map(({ entry }) => entry.id)).toEqual(saved.map(({ id }) => id));
         expect(await collect(store.check())).toEqual([]);
-        execFileSync("mount", ["-o", "remount,size=4m", mount]);
+        remount("size=4m");
         await line.save(store, { name: "there is room" });
         expect(await collect(store.check())).toEqual([]);
       });
@@ -88,26 +63,26 @@ describe.skipIf(!mayMount)("a full disk", () => {
   });
 
   test("when it is full before there is a store, leaves no store", async () => {
-    await withMount("size=4k", async (mount) => {
+    await withSmallDisk("size=4k", async (mount, remount) => {
       await using store = await FileStore.open({ path: join(mount, "store") });
       const make = new StoreFixture(1);
       await expectCode("DISK_FULL", () => store.create(make.meta(), make.key("integrity")));
       expect(await store.meta()).toBeNull();
-      execFileSync("mount", ["-o", "remount,size=1m", mount]);
+      remount("size=1m");
       expect(await store.create(make.meta(), make.key("integrity"))).not.toBeNull();
     });
   });
 });
 
-describe.skipIf(!mayMount)("a read-only file system", () => {
+describe.skipIf(!hasDisks)("a read-only file system", () => {
   test("is read as ever, and a write is IO_FAILED with path and reason", async () => {
-    await withMount("size=1m", async (mount) => {
+    await withSmallDisk("size=1m", async (mount, remount) => {
       const path = join(mount, "store");
       await withStore(
         path,
         async (store, make) => void (await (await make.timeline(store)).save(store, { name: "gold" })),
       );
-      execFileSync("mount", ["-o", "remount,ro", mount]);
+      remount("ro");
       await using store = await FileStore.open({ path });
       const [row] = await collect(store.query(mementoQuery()));
       expect((await store.read(row?.entry.id ?? ""))?.removed).toBe(false);

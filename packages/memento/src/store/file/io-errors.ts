@@ -1,4 +1,5 @@
 import { MementoError, type ErrorCode } from "../../core/errors.ts";
+import { isDiskFull, systemCode } from "../../core/path-errors.ts";
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
@@ -12,24 +13,19 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: "too many open files",
 };
 
-/** The code of a system error; undefined for anything else. */
-export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}
-
 /** Turns a system error into DISK_FULL, NOT_A_STORE, CAPABILITY_MISSING or IO_FAILED, naming path and reason. Passes anything else on. */
 export function ioError(error: unknown, doing: string, path: string): unknown {
   const system = systemCode(error);
   if (system === undefined || error instanceof MementoError) return error;
   const reason = REASONS[system] ?? system;
-  return new MementoError(codeOf(system, doing), `Could not ${doing} ${path}: ${reason}`, {
+  return new MementoError(codeOf(error, system, doing), `Could not ${doing} ${path}: ${reason}`, {
     cause: error,
     details: { path, reason: system },
   });
 }
 
-function codeOf(system: string, doing: string): ErrorCode {
-  if (system === "ENOSPC" || system === "EDQUOT") return "DISK_FULL";
+function codeOf(error: unknown, system: string, doing: string): ErrorCode {
+  if (isDiskFull(error)) return "DISK_FULL";
   if (system === "ENOTDIR") return "NOT_A_STORE";
   const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(system);
   return doing === "link" && noLinks ? "CAPABILITY_MISSING" : "IO_FAILED";

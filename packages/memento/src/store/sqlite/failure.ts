@@ -3,8 +3,7 @@ import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
-import { missingFolder } from "../../core/path-errors.ts";
-import { systemCode } from "../file/io-errors.ts";
+import { isDiskFull, missingFolder, systemCode } from "../../core/path-errors.ts";
 
 /** SQLite's primary result codes, as far as each has a meaning of its own here. */
 const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
@@ -25,9 +24,6 @@ const CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   26: ["DAMAGED", "it does not read as a database"],
 };
 
-/** SQLITE_FULL comes as SQLITE_IOERR_WRITE where the file system's quota ends; then the system's own code tells. */
-const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = { ENOSPC: "DISK_FULL", EDQUOT: "DISK_FULL" };
-
 /** What SQLite says of pages that it cannot read. */
 const BROKEN_PAGES: ReadonlySet<number> = new Set([11, 26]);
 
@@ -44,7 +40,7 @@ function refusedFolder(path: string): MementoError | null {
     try {
       accessSync(place, constants.W_OK);
     } catch (cause) {
-      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+      const code = systemCode(cause) ?? "";
       const why = code === "EROFS" ? "its file system is mounted read-only" : "this user may not write there";
       if (code !== "EROFS" && code !== "EACCES" && code !== "EPERM") continue;
       return new MementoError("IO_FAILED", `${path}: ${place} cannot be written: ${why} (${code})`, {
@@ -94,6 +90,7 @@ export function failureOf(error: unknown, path: string): MementoError {
       details: { path },
       hint: "Name a file in it; a store that is a folder is named by file:PATH.",
     });
-  const ours = SYSTEM_CODES[code] ?? "IO_FAILED";
+  // SQLITE_FULL comes as SQLITE_IOERR_WRITE where the file system's quota ends; then the system's own code tells.
+  const ours = isDiskFull(error) ? "DISK_FULL" : "IO_FAILED";
   return new MementoError(ours, `${path}: ${message}`, { cause: error, details: { path, reason: code } });
 }

@@ -1,45 +1,20 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { mayMount, withSmallDisk } from "../../../../../test/harness/small-disk.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../testing/store/kit.ts";
 import { mementoQuery } from "../query.ts";
 import { SqliteStore } from "./store.ts";
 
-const mayMount = await requireEngine("a small tmpfs (root)", () => {
-  if (process.getuid?.() !== 0) return "only root may mount";
-  const probe = mkdtempSync(join(tmpdir(), "memento-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", ["-l", probe]);
-    return true;
-  } catch (error) {
-    return `mount refused: ${String(error)}`;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
-});
+const hasDisks = await requireEngine("a small tmpfs (root)", mayMount);
 
-/** Lends a small file system of its own, and a way to mount it anew with other options. */
-async function withMount(run: (mount: string, remount: (options: string) => void) => Promise<void>): Promise<void> {
-  const mount = mkdtempSync(join(tmpdir(), "memento-mount-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=300k", "tmpfs", mount]);
-  try {
-    await run(mount, (options) => execFileSync("mount", ["-o", `remount,${options}`, mount]));
-  } finally {
-    execFileSync("umount", ["-l", mount]);
-    rmSync(mount, { recursive: true });
-  }
-}
-
-describe.skipIf(!mayMount)("a disk", () => {
+describe.skipIf(!hasDisks)("a disk", () => {
   test("that is full is told as DISK_FULL; nothing is lost, all can be read, and the store goes on with room", async () => {
-    await withMount(async (mount, remount) => {
+    await withSmallDisk("size=300k", async (mount, remount) => {
       const path = join(mount, "store.db");
       const make = new StoreFixture(1);
       const store = await SqliteStore.open({ path });
@@ -65,7 +40,7 @@ describe.skipIf(!mayMount)("a disk", () => {
   });
 
   test("on which one save of several at once does not fit keeps the others", async () => {
-    await withMount(async (mount) => {
+    await withSmallDisk("size=300k", async (mount) => {
       const make = new StoreFixture(1);
       await using store = await SqliteStore.open({ path: join(mount, "store.db") });
       await store.create(make.meta(), make.key("integrity"));
@@ -83,7 +58,7 @@ describe.skipIf(!mayMount)("a disk", () => {
   });
 
   test("that is read-only is told as IO_FAILED with its path, and no store is made on it", async () => {
-    await withMount(async (mount, remount) => {
+    await withSmallDisk("size=300k", async (mount, remount) => {
       const path = join(mount, "store.db");
       const make = new StoreFixture(1);
       remount("ro");

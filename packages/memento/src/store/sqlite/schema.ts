@@ -4,6 +4,7 @@ import type { DatabaseSync } from "node:sqlite";
 
 import { MementoError } from "../../core/errors.ts";
 import { ownFile } from "../../core/own-files.ts";
+import { systemCode } from "../../core/path-errors.ts";
 import { numberOf } from "./rows.ts";
 
 /** "Mmto" in ASCII: tells a store from every other SQLite database. */
@@ -23,7 +24,7 @@ const APPLICATION_ID_OFFSET = 68;
  */
 export async function looksLikeDatabase(path: string): Promise<boolean> {
   const file = await open(path, "r").catch((error: unknown) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (systemCode(error) === "ENOENT") return null;
     throw error;
   });
   if (file === null) return false;

@@ -1,5 +1,7 @@
 import { open, type FileHandle } from "node:fs/promises";
 
+import { systemCode } from "../../core/path-errors.ts";
+
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 const MAGIC = 0x377f0682;
@@ -34,7 +36,7 @@ interface Frame {
  */
 export async function findWalDamage(path: string): Promise<string | null> {
   const file = await open(path, "r").catch((error: unknown) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (systemCode(error) === "ENOENT") return null;
     throw error;
   });
   if (file === null) return null;

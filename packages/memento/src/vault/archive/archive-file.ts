@@ -4,6 +4,7 @@ import path from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
+import { folderForFile, systemCode, unwritableFile } from "../../core/path-errors.ts";
 import type { Random } from "../../core/ports.ts";
 import { syncFolder } from "../sync-folder.ts";
 import type { ByteSink } from "./archive-writer.ts";
@@ -49,16 +50,11 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 const isFolder = (place: string): boolean => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function explained(cause: unknown, place: string): unknown {
-  if (cause instanceof MementoError || !(cause instanceof Error) || !("code" in cause)) return cause;
-  if (cause.code === "EISDIR" || (cause.code === "EEXIST" && isFolder(place)))
-    return new MementoError("IO_FAILED", `${place} is a folder, and not a file`, { cause, hint: "Name a file in it." });
-  if (cause.code === "EEXIST") {
-    return new MementoError("EXISTS", `There is a file ${place} already`, {
-      cause,
-      hint: "Choose another name, or have the file replaced by `replace: true` (`--force`).",
-    });
-  }
-  if (cause.code === "ENOSPC")
-    return new MementoError("DISK_FULL", `There is no space left for the file ${place}`, { cause });
-  return new MementoError("IO_FAILED", `The file ${place} cannot be written (${String(cause.code)})`, { cause });
+  if (cause instanceof MementoError || systemCode(cause) === undefined) return cause;
+  if (systemCode(cause) !== "EEXIST") return unwritableFile(place, cause);
+  if (isFolder(place)) return folderForFile(place, cause);
+  return new MementoError("EXISTS", `There is a file ${place} already`, {
+    cause,
+    hint: "Choose another name, or have the file replaced by `replace: true` (`--force`).",
+  });
 }

@@ -3,7 +3,7 @@ import path from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
-import { missingFolder } from "../../core/path-errors.ts";
+import { isDiskFull, missingFolder, systemCode } from "../../core/path-errors.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../../core/ports.ts";
 import { syncFolder } from "../sync-folder.ts";
 import { KEY_BYTES, keyNotHeld, rawKeyRing, ringKeyId, type KeyRing } from "./key-ring.ts";
@@ -85,7 +85,7 @@ export async function writeKeyFile(file: string, text: string): Promise<boolean>
     const reason = reasonOf(cause);
     if (reason === "EEXIST") return false;
     if (reason === "ENOENT") throw missingFolder(path.dirname(file), cause);
-    const code = reason === "ENOSPC" || reason === "EDQUOT" ? "DISK_FULL" : "IO_FAILED";
+    const code = isDiskFull(cause) ? "DISK_FULL" : "IO_FAILED";
     throw new MementoError(code, `The key file ${file} cannot be made (${reason})`, { cause });
   }
 }
@@ -240,5 +240,4 @@ async function writeNew(file: string, text: string): Promise<void> {
   }
 }
 
-const reasonOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
+const reasonOf = (error: unknown): string => systemCode(error) ?? "unknown reason";

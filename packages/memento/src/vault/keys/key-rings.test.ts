@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -6,7 +5,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
-import { mayMount } from "../../../../../test/harness/small-disk.ts";
+import { mayMount, withSmallDisk } from "../../../../../test/harness/small-disk.ts";
 import { systemClock, systemRandom } from "../../core/ports.ts";
 import { loadPeer } from "../../store/optional-peer.ts";
 import { combinedKeyRing } from "./combined-ring.ts";
@@ -142,14 +141,11 @@ describe("a key file", () => {
 
   test("that has no room leaves no part of it, which would bar its place", async () => {
     if (!(await requireEngine("a small tmpfs (root)", mayMount))) return;
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", folder]);
-    try {
-      writeFileSync(path.join(folder, "filler"), new Uint8Array(4096));
-      await expect(createKeyFile(file)).rejects.toMatchObject({ code: "DISK_FULL" });
-      expect(readdirSync(folder)).toEqual(["filler"]);
-    } finally {
-      execFileSync("umount", ["-l", folder]);
-    }
+    await withSmallDisk("size=4k", async (disk) => {
+      writeFileSync(path.join(disk, "filler"), new Uint8Array(4096));
+      await expect(createKeyFile(path.join(disk, "a.key"))).rejects.toMatchObject({ code: "DISK_FULL" });
+      expect(readdirSync(disk)).toEqual(["filler"]);
+    });
   });
 
   test("the lock and the half-made file of a change that was killed are in nobody's way", async () => {

@@ -1,12 +1,10 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { mayMount, withSmallDisk } from "../../../../../test/harness/small-disk.ts";
 import { MementoError } from "../../core/errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import { Memento } from "../../memento.ts";
@@ -221,41 +219,24 @@ describe("copyTo()", () => {
   });
 });
 
-const mayMount = await requireEngine("a small tmpfs (root)", () => {
-  if (process.getuid?.() !== 0) return "only root may mount";
-  const probe = mkdtempSync(path.join(tmpdir(), "memento-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", ["-l", probe]);
-    return true;
-  } catch (error) {
-    return `mount refused: ${String(error)}`;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
-});
+const hasDisks = await requireEngine("a small tmpfs (root)", mayMount);
 
-describe.skipIf(!mayMount)("a target's disk", () => {
+describe.skipIf(!hasDisks)("a target's disk", () => {
   test("that is full is told as DISK_FULL; the copy goes on where it was when there is room", async () => {
     const source = await open(1);
     await fill(source);
-    const mount = mkdtempSync(path.join(tmpdir(), "memento-mount-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=200k", "tmpfs", mount]);
-    try {
+    await withSmallDisk("size=200k", async (mount, remount) => {
       const noise = new Uint8Array(400_000).map((_, at) => (at * 7919 * (at % 251)) % 256);
       await source.caretaker("etl").save({ noise: Buffer.from(noise).toString("base64") });
       const url = `sqlite:${path.join(mount, "full.db")}`;
       await using full = await Memento.open(url, { keys: keysOf(2) });
       await expect(source.copyTo(full)).rejects.toMatchObject({ code: "DISK_FULL" });
-      execFileSync("mount", ["-o", "remount,size=20m", mount]);
+      remount("size=20m");
       // A full disk takes no release of a lease either: it has run out by now.
       const clock = { ...systemClock, now: () => systemClock.now() + 120_000 };
       await using target = await Memento.open(url, { keys: keysOf(2), clock });
       expect((await source.copyTo(target)).verified).toMatchObject({ identical: true });
       expect((await target.verify()).damages).toEqual([]);
-    } finally {
-      execFileSync("umount", ["-l", mount]);
-      rmSync(mount, { recursive: true });
-    }
+    });
   });
 });

@@ -2,8 +2,9 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, readlink, rmdir, symlink } from "node:fs/promises";
 
 import { runningSha256 } from "../../../core/digest.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 import { type FilePort, nodeFiles } from "../../../store/file/file-port.ts";
-import { ioError, systemCode } from "../../../store/file/io-errors.ts";
+import { ioError } from "../../../store/file/io-errors.ts";
 
 /** The calls to the file system that a dataset makes: those of the file store, and what a folder for readers needs. */
 export interface DatasetFiles extends FilePort {

@@ -1,35 +1,19 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
 
 import { by, codeOf, keep } from "../../../../../../test/harness/dataset-loan.ts";
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { mayMount, withSmallDisk } from "../../../../../../test/harness/small-disk.ts";
 import { ManualClock } from "../../../testing/manual-clock.ts";
 import { datasetFolder, readDataset } from "./index.ts";
 
-const mayMount = await requireEngine("a small tmpfs (root)", () => {
-  if (process.getuid?.() !== 0) return "only root may mount";
-  const probe = mkdtempSync(join(tmpdir(), "memento-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", ["-l", probe]);
-    return true;
-  } catch (error) {
-    return `mount refused: ${String(error)}`;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
-});
+const hasDisks = await requireEngine("a small tmpfs (root)", mayMount);
 
-describe.skipIf(!mayMount)("a disk", () => {
+describe.skipIf(!hasDisks)("a disk", () => {
   test("that is full is told as DISK_FULL; the newest version stays whole, and goes on with room", async () => {
-    const mount = mkdtempSync(join(tmpdir(), "memento-mount-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=400k", "tmpfs", mount]);
-    try {
+    await withSmallDisk("size=400k", async (mount, remount) => {
       const folder = join(mount, "out");
       const open = async () => {
         const sink = datasetFolder({ folder, format: "jsonl", mergeFiles: 4, graceMs: 0 });
@@ -51,15 +35,12 @@ describe.skipIf(!mayMount)("a disk", () => {
       const there = await readdir(join(folder, "files"));
       for (const { name } of files) expect(there).toContain(name.slice("files/".length));
       expect(count % 100).toBe(0);
-      execFileSync("mount", ["-o", "remount,size=4m", mount]);
+      remount("size=4m");
       const next = await open();
       expect((await next.write(rows, by())).duplicate).toBe(false);
       expect((await readDataset(folder)).rows).toBe(count + 100);
       await next.revertTo(first.mark, by(), keep);
       expect((await readDataset(folder)).rows).toBe(100);
-    } finally {
-      execFileSync("umount", ["-l", mount]);
-      rmSync(mount, { recursive: true });
-    }
+    });
   });
 });

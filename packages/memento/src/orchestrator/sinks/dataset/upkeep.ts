@@ -2,8 +2,9 @@ import { posix } from "node:path";
 
 import { isMementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 import type { Clock, Random } from "../../../core/ports.ts";
-import { ioError, systemCode } from "../../../store/file/io-errors.ts";
+import { ioError } from "../../../store/file/io-errors.ts";
 import type { Chain } from "./chain.ts";
 import type { DatasetFiles } from "./files.ts";
 import { LAYOUT, versionText } from "./layout.ts";

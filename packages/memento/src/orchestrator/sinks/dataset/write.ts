@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 import { markOf } from "../position-mark.ts";
 import type { SinkWrite, SinkWritten } from "../sink.ts";
 import { type Columns, inferColumns } from "./format/columns.ts";
@@ -105,7 +106,7 @@ async function isThere({ chain, files }: DatasetWork, draft: Draft): Promise<boo
     try {
       await files.modifiedAt(chain.path(path));
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+      if (systemCode(error) === "ENOENT") return false;
       throw error;
     }
   }

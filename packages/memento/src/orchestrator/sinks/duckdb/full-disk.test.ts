@@ -1,43 +1,17 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 
 import { describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { mayMount, withSmallDisk } from "../../../../../../test/harness/small-disk.ts";
 import { by } from "../../../../../../test/workers/duckdb-sinks.ts";
 import { systemClock } from "../../../core/ports.ts";
 import { SeededRandom } from "../../../testing/seeded-random.ts";
 import type { Sink } from "../sink.ts";
 import { duckdbTable } from "./index.ts";
 
-const mayMount = await requireEngine("a small tmpfs (root)", () => {
-  if (process.getuid?.() !== 0) return "only root may mount";
-  const probe = mkdtempSync(join(tmpdir(), "memento-mount-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", probe], { stdio: "ignore" });
-    execFileSync("umount", ["-l", probe]);
-    return true;
-  } catch (error) {
-    return `mount refused: ${String(error)}`;
-  } finally {
-    rmSync(probe, { recursive: true, force: true });
-  }
-});
-
-/** Lends a folder that is a disk of its own. */
-async function withDisk(size: string, run: (mount: string) => Promise<void>): Promise<void> {
-  const mount = mkdtempSync(join(tmpdir(), "memento-mount-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", mount]);
-  try {
-    await run(mount);
-  } finally {
-    execFileSync("umount", ["-l", mount]);
-    rmSync(mount, { recursive: true });
-  }
-}
+const hasDisks = await requireEngine("a small tmpfs (root)", mayMount);
 
 async function openSink(path: string): Promise<Sink> {
   const columns = { n: "INTEGER", text: "VARCHAR" };
@@ -47,9 +21,9 @@ async function openSink(path: string): Promise<Sink> {
   return sink;
 }
 
-describe.skipIf(!mayMount)("a disk", () => {
+describe.skipIf(!hasDisks)("a disk", () => {
   test("that is full is told as DISK_FULL; nothing is half done, and the sink goes on with room", async () => {
-    await withDisk("6m", async (mount) => {
+    await withSmallDisk("size=6m", async (mount, remount) => {
       const path = join(mount, "target.duckdb");
       const sink = await openSink(path);
       const { mark } = await sink.write([{ n: 0, text: "first" }], by("t1"));
@@ -63,14 +37,14 @@ describe.skipIf(!mayMount)("a disk", () => {
       });
       expect(await sink.mark()).toEqual(mark);
       expect(await sink.inspect(null)).toMatchObject({ remove: 1 });
-      execFileSync("mount", ["-o", "remount,size=64m", mount]);
+      remount("size=64m");
       expect(await sink.write(rows, by("t2"))).toMatchObject({ rows: 100_000, duplicate: false });
       await sink.close();
     });
   }, 60_000);
 
   test("without room for a checkpoint and its guard keeps what was written in the log", async () => {
-    await withDisk("16m", async (mount) => {
+    await withSmallDisk("size=16m", async (mount) => {
       const path = join(mount, "target.duckdb");
       await (await openSink(path)).close();
       const { bavail, bsize } = statfsSync(mount);

@@ -3,8 +3,9 @@ import { type FileHandle, open, readFile, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { MementoError } from "../../../core/errors.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 import { nodeFiles } from "../../../store/file/file-port.ts";
-import { ioError, systemCode } from "../../../store/file/io-errors.ts";
+import { ioError } from "../../../store/file/io-errors.ts";
 import type { DuckdbConnection } from "./engine.ts";
 import { blockRegion, HEADERS, isWhole, newestHeader } from "./layout.ts";
 import { quoteText } from "./names.ts";

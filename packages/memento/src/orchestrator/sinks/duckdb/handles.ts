@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 import { MementoError } from "../../../core/errors.ts";
-import { systemCode } from "../../../store/file/io-errors.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 
 /** DuckDB's lock does not keep out the process that holds it; where the system tells, somebody else's handle in it is seen. */
 export function refuseOwnHandle(path: string): void {

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 
 import { MementoError } from "../../../core/errors.ts";
-import { systemCode } from "../../../store/file/io-errors.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 import type { DuckdbConnection } from "./engine.ts";
 import { quoteText } from "./names.ts";
 

@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 
 import { isMementoError, MementoError } from "../../../core/errors.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 
 /** Where it is kept how far a replica has come. What is lost of it costs time, and nothing else. */
 export interface ReplicaState {
@@ -30,7 +31,7 @@ export function fileReplicaState(path: string): ReplicaState {
       try {
         return await readFile(path, "utf8");
       } catch (error) {
-        if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+        if (systemCode(error) === "ENOENT") return null;
         throw failed(path, error);
       }
     },

@@ -1,11 +1,10 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { moody } from "../../../../../../test/harness/moody-store.ts";
 import { expectSame, fixtureReplicaAuthority, replicaContent } from "../../../../../../test/harness/replica-content.ts";
+import { replicaPair, within } from "../../../../../../test/harness/replica-pair.ts";
 import { sqlitePlace } from "../../../../../../test/workers/sqlite-place.ts";
-import { MementoError } from "../../../core/errors.ts";
 import { chaosStore } from "../../../testing/chaos-store.ts";
-import { ManualClock } from "../../../testing/manual-clock.ts";
 import { expectAppended, StoreFixture } from "../../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../../testing/store/kit.ts";
 import { fillStore } from "../../../testing/store/sample.ts";
@@ -17,40 +16,9 @@ import { replicateStore, type ReplicateOptions } from "./replicate.ts";
 
 const authority = fixtureReplicaAuthority();
 
-async function pair(options: Partial<ReplicateOptions> = {}) {
-  const primary = await MemoryStore.open();
-  const inner = await MemoryStore.open();
-  const replica = moody(inner);
-  const clock = new ManualClock();
-  const store = replicateStore({
-    primary,
-    replicas: [{ store: replica.store }],
-    mode: "synchronous",
-    authority,
-    clock,
-    ...options,
-  });
-  const make = new StoreFixture(1);
-  await store.create(make.meta(options.mode === "streamed"), make.key("integrity"));
-  return { primary, inner, replica, clock, store, make };
-}
-
-/** Lets time pass until nothing fails any more, `ms` at most. */
-async function within(clock: ManualClock, ms: number, expectations: () => Promise<unknown>): Promise<void> {
-  for (let passed = 0; passed < ms; passed += 100) {
-    try {
-      await expectations();
-      return;
-    } catch {
-      await clock.tick(100);
-    }
-  }
-  await expectations();
-}
-
 describe("replicateStore(), synchronous", () => {
   test("what was acknowledged is on the replica, without any waiting", async () => {
-    const { primary, inner, store, make } = await pair();
+    const { primary, inner, store, make } = await replicaPair();
     await fillStore(store, make);
     await expectSame(primary, inner);
     const timeline = await make.timeline(store);
@@ -61,7 +29,7 @@ describe("replicateStore(), synchronous", () => {
   });
 
   test("fails a write that a replica does not have with STORE_UNREACHABLE, and makes up for it with the next", async () => {
-    const { primary, inner, replica, store, make } = await pair();
+    const { primary, inner, replica, store, make } = await replicaPair();
     const timeline = await make.timeline(store);
     replica.fails = "DISK_FULL";
     const record = timeline.next();
@@ -75,39 +43,11 @@ describe("replicateStore(), synchronous", () => {
     expect((await store.lag())[0]).toMatchObject({ state: "following", commits: 0 });
   });
 
-  test("where it may lag: acknowledges without a failing replica, tells once, and brings it up to date when it is back", async () => {
-    const problems: string[] = [];
-    const onProblem = ({ code }: MementoError): void => void problems.push(code);
-    const { primary, inner, replica, store, make, clock } = await pair({
-      onReplicaFailure: "lag",
-      onProblem,
-      pollMs: 100,
-    });
-    const timeline = await make.timeline(store);
-    const first = await timeline.save(store);
-    replica.fails = "STORE_UNREACHABLE";
-    for (let saves = 0; saves < 4; saves++) await timeline.save(store);
-    await store.retireKey("nobody's");
-    const other = await make.timeline(store, { caretaker: "lab" });
-    await store.remove([first.id], make.notice("removed", { mementos: [first.id] }));
-    await store.reclaim([first.id]);
-    expect(problems).toEqual(["STORE_UNREACHABLE"]);
-    expect((await store.lag())[0]).toMatchObject({ state: "failing", commits: 5, problem: "made to fail" });
-    expect(replica.calls).toBeLessThan(60);
-    replica.fails = null;
-    await clock.tick(100);
-    await store.catchUp();
-    await expectSame(primary, inner);
-    expect((await inner.read(first.id))?.body).toBe(null);
-    expect((await inner.timeline(other.key))?.lease.epoch).toBe(1);
-    expect((await store.lag())[0]).toMatchObject({ state: "following", commits: 0, ms: 0 });
-  });
-
   test("keeps several replicas, each with its own luck", async () => {
     const [good, bad] = [await MemoryStore.open(), await MemoryStore.open()];
     const mood = moody(bad);
     const replicas = [{ store: mood.store }, { store: good }];
-    const { primary, store, make } = await pair({ replicas, onReplicaFailure: "lag" });
+    const { primary, store, make } = await replicaPair({ replicas, onReplicaFailure: "lag" });
     mood.fails = "IO_FAILED";
     await (await make.timeline(store)).save(store);
     await expectSame(primary, good);
@@ -121,7 +61,7 @@ describe("replicateStore(), synchronous", () => {
   });
 
   test("a lease's epoch comes behind what was saved under those before, whoever saved it", async () => {
-    const { primary, inner, store, make } = await pair();
+    const { primary, inner, store, make } = await replicaPair();
     const timeline = await make.timeline(store);
     const { id } = await timeline.save(primary);
     expect(await store.acquireLease({ timeline: timeline.key, lease: make.lease(2) })).toBe(true);
@@ -129,47 +69,6 @@ describe("replicateStore(), synchronous", () => {
     expect((await inner.timeline(timeline.key))?.lease.epoch).toBe(2);
     timeline.epoch = 2;
     await timeline.save(store);
-    await expectSame(primary, inner);
-  });
-
-  test("a timeline whose making was missed is made with its first epoch", async () => {
-    const { primary, inner, store, make } = await pair();
-    await (await make.timeline(store)).save(store);
-    const record = make.timelineRecord();
-    await primary.createTimeline(record, make.lease(0, null));
-    expect(await store.acquireLease({ timeline: record.key, lease: make.lease(1) })).toBe(true);
-    await store.catchUp();
-    await expectSame(primary, inner);
-  });
-
-  test("where it may lag: what was missed is made up for, whatever else came through at the same time", async () => {
-    const { primary, inner, store, make, clock } = await pair({ onReplicaFailure: "lag", pollMs: 100 });
-    const timeline = await make.timeline(store);
-    const [key] = await primary.keys();
-    const rewrap = inner.rewrapKey.bind(inner);
-    const failing = vi.spyOn(inner, "rewrapKey").mockRejectedValueOnce(new MementoError("IO_FAILED", "made to fail"));
-    const wrapping = { ...make.key("integrity"), ...key, ring: "ring-2" };
-    await Promise.all([store.rewrapKey(wrapping, "ring-1"), timeline.save(store)]);
-    expect(failing).toHaveBeenCalledTimes(1);
-    failing.mockImplementation(rewrap);
-    await within(clock, 1_000, async () => expect(await inner.keys()).toMatchObject([{ ring: "ring-2" }]));
-    await expectSame(primary, inner);
-  });
-
-  test("where it may lag: what comes while it is looked through is not taken for seen", async () => {
-    const { primary, inner, replica, store, make, clock } = await pair({ onReplicaFailure: "lag", pollMs: 100 });
-    const timeline = await make.timeline(store);
-    replica.fails = "STORE_UNREACHABLE";
-    await timeline.save(store);
-    replica.fails = null;
-    const [key] = await primary.keys();
-    const commits = inner.append.bind(inner);
-    vi.spyOn(inner, "append").mockImplementationOnce(async (batch) => {
-      // The survey has looked at the keys by now, and brings the commits.
-      expect(await store.rewrapKey({ ...make.key("integrity"), ...key, ring: "ring-2" }, "ring-1")).toBe(true);
-      return await commits(batch);
-    });
-    await within(clock, 1_000, async () => expect(await inner.keys()).toMatchObject([{ ring: "ring-2" }]));
     await expectSame(primary, inner);
   });
 
@@ -206,7 +105,7 @@ describe("replicateStore(), synchronous", () => {
   });
 
   test("refuses to make a replica of another store's place", async () => {
-    const { inner, store, make } = await pair();
+    const { inner, store, make } = await replicaPair();
     const other = await MemoryStore.open();
     await other.create(make.meta(), make.key("integrity"));
     const wrong = replicateStore({ primary: other, replicas: [{ store: inner }], mode: "synchronous", authority });
@@ -227,7 +126,7 @@ describe("replicateStore() with a slow replica", () => {
         await new Promise<void>((resolve) => (gate.open = resolve));
       },
     });
-    const { primary, store, make } = await pair({ replicas: [{ store: slow }], mode });
+    const { primary, store, make } = await replicaPair({ replicas: [{ store: slow }], mode });
     const timeline = await make.timeline(store);
     await store.catchUp();
     gate.isShut = true;
@@ -270,7 +169,7 @@ describe("replicateStore() with a slow replica", () => {
 describe("replicateStore() after a takeover", () => {
   test("a replica that was promoted fences its old primary: nothing more is written there, and nothing acknowledged", async () => {
     for (const onReplicaFailure of ["fail", "lag"] as const) {
-      const { primary, inner, store, make } = await pair({ onReplicaFailure });
+      const { primary, inner, store, make } = await replicaPair({ onReplicaFailure });
       const timeline = await make.timeline(store);
       await timeline.save(store);
       expect(await promoteReplica(inner, { authority })).toBe(1);
@@ -291,7 +190,7 @@ describe("replicateStore() after a takeover", () => {
 
   test("whoever opens the old pair anew is refused before the primary is touched", async () => {
     for (const mode of ["synchronous", "streamed"] as const) {
-      const { primary, inner, store, make } = await pair();
+      const { primary, inner, store, make } = await replicaPair();
       const timeline = await make.timeline(store);
       await timeline.save(store);
       await promoteReplica(inner, { authority, epochs: 5 });
@@ -303,7 +202,7 @@ describe("replicateStore() after a takeover", () => {
   });
 
   test("the old primary becomes the replica of the new one, if nothing was written to it since", async () => {
-    const { primary, inner, store, make } = await pair();
+    const { primary, inner, store, make } = await replicaPair();
     await fillStore(store, make);
     await promoteReplica(inner, { authority });
     const back = replicateStore({ primary: inner, replicas: [{ store: primary }], mode: "synchronous", authority });
@@ -313,7 +212,7 @@ describe("replicateStore() after a takeover", () => {
   });
 
   test("a replica on which somebody saved in the same epoch is found out", async () => {
-    const { inner, store, make } = await pair();
+    const { inner, store, make } = await replicaPair();
     const timeline = await make.timeline(store);
     await timeline.save(store);
     expectAppended(await inner.append(make.batch([timeline.record()])));
@@ -321,7 +220,7 @@ describe("replicateStore() after a takeover", () => {
   });
 
   test("promoteReplica() wants a store and a whole number", async () => {
-    const { inner } = await pair();
+    const { inner } = await replicaPair();
     await expectCode("INVALID_ARGUMENT", () => promoteReplica(inner, { authority, epochs: 0 }));
     await expectCode("NOT_A_STORE", async () => await promoteReplica(await MemoryStore.open(), { authority }));
   });
@@ -329,7 +228,7 @@ describe("replicateStore() after a takeover", () => {
 
 describe("replicateStore(), streamed", () => {
   test("acknowledges at once, shows the lag, and catches up, whoever wrote", async () => {
-    const { primary, inner, replica, clock, store, make } = await pair({
+    const { primary, inner, replica, clock, store, make } = await replicaPair({
       mode: "streamed",
       pollMs: 100,
       surveyMs: 1_000,
@@ -351,7 +250,11 @@ describe("replicateStore(), streamed", () => {
   });
 
   test("follows by itself: commits at each look, leases and keys at each survey", async () => {
-    const { primary, inner, clock, store, make } = await pair({ mode: "streamed", pollMs: 100, surveyMs: 1_000 });
+    const { primary, inner, clock, store, make } = await replicaPair({
+      mode: "streamed",
+      pollMs: 100,
+      surveyMs: 1_000,
+    });
     const timeline = await make.timeline(primary);
     const dataKey = make.key("data");
     const [one, two] = [timeline.next(), timeline.next()];
@@ -382,7 +285,7 @@ describe("replicateStore(), streamed", () => {
   });
 
   test("close brings the replica what is left", async () => {
-    const { primary, inner, store, make } = await pair({ mode: "streamed" });
+    const { primary, inner, store, make } = await replicaPair({ mode: "streamed" });
     const timeline = await make.timeline(store);
     const dataKey = make.key("data");
     for (let saves = 0; saves < 20; saves++) await store.append(sealedBatch(make, [timeline.next()], dataKey));
@@ -416,7 +319,7 @@ describe("replicateStore(), streamed", () => {
   });
 
   test("compare() copies what was replaced behind its back, and names what differs", async () => {
-    const { primary, inner, store, make } = await pair({ mode: "streamed" });
+    const { primary, inner, store, make } = await replicaPair({ mode: "streamed" });
     const timeline = await make.timeline(store);
     const records = [timeline.next(), timeline.next()];
     await store.append(sealedBatch(make, records, make.key("data")));
