@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 
+import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
+import { mementoQuery } from "../store/query.ts";
 import type { StoredMemento } from "../store/store.ts";
 import { rawKeyRing } from "./keys/key-ring.ts";
 import { MementoReader } from "./reader.ts";
@@ -63,5 +65,80 @@ describe("MementoReader.content()", () => {
     const record = await reader.open(ids[1] ?? "");
     const told = reader.content(record, KEY, new Map());
     await expect(told).rejects.toMatchObject({ code: "DAMAGED", message: expect.stringContaining(ids[0] ?? "none") });
+  });
+});
+
+describe("MementoReader.open(), of mementos that lie in one pack", () => {
+  /** Three mementos that were saved at once, and a store that may lie about their pack. */
+  async function savedAtOnce(): Promise<{
+    readonly store: MemoryStore;
+    readonly memento: Memento;
+    readonly ids: readonly string[];
+  }> {
+    const store = await MemoryStore.open();
+    const memento = await Memento.open(store, { keys: rawKeyRing([new Uint8Array(32).fill(1)]) });
+    const saves = ["one", "two", "three"].map(
+      async (originator) =>
+        await memento
+          .caretaker("c")
+          .save({ originator, bytes: new Uint8Array(9) }, { originator, labels: { originator } }),
+    );
+    const ids = (await Promise.all(saves)).map(({ id }) => id);
+    const packs = new Set((await Array.fromAsync(store.query(mementoQuery()))).map(({ pack }) => pack));
+    expect(packs.size).toBe(1);
+    return { store, memento, ids };
+  }
+
+  test("each is given as it is, whatever was done to what came before", async () => {
+    const { memento, ids } = await savedAtOnce();
+    for (let times = 0; times < 2; times++) {
+      for (const [at, id] of ids.entries()) {
+        const { entry } = await memento.vault.reader.open(id);
+        const originator = ["one", "two", "three"][at];
+        expect(entry).toMatchObject({ id, originator, labels: { originator } });
+        Object.assign(entry.labels, { originator: "changed" });
+        const state = (await memento.caretaker("c").load(id)) as { readonly bytes: Uint8Array };
+        expect(state).toEqual({ originator, bytes: new Uint8Array(9) });
+        state.bytes.fill(7);
+      }
+    }
+  });
+
+  test.each(["header", "body"] as const)(
+    "P3: no byte of its %s is believed because it was right before",
+    async (part) => {
+      const { store, memento, ids } = await savedAtOnce();
+      const [first = "", second = ""] = ids;
+      const stored = await store.read(first);
+      const bytes = Buffer.from(stored?.[part] ?? []);
+      for (let at = 0; at < bytes.length; at++) {
+        const flipped = Buffer.from(bytes);
+        flipped[at] = (flipped[at] ?? 0) ^ 1;
+        const read = async (id: string): Promise<StoredMemento | null> => {
+          const found = await store.read(id);
+          return id === first || found === null ? found : { ...found, [part]: flipped };
+        };
+        const reader = new MementoReader({ read }, memento.vault.dataKeys);
+        await reader.open(first);
+        await expect(reader.open(second)).rejects.toMatchObject({
+          code: expect.stringMatching(/^(DAMAGED|FORMAT_UNKNOWN|KEY_MISSING)$/u) as string,
+        });
+      }
+    },
+  );
+
+  test("P3: bytes that change where they lie are not believed either", async () => {
+    const { store, memento, ids } = await savedAtOnce();
+    const [first = "", second = ""] = ids;
+    const stored = await store.read(first);
+    const body = Buffer.from(stored?.body ?? []);
+    const read = async (id: string): Promise<StoredMemento | null> => {
+      const found = await store.read(id);
+      return found && { ...found, body };
+    };
+    const reader = new MementoReader({ read }, memento.vault.dataKeys);
+    await reader.open(first);
+    body[0] = (body[0] ?? 0) ^ 1;
+    await expect(reader.open(second)).rejects.toMatchObject({ code: "DAMAGED" });
   });
 });

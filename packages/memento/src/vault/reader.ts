@@ -7,13 +7,11 @@ import type { DataKeys } from "./data-keys.ts";
 import { DeltaTarget } from "./delta/index.ts";
 import { PieceDirectory, type DirectoryLayer, type PieceRef } from "./directory.ts";
 import type { DeltaLink, PieceChain } from "./increments.ts";
+import { RecentPacks } from "./opened-pack.ts";
 import { recordIn, type OpenedRecord } from "./opened-record.ts";
 import { splitFirstSection } from "./pack.ts";
 import { decodeManifest, type MementoManifest } from "./record.ts";
-import { openSection, openSectionElsewhere, type DataKey } from "./seal.ts";
-
-/** From here on a section is worth the way to another thread and back. */
-const ELSEWHERE_BYTES_MIN = 262_144;
+import { openSection, type DataKey } from "./seal.ts";
 
 /** Records that one memento has needed so far: each is read and opened once, and forgotten with the memento. */
 export type NearbyRecords = Map<string, OpenedRecord>;
@@ -22,6 +20,7 @@ export type NearbyRecords = Map<string, OpenedRecord>;
 export class MementoReader {
   readonly #store: Pick<MementoStore, "read">;
   readonly #keys: DataKeys | null;
+  readonly #recent = new RecentPacks();
 
   constructor(store: Pick<MementoStore, "read">, keys: DataKeys | null) {
     this.#store = store;
@@ -50,39 +49,28 @@ export class MementoReader {
   /** Authenticates a record that was read already. */
   async openStored(id: string, stored: StoredMemento): Promise<OpenedRecord> {
     const where = `memento ${id}`;
-    const header = decodePackHeader(stored.header, where);
-    const { body } = stored;
+    const { header: bytes, body, slot } = stored;
     if (body === null)
       throw new MementoError("NOT_FOUND", `The body of memento ${id} was removed`, { details: { id } });
-    const entry = header.entries[stored.slot];
-    if (entry?.id !== id)
-      throw new MementoError("DAMAGED", `Slot ${stored.slot} does not hold ${where}`, { details: { id } });
-    const pack = { header: stored.header, body };
-    const dataKey = await this.#dataKey(header, where);
-    const sections = new Map<number, Uint8Array>();
-    const section = (index: number): Uint8Array => {
-      const opened = sections.get(index) ?? openSection(pack, header, index, dataKey, where);
-      sections.set(index, opened);
-      return opened;
-    };
-    const sectionSoon = async (index: number): Promise<Uint8Array> => {
-      if (sections.has(index) || (header.sections[index]?.plainBytes ?? 0) < ELSEWHERE_BYTES_MIN) return section(index);
-      const opened = await openSectionElsewhere(pack, header, index, dataKey, where);
-      sections.set(index, opened);
-      return opened;
-    };
-    const first = splitFirstSection(section(0), where);
-    const manifestBytes = first.manifests[stored.slot];
+    const pack = this.#recent.open({ header: bytes, body }, where);
+    const { entries } = pack.header;
+    const entry = entries[slot];
+    if (entry?.id !== id) throw new MementoError("DAMAGED", `Slot ${slot} does not hold ${where}`, { details: { id } });
+    // Asked for each time: a key may have been destroyed since.
+    const dataKey = await this.#dataKey(pack.header, where);
+    const manifestBytes = pack.first(dataKey, where).manifests[slot];
     if (manifestBytes === undefined)
       throw new MementoError("DAMAGED", `${where} has no manifest in its pack`, { details: { id } });
     if (manifestBytes.length === 0)
       throw new MementoError("NOT_FOUND", `Nothing is left of memento ${id} but its entry`, { details: { id } });
     const manifest = decodeManifest(manifestBytes, entry);
-    const sectionsOf = {
-      section: (index: number) => (index === 0 ? first.inline : section(index)),
-      sectionSoon: async (index: number) => (index === 0 ? first.inline : await sectionSoon(index)),
+    const sections = {
+      section: (index: number) => pack.section(index, dataKey, where),
+      sectionSoon: async (index: number) => await pack.sectionSoon(index, dataKey, where),
     };
-    return recordIn(sectionsOf, entry, manifest, stored.removed);
+    // What is kept for others is nobody's to change.
+    const own = entries.length === 1 ? entry : structuredClone(entry);
+    return recordIn(sections, own, manifest, stored.removed);
   }
 
   /** The manifests of all slots of a pack, its first section being opened once; null where nothing but the entry was kept. DAMAGED. */
