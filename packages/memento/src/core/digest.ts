@@ -1,10 +1,15 @@
-import { createHash, hash } from "node:crypto";
+import { createHash, hash, webcrypto } from "node:crypto";
 
 import { canonicalJson, type Json } from "./json.ts";
 
 /** SHA-256 of bytes or UTF-8 text, as 43 characters of base64url. */
 export function sha256(data: Uint8Array | string): string {
   return hash("sha256", data, "base64url");
+}
+
+/** The same of bytes, taken by another thread; they are copied before this returns. */
+export async function sha256Elsewhere(data: Uint8Array): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest("SHA-256", data as Uint8Array<ArrayBuffer>)).toString("base64url");
 }
 
 /** SHA-256 of a JSON value's canonical text. */

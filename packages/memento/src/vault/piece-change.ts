@@ -1,6 +1,4 @@
-import { webcrypto } from "node:crypto";
-
-import { runningSha256, sha256 } from "../core/digest.ts";
+import { runningSha256, sha256, sha256Elsewhere } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
 import type { TimelineRecord } from "../core/timeline.ts";
 import { encodeValue, type EncodedValue } from "./codec.ts";
@@ -209,9 +207,9 @@ async function digestAndDelta(
     return { digest, compared: known === null ? null : await deltaOf(known, piece, content) };
   }
   // While another thread hashes, this one compares.
-  const hashing = webcrypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  const hashing = sha256Elsewhere(bytes);
   const compared = await deltaOf(known, piece, content);
-  return { digest: Buffer.from(await hashing).toString("base64url"), compared };
+  return { digest: await hashing, compared };
 }
 
 async function digestInTurns(bytes: Uint8Array): Promise<string> {

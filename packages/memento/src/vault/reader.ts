@@ -1,4 +1,4 @@
-import { sha256 } from "../core/digest.ts";
+import { sha256, sha256Elsewhere } from "../core/digest.ts";
 import { isMementoError, MementoError } from "../core/errors.ts";
 import { decodePackHeader, type PackHeader } from "../store/header.ts";
 import type { MementoStore, StoredMemento } from "../store/store.ts";
@@ -12,6 +12,9 @@ import { recordIn, type OpenedRecord } from "./opened-record.ts";
 import { splitFirstSection } from "./pack.ts";
 import { decodeManifest, type MementoManifest } from "./record.ts";
 import { openSection, type DataKey } from "./seal.ts";
+
+/** From here on a digest is worth the way to another thread and back. */
+const ELSEWHERE_BYTES_MIN = 262_144;
 
 /** Records that one memento has needed so far: each is read and opened once, and forgotten with the memento. */
 export type NearbyRecords = Map<string, OpenedRecord>;
@@ -105,12 +108,27 @@ export class MementoReader {
 
   /** A piece's value, from whichever record holds it. `owner` names who needs it in messages. */
   async piece(ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<unknown> {
-    const { encoding, content } = await this.chain(ref, key, owner, near);
-    return decodeValue({ encoding, bytes: content });
+    const { chain, check } = await this.#rebuilt(await this.#holder(ref, key, owner, near), key, near);
+    const { encoding, content } = chain;
+    if (content.length < ELSEWHERE_BYTES_MIN) {
+      check(sha256(content));
+      return decodeValue({ encoding, bytes: content });
+    }
+    // Another thread takes the digest while this one decodes; what does not fit it is given to nobody.
+    const digest = sha256Elsewhere(content);
+    try {
+      return decodeValue({ encoding, bytes: content });
+    } finally {
+      check(await digest);
+    }
   }
 
   /** A piece's content and the way to it: as `content`, from whichever record holds it. */
   async chain(ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<PieceChain> {
+    return await this.content(await this.#holder(ref, key, owner, near), key, near);
+  }
+
+  async #holder(ref: PieceRef, key: string, owner: string, near: NearbyRecords): Promise<OpenedRecord> {
     const holder = await this.#needed(ref.holder, owner, near);
     if (holder.manifest.held.get(key)?.digest !== ref.digest) {
       throw new MementoError(
@@ -119,7 +137,7 @@ export class MementoReader {
         { details: { id: owner } },
       );
     }
-    return await this.content(holder, key, near);
+    return holder;
   }
 
   /**
@@ -127,6 +145,17 @@ export class MementoReader {
    * them all. DAMAGED, naming the record, unless its digest is the one that was written.
    */
   async content(record: OpenedRecord, key: string, near: NearbyRecords): Promise<PieceChain> {
+    const { chain, check } = await this.#rebuilt(record, key, near);
+    check(sha256(chain.content));
+    return chain;
+  }
+
+  /** The same, its digest not looked at yet: `check` throws unless it is the one that it is given. */
+  async #rebuilt(
+    record: OpenedRecord,
+    key: string,
+    near: NearbyRecords,
+  ): Promise<{ readonly chain: PieceChain; readonly check: (digest: string) => void }> {
     const owner = record.entry.id;
     const place = record.place(key);
     const changed: { readonly record: OpenedRecord; readonly step: number }[] = [];
@@ -146,13 +175,14 @@ export class MementoReader {
         ? { links: [], content: holder.held(key) }
         : await rebuild(holder, changed, key, place.contentBytes);
     const { encoding, digest } = place;
-    if (content.length !== place.contentBytes || sha256(content) !== digest) {
+    const check = (found: string): void => {
+      if (content.length === place.contentBytes && found === digest) return;
       throw new MementoError("DAMAGED", `The piece ${key} of memento ${owner} does not fit its digest`, {
         details: { id: owner },
       });
-    }
+    };
     const spentBytes = links.reduce((sum, { delta }) => sum + delta.length, 0);
-    return { encoding, digest, content, keyframe: holder.entry.id, links, spentBytes };
+    return { chain: { encoding, digest, content, keyframe: holder.entry.id, links, spentBytes }, check };
   }
 
   async #needed(id: string, owner: string, near: NearbyRecords): Promise<OpenedRecord> {
