@@ -11,6 +11,8 @@ import { NotRunReporter } from "./test/harness/not-run-reporter.ts";
 requiresEverything();
 
 const notRunFile = path.join(tmpdir(), `memento-not-run-${randomUUID()}.jsonl`);
+/** Thousands of processes are started that import the same sources: the types are taken out of them once. */
+const compileCache = path.resolve("node_modules/.cache/compile");
 const reportFile = process.env["MEMENTO_TEST_REPORT"];
 
 /** Builds first: these tests go through `dist`, by the package's name or by the command line. */
@@ -23,7 +25,7 @@ export default defineConfig({
       ...(reportFile === undefined ? [] : [["json", { outputFile: reportFile }] as ["json", object]]),
       new NotRunReporter(notRunFile),
     ],
-    env: { MEMENTO_NOT_RUN_FILE: notRunFile },
+    env: { MEMENTO_NOT_RUN_FILE: notRunFile, NODE_COMPILE_CACHE: compileCache },
     restoreMocks: true,
     // Most of the time goes by in child processes and in waiting for the disk: one worker a core leaves a core idle.
     maxWorkers: 2,

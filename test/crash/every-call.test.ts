@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Memento } from "@mementojs/memento";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { extent } from "../harness/extent.ts";
 import { runProcess } from "../harness/process.ts";
 import { tablePath } from "./load-pipeline.ts";
 import type { WorkerReport, WorkerTask } from "./worker.ts";
@@ -81,8 +82,8 @@ function expectMoment(found: Awaited<ReturnType<typeof moment>>, count: number, 
   expect(found.loaded ?? 0, where).toBe(count);
 }
 
-// Everything is required: every call. Otherwise every third, before and after by turns.
-const stride = process.env["MEMENTO_TEST"] === "all" ? 1 : 3;
+/** A kill at every how many-th call, before and after by turns. */
+const stride = extent({ plain: 7, all: 1 });
 
 /** Repeats a scenario with a kill before, then after, each of its calls, until it runs through unharmed. Returns the names of the calls. */
 async function killAtEveryCall(

@@ -1,18 +1,17 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import process from "node:process";
 
 import { Memento } from "@mementojs/memento";
 import { openStore } from "@mementojs/memento/store";
 import { flipEveryByte, type ProbeResult } from "@mementojs/memento/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { extent } from "../harness/extent.ts";
 import { loadPipeline } from "./load-pipeline.ts";
 
-// MEMENTO_EVERY_BYTE=1: each byte in turn, 15 minutes of work. Otherwise one in 7 or 37, which still meets every page and file.
-const few = process.env["MEMENTO_TEST"] === "all" ? 7 : 37;
-const every = process.env["MEMENTO_EVERY_BYTE"] === "1" ? 1 : few;
+// MEMENTO_EVERY_BYTE=1: each byte in turn, 15 minutes of work. Otherwise one in 7 or 61, which still meets every page and file.
+const every = extent({ plain: 61, all: 7, variable: "MEMENTO_EVERY_BYTE" });
 // Nothing is killed here, so nothing needs a disk: each probe opens a store, and a slow disk would be all that is measured.
 const memory = "/dev/shm";
 const keys = { raw: [new Uint8Array(32).fill(3)] };

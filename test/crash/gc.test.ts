@@ -8,13 +8,14 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { isMementoError, Memento } from "@mementojs/memento";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { extent } from "../harness/extent.ts";
 import type { GcReport, GcTask } from "./gc-worker.ts";
 import type { KillPoint } from "./killing.ts";
 
 const worker = fileURLToPath(new URL("gc-worker.ts", import.meta.url));
-const SECONDS = Number(process.env["MEMENTO_GC_SECONDS"] ?? 10);
-// Everything is required: every call. Otherwise every fifth, before and after by turns.
-const STRIDE = process.env["MEMENTO_TEST"] === "all" ? 1 : 5;
+const SECONDS = extent({ plain: 4, all: 10, variable: "MEMENTO_GC_SECONDS" });
+/** A kill at every how many-th call, before and after by turns. */
+const STRIDE = extent({ plain: 9, all: 1 });
 let root: string;
 
 beforeAll(() => {

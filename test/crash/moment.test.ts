@@ -13,6 +13,7 @@ import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../harness/engines.ts";
+import { extent } from "../harness/extent.ts";
 import { runProcess } from "../harness/process.ts";
 import { probePostgres, startPostgres, type PostgresServer } from "../harness/servers/postgres.ts";
 import { momentPlaces } from "./moment-pipeline.ts";
@@ -172,8 +173,8 @@ function expectOneMoment({ data, offsets, state }: Moment, where: string): reado
   return [at("left"), at("right")];
 }
 
-/** Each eleventh call by default, before and after by turns; `MEMENTO_EVERY_CALL=1` takes each of them. */
-const stride = Number(process.env["MEMENTO_EVERY_CALL"] ?? 11);
+/** A kill at every how many-th call, before and after by turns; `MEMENTO_EVERY_CALL=1` takes each of them. */
+const stride = extent({ plain: 31, all: 11, variable: "MEMENTO_EVERY_CALL" });
 
 /** Does a thing again and again, with a kill before, then after, each of its calls, until it runs through unharmed. */
 async function killAtEveryCall(

@@ -9,12 +9,13 @@ import { Memento } from "@mementojs/memento";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { SeededRandom } from "../../packages/memento/src/testing/seeded-random.ts";
+import { extent } from "../harness/extent.ts";
 import { runProcess } from "../harness/process.ts";
 import { addWave, idsAfter, loadedPath, WAVES } from "./sources-pipeline.ts";
 import type { SourcesTask } from "./sources-worker.ts";
 
 const worker = fileURLToPath(new URL("sources-worker.ts", import.meta.url));
-const ROUNDS = Number(process.env["MEMENTO_SOURCE_RUNS"] ?? 6);
+const ROUNDS = extent({ plain: 3, all: 6, variable: "MEMENTO_SOURCE_RUNS" });
 /** More calls than a run of one wave makes, so that some runs are not killed. */
 const CALLS = 90;
 let root: string;

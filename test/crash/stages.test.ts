@@ -9,12 +9,13 @@ import { Memento } from "@mementojs/memento";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { SeededRandom } from "../../packages/memento/src/testing/seeded-random.ts";
+import { extent } from "../harness/extent.ts";
 import { runProcess } from "../harness/process.ts";
 import { EVERYTHING, tablesPath } from "./stages-pipeline.ts";
 import type { StagesReport, StagesTask } from "./stages-worker.ts";
 
 const worker = fileURLToPath(new URL("stages-worker.ts", import.meta.url));
-const ROUNDS = Number(process.env["MEMENTO_STAGE_RUNS"] ?? 8);
+const ROUNDS = extent({ plain: 3, all: 8, variable: "MEMENTO_STAGE_RUNS" });
 let root: string;
 
 beforeAll(async () => {

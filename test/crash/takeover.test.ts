@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
 import { Memento } from "@mementojs/memento";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { stopOutsideTransactions } from "../harness/stop-outside-transactions.ts";
 import { loadPipeline, tablePath } from "./load-pipeline.ts";
@@ -18,27 +18,51 @@ const workerPath = fileURLToPath(new URL("worker.ts", import.meta.url));
 const LEASE_MS = 16_000;
 /** How long a worker waits to be stopped; over by the time it goes on. */
 const HALT_MS = 15_000;
-let folder: string;
-let workers: Worker[];
 
-beforeEach(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), "memento-takeover-"));
-  workers = [];
-  await (await Memento.open(`sqlite:${folder}/store.db`)).close();
-});
-afterEach(async () => {
-  for (const worker of workers) worker.end();
-  await Promise.all(workers.map(async (worker) => await worker.exit));
-  rmSync(folder, { recursive: true, force: true });
-});
+/** A store of its own for each test, for most of the time goes by in waiting and they go on side by side. */
+class World implements AsyncDisposable {
+  readonly folder = mkdtempSync(path.join(tmpdir(), "memento-takeover-"));
+  readonly #workers: Worker[] = [];
+
+  static async make(): Promise<World> {
+    const world = new World();
+    await (await world.open()).close();
+    return world;
+  }
+
+  async open(): Promise<Memento> {
+    return await Memento.open(`sqlite:${this.folder}/store.db`);
+  }
+
+  start(task: Omit<WorkerTask, "folder">): Worker {
+    const worker = new Worker(this.folder, task);
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  rows(): number[] {
+    const database = new DatabaseSync(tablePath(this.folder), { readOnly: true });
+    const found = database.prepare("SELECT id FROM items ORDER BY id").all();
+    database.close();
+    return found.map((row) => Number(row["id"]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const worker of this.#workers) worker.end();
+    await Promise.all(this.#workers.map(async (worker) => await worker.exit));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
 
 /** A worker process whose output can be waited for, and which can be stopped and continued. */
 class Worker {
+  readonly #folder: string;
   readonly #child: ChildProcess;
   #output = "";
   readonly exit: Promise<void>;
 
-  constructor(task: Omit<WorkerTask, "folder">) {
+  constructor(folder: string, task: Omit<WorkerTask, "folder">) {
+    this.#folder = folder;
     this.#child = spawn(process.execPath, [workerPath, JSON.stringify({ ...task, folder })], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -49,7 +73,6 @@ class Worker {
           resolve();
         }),
     );
-    workers.push(this);
   }
 
   async says(text: string): Promise<void> {
@@ -62,7 +85,7 @@ class Worker {
   }
 
   async stop(): Promise<void> {
-    await stopOutsideTransactions(path.join(folder, "store.db"), (name) => void this.#child.kill(name));
+    await stopOutsideTransactions(path.join(this.#folder, "store.db"), (name) => void this.#child.kill(name));
   }
 
   goOn(): void {
@@ -80,21 +103,15 @@ class Worker {
   }
 }
 
-function rows(): number[] {
-  const database = new DatabaseSync(tablePath(folder), { readOnly: true });
-  const found = database.prepare("SELECT id FROM items ORDER BY id").all();
-  database.close();
-  return found.map((row) => Number(row["id"]));
-}
-
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 const pastLease = async (): Promise<void> => await new Promise((resolve) => void setTimeout(resolve, LEASE_MS + 300));
 
-describe("P6 one writer: a stopped worker that wakes up after a takeover", () => {
+describe.concurrent("P6 one writer: a stopped worker that wakes up after a takeover", () => {
   for (const selfCheck of [true, false]) {
     test(`is refused with FENCED ${selfCheck ? "" : "by store and sink themselves, its own lease check being switched off"}`, async () => {
-      await using memento = await Memento.open(`sqlite:${folder}/store.db`);
-      const stopped = new Worker({
+      await using world = await World.make();
+      await using memento = await world.open();
+      const stopped = world.start({
         action: "run",
         count: 60,
         haltAt: 33,
@@ -104,10 +121,10 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
       });
       await stopped.says("AT 33");
       await stopped.stop();
-      const early = memento.run(loadPipeline({ folder, count: 60 }));
+      const early = memento.run(loadPipeline({ folder: world.folder, count: 60 }));
       await expect(early).rejects.toMatchObject({ code: "LOCKED", retryable: true });
       await pastLease();
-      const taker = new Worker({ action: "run", count: 60, leaseDurationMs: LEASE_MS });
+      const taker = world.start({ action: "run", count: 60, leaseDurationMs: LEASE_MS });
       expect(await taker.report()).toMatchObject({ status: "completed" });
       stopped.goOn();
       const report = await stopped.report();
@@ -117,13 +134,14 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
         expect(report.calls.findLast((call) => !call.endsWith(".close") && !call.startsWith("store."))).toMatch(
           /\.write$/u,
         );
-      expect(rows()).toEqual(upTo(60));
+      expect(world.rows()).toEqual(upTo(60));
       expect(await memento.verify()).toMatchObject({ sound: true });
     });
   }
 
   test("its late save is refused by the store", async () => {
-    const stopped = new Worker({
+    await using world = await World.make();
+    const stopped = world.start({
       action: "run",
       count: 60,
       haltAt: 60,
@@ -136,7 +154,7 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
     await pastLease();
     {
       // Only the store's epoch is raised here: the sinks still take the old worker's writes, and its save is what is refused.
-      await using memento = await Memento.open(`sqlite:${folder}/store.db`);
+      await using memento = await world.open();
       const { vault } = memento;
       for await (const state of memento.timelines()) {
         const timeline = state.record.key;
@@ -156,15 +174,16 @@ describe("P6 one writer: a stopped worker that wakes up after a takeover", () =>
   });
 });
 
-describe("P6 one writer: a stopped process that holds the engine's own lock", () => {
+describe.concurrent("P6 one writer: a stopped process that holds the engine's own lock", () => {
   test.each([
-    ["the sink's", () => tablePath(folder)],
-    ["the store's", () => path.join(folder, "store.db")],
+    ["the sink's", tablePath],
+    ["the store's", (folder: string) => path.join(folder, "store.db")],
   ])("%s: the taker ends with LOCKED, and goes on once the holder is gone", async (_whose, file) => {
-    expect(await new Worker({ action: "run", count: 10 }).report()).toMatchObject({ status: "completed" });
+    await using world = await World.make();
+    expect(await world.start({ action: "run", count: 10 }).report()).toMatchObject({ status: "completed" });
     const script = `
       const { DatabaseSync } = require("node:sqlite");
-      const database = new DatabaseSync(${JSON.stringify(file())});
+      const database = new DatabaseSync(${JSON.stringify(file(world.folder))});
       database.exec("BEGIN IMMEDIATE");
       console.log("HOLDING");
       setTimeout(() => {}, 600_000);`;
@@ -173,13 +192,13 @@ describe("P6 one writer: a stopped process that holds the engine's own lock", ()
     try {
       await new Promise((resolve) => void holder.stdout.once("data", resolve));
       holder.kill("SIGSTOP");
-      const refused = await new Worker({ action: "run", count: 20, busyTimeoutMs: 300 }).report();
+      const refused = await world.start({ action: "run", count: 20, busyTimeoutMs: 300 }).report();
       expect(refused.error).toMatchObject({ code: "LOCKED", retryable: true });
     } finally {
       holder.kill("SIGKILL");
       await gone;
     }
-    expect(await new Worker({ action: "run", count: 20 }).report()).toMatchObject({ status: "completed" });
-    expect(rows()).toEqual(upTo(20));
+    expect(await world.start({ action: "run", count: 20 }).report()).toMatchObject({ status: "completed" });
+    expect(world.rows()).toEqual(upTo(20));
   });
 });

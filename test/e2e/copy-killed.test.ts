@@ -10,12 +10,13 @@ import { Memento } from "../../packages/memento/src/memento.ts";
 import { MemoryStore } from "../../packages/memento/src/store/memory/index.ts";
 import { formatKey } from "../../packages/memento/src/vault/keys/key-text.ts";
 import { requireEngine } from "../harness/engines.ts";
+import { extent } from "../harness/extent.ts";
 import { probePostgres, startPostgres } from "../harness/servers/postgres.ts";
 import { startVersitygw, versitygwIsThere } from "../harness/servers/versitygw.ts";
 import { fillForCopy, killedCopy, standOf, type ChainPlace } from "./killed-copies.ts";
 
 /** How many mementos are copied; 10,000 for a longer look. */
-const MEMENTOS = Number(process.env["MEMENTO_COPY_MEMENTOS"] ?? 2_000);
+const MEMENTOS = extent({ plain: 1_000, all: 2_000, variable: "MEMENTO_COPY_MEMENTOS" });
 
 let folder: string;
 let source: ChainPlace;

@@ -43,10 +43,10 @@ export async function runProcess(
 
 /**
  * Variables that npm and the test runner set for their children, and that would change what a child does. Whom a machine trusts is
- * said by the machine.
+ * said by the machine; a cache of compiled code changes nothing but the time.
  */
 const INHERITED =
-  /^(?:npm_(?:lifecycle|package)_.*|npm_(?:command|execpath|node_execpath|config_local_prefix)|INIT_CWD|NODE_(?!EXTRA_CA_CERTS$|USE_SYSTEM_CA$).*|VITEST.*|MEMENTO_.*|TEST|DEV|PROD|MODE|SSR|BASE_URL)$/u;
+  /^(?:npm_(?:lifecycle|package)_.*|npm_(?:command|execpath|node_execpath|config_local_prefix)|INIT_CWD|NODE_(?!EXTRA_CA_CERTS$|USE_SYSTEM_CA$|COMPILE_CACHE$).*|VITEST.*|MEMENTO_.*|TEST|DEV|PROD|MODE|SSR|BASE_URL)$/u;
 
 /** This process's environment as a user's shell would have it: without what npm, the test runner and we have added. */
 export function shellEnvironment(): NodeJS.ProcessEnv {

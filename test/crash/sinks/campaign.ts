@@ -4,7 +4,7 @@
  * killed too. Afterwards the place holds what an uninterrupted run leaves, no more and no less.
  *
  * A sink joins by a test file beside this one that calls `testCampaign` with what it gives to the sink kit: its places and its
- * worker module. `MEMENTO_SINK_RUNS` says how many rounds; 10 by default.
+ * worker module. `MEMENTO_SINK_RUNS` says how many rounds.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -17,6 +17,7 @@ import { describe, expect, test } from "vitest";
 
 import { SeededRandom } from "../../../packages/memento/src/testing/seeded-random.ts";
 import type { KitRow, SinkPlace } from "../../../packages/memento/src/testing/sink/kit.ts";
+import { extent } from "../../harness/extent.ts";
 import { campaignRow, campaignRows } from "./campaign-row.ts";
 import type { CampaignReport, CampaignTask } from "./campaign-worker.ts";
 
@@ -32,7 +33,7 @@ export interface CampaignOptions {
   readonly stays?: boolean;
 }
 
-const ROUNDS = Number(process.env["MEMENTO_SINK_RUNS"] ?? 10);
+const ROUNDS = extent({ plain: 3, all: 10, variable: "MEMENTO_SINK_RUNS" });
 const RECORDS = 200;
 /** The task after the flow writes two more. */
 const WRITTEN = RECORDS + 2;

@@ -52,6 +52,8 @@ export interface SinkKitOptions {
   readonly compensates?: boolean;
   /** How many rows the test of a large batch writes; 20,000 by default. Less for an engine that takes a millisecond for a row. */
   readonly bulkRows?: number;
+  /** How many sequences of random steps each of the two groups has that compare the sink with a model of it; 12 by default. */
+  readonly sequences?: number;
   /** How often the random kill test kills; 5 by default. */
   readonly kills?: number;
   /** How long a worker of that test is left alive at most, in milliseconds; 100 by default, in which most engines write 1,500 rows. */

@@ -2,10 +2,18 @@ import assert from "node:assert/strict";
 
 import type { SinkMark } from "../../orchestrator/sinks/sink.ts";
 import { SeededRandom } from "../seeded-random.ts";
-import { contentOf, type KitRow, type KitSink, row, type SinkLoan, type SinkTestGroup } from "./kit.ts";
+import {
+  contentOf,
+  type KitRow,
+  type KitSink,
+  row,
+  type SinkKitOptions,
+  type SinkLoan,
+  type SinkTestGroup,
+} from "./kit.ts";
 import { foreignItems, SinkModel } from "./model.ts";
 
-const SEQUENCES = 12;
+const SEQUENCES_DEFAULT = 12;
 const STEPS = 40;
 const TIMELINES = ["one", "two"];
 
@@ -132,9 +140,9 @@ class Sequence {
   }
 }
 
-function sequenceTests(meddles: boolean): Record<string, (loan: SinkLoan) => Promise<void>> {
+function sequenceTests(meddles: boolean, sequences: number): Record<string, (loan: SinkLoan) => Promise<void>> {
   return Object.fromEntries(
-    Array.from({ length: SEQUENCES }, (_, index) => [
+    Array.from({ length: sequences }, (_, index) => [
       `sequence ${index + 1}`,
       async (loan: SinkLoan) => await new Sequence(loan, (loan.options.seed ?? 1) * 1_000 + index, meddles).run(),
     ]),
@@ -142,11 +150,11 @@ function sequenceTests(meddles: boolean): Record<string, (loan: SinkLoan) => Pro
 }
 
 /** Random steps on the sink and on a model of it, compared after each. */
-export const sequenceGroups: readonly SinkTestGroup[] = [
-  { method: "random writes and reverts, each to the state of its mark", tests: sequenceTests(false) },
+export const sequenceGroups = ({ sequences = SEQUENCES_DEFAULT }: SinkKitOptions): readonly SinkTestGroup[] => [
+  { method: "random writes and reverts, each to the state of its mark", tests: sequenceTests(false, sequences) },
   {
     method: "random writes, reverts and foreign changes on two timelines",
     appliesTo: ({ compensates }) => compensates !== true,
-    tests: sequenceTests(true),
+    tests: sequenceTests(true, sequences),
   },
 ];

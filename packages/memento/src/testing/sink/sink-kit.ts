@@ -15,7 +15,7 @@ export function testSink(options: SinkKitOptions): void {
     ...writeTests,
     ...revertTests,
     ...foreignTests,
-    ...sequenceGroups,
+    ...sequenceGroups(options),
     ...killTests,
     ...stopTests,
   ]);

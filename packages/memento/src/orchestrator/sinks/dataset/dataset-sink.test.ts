@@ -1,7 +1,10 @@
 import { describe, test } from "vitest";
 
+import { extent } from "../../../../../../test/harness/extent.ts";
 import { datasetPlace, type KitDataset } from "../../../../../../test/workers/dataset-folder.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
+
+const sequences = extent({ plain: 4, all: 12 });
 
 const WHOLE = "a file is one thing: with one changed row, all of its rows stay";
 
@@ -18,7 +21,7 @@ const ofSingleRows: Readonly<Record<string, string>> = Object.fromEntries(
     "foreign changes > are not looked for in rows that the target keeps",
     "inspect() > gives a fingerprint that moves with every write and foreign change, and with nothing else",
     ...Array.from(
-      { length: 12 },
+      { length: sequences },
       (_none, index) => `random writes, reverts and foreign changes on two timelines > sequence ${index + 1}`,
     ),
   ].map((name) => [name, WHOLE]),
@@ -43,6 +46,7 @@ for (const [name, dataset] of Object.entries(datasets)) {
       place: datasetPlace(dataset),
       badRow: { row: { id: "bad", amount: () => 1, note: null }, code: "UNSUPPORTED_VALUE" },
       workerModule: new URL("../../../../../../test/workers/dataset-folder.ts", import.meta.url),
+      sequences,
       // Each row is a file, which is synced before the next.
       ...(dataset.names === "number" ? { knownGaps: ofSingleRows } : { bulkRows: 300, killAfterMsMax: 3_000 }),
     });

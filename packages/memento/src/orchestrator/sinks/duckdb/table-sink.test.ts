@@ -1,7 +1,10 @@
 import { describe, test } from "vitest";
 
+import { extent } from "../../../../../../test/harness/extent.ts";
 import { duckdbTablePlace, type KitTable } from "../../../../../../test/workers/duckdb-table.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
+
+const sequences = extent({ plain: 4, all: 12 });
 
 const columns = "id VARCHAR NOT NULL, amount DOUBLE, note VARCHAR";
 
@@ -28,6 +31,7 @@ for (const [name, table] of Object.entries(tables)) {
       place: duckdbTablePlace(table, 0),
       badRow: { row: { id: null, amount: 1, note: null }, code: "RECORD_INVALID" },
       workerModule: new URL("../../../../../../test/workers/duckdb-table.ts", import.meta.url),
+      sequences,
       locksOut: true,
       // A call opens the file and closes it, which is a checkpoint.
       killAfterMsMax: 500,

@@ -1,7 +1,10 @@
 import { describe, test } from "vitest";
 
+import { extent } from "../../../../../../test/harness/extent.ts";
 import { type KitTable, sqliteTablePlace } from "../../../../../../test/workers/sqlite-table.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
+
+const sequences = extent({ plain: 4, all: 12 });
 
 const columns = "id TEXT NOT NULL, amount REAL, note TEXT";
 
@@ -38,6 +41,7 @@ for (const [name, table] of Object.entries(tables)) {
       place: sqliteTablePlace(table),
       badRow: { row: { id: null, amount: 1, note: null }, code: "RECORD_INVALID" },
       workerModule: new URL("../../../../../../test/workers/sqlite-table.ts", import.meta.url),
+      sequences,
       locksOut: true,
     });
   });
