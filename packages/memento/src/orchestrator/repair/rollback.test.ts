@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 
 import { Memento } from "../../memento.ts";
 import { MemoryStore } from "../../store/memory/index.ts";
+import { SeededRandom } from "../../testing/seeded-random.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { MemoryTable, memorySink } from "../sinks/index.ts";
 import { iterableSource } from "../sources/index.ts";
@@ -211,6 +212,27 @@ describe("rollbackPipeline()", () => {
     await expect(memento.plan(pipeline(20), ids[0]?.slice(0, 12) ?? "")).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
     });
+  });
+
+  test("takes a number for the memento's own, whatever the ids begin with", async () => {
+    const seeded = new SeededRandom(1);
+    // All ids of the timeline begin with 3.
+    const random = { bytes: (count: number) => seeded.bytes(count).with(0, 3) };
+    await using memento = await Memento.open(await MemoryStore.open(), { random });
+    const pipeline = definePipeline({ name: "short", version: "1", stages: (stage) => [stage.task("only", () => 1)] });
+    await memento.run(pipeline);
+    await memento.run(pipeline, { params: { again: true } });
+    const [head, ...older] = await Array.fromAsync(memento.history({ name: "short" }), ({ id }) => id);
+    const notice = memento.vault.notice("removed", { caretaker: "pipelines", timeline: null, mementos: older });
+    await memento.vault.store.remove(older, notice);
+    expect(head).toMatch(/^3/u);
+    expect(older).toHaveLength(3);
+    const removed = {
+      code: "NOT_FOUND",
+      message: expect.stringContaining("was removed; the earliest one left is #4, "),
+    };
+    await expect(memento.plan(pipeline, "3")).rejects.toMatchObject(removed);
+    expect((await memento.plan(pipeline, "4")).target.id).toBe(head);
   });
 });
 

@@ -27,7 +27,8 @@ export async function resolveTarget(vault: Vault, state: TimelineState, text: st
       none: `${where} has no memento ${text}`,
     });
   }
-  if (/^\d{1,15}$/.test(text)) {
+  const isNumber = /^\d{1,15}$/.test(text);
+  if (isNumber) {
     const fits = (entry: MementoEntry): boolean => entry.sequence === Number(text);
     const found = await nthOf(vault, { filter: { timeline }, index: 0, fits });
     if (found !== null) return found;
@@ -44,7 +45,8 @@ export async function resolveTarget(vault: Vault, state: TimelineState, text: st
   }
   const named = await vault.store.findByName(state.record.caretaker, text);
   if (named !== null && parseMementoId(named)?.timeline === timeline) return named;
-  return await byPrefix(vault, state, text);
+  // The ids of a timeline tell its mementos apart behind their first dash: a number begins all of them, or none.
+  return isNumber ? await refuseByName(vault, state, text) : await byPrefix(vault, state, text);
 }
 
 async function byPrefix(vault: Vault, state: TimelineState, text: string): Promise<string> {
@@ -55,12 +57,7 @@ async function byPrefix(vault: Vault, state: TimelineState, text: string): Promi
     if (entry.id.startsWith(text)) found.push(entry.id);
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
-  if (only === undefined) {
-    const fits = ({ id, sequence, name }: MementoEntry): boolean =>
-      id.startsWith(text) || String(sequence) === text || name === text;
-    const [what, none] = [`Memento ${text} of ${where}`, `${where} has no memento ${JSON.stringify(text)}`];
-    return await refuse(vault, state, { filter: { timeline }, index: 0, fits, what, none });
-  }
+  if (only === undefined) return await refuseByName(vault, state, text);
   const rest = found.length > LISTED_MAX ? ` and ${found.length - LISTED_MAX} more` : "";
   throw new MementoError(
     "INVALID_ARGUMENT",
@@ -69,6 +66,16 @@ async function byPrefix(vault: Vault, state: TimelineState, text: string): Promi
 }
 
 const LISTED_MAX = 5;
+
+/** Says of a number, a name or the beginning of an id that no memento has it, or none any more. */
+async function refuseByName(vault: Vault, state: TimelineState, text: string): Promise<never> {
+  const [timeline, where] = [state.record.key, describeAddress(state.record)];
+  const isNumber = /^\d+$/.test(text);
+  const fits = ({ id, sequence, name }: MementoEntry): boolean =>
+    (isNumber ? String(sequence) === text : id.startsWith(text)) || name === text;
+  const [what, none] = [`Memento ${text} of ${where}`, `${where} has no memento ${JSON.stringify(text)}`];
+  return await refuse(vault, state, { filter: { timeline }, index: 0, fits, what, none });
+}
 
 interface Place {
   readonly filter: Partial<MementoQuery>;
