@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 
@@ -8,7 +8,7 @@ import { defineConfig } from "vitest/config";
 import { requiresEverything } from "./test/harness/engines.ts";
 import { NotRunReporter } from "./test/harness/not-run-reporter.ts";
 
-requiresEverything();
+const everything = requiresEverything();
 
 const notRunFile = path.join(tmpdir(), `memento-not-run-${randomUUID()}.jsonl`);
 /** Thousands of processes are started that import the same sources: the types are taken out of them once. */
@@ -27,8 +27,8 @@ export default defineConfig({
     ],
     env: { MEMENTO_NOT_RUN_FILE: notRunFile, NODE_COMPILE_CACHE: compileCache },
     restoreMocks: true,
-    // Most of the time goes by in child processes and in waiting for the disk: one worker a core leaves a core idle.
-    maxWorkers: 2,
+    // Much of the time goes by in child processes and in waiting for the disk: a worker less than there are cores leaves some idle.
+    maxWorkers: everything ? 2 : Math.max(3, availableParallelism()),
     // Nothing is measured by these: they only end what hangs, on a busy machine too.
     testTimeout: 600_000,
     hookTimeout: 300_000,

@@ -83,7 +83,7 @@ function expectMoment(found: Awaited<ReturnType<typeof moment>>, count: number, 
 }
 
 /** A kill at every how many-th call, before and after by turns. */
-const stride = extent({ plain: 7, all: 1 });
+const stride = extent({ plain: 13, all: 1 });
 
 /** Repeats a scenario with a kill before, then after, each of its calls, until it runs through unharmed. Returns the names of the calls. */
 async function killAtEveryCall(

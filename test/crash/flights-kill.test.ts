@@ -14,12 +14,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { contentOf, loadedRows, memento, startMemento, worldIn } from "../../examples/flights/demo-world.ts";
 import type { Started, World } from "../../examples/flights/demo-world.ts";
 import { requireEngine } from "../harness/engines.ts";
+import { extent } from "../harness/extent.ts";
 
 const ROWS = Number(process.env["MEMENTO_CRASH_ROWS"] ?? 60_000);
-const KILLS = 20;
+const KILLS = extent({ plain: 8, all: 20 });
 /** Runs at the same time, each in a folder of its own. */
 const LANES = 2;
-const KILLS_IN_THE_MIDDLE_MIN = 15;
+const KILLS_IN_THE_MIDDLE_MIN = (KILLS * 3) / 4;
 const INTERVAL_RECORDS = 10_000;
 const MEMORY_ROWS_SMALL = 300_000;
 const MEMORY_ROWS_LARGE = Math.max(ROWS, 2 * MEMORY_ROWS_SMALL);

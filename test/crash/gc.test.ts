@@ -13,9 +13,9 @@ import type { GcReport, GcTask } from "./gc-worker.ts";
 import type { KillPoint } from "./killing.ts";
 
 const worker = fileURLToPath(new URL("gc-worker.ts", import.meta.url));
-const SECONDS = extent({ plain: 4, all: 10, variable: "MEMENTO_GC_SECONDS" });
+const SECONDS = extent({ plain: 3, all: 10, variable: "MEMENTO_GC_SECONDS" });
 /** A kill at every how many-th call, before and after by turns. */
-const STRIDE = extent({ plain: 9, all: 1 });
+const STRIDE = extent({ plain: 15, all: 1 });
 let root: string;
 
 beforeAll(() => {

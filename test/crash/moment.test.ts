@@ -174,7 +174,7 @@ function expectOneMoment({ data, offsets, state }: Moment, where: string): reado
 }
 
 /** A kill at every how many-th call, before and after by turns; `MEMENTO_EVERY_CALL=1` takes each of them. */
-const stride = extent({ plain: 31, all: 11, variable: "MEMENTO_EVERY_CALL" });
+const stride = extent({ plain: 47, all: 11, variable: "MEMENTO_EVERY_CALL" });
 
 /** Does a thing again and again, with a kill before, then after, each of its calls, until it runs through unharmed. */
 async function killAtEveryCall(

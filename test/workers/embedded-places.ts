@@ -9,6 +9,7 @@ import { MemoryStore } from "../../packages/memento/src/store/memory/store.ts";
 import type { MementoStore, StoreSupports } from "../../packages/memento/src/store/store.ts";
 import type { StorePlace } from "../../packages/memento/src/testing/store/kit.ts";
 import { testStore } from "../../packages/memento/src/testing/store/store-kit.ts";
+import { requiresEverything } from "../harness/engines.ts";
 import { sqlitePlace, sqliteWorker } from "./sqlite-place.ts";
 
 /** A driver that needs no server, as the conformance kit wants to be told of it. */
@@ -47,11 +48,14 @@ export const embeddedDrivers: readonly EmbeddedDriver[] = [
   },
 ];
 
-/** Declares the whole conformance kit for a wrapper over each driver that needs no server. Worker processes open the driver bare. */
+/** Of two drivers that keep files, one will do for what lies around them: both where everything is required. */
+const wrappedDrivers = embeddedDrivers.filter(({ name }) => requiresEverything() || name !== "FileStore");
+
+/** Declares the whole conformance kit for a wrapper over drivers that need no server. Worker processes open the driver bare. */
 export function testWrapped(
   name: string,
   wrap: (store: MementoStore, driver: EmbeddedDriver) => MementoStore | Promise<MementoStore>,
-  drivers: readonly EmbeddedDriver[] = embeddedDrivers,
+  drivers: readonly EmbeddedDriver[] = wrappedDrivers,
 ): void {
   for (const driver of drivers) {
     const place = async (): Promise<StorePlace> => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { extent } from "../../../../test/harness/extent.ts";
 import { longStream, type StreamNews } from "../../../../test/workers/stream-saver.ts";
 import { Memento } from "../memento.ts";
 import { isPart, mementoQuery } from "../store/query.ts";
@@ -50,18 +51,19 @@ const placeOf = {
   file: () => `file:${path.join(folder, "store")}`,
 };
 
-/** Twice what it takes; a copy of the stream, or of what is written, would be twice this. */
+const LONG_MB = extent({ plain: 200, all: 300 });
+/** Twice what it takes; a copy of the stream, or of what is written, would be more than this. */
 const GROWTH_MAX = 150 * MB;
 
 describe.each(["sqlite", "file"] as const)("a long stream on a %s store", (engine) => {
-  test("takes no more memory than a short one: 300 MB in and out", { timeout: 600_000 }, () => {
-    const sha256 = digestOf(longStream(300));
+  test(`takes no more memory than a short one: ${LONG_MB} MB in and out`, { timeout: 600_000 }, () => {
+    const sha256 = digestOf(longStream(LONG_MB));
     const growths: number[] = [];
     // The collector of garbage falls behind now and then; what grows with the stream is there each time.
     while (growths.length < 3 && !(Math.min(...growths) < GROWTH_MAX)) {
-      const { news, signal } = runWorker([placeOf[engine](), "300"]);
+      const { news, signal } = runWorker([placeOf[engine](), String(LONG_MB)]);
       expect(signal).toBeNull();
-      expect(news).toMatchObject({ bytes: 300 * MB, sha256 });
+      expect(news).toMatchObject({ bytes: LONG_MB * MB, sha256 });
       growths.push(Math.max(news?.saveGrowthBytes ?? Infinity, news?.readGrowthBytes ?? Infinity));
     }
     expect(Math.min(...growths)).toBeLessThan(GROWTH_MAX);

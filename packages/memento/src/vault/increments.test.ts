@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { extent } from "../../../../test/harness/extent.ts";
 import { sha256 } from "../core/digest.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
@@ -11,7 +12,7 @@ import { DELTA_CONTENT_BYTES_MIN, holdNext, wholePiece, writable, type PieceChai
 import { rawKeyRing } from "./keys/key-ring.ts";
 import { Vault } from "./vault.ts";
 
-const CASES = Number(process.env["MEMENTO_CASES"] ?? 10_000);
+const CASES = extent({ plain: 2_500, all: 10_000, variable: "MEMENTO_CASES" });
 
 /** One change of a list of rows. */
 type Edit = readonly [

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
+import { extent } from "../../../../../test/harness/extent.ts";
 import { bench, load, type Row } from "../../../../../test/harness/number-runs.ts";
 import { Memento } from "../../memento.ts";
 import { memorySink, MemoryTable } from "../../orchestrator/sinks/index.ts";
@@ -333,7 +334,7 @@ describe("a file", () => {
         // Without a key it is refused too.
         await expect(verifyFile(Readable.from([bytes]), { name: "The file X" })).rejects.toThrow(/The file X/u);
       };
-      for (let position = 0; position < good.length; position++) {
+      for (let position = 0; position < good.length; position += extent({ plain: 5, all: 1 })) {
         const bad = Uint8Array.from(good);
         bad[position] = (bad[position] ?? 0) ^ (1 << (position % 8));
         await refused(bad);
