@@ -27,8 +27,9 @@ export default defineConfig({
     ],
     env: { MEMENTO_NOT_RUN_FILE: notRunFile, NODE_COMPILE_CACHE: compileCache },
     restoreMocks: true,
-    // Much of the time goes by in child processes and in waiting for the disk: a worker less than there are cores leaves some idle.
-    maxWorkers: everything ? 2 : Math.max(3, availableParallelism()),
+    // Most of the time goes by in child processes and in waiting for the disk: one worker a core leaves a core idle, and more than two
+    // are too many beside all engines.
+    maxWorkers: everything ? 2 : Math.max(2, availableParallelism()),
     // Nothing is measured by these: they only end what hangs, on a busy machine too.
     testTimeout: 600_000,
     hookTimeout: 300_000,

@@ -1,5 +1,6 @@
 import { describe, test } from "vitest";
 
+import { extent } from "../../../../../../test/harness/extent.ts";
 import { callPlace } from "../../../../../../test/workers/call-sink.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
 
@@ -13,6 +14,7 @@ for (const [name, rowsPerCall] of [
       test,
       mode: "append",
       compensates: true,
+      sequences: extent({ plain: 2, all: 12 }),
       ...(rowsPerCall === undefined ? {} : { bulkRows: 2_000 }),
       place: callPlace(rowsPerCall),
       badRow: { row: { id: null, amount: 1, note: null }, code: "RECORD_INVALID" },

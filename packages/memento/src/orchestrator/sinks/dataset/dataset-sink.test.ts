@@ -4,7 +4,7 @@ import { extent } from "../../../../../../test/harness/extent.ts";
 import { datasetPlace, type KitDataset } from "../../../../../../test/workers/dataset-folder.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
 
-const sequences = extent({ plain: 4, all: 12 });
+const sequences = extent({ plain: 2, all: 12 });
 
 const WHOLE = "a file is one thing: with one changed row, all of its rows stay";
 

@@ -4,7 +4,7 @@ import { extent } from "../../../../../../test/harness/extent.ts";
 import { duckdbTablePlace, type KitTable } from "../../../../../../test/workers/duckdb-table.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
 
-const sequences = extent({ plain: 4, all: 12 });
+const sequences = extent({ plain: 2, all: 12 });
 
 const columns = "id VARCHAR NOT NULL, amount DOUBLE, note VARCHAR";
 

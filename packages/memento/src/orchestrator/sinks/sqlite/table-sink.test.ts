@@ -4,7 +4,7 @@ import { extent } from "../../../../../../test/harness/extent.ts";
 import { type KitTable, sqliteTablePlace } from "../../../../../../test/workers/sqlite-table.ts";
 import { testSink } from "../../../testing/sink/sink-kit.ts";
 
-const sequences = extent({ plain: 4, all: 12 });
+const sequences = extent({ plain: 2, all: 12 });
 
 const columns = "id TEXT NOT NULL, amount REAL, note TEXT";
 
