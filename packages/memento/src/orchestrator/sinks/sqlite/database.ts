@@ -19,6 +19,8 @@ export interface SinkDatabaseOptions {
 
 /** Longest pause between two tries for a lock. */
 const LOCK_PAUSE_MS_MAX = 50;
+/** Longest wait inside the engine, where the process's timers stand still: for `onOpen` alone. */
+const ON_OPEN_WAIT_MS_MAX = 5_000;
 const CACHE_KIB = 8_192;
 
 /** One connection to a target database: WAL, synchronous FULL, one transaction at a time. */
@@ -60,7 +62,13 @@ export class SinkDatabase {
           `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA main.cache_size = -${CACHE_KIB}; PRAGMA temp.cache_size = -${CACHE_KIB}`,
         ),
       );
-      await options.onOpen?.(raw);
+      if (options.onOpen !== undefined) {
+        // Somebody else's statements have no pauses of ours between tries: the engine waits for them, for a while.
+        const waitMs = Math.min(options.busyTimeoutMs, ON_OPEN_WAIT_MS_MAX);
+        raw.exec(`PRAGMA busy_timeout = ${waitMs}`);
+        await options.onOpen(raw);
+        raw.exec("PRAGMA busy_timeout = 0");
+      }
       return database;
     } catch (error) {
       raw?.close();

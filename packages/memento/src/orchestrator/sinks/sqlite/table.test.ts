@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 
 import { describe, expect, test } from "vitest";
 
@@ -46,6 +49,27 @@ describe("open()", () => {
         database.exec("CREATE TABLE t (n INT)");
       };
       const sink = await open({ mode: "append", onOpen });
+      await sink.write([{ n: 1 }], by("t"));
+      expect(query("SELECT n FROM t")).toEqual([[1n]]);
+    });
+  });
+
+  test("a lock that is taken meanwhile is waited for in onOpen too", async () => {
+    await withSinks(async ({ path, open, query }) => {
+      const script = `
+        const database = new (require("node:sqlite").DatabaseSync)(${JSON.stringify(path)});
+        database.exec("BEGIN IMMEDIATE");
+        console.log("HOLDING");
+        setTimeout(() => database.exec("COMMIT"), 300);`;
+      const sink = await open({
+        mode: "append",
+        busyTimeoutMs: 30_000,
+        onOpen: async (database) => {
+          const holder = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+          await once(holder.stdout, "data");
+          database.exec("CREATE TABLE t (n INT)");
+        },
+      });
       await sink.write([{ n: 1 }], by("t"));
       expect(query("SELECT n FROM t")).toEqual([[1n]]);
     });

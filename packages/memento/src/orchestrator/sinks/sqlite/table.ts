@@ -19,7 +19,10 @@ export interface SqliteTableOptions {
   readonly key?: string | readonly string[];
   /** `append` refuses a key that is there already; `upsert` replaces its row, and needs a key (the table's primary key by default). */
   readonly mode: KeyedModeName;
-  /** Called once for each connection, before anything else is read or written: for pragmas, functions, or a table of one's own. */
+  /**
+   * Called once for each connection, before anything else is read or written: for pragmas, functions, or a table of one's own. Its
+   * statements wait up to 5 s for the engine's lock.
+   */
   readonly onOpen?: (database: DatabaseSync) => void | Promise<void>;
   /** How long to wait for the engine's lock before LOCKED; default 30,000. */
   readonly busyTimeoutMs?: number;
