@@ -1,5 +1,6 @@
 import { isMementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
+import type { JsonObject } from "../../core/json.ts";
 import type { MementoEntry, MementoReason } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { Vault } from "../../vault/vault.ts";
@@ -9,6 +10,17 @@ export interface LineSegment {
   readonly low: number;
   readonly high: number;
 }
+
+/**
+ * The clear field of a memento that does not go on from the one before it: the number of the one that it goes on from; 0 for none.
+ * Its evidence says so too, but that is collected with it, while what it left behind may be kept.
+ */
+const GOES_ON_FROM = "goesOnFrom";
+
+/** The clear fields of a memento that goes on from `ground`, and from nothing where that is null. */
+export const goingOnFrom = (ground: Pick<MementoEntry, "sequence"> | null): JsonObject => ({
+  [GOES_ON_FROM]: ground?.sequence ?? 0,
+});
 
 /** Mementos that do not go on from the one before them. */
 const JUMPS: readonly MementoReason[] = ["rollback", "reset", "adopt"];
@@ -68,6 +80,8 @@ export function lastShared(a: readonly LineSegment[], b: readonly LineSegment[])
 
 /** The number of the memento from which this one goes on; null where that is the one before it. */
 async function leadsBackTo(vault: Vault, entry: MementoEntry, removed: boolean): Promise<number | null> {
+  const known = entry.metadata[GOES_ON_FROM];
+  if (typeof known === "number") return known;
   const { target, from, lost, only } = await evidenceOf(vault, entry.id, removed);
   // A reset has undone what was before it; the mending of a damaged store that found nothing left has not.
   if (entry.reason === "reset") return lost === undefined ? 0 : null;

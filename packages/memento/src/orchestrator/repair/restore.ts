@@ -9,6 +9,7 @@ import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
 import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord } from "../run/run-state.ts";
 import { unmarkedData } from "../run/unmarked-data.ts";
+import { goingOnFrom } from "./lineage.ts";
 import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence } from "./participants/participant.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { goalSnapshot, type PlanPoint, type RestorePlan } from "./plan.ts";
@@ -216,6 +217,8 @@ class RestoreSaga {
       reason: kind satisfies MementoReason,
       status: statusAfter(this.#input, selected !== null),
       generation: head.entry.generation + 1,
+      // A rollback of some items alone goes on from the head.
+      ...(selected === null ? { metadata: goingOnFrom(target?.entry ?? null) } : {}),
       ...(content === null ? {} : runFields(told)),
       ...(selected === null && content !== null ? { ground: content } : {}),
       pieces: new Map([...this.#pieces, ...run]),

@@ -263,21 +263,20 @@ async function paramsOnFork(
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** The memento that completed the run with this key; null when there is none, or no key. */
+/** The memento that completed the run with this key, which may be removed by now; null when there is none, or no key. */
 async function findDone(
   vault: Vault,
   timeline: string,
   key: string | undefined,
   snapshot: PipelineSnapshot,
   head: OpenedMemento | null,
-): Promise<OpenedMemento | null> {
-  if (key === undefined) return null;
-  if (snapshot.run?.key === key) return head?.entry.status === "completed" ? head : null;
-  // What a rollback has left behind is not done any more.
-  for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: key, status: "completed" }))) {
-    const done = head !== null && (await isOnLine(vault, head.entry, entry)) ? await vault.loadLive(entry.id) : null;
-    if (done !== null) return done;
-  }
+): Promise<MementoEntry | null> {
+  if (key === undefined || head === null) return null;
+  if (snapshot.run?.key === key) return head.entry.status === "completed" ? head.entry : null;
+  // What a rollback has left behind is not done any more. What was collected is: its data stays.
+  const completed = mementoQuery({ timeline, run: key, status: "completed", removed: true });
+  for await (const { entry } of vault.store.query(completed))
+    if (await isOnLine(vault, head.entry, entry)) return entry;
   return null;
 }
 
@@ -313,7 +312,7 @@ interface ResultParts {
   readonly vault: Vault;
   readonly pipeline: Pipeline;
   readonly lease: LeaseKeeper;
-  readonly done?: OpenedMemento;
+  readonly done?: MementoEntry;
   readonly outcome?: RunOutcome;
   readonly run?: RunRecord;
   readonly session?: RunSession;
@@ -321,11 +320,11 @@ interface ResultParts {
 
 function resultOf({ vault, pipeline, lease, done, outcome, run, session }: ResultParts): RunResult {
   const elsewhere = outcome?.head ?? null;
-  const head = elsewhere ?? session?.headId ?? done?.entry.id ?? "";
+  const head = elsewhere ?? session?.headId ?? done?.id ?? "";
   // Where this process has saved the head itself, it knows where each piece is.
   let piece = elsewhere === null ? (session?.savedPieces() ?? null) : null;
   return {
-    run: run?.id ?? done?.entry.run ?? "",
+    run: run?.id ?? done?.run ?? "",
     timeline: lease.state.record.key,
     status: outcome?.status ?? "completed",
     resumed: false,
