@@ -7,7 +7,6 @@ import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { extent } from "../../../../../test/harness/extent.ts";
 import type { CarrierNews, CarrierTask } from "../../../../../test/workers/archive-carrier.ts";
 import { Memento } from "../../memento.ts";
 import { mementoQuery } from "../../store/query.ts";
@@ -87,7 +86,7 @@ const GROWTH_MAX = 190_000_000;
 describe("memory", () => {
   test("stays flat while a long file is written and read", () => {
     const source = { url: `sqlite:${at("source.db")}`, key: HERE };
-    const { news } = carry({ action: "fill", ...source, file: "", megabytes: extent({ plain: 280, all: 400 }) });
+    const { news } = carry({ action: "fill", ...source, file: "", megabytes: 400 });
     const there = (name: string, file: string) => ({ url: `sqlite:${at(name)}`, key: THERE, fileKey: HERE, file });
     for (const taskOf of [
       (run: string) => ({ action: "export", ...source, file: at(`all${run}.memento`) }),
