@@ -53,6 +53,17 @@ describe("memento cancel", { timeout: 600_000 }, () => {
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: "cancelled", run: id });
   });
 
+  test("a key is written out, and an empty text names no run", async () => {
+    await memento(folder, ["run", pipelineFile("release.ts"), "--key", "day-10"]);
+    for (const [text, code] of [
+      ["day-1", "NOT_FOUND"],
+      ["", "INVALID_ARGUMENT"],
+    ] as const)
+      for (const command of ["cancel", "approve", "resume", "pause"])
+        expect((await memento(folder, [command, text])).stderr, `${command} ${text}`).toContain(code);
+    expect((await memento(folder, ["cancel", "day-10"])).exitCode).toBe(0);
+  });
+
   test("a run that nobody is running is marked", async () => {
     await using run = startMemento(folder, ["run", pipelineFile("release.ts"), "--param", "waitMs=3600000"]);
     await run.says("stage 1/4 build started");

@@ -74,6 +74,19 @@ describe("memento plan", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("takes the pipeline by its own name, whatever it is exported as", async () => {
+    const other = realpathSync(mkdtempSync(path.join(tmpdir(), "memento-plan-")));
+    const file = pipelineFile("named-apart.ts");
+    for (const name of ["orders-v2", "old"])
+      expect((await memento(other, ["run", file, "--name", name])).exitCode).toBe(0);
+    expect((await memento(other, ["run", file, "--name", "orders"])).stderr).toContain("INVALID_ARGUMENT");
+    for (const name of ["orders", "orders-v2"]) {
+      const { stdout } = await memento(other, ["plan", "head", "--timeline", name, "--json"]);
+      expect((JSON.parse(stdout) as { pipeline: string }).pipeline).toBe(name);
+    }
+    rmSync(other, { recursive: true, force: true });
+  });
+
   test("says that a target was removed, and which is the earliest one left", async () => {
     const other = realpathSync(mkdtempSync(path.join(tmpdir(), "memento-plan-")));
     const run = ["run", pipelineFile("numbers.ts"), "--param", "into=numbers.db"];

@@ -67,6 +67,23 @@ describe("memento rm", () => {
     expect(world.written.join("")).toContain(exitCode === 0 ? "Removed 1 memento." : "Nothing was removed");
   });
 
+  test("what is pinned while it asks stays", async () => {
+    const open = async (): Promise<Memento> => await Memento.open(`sqlite:${folder}/.memento/store.db`);
+    {
+      await using store = await open();
+      await store.caretaker("etl").save({ n: 3 }, { id: "three" });
+    }
+    const world = terminal("y");
+    const ask = async (): Promise<string> => {
+      await using store = await open();
+      await store.caretaker("etl").pin("three", { reason: "audit" });
+      return "y";
+    };
+    expect(await runCli(["rm", "three"], { ...world.io, ask })).toBe(4);
+    expect(world.written.join("")).toContain("is pinned: audit");
+    expect((await memento(folder, ["show", "three"])).exitCode).toBe(0);
+  });
+
   test("what is not there, or not any more, is an error", async () => {
     expect((await memento(folder, ["rm", "nope", "--yes"])).stderr).toContain("NOT_FOUND");
   });

@@ -54,9 +54,12 @@ async function remove(invocation: Invocation, targets: readonly string[], option
   for (const target of targets) ids.add(await findMemento(memento, target, options.timeline));
   const entries: MementoEntry[] = [];
   for (const id of ids) entries.push(await (options.secure === true ? entryOf(memento, id) : removable(memento, id)));
-  for (const [caretaker, its] of Map.groupBy(entries, (entry) => entry.caretaker))
-    await demandNoPins(memento, caretaker, its);
-  if (options.yes !== true) await demandYes(invocation, entries);
+  await demandNoneIsPinned(memento, entries);
+  if (options.yes !== true) {
+    await demandYes(invocation, entries);
+    // Somebody may have thought about it for long.
+    await demandNoneIsPinned(memento, entries);
+  }
   if (options.secure === true) return await eraseSecurely(memento, [...ids], options);
   const removed: string[] = [];
   // One notice names one timeline.
@@ -99,8 +102,9 @@ async function entryOf(memento: Memento, id: string): Promise<MementoEntry> {
   throw new MementoError("NOT_FOUND", `There is no memento ${id}`, { details: { id } });
 }
 
-async function demandNoPins(memento: Memento, caretaker: string, entries: readonly MementoEntry[]): Promise<void> {
-  const pins = await memento.caretaker(caretaker).pins();
+async function demandNoneIsPinned(memento: Memento, entries: readonly MementoEntry[]): Promise<void> {
+  const caretakers = new Set(entries.map(({ caretaker }) => caretaker));
+  const pins = (await Promise.all([...caretakers].map(async (name) => await memento.caretaker(name).pins()))).flat();
   const pin = pins.find((known) => entries.some(({ id }) => id === known.id));
   if (pin === undefined) return;
   throw new MementoError("CONFLICT", `Memento ${pin.id} is pinned${pin.reason === "" ? "" : `: ${pin.reason}`}`, {

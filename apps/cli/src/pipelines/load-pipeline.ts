@@ -20,6 +20,8 @@ export interface LoadedPipeline {
 export interface PipelineChoice {
   /** The name of an export or of a pipeline. */
   readonly name?: string | undefined;
+  /** The pipeline's own name, whatever it is exported as. */
+  readonly originator?: string | undefined;
 }
 
 /**
@@ -38,19 +40,32 @@ export async function loadPipeline(file: string, cwd: string, choice: PipelineCh
       hint: "Name the file in it that exports the pipeline.",
     });
   const exported = pipelinesOf(await importModule(absolute));
-  return { pipeline: choosePipeline(exported, absolute, choice.name), file: absolute };
+  return { pipeline: choosePipeline(exported, absolute, choice), file: absolute };
 }
 
-function choosePipeline(exported: ReadonlyMap<string, Pipeline>, file: string, name: string | undefined): Pipeline {
+function choosePipeline(
+  exported: ReadonlyMap<string, Pipeline>,
+  file: string,
+  { name, originator }: PipelineChoice,
+): Pipeline {
   const names = [...exported].map(([key, pipeline]) =>
     key === "default" || key === pipeline.name ? pipeline.name : `${key} (${pipeline.name})`,
   );
   if (exported.size === 0) throw new MementoError("PIPELINE_MISSING", `${file} exports no pipeline`);
-  if (name !== undefined) {
-    const found = exported.get(name) ?? [...exported.values()].find((pipeline) => pipeline.name === name);
+  const wanted = originator ?? name;
+  if (wanted !== undefined) {
+    const named = [...exported.values()].find((pipeline) => pipeline.name === wanted);
+    const under = originator === undefined ? exported.get(wanted) : undefined;
+    if (named !== undefined && under !== undefined && named !== under)
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        `${file} exports the pipeline ${under.name} as ${wanted}, and another one is named so`,
+        { hint: `Say --name ${under.name}, or give one of them another name.` },
+      );
+    const found = under ?? named;
     if (found !== undefined) return found;
     const hint = `It exports ${names.join(", ")}.`;
-    throw new MementoError("PIPELINE_MISSING", `${file} exports no pipeline named ${name}`, { hint });
+    throw new MementoError("PIPELINE_MISSING", `${file} exports no pipeline named ${wanted}`, { hint });
   }
   const distinct = new Set(exported.values());
   const [only] = distinct;

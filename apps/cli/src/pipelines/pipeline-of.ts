@@ -18,7 +18,7 @@ export async function pipelineOf(
 ): Promise<LoadedPipeline> {
   const { originator } = timeline.record;
   const known = file ?? (await moduleOf(memento, timeline));
-  if (known !== null) return await loadPipeline(known, cwd, { name: originator });
+  if (known !== null) return await loadPipeline(known, cwd, { originator });
   throw new MementoError("PIPELINE_MISSING", `The runs of pipeline ${originator} do not say which file it is in`, {
     hint: "Name the file by --pipeline FILE.",
   });

@@ -30,7 +30,7 @@ export async function rollbackSubject(
   const { pipeline }: LoadedPipeline =
     file === undefined
       ? await pipelineOf(memento, timeline, { cwd })
-      : await loadPipeline(file, cwd, { name: timeline.record.originator });
+      : await loadPipeline(file, cwd, { originator: timeline.record.originator });
   const { caretaker, partition, fork } = timeline.record;
   return { timeline, pipeline, place: { caretaker, partition, fork } };
 }

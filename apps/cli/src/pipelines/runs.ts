@@ -18,11 +18,18 @@ export interface PendingRun extends FoundRun {
 
 const UNDONE: ReadonlySet<MementoStatus> = new Set(["running", "interrupted", "failed", "paused", "reverting"]);
 
+/** The id of a run that was given no key of its own. */
+const DRAWN_ID = /^r[0-9a-hjkmnp-tv-z]{12}$/u;
+/** A shorter beginning is a slip of the finger. */
+const BEGINNING_MIN = 4;
+
 /**
- * The run with this id, or the only one at a head whose id begins so. A fork of an unfinished run has its id too: then
- * `named`, a timeline, tells them apart. NOT_FOUND, INVALID_ARGUMENT.
+ * The run with this id, or the only one at a head whose drawn id begins so: a key is written out, for `day-1` is not `day-10`.
+ * A fork of an unfinished run has its id too: then `named`, a timeline, tells them apart. NOT_FOUND, INVALID_ARGUMENT.
  */
 export async function findRun(memento: Memento, text: string, named?: string): Promise<FoundRun> {
+  if (text === "") throw new MementoError("INVALID_ARGUMENT", "An empty text names no run");
+  const begins = (run: string): boolean => text.length >= BEGINNING_MIN && DRAWN_ID.test(run) && run.startsWith(text);
   const timelines = named === undefined ? await livingTimelines(memento) : [await chooseTimeline(memento, { named })];
   const heads: FoundRun[] = [];
   for (const timeline of timelines) {
@@ -31,9 +38,7 @@ export async function findRun(memento: Memento, text: string, named?: string): P
   }
   const exact = heads.filter(({ run }) => run === text);
   const found =
-    exact.length > 0
-      ? exact
-      : ((await earlierRun(memento, text, timelines)) ?? heads.filter(({ run }) => run.startsWith(text)));
+    exact.length > 0 ? exact : ((await earlierRun(memento, text, timelines)) ?? heads.filter(({ run }) => begins(run)));
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
   if (only === undefined)
@@ -44,13 +49,13 @@ export async function findRun(memento: Memento, text: string, named?: string): P
   });
 }
 
-/** A run that others have followed. */
+/** A run that others have followed; its mementos may be removed by now. */
 async function earlierRun(
   memento: Memento,
   run: string,
   timelines: readonly LivingTimeline[],
 ): Promise<FoundRun[] | null> {
-  for await (const { entry } of memento.vault.store.query(mementoQuery({ run, limit: 1 }))) {
+  for await (const { entry } of memento.vault.store.query(mementoQuery({ run, limit: 1, removed: true }))) {
     const timeline = timelines.find(({ record }) => record.key === entry.timeline);
     if (timeline !== undefined) return [{ run, timeline }];
   }

@@ -10,7 +10,7 @@ import type { LeaseKeeper, LeaseOptions } from "../vault/lease-keeper.ts";
 import { beginMaintenance } from "../vault/maintenance.ts";
 import type { Vault } from "../vault/vault.ts";
 import { readAllSettings } from "./caretaker-record.ts";
-import { isInTime, readPins, releaseDeadPins, type CaretakerPin } from "./pins.ts";
+import { isInTime, pinnedNow, readPins, releaseDeadPins, type CaretakerPin } from "./pins.ts";
 import { selectForRemoval, type RetentionEntry } from "./retention.ts";
 
 /** How to collect garbage. */
@@ -70,7 +70,7 @@ export async function collectGarbage(vault: Vault, options: CollectOptions = {})
   await using maintenance = await beginMaintenance(vault, options);
   await removeOrphanParts(vault, options.caretaker ?? null, options);
   const choice = await chooseByPolicy(vault, options);
-  await removeAll(vault, choice.removed, maintenance, options);
+  const removed = await removeAll(vault, choice.removed, maintenance, options);
   let seen: readonly CaretakerPin[] = [];
   const plan = await planOf(vault, new Set(), options.signal, (pins) => (seen = pins));
   const freed = await free(vault, plan, maintenance, options);
@@ -78,7 +78,7 @@ export async function collectGarbage(vault: Vault, options: CollectOptions = {})
   const dead = new Set(await releaseDeadPins(vault, seen, options));
   const pins = seen.filter((pin) => !dead.has(pin));
   const compactedBytes = options.compact === true ? await vault.store.compact() : null;
-  return { dryRun: false, ...choice, pins, neededRemoved: plan.neededRemoved, ...freed, compactedBytes };
+  return { dryRun: false, ...choice, removed, pins, neededRemoved: plan.neededRemoved, ...freed, compactedBytes };
 }
 
 async function previewCollection(vault: Vault, options: CollectOptions): Promise<CollectReport> {
@@ -160,25 +160,31 @@ function retentionEntry(entry: MementoEntry, position: number): RetentionEntry {
   return { id, timeline, sequence, position, created, labels, heldBytes: sizes.heldBytes };
 }
 
+/** Removes what was chosen, except for what was pinned since; gives what is removed. */
 async function removeAll(
   vault: Vault,
-  removed: readonly RemovedMemento[],
+  chosen: readonly RemovedMemento[],
   maintenance: LeaseKeeper,
   { signal }: CollectOptions,
-): Promise<void> {
+): Promise<readonly RemovedMemento[]> {
+  const removed: RemovedMemento[] = [];
   // One notice names one timeline.
-  for (const [timeline, its] of Map.groupBy(removed, ({ entry }) => entry.timeline)) {
+  for (const [timeline, its] of Map.groupBy(chosen, ({ entry }) => entry.timeline)) {
+    const caretaker = its[0]?.entry.caretaker ?? "";
     for (let start = 0; start < its.length; start += AT_ONCE) {
       signal?.throwIfAborted();
       maintenance.demand();
-      const some = its.slice(start, start + AT_ONCE);
+      const pinned = await pinnedNow(vault, caretaker);
+      const some = its.slice(start, start + AT_ONCE).filter(({ entry }) => !pinned.has(entry.id));
+      if (some.length === 0) continue;
       const mementos = some.map(({ entry }) => entry.id);
-      const caretaker = some[0]?.entry.caretaker ?? "";
       const reasons: Record<string, number> = {};
       for (const { why } of some) reasons[why] = (reasons[why] ?? 0) + 1;
       await vault.store.remove(mementos, vault.notice("cleaned", { caretaker, timeline, mementos }, { reasons }));
+      removed.push(...some);
     }
   }
+  return removed;
 }
 
 async function free(

@@ -90,6 +90,12 @@ export function demandLive(memento: OpenedMemento): OpenedMemento {
   throw new MementoError("NOT_FOUND", `Memento ${id} was removed`, { details: { id } });
 }
 
+/** The mementos of a caretaker that pins keep now. */
+export async function pinnedNow(vault: Vault, caretaker: string): Promise<ReadonlySet<string>> {
+  const { pins } = await readSettings(vault, caretaker);
+  return new Set(pins.filter((pin) => isInTime(pin, vault.clock.now())).map(({ id }) => id));
+}
+
 /** Throws CONFLICT, naming it, when one of these mementos is pinned, by hand or by a restore under way. */
 export async function demandUnpinned(vault: Vault, caretaker: string, ids: readonly string[]): Promise<void> {
   const { pins } = await readSettings(vault, caretaker);

@@ -66,9 +66,13 @@ export function documentChanges(before: unknown, after: unknown, path = ""): Doc
   if (!isObject(before) || !isObject(after))
     return [{ path, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }];
   return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((key) =>
-    documentChanges(before[key], after[key], memberPath(path, key)),
+    documentChanges(own(before, key), own(after, key), memberPath(path, key)),
   );
 }
+
+/** A member of the object itself, and none that it inherits. */
+const own = (object: Readonly<Record<string, unknown>>, key: string): unknown =>
+  Object.hasOwn(object, key) ? object[key] : undefined;
 
 function memberPath(path: string, key: string): string {
   if (!/^[\w$-]+$/u.test(key)) return `${path}[${JSON.stringify(key)}]`;
@@ -105,7 +109,7 @@ function merged(document: unknown, patch: Json): unknown {
   for (const [key, value] of Object.entries(patch as Record<string, Json>)) {
     demandKey(key, key);
     if (value === null) delete target[key];
-    else target[key] = merged(target[key], value);
+    else target[key] = merged(own(target, key), value);
   }
   return target;
 }
@@ -116,7 +120,7 @@ function placed(document: unknown, keys: readonly string[], value: unknown, inse
   if (key === undefined) return value;
   const container = containerOf(document ?? {}, key);
   if (!Array.isArray(container)) {
-    container[demandKey(key, key)] = placed(container[key], rest, value, insert);
+    container[demandKey(key, key)] = placed(own(container, key), rest, value, insert);
     return container;
   }
   const index = key === "-" ? container.length : Number(key);
@@ -139,11 +143,18 @@ function removed(document: unknown, keys: readonly string[]): unknown {
   return container;
 }
 
+/** What an array's items are called; it has other members, such as its length. */
+const INDEX = /^(?:0|[1-9]\d*)$/u;
+
 function valueAt(document: unknown, keys: readonly string[]): unknown {
   let value = document;
   for (const key of keys) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key))
-      throw badPath(keys.join("."), "there is nothing");
+    const isThere =
+      typeof value === "object" &&
+      value !== null &&
+      Object.hasOwn(value, key) &&
+      (!Array.isArray(value) || INDEX.test(key));
+    if (!isThere) throw badPath(keys.join("."), "there is nothing");
     value = (value as Record<string, unknown>)[key];
   }
   return value;

@@ -89,6 +89,21 @@ describe("editedDocument()", () => {
     expect(document.state).toEqual({ a: [1, 2, 3], b: { c: 1 } });
   });
 
+  test("takes an array's items for its members, and nothing else of it", () => {
+    for (const path of ["state.a.length", "/state/a/length", "state.a.01"])
+      expect(() => editedDocument(document, [{ path }], undefined)).toThrow("there is nothing");
+    expect(editedDocument(document, [{ path: "state.a[0]" }], undefined).state).toMatchObject({ a: [2, 3] });
+  });
+
+  test("takes no inherited member for one that is there", () => {
+    const edits = [{ path: "state.constructor", value: 1 }];
+    const { state } = editedDocument(document, edits, { state: { valueOf: { x: 1 } } });
+    expect(Object.entries(state).slice(2)).toEqual([
+      ["constructor", 1],
+      ["valueOf", { x: 1 }],
+    ]);
+  });
+
   test("merges a patch that is an object, where null takes away", () => {
     expect(editedDocument(document, [], { state: { a: null, b: { f: 2 } } }).state).toEqual({ b: { c: 1, f: 2 } });
   });
@@ -104,6 +119,28 @@ describe("editedDocument()", () => {
 });
 
 describe("editPipeline()", () => {
+  test("takes no whole section away", async () => {
+    const { memento, pipeline } = await bench();
+    await memento.run(pipeline(3));
+    for (const path of ["state", "offsets", "outputs", "params"])
+      await expect(memento.edit(pipeline(3), { edits: [{ path }] })).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: `${path} cannot be taken away as a whole`,
+      });
+    await expect(memento.edit(pipeline(3), { patch: { state: null } })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
+  });
+
+  test("asks a source whether it still has all that it would read again without its offsets", async () => {
+    const { memento, pipeline } = await bench();
+    await memento.run(pipeline(3));
+    const gone = pipeline(-1);
+    for (const path of ["offsets.ids.0", "offsets.ids"])
+      await expect(memento.edit(gone, { edits: [{ path }] })).rejects.toMatchObject({ code: "SOURCE_RANGE_GONE" });
+    await memento.edit(pipeline(3), { edits: [{ path: "offsets.ids" }] });
+  });
+
   test("appends a new head with who, why and what, from which the next run goes on; the old one stays", async () => {
     const { memento, rows, pipeline, head } = await bench();
     await memento.run(pipeline(10));

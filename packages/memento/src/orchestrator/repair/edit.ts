@@ -146,6 +146,11 @@ async function judged(
       "INVALID_ARGUMENT",
       `${strange.join(", ")} cannot be edited; state, offsets, outputs and params can`,
     );
+  const missing = Object.keys(before).filter((key) => !Object.hasOwn(edited, key));
+  if (missing.length > 0)
+    throw new MementoError("INVALID_ARGUMENT", `${missing.join(", ")} cannot be taken away as a whole`, {
+      hint: "Name what of it is to go, such as state.prices.",
+    });
   encodeValue(edited, "document");
   for (const [section, value] of Object.entries(edited))
     if (section !== "params" && (typeof value !== "object" || value === null || Array.isArray(value)))
@@ -158,9 +163,13 @@ async function judged(
 }
 
 async function judgeOffsets(resources: Resources, before: EditDocument, edited: EditDocument): Promise<void> {
-  for (const [name, offsets] of Object.entries(edited.offsets)) {
-    if (isDeepStrictEqual(before.offsets[name], offsets)) continue;
+  for (const name of new Set([...Object.keys(before.offsets), ...Object.keys(edited.offsets)])) {
+    const isGone = !Object.hasOwn(edited.offsets, name);
+    const offsets = isGone ? {} : edited.offsets[name];
+    if (!isGone && isDeepStrictEqual(before.offsets[name], offsets)) continue;
     const source = resources.sources.get(name);
+    // Of a source that the pipeline has no more, nothing is read again.
+    if (source === undefined && isGone) continue;
     if (source === undefined)
       throw new MementoError(
         "INVALID_ARGUMENT",
