@@ -14,7 +14,7 @@ export interface CommandHelp {
 
 /** What a target may be; for the help of every command that takes one. */
 export const TARGET_NOTE = `A TARGET is a memento's id or the beginning of one, head, head~2 (two before the head), a sequence number,
-stage:load (the newest taken at the end of that stage), start (a run's first memento), or a name.`;
+stage:load (the newest taken at the end of that stage), start (a run's first memento), or a name (name:3 where it is a word of these).`;
 
 /** Ends a command's help with notes, examples and exit codes. */
 export function addHelp(command: Command, { examples, exitCodes = [], notes = [] }: CommandHelp): Command {
