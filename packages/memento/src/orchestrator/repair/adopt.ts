@@ -8,12 +8,12 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
 import { readSnapshot } from "../run/run-state.ts";
+import { demandRevertible, forcedAmong, forcedItems, refusableItems } from "./force.ts";
 import { holdTimeline, openAsOf, settledHead, timelineOf, type TimelinePlace } from "./held-timeline.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { demandPlan, planRestore, type RollbackPlan } from "./plan.ts";
 import {
   applyRestore,
-  demandRevertible,
   planPipelineRollback,
   rollbackPipeline,
   told,
@@ -87,15 +87,14 @@ export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: A
   // All is judged before the fork is touched.
   const plan = await planPipelineAdoption(vault, pipeline, options);
   demandPlan({ ...plan, hash: plan.hash.split("+")[0] ?? "" }, hash);
-  demandRevertible(plan, options.force ?? []);
-  if (plan.forkPlan === null) demandUnwritten(fork, plan.forkData);
-  if (plan.forkPlan !== null) {
-    demandPlan(plan.forkPlan, forkHash ?? "");
-    await rollbackPipeline(vault, pipeline, plan.forkPlan.target.id, {
-      ...options,
-      plan: plan.forkPlan.hash,
-      force: forced(plan.forkPlan, options.force),
-    });
+  const { forkPlan } = plan;
+  const forced = forcedItems(forkPlan === null ? [plan] : [plan, forkPlan], options.force);
+  demandRevertible(plan, forced);
+  if (forkPlan === null) demandUnwritten(fork, plan.forkData);
+  else {
+    demandPlan(forkPlan, forkHash ?? "");
+    const force = forcedAmong(refusableItems(forkPlan), forced);
+    await rollbackPipeline(vault, pipeline, forkPlan.target.id, { ...options, plan: forkPlan.hash, force });
   }
   await using forkHeld = await holdTimeline(vault, pipeline, options);
   demandUnwritten(forkHeld.state, await dataOfFork(vault, pipeline, forkHeld.head, forkHeld.ports.lease.epoch));
@@ -116,10 +115,10 @@ export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: A
     content: forkHeld.head,
   });
   // After a rerun the fork has a new head, with what it began with.
-  if (plan.forkPlan === null) demandPlan(now, hash);
+  if (forkPlan === null) demandPlan(now, hash);
   else if (held.head.entry.id !== plan.head.id)
     throw new MementoError("PLAN_MOVED", `Since the plan was made, ${describeAddress(origin.record)} moved`);
-  const request = { kind: "adopt", plan: now, target, content: forkHeld.head.entry.id } as const;
+  const request = { kind: "adopt", plan: now, target, forced, content: forkHeld.head.entry.id } as const;
   const { head, undo, evidence } = await applyRestore(held, resources, { ...request, ...told(options) });
   return { head, undo, evidence, plan };
 }
@@ -216,9 +215,4 @@ interface PlanOfInput {
 
 async function planOf(input: PlanOfInput): Promise<RollbackPlan> {
   return await planRestore({ ...input, ...(await rosterOf(input)) });
-}
-
-function forced({ sinks, sources, participants, undo }: RollbackPlan, force: readonly string[] = []): string[] {
-  const known = new Set([...sinks, ...sources, ...participants, ...undo].map(({ name }) => name));
-  return force.filter((name) => known.has(name));
 }

@@ -9,6 +9,7 @@ import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts"
 import { adaptationOf, isUnfinished } from "../schemas/adapt.ts";
 import type { ForeignChange, StayingRecords } from "../sinks/sink.ts";
 import type { SourceOffsets } from "../sources/source.ts";
+import { shortestName } from "./force.ts";
 import type { Participant } from "./participants/participant.ts";
 import type { ParticipantInspection, PipelineParticipant } from "./participants/pipeline-participant.ts";
 
@@ -104,7 +105,7 @@ export interface RollbackPlan {
   readonly credentials: readonly { readonly name: string; readonly provider: string; readonly scope: string }[];
   /** The live holder whose lease stands in the way; null when nobody holds it. */
   readonly lease: { readonly epoch: number; readonly expires: string } | null;
-  /** Names of items that cannot be reverted: each refuses the plan unless it is forced. */
+  /** What cannot be reverted, by the shortest name that means no other item, as `orders` or `sink:orders`: each refuses the plan unless it is forced. */
   readonly refused: readonly string[];
   /** Five parts: head and target, sources, sinks, participants, the rest. A plan that moved says which part did, and which items of it. */
   readonly hash: string;
@@ -136,14 +137,15 @@ export async function planRestore<Target extends OpenedMemento | null>(
   const { pipeline, state, head, target, content = target, participants, only = null, warnings = [] } = input;
   const goal = { now: await readSnapshot(head), wanted: await goalSnapshot(target, content) };
   const found = { sources: [], sinks: [], participants: [], undo: [], credentials: [] } as Found;
-  const refused = new Set<string>();
+  const refused: Participant[] = [];
   for (const participant of participants) {
     const { refused: cannot, ...part } = await participant.inspect(goal);
     for (const key of PARTS) found[key].push(...((part[key] ?? []) as never[]));
-    if (cannot === true) refused.add(participant.name);
+    if (cannot === true) refused.push(participant);
   }
   const fit =
     only === null && content !== null ? await codeFit(pipeline, content, goal.wanted) : { casts: [], problems: [] };
+  const forceable = participants.filter(({ kind }) => kind !== "credential");
   const body = {
     timeline: state.record.key,
     pipeline: pipeline.name,
@@ -156,7 +158,7 @@ export async function planRestore<Target extends OpenedMemento | null>(
     state: changedState(head, content, only),
     casts: fit.casts,
     warnings: [...warnings, ...fit.problems],
-    refused: [...refused],
+    refused: [...new Set(refused.map((item) => shortestName(forceable, item)))],
   };
   const { lease } = state;
   const held = lease.owner === null ? null : { epoch: lease.epoch, expires: new Date(lease.expiresAt).toISOString() };

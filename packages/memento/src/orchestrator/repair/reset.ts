@@ -5,11 +5,12 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
+import { demandRevertible, forcedItems } from "./force.ts";
 import { holdTimeline, openAsOf, settledHead, timelineOf, type TimelinePlace } from "./held-timeline.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { demandPlan, planRestore, type RestorePlan } from "./plan.ts";
 import { demandPurgeable, historyBefore } from "./purge.ts";
-import { applyRestore, demandRevertible, told, type TimelineChangeOptions } from "./rollback.ts";
+import { applyRestore, told, type TimelineChangeOptions } from "./rollback.ts";
 
 /** What a reset is asked for. */
 export interface ResetChoice extends TimelinePlace {
@@ -77,11 +78,12 @@ export async function resetPipeline(vault: Vault, pipeline: Pipeline, options: R
   await using resources = await openAsOf(vault, pipeline, [head], ports.lease.signal);
   const plan = await planOf({ vault, pipeline, resources, state, head, keepData });
   demandPlan(plan, options.plan);
-  demandRevertible(plan, options.force ?? []);
+  const forced = forcedItems([plan], options.force);
+  demandRevertible(plan, forced);
   if (purge !== false) await demandPurgeable(vault, head.entry);
   const before =
     purge === false ? [] : await historyBefore(vault, { ...head.entry, sequence: head.entry.sequence + 1 });
-  const request = { kind: "reset", plan, target: null, keepData, purge: purge !== false } as const;
+  const request = { kind: "reset", plan, target: null, forced, keepData, purge: purge !== false } as const;
   const { head: made, undo, evidence } = await applyRestore(held, resources, { ...request, ...told(options) });
   const purged = purge === false ? [] : [...before, undo];
   if (purge === "secure") await secureDelete(vault, purged, { reason: options.why ?? "", by: options.by ?? "" });

@@ -9,6 +9,7 @@ import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
 import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord } from "../run/run-state.ts";
 import { unmarkedData } from "../run/unmarked-data.ts";
+import { forcedAmong, fullName } from "./force.ts";
 import { goingOnFrom } from "./lineage.ts";
 import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence } from "./participants/participant.ts";
 import { rosterOf } from "./participants/roster.ts";
@@ -157,12 +158,13 @@ class RestoreSaga {
     for (const participant of participants) await participant.fence(lease.epoch);
     const target = restore.target ?? restore.kind ?? "";
     const token = `${lease.state.record.key}:${head.entry.generation + 1}:restore:${target}`;
-    const forced = new Set([...restore.forced, ...(this.#ports.force ?? [])]);
+    const forced = new Set([...restore.forced, ...forcedAmong(participants, this.#ports.force ?? [])]);
     const done = new Set((restore.done ?? []).map(({ kind, name, run }) => `${kind}:${name}@${run ?? ""}`));
     for (const participant of participants) {
-      const { name, kind, key, remembered } = participant;
+      const { name, key, remembered } = participant;
       if (remembered && done.has(key)) continue;
-      const force = [name, `${kind}:${name}`].some((item) => forced.has(item));
+      // Earlier releases kept plain names.
+      const force = forced.has(fullName(participant)) || forced.has(name);
       this.#take(await participant.revert(goal, { epoch: lease.epoch, token }, { force }));
       if (remembered) await this.#remember();
     }

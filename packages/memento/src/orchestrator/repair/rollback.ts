@@ -7,6 +7,7 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
+import { demandRevertible, forcedItems } from "./force.ts";
 import {
   holdTimeline,
   openAsOf,
@@ -16,7 +17,7 @@ import {
   type TimelinePlace,
 } from "./held-timeline.ts";
 import { rosterOf } from "./participants/roster.ts";
-import { demandPlan, planRestore, type PlanPoint, type RestorePlan, type RollbackPlan } from "./plan.ts";
+import { demandPlan, planRestore, type RollbackPlan } from "./plan.ts";
 import { beginRestore, finishRestore, type RestoreRequest } from "./restore.ts";
 import { resolveTarget } from "./target.ts";
 
@@ -36,7 +37,7 @@ export interface PlanOptions extends RollbackPlace {
 export interface TimelineChangeOptions extends RollbackPlace, LeaseOptions {
   readonly by?: string;
   readonly why?: string;
-  /** Items by name that may go on though they cannot be reverted, or whose foreign changes are taken too. */
+  /** Items that may go on though they cannot be reverted, or whose foreign changes are taken too: `sink:orders`, or `orders` where no other item has that name. */
   readonly force?: readonly string[];
   readonly onEvent?: RunListener;
 }
@@ -97,19 +98,16 @@ export async function rollbackPipeline(
   await using resources = await openAsOf(vault, pipeline, [head, wanted], ports.lease.signal);
   const plan = await planOf({ vault, pipeline, resources, state, head, target: wanted, ...options });
   demandPlan(plan, options.plan);
-  demandRevertible(plan, options.force ?? []);
-  const request = { kind: "rollback", plan, target: wanted, paused: options.paused ?? false } as const;
+  const forced = forcedItems([plan], options.force);
+  demandRevertible(plan, forced);
+  const request = { kind: "rollback", plan, target: wanted, forced, paused: options.paused ?? false } as const;
   const { head: restored, undo, evidence } = await applyRestore(held, resources, { ...request, ...told(options) });
   return { head: restored, undo, plan, evidence };
 }
 
-/** Who asked, why, and what is forced, as a restore keeps it. */
-export function told({
-  by = "",
-  why = "",
-  force = [],
-}: TimelineChangeOptions): Pick<RestoreRequest, "by" | "why" | "forced"> {
-  return { by, why, forced: force };
+/** Who asked, and why, as a restore keeps it. */
+export function told({ by = "", why = "" }: TimelineChangeOptions): Pick<RestoreRequest, "by" | "why"> {
+  return { by, why };
 }
 
 /** Begins a restore whose plan was looked at, and finishes it. */
@@ -137,33 +135,3 @@ interface PlanOfInput extends PlanOptions {
 async function planOf(input: PlanOfInput): Promise<RollbackPlan> {
   return await planRestore({ ...input, ...(await rosterOf(input)) });
 }
-
-/** Throws NOT_REVERTIBLE, naming each item that cannot go there and is not forced; INVALID_ARGUMENT for a forced name that the plan does not have. */
-export function demandRevertible(plan: RestorePlan<PlanPoint | null>, force: readonly string[]): void {
-  const items = [
-    ...plan.sources.map((item) => ({ ...item, kind: "source", reason: item.problem })),
-    ...plan.sinks.map((item) => ({ ...item, kind: "sink", reason: item.verdict })),
-    ...plan.participants.map((item) => ({ ...item, reason: item.problem })),
-    ...plan.undo.map((item) => ({ ...item, kind: "stage", reason: item.problem })),
-  ];
-  const known = new Set(items.map(({ name }) => name));
-  const full = new Set(items.map(({ kind, name }) => `${kind}:${name}`));
-  const strange = force.filter((name) => !known.has(name) && !full.has(name));
-  if (strange.length > 0)
-    throw new MementoError(
-      "INVALID_ARGUMENT",
-      `The plan has no item ${strange.join(", ")}; it has ${[...known].join(", ")}`,
-    );
-  const forced = new Set(force.map((item) => (known.has(item) ? item : item.slice(item.indexOf(":") + 1))));
-  const refused = plan.refused.filter((name) => !forced.has(name));
-  if (refused.length === 0) return;
-  const reasons = refused.map((name) => {
-    const why = items.filter((item) => item.name === name).map(({ reason }) => reason);
-    return `${name} (${why.find((reason) => !UNREFUSED.has(reason)) ?? "refused"})`;
-  });
-  throw new MementoError("NOT_REVERTIBLE", `These items cannot be reverted: ${reasons.join(", ")}`, {
-    details: { items: refused },
-  });
-}
-
-const UNREFUSED: ReadonlySet<string> = new Set(["", "revert", "unchanged", "compensate"]);

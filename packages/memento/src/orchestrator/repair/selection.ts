@@ -4,26 +4,18 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { StageDefinition } from "../pipeline/stage.ts";
 import { flowSegment } from "../run/flow-run.ts";
+import { isOfStage } from "../run/kept-pieces.ts";
 import { PIECE } from "../run/run-state.ts";
+import { fullName, itemsNamed } from "./force.ts";
 import type { Participant } from "./participants/participant.ts";
 
 /** The item that stands for the whole state. */
 const STATE = "state";
 
-/** What can be chosen besides sources, sinks and participants: `stage:NAME`, and `state`. */
-interface Items {
-  /** By what each is called in full. */
-  readonly full: ReadonlySet<string>;
-}
-
-function itemsOf(pipeline: Pipeline, participants: readonly Participant[]): Items {
-  const parts = participants.filter(({ kind }) => kind !== "credential" && kind !== "stage").map(({ key }) => key);
-  return { full: new Set([...parts, ...pipeline.stages.map(({ name }) => `stage:${name}`), STATE]) };
-}
-
 /**
  * The chosen items by their full names, sorted: `sink:orders`, or `orders` where no other item has that name. A stage brings
- * all stages with it that depend on it, and the whole of its flow. INVALID_ARGUMENT for a name that none or several have.
+ * all stages with it that depend on it, and the whole of its flow; a pipeline inside this one all of its own. INVALID_ARGUMENT
+ * for a name that none or several have.
  */
 export function chosenItems(
   pipeline: Pipeline,
@@ -31,17 +23,22 @@ export function chosenItems(
   only: readonly string[],
 ): readonly string[] {
   if (only.length === 0) throw new MementoError("INVALID_ARGUMENT", "No item is chosen");
-  const { full } = itemsOf(pipeline, participants);
+  const items = [
+    ...participants.filter(({ kind }) => kind !== "credential" && kind !== "stage"),
+    ...pipeline.stages.map(({ name }) => ({ kind: "stage", name })),
+  ];
   const chosen = only.map((text) => {
-    if (full.has(text)) return text;
-    const fitting = [...full].filter((item) => item.slice(item.indexOf(":") + 1) === text && item !== STATE);
+    if (text === STATE) return text;
+    const fitting = itemsNamed(items, text).map((item) => fullName(item));
     const [item] = fitting;
     if (item !== undefined && fitting.length === 1) return item;
-    const list = (fitting.length > 0 ? fitting : [...full]).join(", ");
+    const list = (fitting.length > 0 ? fitting : [...items.map((each) => fullName(each)), STATE]).join(", ");
     const problem = fitting.length > 0 ? "may be any of" : "is no item; there are";
     throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(text)} ${problem} ${list}`);
   });
   const stages = stagesOf(chosen);
+  const inner = pipeline.stages.filter(({ scope }) => [...stages].some((name) => scope?.prefix.startsWith(`${name}.`)));
+  for (const { name } of inner) stages.add(name);
   const again = stages.size === 0 ? [] : [...dependents(pipeline, stages)].map((name) => `stage:${name}`);
   return [...new Set([...chosen, ...again])].toSorted();
 }
@@ -92,19 +89,11 @@ export function chosenPieces(head: OpenedMemento, target: OpenedMemento, only: r
     const ref = target.directory.get(key);
     if (ref !== undefined && isTaken(key)) refs.set(key, ref);
   }
-  const drop = head.keys().filter((key) => (isTaken(key) && !refs.has(key)) || isOfStage(key, stages));
+  const isAgain = (key: string): boolean => [...stages].some((stage) => isOfStage(key, stage));
+  const drop = head.keys().filter((key) => (isTaken(key) && !refs.has(key)) || isAgain(key));
   // As earlier releases keep it: one stage under way.
   if (stages.size > 0 && head.has(PIECE.progress)) drop.push(PIECE.progress);
   return { refs, drop: [...drop, PIECE.restore] };
-}
-
-const NOT_OF_STAGES: readonly string[] = [PIECE.offsets, PIECE.sink, PIECE.participant, PIECE.state];
-
-/** True for a stage's output, and for whatever else is kept of one under way: `item/NAME/0`. */
-function isOfStage(key: string, stages: ReadonlySet<string>): boolean {
-  if (NOT_OF_STAGES.some((prefix) => key.startsWith(prefix))) return false;
-  const rest = key.slice(key.indexOf("/") + 1);
-  return [...stages].some((name) => rest === name || rest.startsWith(`${name}/`));
 }
 
 /** What a person should know before these items alone go back: where offsets and data will no longer describe the same moment. */
