@@ -45,4 +45,21 @@ describe("collectValues()", () => {
     expect(() => collectValues("n=8", values)).toThrow("n is given twice");
     expect(() => collectValues("n")).toThrow("NAME=VALUE");
   });
+
+  test.each([["9007199254740993"], ["-9007199254740993"], ["1e999"], ["1e-999"]])(
+    "refuses %s, which would be kept as another number, wherever it stands",
+    (number) => {
+      const refused = (hint: unknown): unknown =>
+        expect.objectContaining({
+          code: "INVALID_ARGUMENT",
+          message: `The number ${number} in state.id cannot be kept exactly`,
+          hint,
+        });
+      expect(() => collectValues(`state.id=${number}`)).toThrow(
+        refused(`Quote it as a string, and that for the shell: 'state.id="${number}"'.`),
+      );
+      expect(() => collectValues(`state.id={"a":[${number}]}`)).toThrow(refused(`Quote it as a string: "${number}".`));
+      expect(collectValues(`state.id="${number}"`)).toEqual({ "state.id": number });
+    },
+  );
 });

@@ -1,6 +1,8 @@
 import type { Json } from "@mementojs/memento/core";
 import { InvalidArgumentError } from "commander";
 
+import { lostNumber, readJsonOrText } from "./exact-json.ts";
+
 /** Collects a repeated option's values. */
 export function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
@@ -24,23 +26,24 @@ export function collectPairs(
   return { ...before, [key]: value.slice(at + 1) };
 }
 
-/** Collects repeated `path=value` options; a value that is JSON counts as that, any other as text. */
+/** Collects repeated `path=value` options; a value that is JSON counts as that, any other as text. INVALID_ARGUMENT for a number that would be kept as another one. */
 export function collectValues(
   value: string,
   before: Readonly<Record<string, Json>> = {},
 ): Readonly<Record<string, Json>> {
   const [[path, text] = ["", ""]] = Object.entries(collectPairs(value));
   if (Object.hasOwn(before, path)) throw new InvalidArgumentError(`${path} is given twice.`);
-  return { ...before, [path]: jsonOrText(text) };
+  return { ...before, [path]: jsonOrText(text, path) };
 }
 
-function jsonOrText(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch (error) {
-    if (error instanceof SyntaxError) return text;
-    throw error;
-  }
+function jsonOrText(text: string, path: string): Json {
+  const { value, lost } = readJsonOrText(text);
+  if (lost === null) return value;
+  // A shell takes the quotation marks away from a value that is nothing but a number.
+  const isBare = typeof value === "number";
+  throw isBare
+    ? lostNumber(lost, path, `Quote it as a string, and that for the shell: '${path}="${lost}"'.`)
+    : lostNumber(lost, path);
 }
 
 const BYTE_UNITS: Readonly<Record<string, number>> = {

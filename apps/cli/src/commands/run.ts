@@ -41,7 +41,9 @@ export function registerRun(program: Command, run: Runner): void {
       await run(async (invocation) => await runFile(invocation, file, options));
     });
   addHelp(command, {
-    notes: ["A parameter's VALUE is read as JSON where it is JSON (42, true, [1, 2]), as text otherwise."],
+    notes: [
+      "A parameter's VALUE is read as JSON where it is JSON (42, true, [1, 2]), as text otherwise. So is a number past 2^53 - 1,\nwhich a JSON number cannot hold; where text will not do, it is refused.",
+    ],
     examples: [
       ["memento run pipeline.ts", "run, or go on"],
       ["memento run pipeline.ts --param day=2013-01-02 --key day-2013-01-02", "each day once"],

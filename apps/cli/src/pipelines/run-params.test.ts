@@ -79,6 +79,25 @@ describe("paramsFor()", () => {
     expect(await paramsFor(pipeline(typed({ rate: "number" })), { rate: "0.10" })).toEqual({ rate: 0.1 });
   });
 
+  test.each(["9007199254740993", "12345678901234567890", "1e999", "1e-999"])(
+    "never makes another number of %s",
+    async (number) => {
+      const refused = {
+        code: "INVALID_ARGUMENT",
+        message: `The number ${number} in parameter id cannot be kept exactly`,
+        hint: expect.stringContaining(`"${number}"`) as string,
+      };
+      const open = pipeline();
+      expect(await paramsFor(open, { id: number })).toEqual({ id: number });
+      await expect(paramsFor(open, { id: `[${number}]` })).rejects.toMatchObject(refused);
+      await expect(paramsFor(open, { id: `{"a":${number}}` })).rejects.toMatchObject(refused);
+      const wanting = (type: string): Pipeline => pipeline(typed({ id: type }));
+      await expect(paramsFor(wanting("number"), { id: number })).rejects.toMatchObject(refused);
+      await expect(paramsFor(wanting("boolean"), { id: number })).rejects.toMatchObject(refused);
+      expect(await paramsFor(wanting("string"), { id: `[${number}]` })).toEqual({ id: `[${number}]` });
+    },
+  );
+
   test("names only what fits in no form, with its place inside", async () => {
     const judged = pipeline(typed({ code: "string", limit: "number", missing: "string" }));
     await expect(paramsFor(judged, { code: "42", limit: "many" })).rejects.toMatchObject({

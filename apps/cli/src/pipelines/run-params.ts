@@ -1,5 +1,7 @@
 import { MementoError, type Pipeline } from "@mementojs/memento";
 
+import { lostNumber, readJsonOrText, type ReadJson } from "../exact-json.ts";
+
 type Params = Readonly<Record<string, unknown>>;
 
 /** Parameters as the command line has them: text by name. */
@@ -7,21 +9,23 @@ export type ParamTexts = Readonly<Record<string, string>>;
 
 /**
  * Makes parameters of `--param NAME=VALUE`. A value that is JSON (42, true, null, [1], {"a":1}, "text") is read as such,
- * anything else is text, and so is a number that would not be written the same way again (007, 0.10); where the pipeline's
- * schema refuses a value, the other reading is tried. `kept` are parameters that stand besides them and are judged too.
- * PARAMS_INVALID, before anything is made or held.
+ * anything else is text, and so is a number that would not be written the same way again (007, 0.10) or kept as another one
+ * (12345678901234567890); where the pipeline's schema refuses a value, the other reading is tried. `kept` are parameters that
+ * stand besides them and are judged too. PARAMS_INVALID, before anything is made or held; INVALID_ARGUMENT where a number
+ * would be kept as another one.
  */
 export async function paramsFor(pipeline: Pipeline, texts: ParamTexts, kept: Params = {}): Promise<Params> {
   const readings = new Map(Object.entries(texts).map(([name, text]) => [name, readingsOf(text)]));
-  const read = Object.fromEntries([...readings].map(([name, { first }]) => [name, first]));
-  const problems = await problemsOf(pipeline, { ...kept, ...read });
-  if (problems.length === 0) return read;
+  const problems = await problemsOf(pipeline, { ...kept, ...paramsOf(readings) });
   const refused = new Set(problems.map(({ name }) => name));
-  const second = Object.fromEntries(
-    [...readings].map(([name, { first, other }]) => [name, refused.has(name) ? other : first]),
+  const chosen = new Map(
+    [...readings].map(([name, both]) => [name, refused.has(name) ? { first: both.other, other: both.first } : both]),
   );
-  const stillRefused = new Set((await problemsOf(pipeline, { ...kept, ...second })).map(({ name }) => name));
-  if (stillRefused.size === 0) return second;
+  for (const [name, { first }] of chosen) if (first.lost !== null) throw lostNumber(first.lost, `parameter ${name}`);
+  const params = paramsOf(chosen);
+  if (refused.size === 0) return params;
+  const stillRefused = new Set((await problemsOf(pipeline, { ...kept, ...params })).map(({ name }) => name));
+  if (stillRefused.size === 0) return params;
   const messages = problems.filter(({ name }) => stillRefused.has(name)).map(({ message }) => message);
   throw new MementoError(
     "PARAMS_INVALID",
@@ -43,26 +47,21 @@ export async function droppedParams(pipeline: Pipeline, params: Params): Promise
 }
 
 interface Readings {
-  readonly first: unknown;
+  readonly first: ReadJson;
   /** What else the text may mean; the same where it means nothing else. */
-  readonly other: unknown;
+  readonly other: ReadJson;
 }
 
 function readingsOf(text: string): Readings {
-  const value = asJson(text);
-  if (value === undefined) return { first: text, other: text };
-  const exact = typeof value !== "number" || String(value) === text;
-  return exact ? { first: value, other: text } : { first: text, other: value };
+  const asJson = readJsonOrText(text);
+  const asText = { value: text, lost: null };
+  const { value, lost } = asJson;
+  const isExact = typeof value !== "number" || (lost === null && String(value) === text);
+  return isExact ? { first: asJson, other: asText } : { first: asText, other: asJson };
 }
 
-/** Undefined for what is not JSON. */
-function asJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+function paramsOf(readings: ReadonlyMap<string, Readings>): Params {
+  return Object.fromEntries([...readings].map(([name, { first }]) => [name, first.value]));
 }
 
 interface Problem {
