@@ -41,6 +41,7 @@ import { registerSync } from "./commands/sync.ts";
 import { registerUnpin } from "./commands/unpin.ts";
 import { registerVerify } from "./commands/verify.ts";
 import { registerWatch } from "./commands/watch.ts";
+import { refuseEmptyValues } from "./empty-values.ts";
 import { EXIT } from "./exit-code.ts";
 import { failureJson, failureOf, failureText, stackText } from "./failure.ts";
 import { invocationOf, type GlobalOptions, type Runner } from "./invocation.ts";
@@ -114,6 +115,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   }
   program.commandsGroup("Help:");
   registerHelp(program);
+  refuseEmptyValues(program);
   return program.addHelpText("after", HELP_END);
 }
 
