@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { collect, collectPairs, collectValues, wholeNumber } from "./option-values.ts";
+import { bytesPerSecond, byteSize, collect, collectPairs, collectValues, wholeNumber } from "./option-values.ts";
 
 describe("collectPairs()", () => {
   test("splits at the first equals sign, and keeps what was collected", () => {
@@ -62,4 +62,44 @@ describe("collectValues()", () => {
       expect(collectValues(`state.id="${number}"`)).toEqual({ "state.id": number });
     },
   );
+});
+
+describe("byteSize()", () => {
+  test.each([
+    ["1", 1],
+    ["999999999", 999_999_999],
+    ["1000000000", 1e9],
+    ["9007199254740991", Number.MAX_SAFE_INTEGER],
+    ["500kB", 500_000],
+    ["10 GB", 1e10],
+    ["1.1GB", 1_100_000_000],
+    ["1.5MiB", 1.5 * 2 ** 20],
+    ["2TiB", 2 * 2 ** 40],
+  ])("reads %s", (text, bytes) => {
+    expect(byteSize(text)).toBe(bytes);
+  });
+
+  test.each([
+    "0",
+    "-1",
+    "1.5",
+    "0.1B",
+    "9007199254740992",
+    "9007199254740993",
+    "9000000TB",
+    "10XB",
+    "10MB/s",
+    "GB",
+    "1e9",
+  ])("refuses %s", (text) => {
+    expect(() => byteSize(text)).toThrow(
+      "It must be a size in bytes, up to 9007199254740991, such as 500MB, 10GB or 1.5GiB.",
+    );
+  });
+});
+
+test("bytesPerSecond() reads a size, by the second if wanted", () => {
+  expect(bytesPerSecond("1.5MiB/s")).toBe(1.5 * 2 ** 20);
+  expect(bytesPerSecond("10000000000")).toBe(1e10);
+  for (const text of ["0", "fast", "10MB/min"]) expect(() => bytesPerSecond(text)).toThrow("a rate such as");
 });

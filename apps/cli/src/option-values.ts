@@ -53,18 +53,35 @@ const BYTE_UNITS: Readonly<Record<string, number>> = {
   KB: 1e3,
   MB: 1e6,
   GB: 1e9,
+  TB: 1e12,
   KiB: 2 ** 10,
   MiB: 2 ** 20,
   GiB: 2 ** 30,
+  TiB: 2 ** 40,
 };
+
+/** Reads a size in bytes: `1000000`, `500kB`, `10 GB`, `1.5GiB`; rounded to whole bytes where a unit is given. */
+export function byteSize(value: string): number {
+  const size = sizeOf(value);
+  if (size !== null && size >= 1) return size;
+  const max = Number.MAX_SAFE_INTEGER;
+  throw new InvalidArgumentError(`It must be a size in bytes, up to ${max}, such as 500MB, 10GB or 1.5GiB.`);
+}
 
 /** Reads a rate in bytes a second: `500kB`, `10MB`, `1.5MiB/s`. */
 export function bytesPerSecond(value: string): number {
-  const [, number, unit = ""] = /^(\d{1,9}(?:\.\d{1,6})?)\s*([kKMG]?i?B)?(?:\/s)?$/u.exec(value) ?? [];
-  const factor = Object.hasOwn(BYTE_UNITS, unit) ? (BYTE_UNITS[unit] ?? 0) : 0;
-  const rate = Number(number) * factor;
-  if (number === undefined || !(rate >= 1)) throw new InvalidArgumentError("It must be a rate such as 500kB or 10MB.");
-  return rate;
+  const rate = sizeOf(value.replace(/\/s$/u, ""));
+  if (rate !== null && rate >= 1) return rate;
+  throw new InvalidArgumentError("It must be a rate such as 500kB or 10MB.");
+}
+
+/** Null for what is no size, or is none in whole bytes that a number holds. */
+function sizeOf(text: string): number | null {
+  const [, number = "", unit = ""] = /^(\d{1,16}(?:\.\d{1,6})?)\s*([kKMGT]?i?B)?$/u.exec(text) ?? [];
+  if (number === "" || !Object.hasOwn(BYTE_UNITS, unit)) return null;
+  const size = Number(number) * (BYTE_UNITS[unit] ?? 0);
+  const bytes = unit === "" ? size : Math.round(size);
+  return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
 const TIME_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000 };

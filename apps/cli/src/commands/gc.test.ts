@@ -39,6 +39,13 @@ describe("memento policy", () => {
     expect((await json("policy", "etl"))["policy"]).toEqual({ keep: { last: 2 } });
   });
 
+  test("takes a limit of any size, also with a unit", async () => {
+    const limits = { "2000000000": 2e9, "10GB": 1e10, "1.5TiB": 1.5 * 2 ** 40 };
+    for (const [text, maxBytes] of Object.entries(limits))
+      expect(await json("policy", "etl", "--clear", "--max-bytes", text)).toMatchObject({ policy: { maxBytes } });
+    await memento(folder, ["policy", "etl", "--clear", "--keep-last", "2"]);
+  });
+
   test("may be set before the first save, and says so", async () => {
     const { stdout, exitCode } = await memento(folder, ["policy", "early", "--keep-last", "2"]);
     expect(stdout).toBe("Caretaker early\n  keep last: 2\nIt has no mementos yet. Caretakers here: etl.\n");

@@ -4,7 +4,7 @@ import { Option, type Command } from "commander";
 import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
-import { collect, wholeNumber } from "../option-values.ts";
+import { byteSize, collect, wholeNumber } from "../option-values.ts";
 import { caretakersText, livingCaretakers } from "../pipelines/caretakers.ts";
 import { openMemento } from "../place/store-place.ts";
 
@@ -48,7 +48,7 @@ export function registerPolicy(program: Command, run: Runner): void {
     .option("--older-than <span>", "remove only what is older than this")
     .option("--ttl <span>", "remove what is older than this, kept by a rule or not")
     .option("--max-count <n>", "keep at most so many", wholeNumber)
-    .option("--max-bytes <n>", "keep at most so many bytes", wholeNumber)
+    .option("--max-bytes <size>", "keep at most so many bytes, such as 500MB or 1.5GiB", byteSize)
     .option("--keep-label <label>", "never remove what has this label, KEY or KEY=VALUE; may be repeated", collect)
     .addOption(new Option("--over <what>", "what the rules count over").choices(["timeline", "caretaker"]))
     .option("--time-zone <name>", "in which hours and days are told apart, such as Europe/Vienna; default UTC")
