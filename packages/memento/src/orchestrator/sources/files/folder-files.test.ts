@@ -187,6 +187,9 @@ describe("folderFiles()", () => {
       const strange = folderFiles({ folder, read: () => fromIterable(() => []) });
       expect((await read(strange)).error).toMatchObject({ code: "INVALID_ARGUMENT" });
       expect(() => folderFiles({ folder, files: "/x" })).toThrow(/takes a pattern/u);
+      expect(() => folderFiles({ folder, files: "x/[a-c][z-a].csv" })).toThrow(
+        expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringContaining('"x/[a-c][z-a].csv"') }),
+      );
       expect(() => folderFiles({ folder, gone: "no" as "passed" })).toThrow(/gone takes/u);
     });
   });

@@ -25,8 +25,21 @@ function expressionOf(pattern: string): RegExp {
     return escaped(token);
   });
   const isPattern = pattern !== "" && depth === 0 && !pattern.startsWith("/");
-  if (isPattern) return new RegExp(`^${parts.join("")}$`, "su");
-  throw new MementoError("INVALID_ARGUMENT", `files takes a pattern such as **/*.csv, not ${JSON.stringify(pattern)}`);
+  if (!isPattern) throw noPattern(pattern);
+  try {
+    return new RegExp(`^${parts.join("")}$`, "su");
+  } catch (cause) {
+    // All else is escaped: what is left is a class whose range runs backwards.
+    if (cause instanceof SyntaxError) throw noPattern(pattern, cause);
+    throw cause;
+  }
+}
+
+function noPattern(pattern: string, cause?: SyntaxError): MementoError {
+  const message = `files takes a pattern such as **/*.csv, not ${JSON.stringify(pattern)}`;
+  if (cause === undefined) return new MementoError("INVALID_ARGUMENT", message);
+  const hint = "A range in brackets begins with the lower character, as in [a-z].";
+  return new MementoError("INVALID_ARGUMENT", message, { cause, hint });
 }
 
 function characterClass(characters: string): string {
