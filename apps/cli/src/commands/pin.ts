@@ -20,7 +20,7 @@ export function registerPin(program: Command, run: Runner): void {
     .description("Pins a memento: no policy, no `gc` and no `rm` removes it until it is unpinned.")
     .argument("<memento>", "a TARGET")
     .option("--reason <text>", "why, for whoever asks later")
-    .option("--until <moment>", "until when, such as 2027-01-31 or 2027-01-31T12:00:00Z")
+    .option("--until <moment>", "until when, such as 2027-01-31 (its beginning in UTC) or 2027-01-31T12:00:00Z")
     .option("--timeline <name>", "the timeline on which it is, where that is not clear")
     .action(
       async (target: string, options: PinCommandOptions) =>

@@ -28,7 +28,7 @@ export function registerStats(program: Command, run: Runner): void {
     .description("Counts mementos, their sizes, runs and how they ended, from the index alone: nothing is opened.")
     .addOption(new Option("--by <what>", "a row for each").choices(WAYS).default("caretaker"))
     .option("--caretaker <name>", "of this caretaker only")
-    .option("--since <time>", "created from this moment on, as in 2026-01-31 or 2026-01-31T12:00Z")
+    .option("--since <time>", "created from this moment on, as in 2026-01-31 (in UTC) or 2026-01-31T12:00Z")
     .option("--until <time>", "created before this moment")
     .option("--tz <name>", "the time zone that days are told apart in", "UTC")
     .action(async (options: StatsOptions) => await run(async (invocation) => await stats(invocation, options)));

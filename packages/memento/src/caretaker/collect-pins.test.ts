@@ -32,3 +32,19 @@ describe("P8 safe removal: collect()", () => {
     expect(await caretaker.load(ids[1] ?? "")).toEqual({ n: 1 });
   });
 });
+
+describe("pin()", () => {
+  test.each(["2999-02-31", "2999-01-31T12:00", "Jan 31 2999"])(
+    "refuses the end %s, which would be another moment than it says, or another one elsewhere",
+    async (until) => {
+      await using memento = await Memento.open(await MemoryStore.open());
+      const caretaker = memento.caretaker("c");
+      const { id } = await caretaker.save(1);
+      await expect(caretaker.pin(id, { until })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+      expect(await caretaker.pins()).toEqual([]);
+      expect(await caretaker.pin(id, { until: "2999-01-31T12:00+01:00" })).toMatchObject({
+        until: "2999-01-31T11:00:00.000Z",
+      });
+    },
+  );
+});

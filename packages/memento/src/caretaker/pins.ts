@@ -4,30 +4,28 @@ import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
 import { changeSettings, readAllSettings, readSettings, type Pin } from "./caretaker-record.ts";
+import { momentOf } from "./moment.ts";
 
 /** How to pin. */
 export interface PinOptions {
   /** Why, for people. */
   readonly reason?: string;
-  /** ISO 8601: from then on it no longer counts. Default: until it is taken away. */
+  /** From then on it no longer counts: ISO 8601, a day (from its beginning in UTC) or a time with its zone. Default: until it is taken away. */
   readonly until?: string;
 }
 
-/** Pins a memento: neither retention nor garbage collection touches it, and removing it is refused. A second pin by hand takes the place of the first. NOT_FOUND when it was removed, INVALID_ARGUMENT for an end that is past. */
+/** Pins a memento: neither retention nor garbage collection touches it, and removing it is refused. A second pin by hand takes the place of the first. NOT_FOUND when it was removed, INVALID_ARGUMENT for an end that is past, or no moment. */
 export async function pinMemento(vault: Vault, caretaker: string, id: string, options: PinOptions = {}): Promise<Pin> {
   const { reason = "", until = null } = options;
-  if (until !== null && Number.isNaN(Date.parse(until)))
-    throw new MementoError(
-      "INVALID_ARGUMENT",
-      `${JSON.stringify(until)} is not a moment, such as 2027-01-31T12:00:00Z`,
-    );
+  const untilMs = until === null ? null : momentOf(until, "the end of a pin");
   const now = vault.clock.now();
-  if (until !== null && Date.parse(until) <= now)
+  if (untilMs !== null && untilMs <= now)
     throw new MementoError("INVALID_ARGUMENT", `The pin would end at ${until}, which is past: it would keep nothing`, {
       hint: "Name a moment to come, or none: then it counts until it is taken away.",
     });
   const since = new Date(now).toISOString();
-  const pin: Pin = { id, reason, since, until: until === null ? null : new Date(until).toISOString(), lease: null };
+  const end = untilMs === null ? null : new Date(untilMs).toISOString();
+  const pin: Pin = { id, reason, since, until: end, lease: null };
   await changeSettings(vault, caretaker, { pinned: id }, (present) => ({
     ...present,
     pins: [...present.pins.filter((known) => known.id !== id || known.lease !== null), pin],

@@ -1,10 +1,10 @@
-import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { isPart, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query.ts";
 import type { IndexRow } from "../store/store.ts";
 import type { DurationHistogram } from "../vault/duration-histogram.ts";
 import type { TimedWork } from "../vault/timings.ts";
 import type { Vault } from "../vault/vault.ts";
+import { momentOf } from "./moment.ts";
 import { groupingBy, type Grouping, type StatisticsBy } from "./statistics-grouping.ts";
 import { StatisticsSum, type MementoStatistics } from "./statistics-sum.ts";
 
@@ -14,9 +14,9 @@ export interface StatisticsOptions {
   readonly by?: StatisticsBy;
   /** Only this caretaker. */
   readonly caretaker?: string;
-  /** Created from this moment on; ISO 8601. INVALID_ARGUMENT for anything else. */
+  /** Created from this moment on: ISO 8601, a day (from its beginning in UTC) or a time with its zone. INVALID_ARGUMENT for anything else. */
   readonly since?: string;
-  /** Created before this moment; ISO 8601. */
+  /** Created before this moment, written the same way. */
   readonly until?: string;
   /** The time zone that days are told apart in, by its IANA name. Default UTC. INVALID_ARGUMENT for an unknown one. */
   readonly timeZone?: string;
@@ -46,21 +46,13 @@ export async function collectStatistics(vault: Vault, options: StatisticsOptions
   const { by = "caretaker", timeZone = "UTC", since, until } = options;
   const range = {
     ...options,
-    ...(since === undefined ? {} : { since: moment("since", since) }),
-    ...(until === undefined ? {} : { until: moment("until", until) }),
+    ...(since === undefined ? {} : { since: new Date(momentOf(since, "since")).toISOString() }),
+    ...(until === undefined ? {} : { until: new Date(momentOf(until, "until")).toISOString() }),
   };
   const walk = new StatisticsWalk(groupingBy(by, timeZone), range);
   const query = mementoQuery({ caretaker: options.caretaker ?? null, removed: true });
   for await (const row of vault.store.query(query)) walk.take(row);
   return walk.report(vault, by);
-}
-
-function moment(what: string, text: string): string {
-  const ms = Date.parse(text);
-  if (!Number.isNaN(ms)) return new Date(ms).toISOString();
-  throw new MementoError("INVALID_ARGUMENT", `${JSON.stringify(text)} is no moment for ${what}`, {
-    hint: "Write it as in 2026-01-31 or 2026-01-31T12:00:00Z.",
-  });
 }
 
 /** A memento of a run. */
