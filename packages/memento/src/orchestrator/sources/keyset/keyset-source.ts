@@ -26,6 +26,8 @@ export interface KeysetPage<Row> {
 
 /** A table or collection that was opened, whose rows are in the order of their keys; no two have the same. */
 export interface KeysetReader<Row> {
+  /** False for a key that no row can have given, such as one that was written by hand. */
+  fits(key: KeyValues): boolean;
   /** The first rows behind a key; null is the beginning. Once the signal fires, nobody waits for the answer any more. */
   page(after: KeyValues | null, limit: number, signal: AbortSignal): Promise<KeysetPage<Row>>;
   /** How many rows stand behind one key, up to another one; null is the beginning, or the end. */
@@ -81,6 +83,7 @@ export class KeysetSource<Row> implements Source<Row> {
     const place = this.#placeOf(from);
     throwIfCancelled(signal, this.describe());
     const reader = await this.#opened();
+    this.#checkFit(reader, place);
     await this.#checkGrowth(reader, place);
     const limit = batchRecords * Math.ceil(PAGE_ROWS / batchRecords);
     let after = place?.after ?? null;
@@ -106,6 +109,7 @@ export class KeysetSource<Row> implements Source<Row> {
       const count = (end?.records ?? 0) - (begin?.records ?? 0);
       recordsBetween = count < 0 ? null : count;
       const reader = await this.#opened();
+      for (const place of [begin, end]) this.#checkFit(reader, place);
       await this.#checkGrowth(reader, begin);
       if (count > 0) {
         // Where rows move towards the end, those that were read may stand behind the place that was read to.
@@ -149,6 +153,10 @@ export class KeysetSource<Row> implements Source<Row> {
     });
   }
 
+  #checkFit(reader: KeysetReader<Row>, place: Place | null): void {
+    if (place !== null && !reader.fits(place.after)) throw this.#foreign();
+  }
+
   /** Rows with the same key have no order, and one of them would be passed over where a page ends between them. */
   #checkKeys(keys: readonly KeyValues[]): void {
     const isSame = (a: KeyValues, b: KeyValues | undefined): boolean =>
@@ -171,9 +179,13 @@ export class KeysetSource<Row> implements Source<Row> {
     const isKey = Array.isArray(after) && after.length === this.#parts.width;
     if (isKey && typeof records === "number" && Number.isSafeInteger(records) && records >= 0)
       return { after, records };
-    throw new MementoError(
+    throw this.#foreign();
+  }
+
+  #foreign(): MementoError {
+    return new MementoError(
       "SOURCE_MOVED",
-      `the offset is not one into ${this.describe()}: it was read by other columns`,
+      `the offset is not one into ${this.describe()}: it was read by other columns, or set by hand`,
     );
   }
 }

@@ -95,7 +95,25 @@ describe.skipIf(!(await requireEngine("MongoDB protocol (SecantusDB)", mongodbIs
 
   test("refuses other offsets and options, and shows no secret", async () => {
     const source = mongodbCollection({ client, database: "source", collection: "events-0" });
-    expect((await readAll(source, { from: 7 })).error).toMatchObject({ code: "SOURCE_MOVED" });
+    const keys = [
+      null,
+      [1],
+      { $date: "soon" },
+      { $oid: "zz" },
+      { $numberInt: "x" },
+      { $numberLong: "1.5" },
+      { $binary: 1 },
+      { $ne: 1 },
+    ];
+    for (const from of [7, ...keys.map((key) => ({ after: [key], records: 1 }))]) {
+      expect({ from, ...(await readAll(source, { from })) }).toMatchObject({
+        from,
+        error: { code: "SOURCE_MOVED" },
+        records: [],
+      });
+      expect(await source.inspect({ "0": from }, {})).toMatchObject({ available: false });
+    }
+    expect((await readAll(source, { from: { after: [2497], records: 2498 } })).records).toHaveLength(2);
     expect(() => mongodbCollection({ collection: "x" })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
     const away = mongodbCollection({ url: "mongodb://me:hunter2@127.0.0.1:1/x", collection: "y" });
     expect(away.describe()).not.toContain("hunter2");

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 import type * as Mongodb from "mongodb";
 import type { Collection, Document, Filter, MongoClient } from "mongodb";
 
@@ -91,6 +93,10 @@ class CollectionReader implements KeysetReader<Document> {
     this.#parts = parts;
   }
 
+  fits(key: KeyValues): boolean {
+    return key.every((value) => this.#isValue(value));
+  }
+
   async page(after: KeyValues | null, limit: number): Promise<KeysetPage<Document>> {
     const { documents, fields } = this.#parts;
     const sort = Object.fromEntries(fields.map((field) => [field, 1 as const]));
@@ -134,7 +140,7 @@ class CollectionReader implements KeysetReader<Document> {
     const { fields } = this.#parts;
     const ways = fields.flatMap((field, index) => {
       const equal = Object.fromEntries(
-        fields.slice(0, index).map((name, at) => [name, this.#decoded(key[at] ?? null)]),
+        fields.slice(0, index).map((name, at) => [name, { $eq: this.#decoded(key[at] ?? null) }]),
       );
       const value = this.#decoded(key[index] ?? null);
       const types = typesBeyond(value, side);
@@ -146,7 +152,21 @@ class CollectionReader implements KeysetReader<Document> {
 
   #same(key: KeyValues): Filter<Document> {
     const { fields } = this.#parts;
-    return Object.fromEntries(fields.map((name, at) => [name, this.#decoded(key[at] ?? null)]));
+    return Object.fromEntries(fields.map((name, at) => [name, { $eq: this.#decoded(key[at] ?? null) }]));
+  }
+
+  /** What is no value that documents are read in the order of is taken for another one, or refused by the driver with an error of its own. */
+  #isValue(value: Json): boolean {
+    if (value === null || Array.isArray(value)) return false;
+    if (typeof value !== "object" || !Object.keys(value).some((name) => name.startsWith("$"))) return true;
+    try {
+      const decoded = this.#decoded(value);
+      return decoded instanceof Date
+        ? !Number.isNaN(decoded.getTime())
+        : isDeepStrictEqual(this.#encoded(decoded), value);
+    } catch {
+      return false;
+    }
   }
 
   #encoded(value: unknown): Json {

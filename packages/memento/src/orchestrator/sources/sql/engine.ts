@@ -24,6 +24,8 @@ export interface RowsEngine {
   quote(name: string): string;
   /** How a column of the key is selected, so that its value is had exactly. */
   selectKey(column: string, alias: string): string;
+  /** False for what `rows` does not give as a value of the key. */
+  isKey(value: Json): boolean;
   /** A value of the key, as `rows` gave it, for comparing with its column. */
   bind(value: Json): Bound;
   /** The rows of a statement whose columns `memento_key_0`, ... are the key. The signal ends the connection of one that takes long. */

@@ -56,7 +56,8 @@ export async function openMysqlRows(
   return {
     quote: (name) => `\`${name.replaceAll("`", "``")}\``,
     selectKey: (column, alias) => `${column} AS ${alias}`,
-    bind: (value) => ({ text: literal(value), values: [] }),
+    isKey: (value) => literal(value) !== null,
+    bind: (value) => ({ text: literal(value) ?? "NULL", values: [] }),
     rows: async (statement, keys, signal) =>
       (await query(statement, signal)).map((found) => {
         const row: Record<string, unknown> = { ...found };
@@ -97,12 +98,13 @@ function valueOf(field: TypeCastField, next: () => unknown): unknown {
   return next();
 }
 
-/** Values stand in the text, because a comparison goes by the type of the literal; strings as hexadecimal UTF-8, whatever the session's modes are. */
-function literal(value: Json): string {
+/** Values stand in the text, because a comparison goes by the type of the literal; strings as hexadecimal UTF-8, whatever the session's modes are. Null for what is no value of a key. */
+function literal(value: Json): string | null {
   if (typeof value === "string") return `_utf8mb4 X'${Buffer.from(value, "utf8").toString("hex")}'`;
-  const text = String((value as { readonly number?: string } | null)?.number);
-  if (/^-?\d+(?:\.\d+)?$/u.test(text)) return text;
-  throw new MementoError("SOURCE_MOVED", "the offset is not one of rows in this order");
+  // A number that was set by hand says the same.
+  const { number = value } = (value ?? {}) as { readonly number?: Json };
+  const text = typeof number === "number" ? String(number) : number;
+  return typeof text === "string" && /^-?\d+(?:\.\d+)?$/u.test(text) ? text : null;
 }
 
 function rowsFailure(error: unknown, url: string): MementoError {

@@ -74,6 +74,8 @@ export async function openPostgresRows(
   return {
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
     selectKey: (column, alias) => `${column}::text AS ${alias}`,
+    // Each is had as text; a number that was set by hand says the same.
+    isKey: (value) => typeof value === "string" || typeof value === "number",
     bind: (value) => ({ text: MARK, values: [value] }),
     rows: async (statement, keys, signal) =>
       (await query(statement, signal)).map((row) => {

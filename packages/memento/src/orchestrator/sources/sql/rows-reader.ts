@@ -23,6 +23,10 @@ export class RowsReader implements KeysetReader<Record<string, unknown>> {
     this.#query = query;
   }
 
+  fits(key: KeyValues): boolean {
+    return key.every((value) => this.#engine.isKey(value));
+  }
+
   async page(
     after: KeyValues | null,
     limit: number,

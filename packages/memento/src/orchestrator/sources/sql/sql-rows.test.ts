@@ -20,10 +20,14 @@ interface Engine {
   readonly name: string;
   readonly isThere: boolean;
   readonly start: () => Promise<Base>;
-  /** The columns of a table of values that are hard to order, and three rows of it in SQL, and as records. */
   /** Conditions that take half a minute. */
   readonly slow: readonly string[];
-  readonly types: { readonly columns: string; readonly key: string; readonly rows: readonly string[] };
+  /** The columns of a table of values that are hard to order, and three rows of it in SQL; a type of texts without case. */
+  readonly types: {
+    readonly columns: string;
+    readonly key: string;
+    readonly rows: readonly string[];
+  };
 }
 
 async function startSqlite(): Promise<Base> {
@@ -245,6 +249,34 @@ for (const { name, isThere, start, types, slow } of engines) {
       const inspection = await source.inspect({}, { "0": offset });
       expect(inspection).toMatchObject({ available: false, recordsBetween: 10 });
       expect(inspection.problem).toContain(made);
+    });
+
+    test("refuses offsets that it has not made, before it reads and in a plan", async () => {
+      const options = { url: base.url, table: await table(20), key: "id" };
+      await using source = closing(sqlRows(options));
+      const { offset } = await readAll(source);
+      const keys = [null, true, [1], {}, { integer: "x" }, { integer: "99999999999999999999" }, { number: "1 OR 1" }];
+      for (const key of keys) {
+        const from = { after: [key], records: 3 };
+        const { error, records } = await readAll(source, { from });
+        expect({ key, error, records }).toMatchObject({ key, error: { code: "SOURCE_MOVED" }, records: [] });
+        expect(error?.message).toContain(source.describe());
+        for (const [begin, end] of [
+          [from, offset],
+          [from, from],
+          [offset, from],
+        ] as const)
+          expect(await source.inspect({ "0": begin }, { "0": end })).toMatchObject({ available: false });
+      }
+      for (const records of [-1, 1.5, "3", null, 2 ** 53])
+        expect((await readAll(source, { from: { after: [3], records } })).error).toMatchObject({
+          code: "SOURCE_MOVED",
+        });
+    });
+
+    test("goes on from a number that was set by hand", async () => {
+      await using source = closing(sqlRows({ url: base.url, table: await table(20), key: "id" }));
+      expect(ids((await readAll(source, { from: { after: [17], records: 17 } })).records)).toEqual([18, 19, 20]);
     });
 
     test("refuses other orders' offsets, statements that fail, and options that contradict", async () => {

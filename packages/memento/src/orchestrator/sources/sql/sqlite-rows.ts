@@ -32,6 +32,7 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
   return {
     quote: (name) => `"${name.replaceAll('"', '""')}"`,
     selectKey: (column, alias) => `${column} AS ${alias}`,
+    isKey: (value) => parameterOf(value) !== null,
     bind: (value) => ({ text: "?", values: [parameterOf(value)] }),
     rows: async ({ sql, values }, keys) => {
       let columns: readonly string[] | null = null;
@@ -62,11 +63,15 @@ function keyOf(value: unknown, path: string): Json {
   throw new MementoError("INVALID_ARGUMENT", `${path}: rows are read in the order of numbers and texts, not of blobs`);
 }
 
-function parameterOf(value: Json): string | number | bigint {
+/** Null for what is no value of a key. */
+function parameterOf(value: Json): string | number | bigint | null {
   if (typeof value === "string") return value;
   // A whole number is bound as one, so that it is compared exactly.
   if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
-  return BigInt(String((value as { readonly integer?: string } | null)?.integer));
+  const { integer } = (value ?? {}) as { readonly integer?: Json };
+  if (typeof integer !== "string" || !/^-?\d{1,19}$/u.test(integer)) return null;
+  const whole = BigInt(integer);
+  return BigInt.asIntN(64, whole) === whole ? whole : null;
 }
 
 function sqliteFailure(error: unknown, path: string): MementoError {
