@@ -32,6 +32,8 @@ export interface KeysetReader<Row> {
   page(after: KeyValues | null, limit: number, signal: AbortSignal): Promise<KeysetPage<Row>>;
   /** How many rows stand behind one key, up to another one; null is the beginning, or the end. */
   count(after: KeyValues | null, upTo: KeyValues | null): Promise<number>;
+  /** How many rows have a key, as the engine compares: of texts that it takes for the same, each counts. */
+  alike(key: KeyValues): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -41,8 +43,8 @@ export interface KeysetParts<Row> {
   readonly schemaVersion: string;
   readonly describe: () => string;
   readonly open: () => Promise<KeysetReader<Row>>;
-  /** How many columns make a key. */
-  readonly width: number;
+  /** The columns that make a key. */
+  readonly columns: readonly string[];
   /** True: a row that is changed moves towards the end. */
   readonly moves: boolean;
   /** True: no row before an offset is ever added or taken away, and one that was is SOURCE_MOVED. */
@@ -83,22 +85,24 @@ export class KeysetSource<Row> implements Source<Row> {
     const place = this.#placeOf(from);
     throwIfCancelled(signal, this.describe());
     const reader = await this.#opened();
-    this.#checkFit(reader, place);
+    await this.#checkPlace(reader, place);
     await this.#checkGrowth(reader, place);
     const limit = batchRecords * Math.ceil(PAGE_ROWS / batchRecords);
     let after = place?.after ?? null;
     let records = place?.records ?? 0;
     for (;;) {
       throwIfCancelled(signal, this.describe());
-      const page = await unlessCancelled(reader.page(after, limit, signal), signal, this.describe());
-      this.#checkKeys(page.keys);
-      for (let index = 0; index < page.records.length; index += batchRecords) {
-        const part = page.records.slice(index, index + batchRecords);
+      // One more: the first row of the next page may have the key of the last one of this page.
+      const page = await unlessCancelled(reader.page(after, limit + 1, signal), signal, this.describe());
+      const count = Math.min(limit, page.records.length);
+      await this.#checkKeys(reader, page.keys, count);
+      for (let index = 0; index < count; index += batchRecords) {
+        const part = page.records.slice(index, Math.min(index + batchRecords, count));
         after = page.keys[index + part.length - 1] ?? after;
         records += part.length;
         yield { records: part, partition: ONLY_PARTITION, offset: { after, records } };
       }
-      if (page.records.length < limit) return;
+      if (page.records.length <= limit) return;
     }
   }
 
@@ -109,7 +113,8 @@ export class KeysetSource<Row> implements Source<Row> {
       const count = (end?.records ?? 0) - (begin?.records ?? 0);
       recordsBetween = count < 0 ? null : count;
       const reader = await this.#opened();
-      for (const place of [begin, end]) this.#checkFit(reader, place);
+      await this.#checkPlace(reader, begin);
+      this.#checkFit(reader, end);
       await this.#checkGrowth(reader, begin);
       if (count > 0) {
         // Where rows move towards the end, those that were read may stand behind the place that was read to.
@@ -157,14 +162,27 @@ export class KeysetSource<Row> implements Source<Row> {
     if (place !== null && !reader.fits(place.after)) throw this.#foreign();
   }
 
-  /** Rows with the same key have no order, and one of them would be passed over where a page ends between them. */
-  #checkKeys(keys: readonly KeyValues[]): void {
-    const isSame = (a: KeyValues, b: KeyValues | undefined): boolean =>
-      a.every((value, at) => value === b?.[at] || (typeof value === "object" && isDeepStrictEqual(value, b?.[at])));
-    const twice = keys.findIndex((key, index) => isSame(key, keys[index + 1]));
-    if (twice === -1) return;
-    const message = `${this.describe()} has rows with the same key; choose columns that no two rows have alike`;
-    throw new MementoError("INVALID_ARGUMENT", message);
+  /** Of rows that have the key of the last one that was read, who knows which was read. */
+  async #checkPlace(reader: KeysetReader<Row>, place: Place | null): Promise<void> {
+    this.#checkFit(reader, place);
+    if (place !== null && (await reader.alike(place.after)) > 1) throw this.#alike(place.after);
+  }
+
+  /** Rows with the same key have no order, and one of them would be passed over where a page or batch ends between them. */
+  async #checkKeys(reader: KeysetReader<Row>, keys: readonly KeyValues[], count: number): Promise<void> {
+    const twice = keys.find((key, index) => isSame(key, keys[index + 1]));
+    if (twice !== undefined) throw this.#alike(twice);
+    const [last, next] = [keys[count - 1], keys[count]];
+    if (last === undefined || next === undefined || !mayBeSame(last, next)) return;
+    if ((await reader.alike(last)) > 1) throw this.#alike(last);
+  }
+
+  #alike(key: KeyValues): MementoError {
+    const { columns } = this.#parts;
+    const named = columns.map((column, index) => `${column} ${valueText(key[index] ?? null)}`).join(", ");
+    const message = `${this.describe()} has more than one row with ${named}: one of them would be passed over`;
+    const hint = `Add a column to the key, so that no two rows have it alike; it is ${columns.join(", ")} now.`;
+    return new MementoError("INVALID_ARGUMENT", message, { details: { columns: [...columns] }, hint });
   }
 
   #gone(gone: number, count: number): MementoError {
@@ -176,7 +194,7 @@ export class KeysetSource<Row> implements Source<Row> {
     const offset: SourceOffset | null = onlyOffset(this.describe(), offsets);
     if (offset === null) return null;
     const { after, records } = (typeof offset === "object" ? offset : {}) as JsonObject;
-    const isKey = Array.isArray(after) && after.length === this.#parts.width;
+    const isKey = Array.isArray(after) && after.length === this.#parts.columns.length;
     if (isKey && typeof records === "number" && Number.isSafeInteger(records) && records >= 0)
       return { after, records };
     throw this.#foreign();
@@ -188,6 +206,28 @@ export class KeysetSource<Row> implements Source<Row> {
       `the offset is not one into ${this.describe()}: it was read by other columns, or set by hand`,
     );
   }
+}
+
+function isSame(a: KeyValues, b: KeyValues | undefined): boolean {
+  return a.every((value, at) => value === b?.[at] || (typeof value === "object" && isDeepStrictEqual(value, b?.[at])));
+}
+
+/** Compares letters without their case and marks, so that it takes what a database's collation may take for the same. */
+const LETTERS = new Intl.Collator("und", { sensitivity: "base" });
+
+/** True where an engine may take two keys for the same: by a collation, or a number for another way to write it. */
+function mayBeSame(a: KeyValues, b: KeyValues): boolean {
+  return a.every((value, at) => {
+    const other = b[at];
+    if (typeof value !== "string" || typeof other !== "string") return isDeepStrictEqual(value, other);
+    return LETTERS.compare(value.trimEnd(), other.trimEnd()) === 0 || Number(value) === Number(other);
+  });
+}
+
+function valueText(value: Json): string {
+  const { integer, number } = (value ?? {}) as Partial<Record<string, Json>>;
+  const text = integer ?? number ?? value;
+  return (typeof text === "string" ? text : JSON.stringify(text)).slice(0, 80);
 }
 
 /** What stands against reading again; a table that is gone, or has other columns, is a statement that the server refuses. */

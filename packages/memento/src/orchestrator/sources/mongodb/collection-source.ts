@@ -71,7 +71,7 @@ export function mongodbCollection<Row = Record<string, unknown>>(options: Mongod
       const close = async (): Promise<void> => await connection.close();
       return new CollectionReader({ documents, fields, filter: options.filter ?? {}, where, ejson: BSON.EJSON, close });
     },
-    width: fields.length,
+    columns: fields,
     moves: watermark !== undefined,
     onlyGrows: options.onlyGrows ?? false,
   }) as Source as Source<Row>;
@@ -112,6 +112,12 @@ class CollectionReader implements KeysetReader<Document> {
     return await this.#asked(
       async () => await documents.countDocuments(this.#filter(after, upTo), { maxTimeMS: COMMAND_TIMEOUT_MS }),
     );
+  }
+
+  async alike(key: KeyValues): Promise<number> {
+    const { documents, filter } = this.#parts;
+    const same = { $and: [filter, this.#same(key)] };
+    return await this.#asked(async () => await documents.countDocuments(same, { maxTimeMS: COMMAND_TIMEOUT_MS }));
   }
 
   async close(): Promise<void> {

@@ -48,6 +48,17 @@ export class RowsReader implements KeysetReader<Record<string, unknown>> {
     return await this.#engine.count({ sql: `SELECT count(*) AS count ${sql}`, values });
   }
 
+  async alike(key: KeyValues): Promise<number> {
+    const { sql, values } = this.#from(null, null);
+    const equal = key.map((_, index) => this.#compared(index, "=", key));
+    const condition = equal.map(({ text }) => text).join(" AND ");
+    const statement = {
+      sql: `SELECT count(*) AS count ${sql} AND ${condition}`,
+      values: [...values, ...equal.flatMap((bound) => bound.values)],
+    };
+    return await this.#engine.count(statement);
+  }
+
   async close(): Promise<void> {
     await this.#engine.close();
   }

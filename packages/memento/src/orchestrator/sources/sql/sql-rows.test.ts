@@ -27,6 +27,7 @@ interface Engine {
     readonly columns: string;
     readonly key: string;
     readonly rows: readonly string[];
+    readonly folded: string;
   };
 }
 
@@ -61,6 +62,7 @@ const engines: readonly Engine[] = [
     start: startSqlite,
     slow: [],
     types: {
+      folded: "TEXT COLLATE NOCASE",
       columns: "k INTEGER PRIMARY KEY, d REAL, t TEXT, b BLOB",
       key: "k",
       rows: ["(-5, 0.1, 'x', x'00ff')", "(9007199254740992, NULL, 'é', NULL)", "(9007199254740993, 2, '', x'')"],
@@ -75,6 +77,7 @@ const engines: readonly Engine[] = [
     },
     slow: ["pg_sleep(30) IS NOT NULL"],
     types: {
+      folded: "",
       columns: "k timestamptz(6) PRIMARY KEY, d numeric, t bigint, b bytea",
       key: "k",
       rows: [
@@ -93,6 +96,7 @@ const engines: readonly Engine[] = [
     },
     slow: ["SLEEP(30) = 0"],
     types: {
+      folded: "VARCHAR(40) COLLATE utf8mb4_unicode_ci",
       columns: "k DECIMAL(30,6) PRIMARY KEY, d DATETIME(6), t BIGINT, b BLOB",
       key: "k",
       rows: [
@@ -278,6 +282,55 @@ for (const { name, isThere, start, types, slow } of engines) {
       await using source = closing(sqlRows({ url: base.url, table: await table(20), key: "id" }));
       expect(ids((await readAll(source, { from: { after: [17], records: 17 } })).records)).toEqual([18, 19, 20]);
     });
+
+    test("refuses rows that have the key alike, wherever a page ends, and names the key", async () => {
+      const made = `twice_${(count += 1)}`;
+      await base.run(`CREATE TABLE ${made} (id BIGINT, part BIGINT, note VARCHAR(40))`);
+      await base.run(`INSERT INTO ${made} VALUES ${values(1, 2000, () => 0)}, (1000, 1, 'twin')`);
+      const options = { url: base.url, table: made, key: "id" };
+      const alike = {
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining("more than one row with id 1000:") as string,
+        details: { columns: ["id"] },
+      };
+      for (const batchRecords of [1, 7, 500, 999, 1000, 1001, 5000]) {
+        await using source = closing(sqlRows(options));
+        expect((await readAll(source, { batchRecords })).error).toMatchObject(alike);
+      }
+      await using both = closing(sqlRows({ ...options, key: ["id", "part"] }));
+      expect(await readAll(both, { batchRecords: 100 })).toMatchObject({ error: null, records: { length: 2001 } });
+    });
+
+    test("refuses a row that has come beside the last one that was read", async () => {
+      const made = `twice_${(count += 1)}`;
+      await base.run(`CREATE TABLE ${made} (id BIGINT, part BIGINT, note VARCHAR(40))`);
+      await base.run(`INSERT INTO ${made} VALUES ${values(1, 20, () => 0)}`);
+      await using source = closing(sqlRows({ url: base.url, table: made, key: "id" }));
+      const { offset } = await readAll(source);
+      const from = { "0": offset };
+      expect(await readAll(source, { from: offset })).toMatchObject({ error: null, records: [] });
+      expect(await source.inspect(from, from)).toMatchObject({ available: true });
+      await base.run(`INSERT INTO ${made} VALUES (20, 1, 'twin'), (21, 0, 'new')`);
+      expect((await readAll(source, { from: offset })).error).toMatchObject({ code: "INVALID_ARGUMENT" });
+      const plan = await source.inspect(from, from);
+      expect(plan).toMatchObject({ available: false });
+      expect(plan.problem).toContain("more than one row with id 20:");
+    });
+
+    if (types.folded !== "")
+      test("refuses texts that the engine takes for the same at a page's end", async () => {
+        const made = `folded_${(count += 1)}`;
+        await base.run(`CREATE TABLE ${made} (name ${types.folded}, id BIGINT)`);
+        const names = Array.from({ length: 1500 }, (_, id) => `('k${String(id + 1).padStart(4, "0")}', ${id + 1})`);
+        await base.run(`INSERT INTO ${made} VALUES ${names.join(", ")}, ('K1000', 0)`);
+        await using source = closing(sqlRows({ url: base.url, table: made, key: "name" }));
+        expect((await readAll(source)).error).toMatchObject({
+          code: "INVALID_ARGUMENT",
+          message: expect.stringMatching(/more than one row with name [kK]1000:/u) as string,
+        });
+        await using both = closing(sqlRows({ url: base.url, table: made, key: ["name", "id"] }));
+        expect(await readAll(both)).toMatchObject({ error: null, records: { length: 1501 } });
+      });
 
     test("refuses other orders' offsets, statements that fail, and options that contradict", async () => {
       const made = await table(20);

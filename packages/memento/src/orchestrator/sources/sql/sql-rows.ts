@@ -72,7 +72,7 @@ export function sqlRows<Row = Record<string, unknown>>(options: SqlRowsOptions):
     schemaVersion: options.schemaVersion ?? "1",
     describe: () => `rows of ${table ?? "a query"} in ${shown}`,
     open: async () => new RowsReader(await open(), { table, query, columns, where, order }),
-    width: order.length,
+    columns: order,
     moves: watermark !== undefined,
     onlyGrows: options.onlyGrows ?? false,
   }) as Source as Source<Row>;
