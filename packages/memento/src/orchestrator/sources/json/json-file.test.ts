@@ -206,6 +206,18 @@ describe("jsonFile()", () => {
       expect(rest.records).toEqual(expected.slice(100 * (middle + 1)));
     },
   );
+
+  test("refuses an offset past the end, which was set by hand, before it reads and in a plan", async () => {
+    await withFile("[1, 2, 3]", async (path) => {
+      const source = jsonFile({ path });
+      const { offset: end } = await readAll(source);
+      for (const byte of [10, 1e9]) {
+        const from = { ...(end as object), byte };
+        expect((await readAll(source, { from })).error).toMatchObject({ code: "SOURCE_RANGE_GONE" });
+        expect(await source.inspect({ "0": from }, { "0": end })).toMatchObject({ available: false });
+      }
+    });
+  });
 });
 
 function parse(text: string): unknown {

@@ -227,6 +227,16 @@ describe("parquetFile()", () => {
     });
   });
 
+  test("refuses an offset past the last row, which was set by hand", async () => {
+    const source = parquetFile({ path: fixture("movies-zstd.parquet") });
+    const { offset: end } = await readAll(source);
+    const from = { ...(end as object), row: 251 };
+    const gone = { code: "SOURCE_RANGE_GONE", details: { rows: 250, row: 251 } };
+    expect((await readAll(source, { from })).error).toMatchObject(gone);
+    expect(await source.inspect({ "0": from }, { "0": end })).toMatchObject({ available: false });
+    expect(await readAll(source, { from: end })).toMatchObject({ error: null, records: [] });
+  });
+
   test("goes on in the middle of 3 million flights, at the row after the one that was taken last", async () => {
     const source = parquetFile({ path: publicData("flights-3m.parquet") });
     const places: { readonly offset: SourceOffset; readonly next: unknown }[] = [];

@@ -66,5 +66,10 @@ export function parquetFile<Row = ParquetRow>(options: ParquetFileOptions): Sour
 async function placeIn(file: InputFile, offset: SourceOffset): Promise<number> {
   const { file: fingerprint, row } = rowPlace(file.path, offset);
   if ((await wholeFingerprint(file)) !== fingerprint) throw replacedFile(file.path);
-  return row;
+  const { parquetRowCount } = await import("./parquet-table.ts");
+  const rows = await parquetRowCount(file);
+  if (row <= rows) return row;
+  throw new MementoError("SOURCE_RANGE_GONE", `${file.path} has ${rows} rows, and no place behind row ${row}`, {
+    details: { path: file.path, rows, row },
+  });
 }
