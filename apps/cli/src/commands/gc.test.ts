@@ -62,6 +62,8 @@ describe("memento policy", () => {
     expect(stderr).toContain("keep.within takes a span of time");
     expect(exitCode).toBe(2);
     expect((await memento(folder, ["policy", "etl", "--codec", "lzma"])).stderr).toContain("codec.name takes zstd");
+    for (const codec of ["gzip:", "gzip:0x3", "gzip:1e0", "gzip: 3", "gzip:3:4"])
+      expect((await memento(folder, ["policy", "etl", "--codec", codec])).stderr).toContain("codec.level takes 1 to 9");
     expect((await memento(folder, ["policy", "etl", "--keep-last", "none"])).exitCode).toBe(2);
     expect((await json("policy", "etl"))["policy"]).toEqual({ keep: { last: 2 } });
   });

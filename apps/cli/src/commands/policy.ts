@@ -118,8 +118,9 @@ function changed(before: CaretakerPolicy, rules: PolicyOptions): CaretakerPolicy
 
 /** The policy's own check says what is wrong with a name or a level that is none. */
 function codecOf(text: string): NonNullable<CaretakerPolicy["codec"]> {
-  const [name = "", level] = text.split(":");
-  const codec = { name, ...(level === undefined ? {} : { level: Number(level) }) };
+  const [name = "", ...levels] = text.split(":");
+  const level = levels.join(":");
+  const codec = { name, ...(levels.length === 0 ? {} : { level: /^\d{1,2}$/u.test(level) ? Number(level) : level }) };
   return codec as NonNullable<CaretakerPolicy["codec"]>;
 }
 
