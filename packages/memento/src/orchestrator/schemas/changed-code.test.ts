@@ -137,6 +137,25 @@ describe("schema versions", () => {
     expect(rowsOf(data)).toEqual(rows);
   });
 
+  test("a caster that gives no object leaves state and offsets as they are: the run stops", async () => {
+    const made = await bench();
+    const { memento, store } = made;
+    await expect(memento.run(load(made, first))).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    const commits = async (): Promise<number> => (await Array.fromAsync(store.commits(null))).length;
+    const before = await commits();
+    const schema = (given: unknown): ValueSchema => ({ id: "it", version: 2, upcasters: { 1: () => given } });
+    for (const [code, item] of [
+      [{ ...second, schema: schema(undefined) }, "the state"],
+      [{ ...second, schema: schema([1]) }, "the state"],
+      [{ ...first, offsets: schema(undefined) }, "the offsets of source numbers"],
+    ] as const) {
+      const refused = { code: "SCHEMA_UNREADABLE", message: expect.stringContaining(`${item} could not be made`) };
+      await expect(memento.run(load(made, code))).rejects.toMatchObject(refused);
+      expect((await memento.check(load(made, code))).unreadable.at(-1)).toMatchObject({ isHead: true });
+    }
+    expect(await commits()).toBe(before);
+  });
+
   test("a rollback takes the stamps back with the values", async () => {
     const made = await bench();
     const { memento } = made;

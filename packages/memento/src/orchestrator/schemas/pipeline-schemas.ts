@@ -42,7 +42,8 @@ export function readAs(
   value: unknown,
 ): unknown {
   const schema = schemas.get(item);
-  if (schema !== undefined) return castValue(schema, stamps[item], value, itemText(item));
+  const isRecord = !item.startsWith(PIECE.output);
+  if (schema !== undefined) return castValue(schema, stamps[item], value, itemText(item), isRecord);
   demandFirst(stamps[item], itemText(item));
   return value;
 }

@@ -74,4 +74,67 @@ describe("castValue()", () => {
       message: expect.stringContaining("no sum in it"),
     });
   });
+
+  const casting = (caster: () => unknown): ValueSchema => ({ id: "totals", version: 2, upcasters: { 1: caster } });
+  const failure = (work: () => unknown): unknown => {
+    try {
+      return work();
+    } catch (error) {
+      return error;
+    }
+  };
+
+  test.each([
+    ["undefined", undefined],
+    ["null", null],
+    ["an array", [1]],
+    ["a string", "7"],
+    ["a number", 7],
+    ["an object of another class", new Map([["total", 7]])],
+    ["a promise", Promise.resolve({ total: 7 })],
+  ])("refuses %s, where an object is due: naming item, version and what the caster gave", (text, given) => {
+    const made = failure(() =>
+      castValue(
+        casting(() => given),
+        undefined,
+        { sum: 7 },
+        "the state",
+        true,
+      ),
+    );
+    expect(made).toMatchObject({
+      code: "SCHEMA_UNREADABLE",
+      message: expect.stringMatching(`^the state could not be made of version 1 of totals: its caster gave ${text}`),
+      details: { item: "the state", schema: "totals", saved: 1, code: 2 },
+    });
+  });
+
+  test("an output may become anything but undefined, which a caster gives that forgets its return, or a promise", () => {
+    const cast = (given: unknown, value: unknown): unknown =>
+      failure(() =>
+        castValue(
+          casting(() => given),
+          undefined,
+          value,
+          "the output of stage load",
+        ),
+      );
+    for (const given of [null, 7, [1], ""]) expect(cast(given, { sum: 7 })).toBe(given);
+    expect(cast(undefined, null)).toMatchObject({
+      code: "SCHEMA_UNREADABLE",
+      message: expect.stringContaining("its caster gave undefined"),
+    });
+    expect(cast(Promise.resolve(1), 7)).toMatchObject({ message: expect.stringContaining("gave a promise") });
+    // What gave nothing, or was passed over, has an output of undefined, under the code's version too.
+    expect(cast(undefined, undefined)).toBeUndefined();
+    expect(cast(7, undefined)).toBe(7);
+  });
+
+  test("what stands between two versions is judged too", () => {
+    const forgets: ValueSchema = { id: "totals", version: 3, upcasters: { 1: () => undefined, 2: () => ({}) } };
+    expect(failure(() => castValue(forgets, undefined, {}, "the state", true))).toMatchObject({
+      code: "SCHEMA_UNREADABLE",
+      message: expect.stringContaining("version 1 of totals: its caster gave undefined"),
+    });
+  });
 });

@@ -6,9 +6,13 @@ export interface ValueSchema {
   readonly id: string;
   /** The version that the code works with, from 1 on. A memento that says nothing of it has version 1. */
   readonly version: number;
-  /** By the version that they start from: each gives the value as the next version has it. They change nothing in place. */
+  /**
+   * By the version that they start from: each gives the value as the next version has it, at once, and changes nothing in place.
+   * State and offsets stay plain objects. An output that is something does not become undefined: that is a forgotten `return`. One
+   * that is undefined, as of a stage that was passed over, is cast too, and may stay so. SCHEMA_UNREADABLE.
+   */
   readonly upcasters?: Readonly<Record<number, (value: never) => unknown>>;
-  /** By the version that they start from: each gives the value as the version before has it, for code that was put back. */
+  /** The same, each to the version before its own, for code that was put back. */
   readonly downcasters?: Readonly<Record<number, (value: never) => unknown>>;
 }
 
@@ -39,20 +43,57 @@ export function castWay(schema: ValueSchema, stamp: SchemaStamp | undefined, wha
   return version < schema.version ? "up" : "down";
 }
 
-/** The value as the code's version has it. SCHEMA_UNREADABLE, naming `what`, where there is no way, or a caster throws. */
-export function castValue(schema: ValueSchema, stamp: SchemaStamp | undefined, value: unknown, what: string): unknown {
+/**
+ * The value as the code's version has it. SCHEMA_UNREADABLE, naming `what`, where there is no way, or a caster throws or gives what
+ * is no value. `isRecord`: it has members by name, and no version of it is anything else; default false.
+ */
+export function castValue(
+  schema: ValueSchema,
+  stamp: SchemaStamp | undefined,
+  value: unknown,
+  what: string,
+  isRecord = false,
+): unknown {
   if (castWay(schema, stamp, what) === "same") return value;
   const version = stamp?.version ?? FIRST_VERSION;
   let cast = value;
   for (const [from, caster] of castersBetween(schema, version)) {
+    const failed = (problem: string, cause?: unknown): MementoError =>
+      unreadable(what, `could not be made of version ${from} of ${schema.id}: ${problem}`, schema, version, cause);
+    const before = cast;
     try {
-      cast = caster?.(cast as never);
+      cast = caster?.(before as never);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw unreadable(what, `could not be made of version ${from} of ${schema.id}: ${reason}`, schema, version, error);
+      throw failed(error instanceof Error ? error.message : String(error), error);
     }
+    const problem = castProblem(before, cast, isRecord);
+    if (problem !== null) throw failed(`its caster gave ${problem}`);
   }
   return cast;
+}
+
+/** What a caster gave, where that is no value of any version; null where it may be one. */
+function castProblem(before: unknown, cast: unknown, isRecord: boolean): string | null {
+  if (cast instanceof Promise) {
+    // Nobody waits for it: its failure would end the process, and what is said here is what is wrong.
+    cast.catch(() => undefined);
+    return "a promise, and must give the value at once";
+  }
+  if (isRecord) return isPlainObject(cast) ? null : `${kindOf(cast)}, and must give a plain object`;
+  return cast === undefined && before !== undefined ? "undefined; does it forget its return?" : null;
+}
+
+function isPlainObject(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** What a value is, for people; never the value itself, which may be a secret. */
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object of another class" : `a ${typeof value}`;
 }
 
 /** Code without a schema reads what is of the first version, and no other: SCHEMA_UNREADABLE, naming `what`. */
