@@ -3,8 +3,8 @@ import type { StageDefinition } from "./stage.ts";
 
 /**
  * Puts stages into an order in which each comes after those it needs; stages that do not need each other keep the order
- * in which they were declared. Throws INVALID_PIPELINE for doubled names, unknown stages, cycles, and flows that are not
- * a read stage followed by map and write stages.
+ * in which they were declared. Throws INVALID_PIPELINE for doubled names, names of before that may be of several, unknown
+ * stages, cycles, and flows that are not a read stage followed by map and write stages.
  */
 export function orderStages(pipeline: string, stages: readonly StageDefinition[]): StageDefinition[] {
   const byName = new Map<string, StageDefinition>();
@@ -12,6 +12,7 @@ export function orderStages(pipeline: string, stages: readonly StageDefinition[]
     if (byName.has(stage.name)) throw invalid(pipeline, `the stage ${stage.name} is declared twice`);
     byName.set(stage.name, stage);
   }
+  checkOldNames(pipeline, stages, byName);
   for (const stage of stages) checkPredecessors(pipeline, stage, byName);
   const ordered: StageDefinition[] = [];
   const done = new Set<string>();
@@ -35,6 +36,24 @@ export function orderStages(pipeline: string, stages: readonly StageDefinition[]
   };
   for (const stage of stages) visit(stage);
   return ordered;
+}
+
+/** What is done under an old name is done by one stage alone: whose it is must be certain. A stage may have its old name again. */
+function checkOldNames(
+  pipeline: string,
+  stages: readonly StageDefinition[],
+  byName: ReadonlyMap<string, StageDefinition>,
+): void {
+  const owners = new Map<string, string>();
+  for (const { name, was } of stages) {
+    for (const old of was) {
+      if (old === name) continue;
+      if (byName.has(old)) throw invalid(pipeline, `the stage ${name} was ${old}, and a stage is called ${old} now`);
+      const owner = owners.get(old) ?? name;
+      if (owner !== name) throw invalid(pipeline, `the stages ${owner} and ${name} both were ${old}`);
+      owners.set(old, name);
+    }
+  }
 }
 
 function checkPredecessors(

@@ -91,8 +91,8 @@ export interface Pipeline {
 }
 
 /**
- * Declares a pipeline; pure. Throws INVALID_PIPELINE, naming the stage, for doubled names, stages that are not there,
- * cycles, and unknown sources or sinks.
+ * Declares a pipeline; pure. Throws INVALID_PIPELINE, naming the stage, for doubled names, an old name (`was`) that several
+ * have or had, stages that are not there, cycles, and unknown sources or sinks.
  */
 export function definePipeline<
   Params = Readonly<Record<string, unknown>>,

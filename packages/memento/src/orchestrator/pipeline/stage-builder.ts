@@ -42,7 +42,7 @@ export interface StageOptions<Before extends After = After> {
   readonly checkpoint?: CheckpointPolicy;
   /** True: a memento is taken before the stage starts. Default false. */
   readonly risky?: boolean;
-  /** Names that it had before: an unfinished run in which it is done under one of them goes on. */
+  /** Names that it had before: an unfinished run in which it is done under one of them goes on. No other stage has or had one of them. */
   readonly was?: string | readonly string[];
   /** Looked at when the stage's turn has come: false passes it over, and its output is undefined. Of a flow, what comes after it is passed over too. */
   readonly when?: (input: InputOf<Before>, context: StageContext<never>) => unknown;
