@@ -4,7 +4,7 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, type PipelineSnapshot } from "../run/run-state.ts";
-import { itemText, readAs, schemasOf, STATE_ITEM } from "./pipeline-schemas.ts";
+import { itemText, readAs, schemasOf, startItems, STATE_ITEM } from "./pipeline-schemas.ts";
 import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
 import { demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
 
@@ -89,8 +89,7 @@ export async function adaptationOf(
       if (offsets !== before) pieces.set(item, offsets);
     }
   }
-  for (const item of [STATE_ITEM, ...Object.keys(pipeline.sources).map((source) => PIECE.offsets + source)])
-    if (!schemas.has(item)) demandFirst(snapshot.stamps[item], itemText(item));
+  for (const item of startItems(pipeline)) if (!schemas.has(item)) demandFirst(snapshot.stamps[item], itemText(item));
   if (goesOn) {
     const shape = shapeChange(pipeline, snapshot);
     demandShape(pipeline, memento.entry.run ?? "", shape);

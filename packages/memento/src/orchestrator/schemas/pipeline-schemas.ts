@@ -26,6 +26,12 @@ export function schemasOf({
   return schemas;
 }
 
+/** What a run starts from, with a schema or without: the state, that of each pipeline inside, and the offsets of each source. */
+export function startItems({ sources, stages }: Pick<Pipeline, "sources" | "stages">): readonly string[] {
+  const inner = new Set(stages.flatMap(({ scope }) => (scope === null ? [] : [PIECE.state + scope.prefix])));
+  return [STATE_ITEM, ...inner, ...Object.keys(sources).map((source) => PIECE.offsets + source)];
+}
+
 /** How an item for people is called: `the output of stage load`. */
 export function itemText(item: string): string {
   if (item === STATE_ITEM) return "the state";
