@@ -6,7 +6,7 @@ import type { TimelineState } from "../../core/timeline.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
-import { adaptationOf, isUnfinished } from "../schemas/adapt.ts";
+import { adaptationOf, isUnfinished, statusBehind } from "../schemas/adapt.ts";
 import type { ForeignChange, StayingRecords } from "../sinks/sink.ts";
 import type { SourceOffsets } from "../sources/source.ts";
 import { shortestName } from "./force.ts";
@@ -198,7 +198,8 @@ async function codeFit(
   snapshot: PipelineSnapshot,
 ): Promise<{ readonly casts: readonly string[]; readonly problems: readonly string[] }> {
   try {
-    const { changes } = await adaptationOf(pipeline, content, snapshot, isUnfinished(content.entry.status));
+    const goesOn = isUnfinished(statusBehind(content.entry, snapshot));
+    const { changes } = await adaptationOf(pipeline, content, snapshot, goesOn);
     return { casts: changes, problems: [] };
   } catch (error) {
     if (!isMementoError(error, "SCHEMA_UNREADABLE") && !isMementoError(error, "PIPELINE_CHANGED")) throw error;

@@ -9,6 +9,7 @@ import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
 import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord } from "../run/run-state.ts";
 import { unmarkedData } from "../run/unmarked-data.ts";
+import { statusBehind } from "../schemas/adapt.ts";
 import { forcedAmong, fullName } from "./force.ts";
 import { goingOnFrom } from "./lineage.ts";
 import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence } from "./participants/participant.ts";
@@ -255,12 +256,10 @@ function adoptedRun({ kind }: RestoreRecord, { now, wanted }: RestoreGoal): read
 function statusAfter({ head, content, restore, goal }: SagaInput, selected: boolean): MementoStatus {
   if (restore.paused === true) return "paused";
   if (content === null) return "saved";
-  const { status } = selected ? head.entry : content.entry;
-  const before =
-    status === "reverting" ? ((selected ? restore : goal.wanted.restore)?.statusBefore ?? "interrupted") : status;
+  const before = selected ? statusBehind(head.entry, { restore }) : statusBehind(content.entry, goal.wanted);
   if (before === "running" || before === "failed") return "interrupted";
   const again = selected && stagesOf(restore.only ?? []).size > 0;
-  return again && before === "completed" ? "interrupted" : (before as MementoStatus);
+  return again && before === "completed" ? "interrupted" : before;
 }
 
 function runFields(memento: OpenedMemento): { run?: string; version?: string; stage?: string; stageIndex?: number } {

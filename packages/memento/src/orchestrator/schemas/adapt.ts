@@ -1,4 +1,4 @@
-import type { MementoStatus } from "../../core/memento.ts";
+import type { MementoEntry, MementoStatus } from "../../core/memento.ts";
 import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
@@ -11,6 +11,14 @@ import { demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./valu
 /** True for the status of a run that is taken up where it stands; after any other one a new run starts. */
 export function isUnfinished(status: MementoStatus): boolean {
   return status === "running" || status === "interrupted" || status === "failed" || status === "paused";
+}
+
+/** The status that a memento is gone on with: where it begins a restore, that of the head before, which it has all of. */
+export function statusBehind(
+  { status }: Pick<MementoEntry, "status">,
+  { restore }: Pick<PipelineSnapshot, "restore">,
+): MementoStatus {
+  return status === "reverting" ? ((restore?.statusBefore ?? "interrupted") as MementoStatus) : status;
 }
 
 /** What of a memento is other under the code's schemas and stage names. */

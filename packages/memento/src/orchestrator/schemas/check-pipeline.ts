@@ -1,13 +1,15 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
+import type { TimelineHead } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
 import { pipelineAddress } from "../run/runner.ts";
-import { adaptationOf, isUnfinished } from "./adapt.ts";
+import { adaptationOf, isUnfinished, statusBehind } from "./adapt.ts";
 import { readAs, schemasOf } from "./pipeline-schemas.ts";
+import { shapeChange, type RenamedStage } from "./shape.ts";
 
 /** Which mementos of a pipeline are looked at. */
 export interface CheckOptions {
@@ -23,7 +25,7 @@ export interface UnreadableMemento {
   /** The timeline as people name it: its partition and fork, empty for none. */
   readonly partition: string;
   readonly fork: string;
-  /** True: the newest of its timeline, which the next run starts from. */
+  /** True: the next run starts from it: the newest of its timeline, or what a restore goes back to that stands there unfinished. */
   readonly isHead: boolean;
   readonly problems: readonly string[];
 }
@@ -55,13 +57,14 @@ export async function checkPipeline(
   for await (const { record, head } of vault.store.timelines(caretaker)) {
     if (record.originator !== originator || record.kind !== "pipeline") continue;
     timelines += 1;
+    const start = await startOf(vault, head);
     for await (const { entry } of vault.store.query(mementoQuery({ timeline: record.key, order: "ascending" }))) {
       options.signal?.throwIfAborted();
       const found = await vault.readLive(entry.id, async (memento) => await lookAt(pipeline, memento));
       if (found === null) continue;
       const { problems, changes } = found;
       const { partition, fork } = record;
-      if (problems.length > 0) unreadable.push({ entry, partition, fork, isHead: entry.id === head?.id, problems });
+      if (problems.length > 0) unreadable.push({ entry, partition, fork, isHead: entry.id === start, problems });
       else if (changes > 0) adapted += 1;
       mementos += 1;
       options.onProgress?.(mementos);
@@ -85,25 +88,44 @@ async function lookAt(
     }
   };
   const snapshot = await readSnapshot(memento);
-  const goesOn = isUnfinished(memento.entry.status);
+  const goesOn = isUnfinished(statusBehind(memento.entry, snapshot));
+  const renamed = goesOn ? shapeChange(pipeline, snapshot).renamed : [];
   await attempt(async () => (await adaptationOf(pipeline, memento, snapshot, goesOn)).changes.length);
-  await eachOutput(pipeline, memento, snapshot, async (read) => await attempt(read));
+  await eachOutput({ pipeline, memento, snapshot, renamed }, async (read) => await attempt(read));
   return { problems, changes };
 }
 
-/** Every output that has a schema, read one by one: each may have a problem of its own. */
+/** The memento that the next run starts from. Where a restore stands unfinished it finishes that first, and has what that goes back to. */
+async function startOf(vault: Vault, head: TimelineHead | null): Promise<string | null> {
+  if (head === null) return null;
+  return await vault.readLive(head.id, async (memento) => {
+    const restore = memento.entry.status === "reverting" ? (await readSnapshot(memento)).restore : null;
+    return restore === null || restore.only !== undefined ? head.id : (restore.content ?? restore.target);
+  });
+}
+
+interface OutputsInput {
+  readonly pipeline: Pipeline;
+  readonly memento: OpenedMemento;
+  readonly snapshot: PipelineSnapshot;
+  /** Stages whose outputs will have other names. */
+  readonly renamed: readonly RenamedStage[];
+}
+
+/** The output of every stage that the code has, read one by one: each may have a problem of its own. */
 async function eachOutput(
-  pipeline: Pipeline,
-  memento: OpenedMemento,
-  { stamps }: PipelineSnapshot,
+  { pipeline, memento, snapshot, renamed }: OutputsInput,
   look: (read: () => Promise<number>) => Promise<void>,
 ): Promise<void> {
   const schemas = schemasOf(pipeline);
-  for (const item of schemas.keys()) {
-    if (!item.startsWith(PIECE.output) || !memento.has(item)) continue;
+  const oldNames = new Map(renamed.map(({ from, to }) => [to, from]));
+  for (const { name } of pipeline.stages) {
+    const [item, kept] = [PIECE.output + name, PIECE.output + (oldNames.get(name) ?? name)];
+    if (!memento.has(kept)) continue;
     await look(async () => {
-      const value = await memento.value(item);
-      return readAs(schemas, stamps, item, value) === value ? 0 : 1;
+      const stamp = snapshot.stamps[kept];
+      const value = schemas.has(item) ? await memento.value(kept) : undefined;
+      return readAs(schemas, stamp === undefined ? {} : { [item]: stamp }, item, value) === value ? 0 : 1;
     });
   }
 }
