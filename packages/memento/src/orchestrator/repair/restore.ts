@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 import { MementoError } from "../../core/errors.ts";
 import type { MementoReason, MementoStatus } from "../../core/memento.ts";
 import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
@@ -16,7 +18,7 @@ import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence
 import { rosterOf } from "./participants/roster.ts";
 import { goalSnapshot, type PlanPoint, type RestorePlan } from "./plan.ts";
 import { purgeHistory } from "./purge.ts";
-import { chosenPieces, stagesOf } from "./selection.ts";
+import { chosenPieces, chosenStamps, stagesOf } from "./selection.ts";
 
 /** What a restore works with. */
 export interface RestorePorts {
@@ -224,7 +226,7 @@ class RestoreSaga {
       ...(selected === null ? { metadata: goingOnFrom(target?.entry ?? null) } : {}),
       ...(content === null ? {} : runFields(told)),
       ...(selected === null && content !== null ? { ground: content } : {}),
-      pieces: new Map([...this.#pieces, ...run]),
+      pieces: new Map([...this.#pieces, ...run, ...(selected === null ? [] : this.#stamps())]),
       ...(selected === null ? { drop: this.#dropped() } : selected),
       fields: {
         evidence: {
@@ -235,6 +237,13 @@ class RestoreSaga {
         },
       },
     });
+  }
+
+  /** The versions of the values, where some of them come from the target. */
+  #stamps(): readonly (readonly [string, unknown])[] {
+    const { restore, goal } = this.#input;
+    const stamps = chosenStamps(goal.now.stamps, goal.wanted.stamps, restore.only ?? []);
+    return isDeepStrictEqual(stamps, goal.now.stamps) ? [] : [[PIECE.schemas, stamps]];
   }
 
   /** A reset drops everything but the marks of data; what a fork had written is no data of this timeline's. */

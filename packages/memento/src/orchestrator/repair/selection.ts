@@ -6,6 +6,7 @@ import type { StageDefinition } from "../pipeline/stage.ts";
 import { flowSegment } from "../run/flow-run.ts";
 import { isOfStage } from "../run/kept-pieces.ts";
 import { PIECE } from "../run/run-state.ts";
+import { STATE_ITEM, type SchemaStamps } from "../schemas/pipeline-schemas.ts";
 import { fullName, itemsNamed } from "./force.ts";
 import type { Participant } from "./participants/participant.ts";
 
@@ -80,21 +81,35 @@ export interface ChosenPieces {
 /** The pieces that a restore of chosen items takes from the target, and drops from the head. */
 export function chosenPieces(head: OpenedMemento, target: OpenedMemento, only: readonly string[]): ChosenPieces {
   const stages = stagesOf(only);
-  const wholes = new Set(
-    only.filter((item) => item.startsWith("source:")).map((item) => PIECE.offsets + item.slice("source:".length)),
-  );
-  const isTaken = (key: string): boolean => wholes.has(key) || (only.includes(STATE) && key.startsWith(PIECE.state));
   const refs = new Map<string, PieceRef>();
   for (const key of target.keys()) {
     const ref = target.directory.get(key);
-    if (ref !== undefined && isTaken(key)) refs.set(key, ref);
+    if (ref !== undefined && isTaken(key, only)) refs.set(key, ref);
   }
-  const isAgain = (key: string): boolean => [...stages].some((stage) => isOfStage(key, stage));
-  const drop = head.keys().filter((key) => (isTaken(key) && !refs.has(key)) || isAgain(key));
+  const drop = head.keys().filter((key) => (isTaken(key, only) && !refs.has(key)) || isOfAny(key, stages));
   // As earlier releases keep it: one stage under way.
   if (stages.size > 0 && head.has(PIECE.progress)) drop.push(PIECE.progress);
   return { refs, drop: [...drop, PIECE.restore] };
 }
+
+/** The versions that values have after a restore of chosen items: what is taken from the target has the one that it was saved under. */
+export function chosenStamps(now: SchemaStamps, then: SchemaStamps, only: readonly string[]): SchemaStamps {
+  const stages = stagesOf(only);
+  const comes = (item: string): boolean => isTaken(item === STATE_ITEM ? PIECE.state : item, only);
+  return Object.fromEntries([
+    ...Object.entries(now).filter(([item]) => !comes(item) && !isOfAny(item, stages)),
+    ...Object.entries(then).filter(([item]) => comes(item)),
+  ]);
+}
+
+/** True for a piece that is the target's after a restore of chosen items. */
+function isTaken(key: string, only: readonly string[]): boolean {
+  if (key.startsWith(PIECE.state)) return only.includes(STATE);
+  return key.startsWith(PIECE.offsets) && only.includes(`source:${key.slice(PIECE.offsets.length)}`);
+}
+
+const isOfAny = (key: string, stages: ReadonlySet<string>): boolean =>
+  [...stages].some((stage) => isOfStage(key, stage));
 
 /** What a person should know before these items alone go back: where offsets and data will no longer describe the same moment. */
 export function selectionWarnings(
