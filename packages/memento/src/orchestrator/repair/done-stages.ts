@@ -6,10 +6,17 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { TaskStage } from "../pipeline/stage.ts";
 import { PIECE, type RunRecord } from "../run/run-state.ts";
+import { outputWay, readOutput, schemasOf, type SchemaStamps } from "../schemas/pipeline-schemas.ts";
+import { namesOf } from "../schemas/shape.ts";
 import { holds, lastShared, lineOf, type LineSegment } from "./lineage.ts";
 import type { DoneStage } from "./participants/undo-participant.ts";
 
 type UndoableStage = TaskStage & { readonly undo: NonNullable<TaskStage["undo"]> };
+
+interface UndoableStages {
+  readonly pipeline: Pipeline;
+  readonly stages: readonly UndoableStage[];
+}
 
 /**
  * The stages with an `undo` that are done on the line of one memento and not on that of another, in the order in which they
@@ -27,9 +34,10 @@ export async function doneStages(
   const now = await lineOf(vault, head.entry);
   const then = target === null ? [] : await lineOf(vault, target.entry);
   const shared = lastShared(now, then);
-  const done = await doneOn(vault, stages, now, { head, shared });
+  const undoables = { pipeline, stages };
+  const done = await doneOn(vault, undoables, now, { head, shared });
   const wanted =
-    target === null ? new Map<string, DoneStage>() : await doneOn(vault, stages, then, { head: target, shared });
+    target === null ? new Map<string, DoneStage>() : await doneOn(vault, undoables, then, { head: target, shared });
   const missing = [...wanted].filter(([key]) => !done.has(key)).map(([, found]) => ({ ...found, problem: UNDONE }));
   const toUndo = [...done].filter(([key]) => !wanted.has(key)).map(([, found]) => found);
   return [...missing, ...toUndo];
@@ -49,7 +57,7 @@ function undoable(pipeline: Pipeline): UndoableStage[] {
 /** What is done from the last shared memento on, or may be, by run and stage, newest run first. */
 async function doneOn(
   vault: Vault,
-  stages: readonly UndoableStage[],
+  undoables: UndoableStages,
   line: readonly LineSegment[],
   { head, shared }: { readonly head: OpenedMemento; readonly shared: number },
 ): Promise<Map<string, DoneStage>> {
@@ -58,8 +66,8 @@ async function doneOn(
     const memento = entry.id === head.entry.id ? head : await loadKept(vault, entry.id);
     const ofRun =
       memento === null
-        ? stages.map((stage) => ({ stage, run, problem: FORGOTTEN, given: null }))
-        : await doneAt(vault, memento, stages);
+        ? undoables.stages.map((stage) => ({ stage, run, problem: FORGOTTEN, given: null }))
+        : await doneAt(vault, memento, undoables);
     for (const found of ofRun) done.set(`${run} ${found.stage.name}`, found);
   }
   return done;
@@ -84,29 +92,54 @@ export async function doneOfRun(
   names: ReadonlySet<string>,
 ): Promise<DoneStage[]> {
   const stages = undoable(pipeline).filter(({ name }) => names.has(name));
-  return await doneAt(vault, head, stages);
+  return await doneAt(vault, head, { pipeline, stages });
 }
 
-async function doneAt(vault: Vault, memento: OpenedMemento, stages: readonly UndoableStage[]): Promise<DoneStage[]> {
+async function doneAt(
+  vault: Vault,
+  memento: OpenedMemento,
+  { pipeline, stages }: UndoableStages,
+): Promise<DoneStage[]> {
   const run = stages.length === 0 ? undefined : ((await memento.value(PIECE.run)) as RunRecord | undefined);
   if (run === undefined) return [];
+  const stamps = ((await memento.value(PIECE.schemas)) ?? {}) as SchemaStamps;
+  const schemas = schemasOf(pipeline);
   const found: DoneStage[] = [];
   for (const stage of stages) {
-    const key = PIECE.output + stage.name;
-    const done = memento.has(key) && !(await wasSkipped(vault, memento, run, stage));
-    if (!done) continue;
-    found.push({ stage, run: run.id, problem: "", given: { run, output: async () => await memento.value(key) } });
+    const kept = namesOf(stage).find((name) => memento.has(PIECE.output + name));
+    if (kept === undefined || (await wasSkipped(vault, memento, run, { stage, kept }))) continue;
+    const place = { stage: stage.name, kept };
+    const output = async (): Promise<unknown> => await readOutput(schemas, stamps, place, memento);
+    found.push({ stage, run: run.id, problem: outputProblem(schemas, stamps, place), given: { run, output } });
   }
   return found;
 }
 
+/** Why the code cannot read an output, by which a stage is to be undone; empty where it has a way. */
+function outputProblem(...read: Parameters<typeof outputWay>): string {
+  try {
+    outputWay(...read);
+    return "";
+  } catch (error) {
+    if (!isMementoError(error, "SCHEMA_UNREADABLE")) throw error;
+    return error.message;
+  }
+}
+
 /** True for a stage that its `when` has skipped: it has an output, and did nothing. */
-async function wasSkipped(vault: Vault, memento: OpenedMemento, run: RunRecord, stage: TaskStage): Promise<boolean> {
-  if (stage.when === null || (await memento.value(PIECE.output + stage.name)) !== undefined) return false;
+async function wasSkipped(
+  vault: Vault,
+  memento: OpenedMemento,
+  run: RunRecord,
+  { stage, kept }: { readonly stage: TaskStage; readonly kept: string },
+): Promise<boolean> {
+  if (stage.when === null || (await memento.value(PIECE.output + kept)) !== undefined) return false;
   const { timeline } = memento.entry;
-  const ends = mementoQuery({ timeline, run: run.id, stage: stage.name, reason: "stage", limit: 1 });
-  for await (const { entry } of vault.store.query(ends))
-    return (await vault.load(entry.id)).fields()["skipped"] === true;
+  for (const name of namesOf(stage)) {
+    const ends = mementoQuery({ timeline, run: run.id, stage: name, reason: "stage", limit: 1 });
+    for await (const { entry } of vault.store.query(ends))
+      return (await vault.load(entry.id)).fields()["skipped"] === true;
+  }
   // No memento was taken at its end: it gave nothing, and so has nothing by which to undo it.
   return true;
 }

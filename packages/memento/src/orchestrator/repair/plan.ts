@@ -5,8 +5,10 @@ import type { MementoEntry } from "../../core/memento.ts";
 import type { TimelineState } from "../../core/timeline.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
+import type { StageDefinition } from "../pipeline/stage.ts";
 import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
 import { adaptationOf, isUnfinished, statusBehind } from "../schemas/adapt.ts";
+import { namesOf } from "../schemas/shape.ts";
 import type { ForeignChange, StayingRecords } from "../sinks/sink.ts";
 import type { SourceOffsets } from "../sources/source.ts";
 import { shortestName } from "./force.ts";
@@ -154,7 +156,7 @@ export async function planRestore<Target extends OpenedMemento | null>(
     content: content === target || content === null ? null : pointOf(content.entry),
     only,
     ...found,
-    stagesAgain: pipeline.stages.map(({ name }) => name).filter((name) => isRunAgain(name, goal.wanted, only)),
+    stagesAgain: pipeline.stages.filter((stage) => isRunAgain(stage, goal.wanted, only)).map(({ name }) => name),
     state: changedState(head, content, only),
     casts: fit.casts,
     warnings: [...warnings, ...fit.problems],
@@ -180,8 +182,9 @@ export async function goalSnapshot(
   return { ...then, sinks, participants };
 }
 
-function isRunAgain(stage: string, then: PipelineSnapshot, only: readonly string[] | null): boolean {
-  return only === null ? !then.completed.has(stage) : only.includes(`stage:${stage}`);
+function isRunAgain(stage: StageDefinition, then: PipelineSnapshot, only: readonly string[] | null): boolean {
+  if (only !== null) return only.includes(`stage:${stage.name}`);
+  return !namesOf(stage).some((name) => then.completed.has(name));
 }
 
 function changedState(head: OpenedMemento, content: OpenedMemento | null, only: readonly string[] | null): string[] {

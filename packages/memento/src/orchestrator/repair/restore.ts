@@ -209,13 +209,13 @@ class RestoreSaga {
 
   /** Appends the new head, one generation on: its tokens are new ones. */
   async #append(): Promise<SavedMemento> {
-    const { vault, lease } = this.#ports;
+    const { vault, lease, pipeline } = this.#ports;
     const { head, target, content, restore, goal } = this.#input;
     const { done: _done, ...record } = restore;
     const { kind = "rollback", only } = restore;
     const state = await vault.timeline(lease.state.record.key);
     const writer = await vault.writer(state);
-    const selected = only === undefined || target === null ? null : chosenPieces(head, target, only);
+    const selected = only === undefined || target === null ? null : chosenPieces(pipeline, { head, target }, only);
     const told = content === null || selected !== null ? head : content;
     const run = adoptedRun(restore, goal);
     return await writer.append({
@@ -242,8 +242,9 @@ class RestoreSaga {
   /** The versions of the values, where some of them come from the target. */
   #stamps(): readonly (readonly [string, unknown])[] {
     const { restore, goal } = this.#input;
-    const stamps = chosenStamps(goal.now.stamps, goal.wanted.stamps, restore.only ?? []);
-    return isDeepStrictEqual(stamps, goal.now.stamps) ? [] : [[PIECE.schemas, stamps]];
+    const [head, target] = [goal.now.stamps, goal.wanted.stamps];
+    const stamps = chosenStamps(this.#ports.pipeline, { head, target }, restore.only ?? []);
+    return isDeepStrictEqual(stamps, head) ? [] : [[PIECE.schemas, stamps]];
   }
 
   /** A reset drops everything but the marks of data; what a fork had written is no data of this timeline's. */

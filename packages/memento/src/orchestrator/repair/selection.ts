@@ -79,8 +79,12 @@ export interface ChosenPieces {
 }
 
 /** The pieces that a restore of chosen items takes from the target, and drops from the head. */
-export function chosenPieces(head: OpenedMemento, target: OpenedMemento, only: readonly string[]): ChosenPieces {
-  const stages = stagesOf(only);
+export function chosenPieces(
+  pipeline: Pipeline,
+  { head, target }: { readonly head: OpenedMemento; readonly target: OpenedMemento },
+  only: readonly string[],
+): ChosenPieces {
+  const stages = keptNames(pipeline, only);
   const refs = new Map<string, PieceRef>();
   for (const key of target.keys()) {
     const ref = target.directory.get(key);
@@ -93,13 +97,23 @@ export function chosenPieces(head: OpenedMemento, target: OpenedMemento, only: r
 }
 
 /** The versions that values have after a restore of chosen items: what is taken from the target has the one that it was saved under. */
-export function chosenStamps(now: SchemaStamps, then: SchemaStamps, only: readonly string[]): SchemaStamps {
-  const stages = stagesOf(only);
+export function chosenStamps(
+  pipeline: Pipeline,
+  { head, target }: { readonly head: SchemaStamps; readonly target: SchemaStamps },
+  only: readonly string[],
+): SchemaStamps {
+  const stages = keptNames(pipeline, only);
   const comes = (item: string): boolean => isTaken(item === STATE_ITEM ? PIECE.state : item, only);
   return Object.fromEntries([
-    ...Object.entries(now).filter(([item]) => !comes(item) && !isOfAny(item, stages)),
-    ...Object.entries(then).filter(([item]) => comes(item)),
+    ...Object.entries(head).filter(([item]) => !comes(item) && !isOfAny(item, stages)),
+    ...Object.entries(target).filter(([item]) => comes(item)),
   ]);
+}
+
+/** The names under which the chosen stages may have kept what is theirs. */
+function keptNames({ stages }: Pipeline, only: readonly string[]): ReadonlySet<string> {
+  const chosen = stagesOf(only);
+  return new Set([...chosen, ...stages.filter(({ name }) => chosen.has(name)).flatMap(({ was }) => was)]);
 }
 
 /** True for a piece that is the target's after a restore of chosen items. */

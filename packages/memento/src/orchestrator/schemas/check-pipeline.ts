@@ -8,7 +8,7 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
 import { pipelineAddress } from "../run/runner.ts";
 import { adaptationOf, isUnfinished, statusBehind } from "./adapt.ts";
-import { readAs, schemasOf } from "./pipeline-schemas.ts";
+import { outputWay, readOutput, schemasOf } from "./pipeline-schemas.ts";
 import { shapeChange, type RenamedStage } from "./shape.ts";
 
 /** Which mementos of a pipeline are looked at. */
@@ -120,12 +120,12 @@ async function eachOutput(
   const schemas = schemasOf(pipeline);
   const oldNames = new Map(renamed.map(({ from, to }) => [to, from]));
   for (const { name } of pipeline.stages) {
-    const [item, kept] = [PIECE.output + name, PIECE.output + (oldNames.get(name) ?? name)];
-    if (!memento.has(kept)) continue;
+    const place = { stage: name, kept: oldNames.get(name) ?? name };
+    if (!memento.has(PIECE.output + place.kept)) continue;
     await look(async () => {
-      const stamp = snapshot.stamps[kept];
-      const value = schemas.has(item) ? await memento.value(kept) : undefined;
-      return readAs(schemas, stamp === undefined ? {} : { [item]: stamp }, item, value) === value ? 0 : 1;
+      if (outputWay(schemas, snapshot.stamps, place) === "same") return 0;
+      await readOutput(schemas, snapshot.stamps, place, memento);
+      return 1;
     });
   }
 }

@@ -1,6 +1,15 @@
+import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE } from "../run/run-state.ts";
-import { castValue, demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+import {
+  castValue,
+  castWay,
+  demandFirst,
+  stampOf,
+  type CastWay,
+  type SchemaStamp,
+  type ValueSchema,
+} from "./value-schema.ts";
 
 /** The stamps of a memento, by what they are of: `state`, `offsets/ids`, `output/load`. */
 export type SchemaStamps = Readonly<Record<string, SchemaStamp>>;
@@ -52,6 +61,37 @@ export function readAs(
   if (schema !== undefined) return castValue(schema, stamps[item], value, itemText(item), isRecord);
   demandFirst(stamps[item], itemText(item));
   return value;
+}
+
+/** Where the output of a stage is: under its own name, or the one that it had when it was done. */
+export interface OutputPlace {
+  readonly stage: string;
+  readonly kept: string;
+}
+
+/** An output of a memento as the code's version has it. SCHEMA_UNREADABLE. */
+export async function readOutput(
+  schemas: ReadonlyMap<string, ValueSchema>,
+  stamps: SchemaStamps,
+  { stage, kept }: OutputPlace,
+  memento: Pick<OpenedMemento, "value">,
+): Promise<unknown> {
+  const stamp = stamps[PIECE.output + kept];
+  const item = PIECE.output + stage;
+  return readAs(schemas, stamp === undefined ? {} : { [item]: stamp }, item, await memento.value(PIECE.output + kept));
+}
+
+/** How an output gets to the code's version; casts nothing. SCHEMA_UNREADABLE where there is no way. */
+export function outputWay(
+  schemas: ReadonlyMap<string, ValueSchema>,
+  stamps: SchemaStamps,
+  { stage, kept }: OutputPlace,
+): CastWay {
+  const item = PIECE.output + stage;
+  const [schema, stamp] = [schemas.get(item), stamps[PIECE.output + kept]];
+  if (schema !== undefined) return castWay(schema, stamp, itemText(item));
+  demandFirst(stamp, itemText(item));
+  return "same";
 }
 
 /** The stamps that a run's mementos carry; tells when they have changed. */

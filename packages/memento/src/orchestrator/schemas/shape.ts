@@ -10,6 +10,9 @@ export interface RenamedStage {
   readonly to: string;
 }
 
+/** The names of a stage, the present one first. */
+export const namesOf = ({ name, was }: Pick<StageDefinition, "name" | "was">): readonly string[] => [name, ...was];
+
 /** How an unfinished run fits a pipeline whose stages have changed since. */
 export interface ShapeChange {
   readonly renamed: readonly RenamedStage[];
