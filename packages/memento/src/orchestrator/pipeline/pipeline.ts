@@ -33,7 +33,7 @@ export interface PipelineOptions<
   readonly version: string;
   /** Standard Schema of the parameters; without one, any record of values is taken. */
   readonly params?: StandardSchema<Params>;
-  /** The version of the state's shape, and the ways to it from earlier ones. */
+  /** The version of the state's shape, and the ways to it from earlier ones. What pipelines inside keep is theirs, and not cast by it. */
   readonly schema?: ValueSchema;
   /** The same for the offsets of sources, by name: what `Record<partition, offset>` a source has. */
   readonly offsetSchemas?: Readonly<Partial<Record<Extract<keyof Sources, string>, ValueSchema>>>;

@@ -4,9 +4,9 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, type PipelineSnapshot } from "../run/run-state.ts";
-import { itemText, readAs, schemasOf, startItems, STATE_ITEM } from "./pipeline-schemas.ts";
+import { itemText, ownState, readAs, schemasOf, startItems, STATE_ITEM } from "./pipeline-schemas.ts";
 import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
-import { demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
+import { castWay, demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
 
 /** True for the status of a run that is taken up where it stands; after any other one a new run starts. */
 export function isUnfinished(status: MementoStatus): boolean {
@@ -72,29 +72,25 @@ export async function adaptationOf(
   const drop: string[] = [];
   const changes: string[] = [];
   const stamps: Record<string, SchemaStamp> = { ...snapshot.stamps };
-  const cast = (item: string, schema: ValueSchema, value: unknown): unknown => {
+  /** Undefined where it is of the code's version already: what a caster gives may be the very same object. */
+  const cast = (item: string, schema: ValueSchema, value: unknown): Readonly<Record<string, unknown>> | undefined => {
+    if (castWay(schema, snapshot.stamps[item], itemText(item)) === "same") return undefined;
     const made = readAs(schemas, snapshot.stamps, item, value);
-    if (made === value) return value;
     changes.push(`${itemText(item)} is of version ${schema.version} of ${schema.id}`);
     stamps[item] = stampOf(schema);
-    return made;
+    return made as Readonly<Record<string, unknown>>;
   };
   for (const [item, schema] of schemas) {
-    if (item === STATE_ITEM && memento.keys(PIECE.state).length > 0) {
-      const state = cast(item, schema, snapshot.state) as Readonly<Record<string, unknown>>;
-      if (state === snapshot.state) continue;
+    if (item === STATE_ITEM) {
+      const own = ownState(pipeline, snapshot.state);
+      const keys = Object.keys(own);
+      const state = keys.length === 0 ? undefined : cast(item, schema, own);
+      if (state === undefined) continue;
       for (const [key, value] of Object.entries(state)) pieces.set(PIECE.state + key, value);
-      drop.push(...memento.keys(PIECE.state).filter((key) => !Object.hasOwn(state, key.slice(PIECE.state.length))));
-    }
-    if (item.startsWith(PIECE.state) && memento.has(item)) {
-      const before = snapshot.state[item.slice(PIECE.state.length)];
-      const state = cast(item, schema, before);
-      if (state !== before) pieces.set(item, state);
-    }
-    if (item.startsWith(PIECE.offsets) && memento.has(item)) {
-      const before = snapshot.offsets.get(item.slice(PIECE.offsets.length));
-      const offsets = cast(item, schema, before);
-      if (offsets !== before) pieces.set(item, offsets);
+      drop.push(...keys.filter((key) => !Object.hasOwn(state, key)).map((key) => PIECE.state + key));
+    } else if (memento.has(item) && !item.startsWith(PIECE.output)) {
+      const made = cast(item, schema, await memento.value(item));
+      if (made !== undefined) pieces.set(item, made);
     }
   }
   for (const item of startItems(pipeline)) if (!schemas.has(item)) demandFirst(snapshot.stamps[item], itemText(item));

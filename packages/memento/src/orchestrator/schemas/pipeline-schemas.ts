@@ -37,9 +37,22 @@ export function schemasOf({
 
 /** What a run starts from, with a schema or without: the state, that of each pipeline inside, and the offsets of each source. */
 export function startItems({ sources, stages }: Pick<Pipeline, "sources" | "stages">): readonly string[] {
-  const inner = new Set(stages.flatMap(({ scope }) => (scope === null ? [] : [PIECE.state + scope.prefix])));
+  const inner = [...innerKeys(stages)].map((key) => PIECE.state + key);
   return [STATE_ITEM, ...inner, ...Object.keys(sources).map((source) => PIECE.offsets + source)];
 }
+
+/** What of a state is a pipeline's own, and cast by its schema: that of pipelines inside is theirs. */
+export function ownState(
+  { stages }: Pick<Pipeline, "stages">,
+  state: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const inner = innerKeys(stages);
+  return Object.fromEntries(Object.entries(state).filter(([key]) => !inner.has(key)));
+}
+
+/** The keys under which a state has those of pipelines inside. */
+const innerKeys = (stages: Pipeline["stages"]): ReadonlySet<string> =>
+  new Set(stages.flatMap(({ scope }) => (scope === null ? [] : [scope.prefix])));
 
 /** How an item for people is called: `the output of stage load`. */
 export function itemText(item: string): string {
