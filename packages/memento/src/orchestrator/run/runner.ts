@@ -14,7 +14,7 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { isOnLine } from "../repair/lineage.ts";
 import type { RestorePorts } from "../repair/restore.ts";
 import { adaptHead, isUnfinished } from "../schemas/adapt.ts";
-import { readAs, schemasOf, type SchemaStamps } from "../schemas/pipeline-schemas.ts";
+import { readOutput, schemasOf, type SchemaStamps } from "../schemas/pipeline-schemas.ts";
 import { isStaleSecret, openOrPause } from "./credential-pause.ts";
 import type { Resources } from "./resources.ts";
 import { takeBack } from "./rewind.ts";
@@ -335,12 +335,20 @@ function resultOf({ vault, pipeline, lease, done, outcome, run, session }: Resul
     credential: outcome?.credential ?? null,
     head,
     output: async (stage) => {
-      piece ??= piecesOf(await vault.load(head));
-      const item = PIECE.output + stage;
-      const stamps = ((await piece(PIECE.schemas)) ?? {}) as SchemaStamps;
-      return readAs(schemasOf(pipeline), stamps, item, await piece(item));
+      const value = (piece ??= piecesOf(await vault.load(head)));
+      const stamps = ((await value(PIECE.schemas)) ?? {}) as SchemaStamps;
+      const place = { stage, kept: await keptName(pipeline, stage, value) };
+      return await readOutput(schemasOf(pipeline), stamps, place, { value });
     },
   };
+}
+
+/** The name under which a stage has its output: a run that was done before had the names of then. */
+async function keptName(pipeline: Pipeline, stage: string, piece: (key: string) => Promise<unknown>): Promise<string> {
+  const was = pipeline.stages.find(({ name }) => name === stage)?.was ?? [];
+  if (was.length === 0) return stage;
+  for (const name of [stage, ...was]) if ((await piece(PIECE.output + name)) !== undefined) return name;
+  return stage;
 }
 
 function piecesOf(memento: OpenedMemento): (key: string) => Promise<unknown> {

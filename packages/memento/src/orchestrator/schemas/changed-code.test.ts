@@ -251,6 +251,14 @@ describe("a pipeline whose stages have changed", () => {
     ]);
   });
 
+  test("a run that was done before gives its outputs under the names of now", async () => {
+    const { memento } = await bench();
+    await memento.run(chain({ names: ["a", "b"] }), { key: "may" });
+    const result = await memento.run(chain({ names: ["extract", "b"], was: { extract: "a" } }), { key: "may" });
+    expect(result).toMatchObject({ alreadyDone: true });
+    expect([await result.output("extract"), await result.output("b")]).toEqual([["a"], ["a", "b"]]);
+  });
+
   test("one that is new before a stage that is done refuses the run by name; the check says so too", async () => {
     const { memento, store } = await halfDone();
     const changed = chain({ names: ["a", "new", "b", "c"] });
