@@ -7,6 +7,9 @@ import type { OpenedRecord } from "./opened-record.ts";
 import type { MementoReader, NearbyRecords } from "./reader.ts";
 import { FIELDS_PIECE } from "./record.ts";
 
+/** The pieces of one memento, whoever knows where they are. */
+export type PieceValues = Pick<OpenedMemento, "has" | "value">;
+
 /** A memento that was read and verified; its pieces are opened when they are asked for. */
 export class OpenedMemento {
   readonly entry: MementoEntry;

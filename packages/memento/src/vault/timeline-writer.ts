@@ -7,7 +7,7 @@ import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
 import type { AppendResult } from "../store/store.ts";
 import type { RowChecks } from "./checks.ts";
 import { PieceDirectory, type PieceRef } from "./directory.ts";
-import type { OpenedMemento } from "./opened-memento.ts";
+import type { OpenedMemento, PieceValues } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
 import type { CapturedPiece, KnownArrays, PieceCapture } from "./piece-capture.ts";
 import { PieceChange, type PieceChains } from "./piece-change.ts";
@@ -124,14 +124,17 @@ export class TimelineWriter {
   }
 
   /** Reads pieces of the last acknowledged memento; of no more use once another one is appended. DAMAGED. */
-  pieces(): (key: string) => Promise<unknown> {
+  pieces(): PieceValues {
     const directory = this.#directory;
     const { reader } = this.#ports;
     const owner = this.headId ?? "";
     const near: NearbyRecords = new Map();
-    return async (key) => {
-      const ref = directory.get(key);
-      return ref === undefined ? undefined : await reader.piece(ref, key, owner, near);
+    return {
+      has: (key) => directory.get(key) !== undefined,
+      value: async (key) => {
+        const ref = directory.get(key);
+        return ref === undefined ? undefined : await reader.piece(ref, key, owner, near);
+      },
     };
   }
 

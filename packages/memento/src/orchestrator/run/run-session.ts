@@ -2,6 +2,7 @@ import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry, MementoStatus } from "../../core/memento.ts";
 import type { Clock, Random } from "../../core/ports.ts";
 import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
+import type { PieceValues } from "../../vault/opened-memento.ts";
 import type { TimelineWriter, SavedMemento } from "../../vault/timeline-writer.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
@@ -193,11 +194,11 @@ export class RunSession {
 
   /** The value of a piece as of the last memento; undefined when there is none. */
   async pieceValue(key: string): Promise<unknown> {
-    return await this.#writer.pieces()(key);
+    return await this.#writer.pieces().value(key);
   }
 
   /** Reads pieces of the last memento, once the run has ended. */
-  savedPieces(): (key: string) => Promise<unknown> {
+  savedPieces(): PieceValues {
     return this.#writer.pieces();
   }
 

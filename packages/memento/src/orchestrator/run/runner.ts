@@ -5,7 +5,7 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress, type TimelineAddress } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
-import type { OpenedMemento } from "../../vault/opened-memento.ts";
+import type { OpenedMemento, PieceValues } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { cancelledBy } from "../control/cancel.ts";
 import type { LostCredential } from "../credentials/keeper.ts";
@@ -322,7 +322,7 @@ function resultOf({ vault, pipeline, lease, done, outcome, run, session }: Resul
   const elsewhere = outcome?.head ?? null;
   const head = elsewhere ?? session?.headId ?? done?.id ?? "";
   // Where this process has saved the head itself, it knows where each piece is.
-  let piece = elsewhere === null ? (session?.savedPieces() ?? null) : null;
+  let pieces: PieceValues | null = elsewhere === null ? (session?.savedPieces() ?? null) : null;
   return {
     run: run?.id ?? done?.run ?? "",
     timeline: lease.state.record.key,
@@ -335,24 +335,15 @@ function resultOf({ vault, pipeline, lease, done, outcome, run, session }: Resul
     credential: outcome?.credential ?? null,
     head,
     output: async (stage) => {
-      const value = (piece ??= piecesOf(await vault.load(head)));
-      const stamps = ((await value(PIECE.schemas)) ?? {}) as SchemaStamps;
-      const place = { stage, kept: await keptName(pipeline, stage, value) };
-      return await readOutput(schemasOf(pipeline), stamps, place, { value });
+      pieces ??= await vault.load(head);
+      // A run that was done before had the names of then.
+      const names = [stage, ...(pipeline.stages.find(({ name }) => name === stage)?.was ?? [])];
+      const kept = names.find((name) => pieces?.has(PIECE.output + name));
+      if (kept === undefined) return undefined;
+      const stamps = ((await pieces.value(PIECE.schemas)) ?? {}) as SchemaStamps;
+      return await readOutput(schemasOf(pipeline), stamps, { stage, kept }, pieces);
     },
   };
-}
-
-/** The name under which a stage has its output: a run that was done before had the names of then. */
-async function keptName(pipeline: Pipeline, stage: string, piece: (key: string) => Promise<unknown>): Promise<string> {
-  const was = pipeline.stages.find(({ name }) => name === stage)?.was ?? [];
-  if (was.length === 0) return stage;
-  for (const name of [stage, ...was]) if ((await piece(PIECE.output + name)) !== undefined) return name;
-  return stage;
-}
-
-function piecesOf(memento: OpenedMemento): (key: string) => Promise<unknown> {
-  return async (key) => await memento.value(key);
 }
 
 /** Every memento of a pipeline's timeline, newest first. */

@@ -156,6 +156,21 @@ describe("schema versions", () => {
     expect(await commits()).toBe(before);
   });
 
+  test("a stage that is not done has no output, and nothing is cast", async () => {
+    const { memento } = await bench();
+    const schema: ValueSchema = { id: "sums", version: 2, upcasters: toTotal };
+    const pipeline = definePipeline({
+      name: "waits",
+      version: "1",
+      stages: (stage) => {
+        const asked = stage.approval("asked");
+        return [asked, stage.task("add", { after: { asked }, schema }, () => ({ total: { value: 1 } }))];
+      },
+    });
+    const result = await memento.run(pipeline);
+    expect([result.status, await result.output("add")]).toEqual(["paused", undefined]);
+  });
+
   test("a rollback takes the stamps back with the values", async () => {
     const made = await bench();
     const { memento } = made;

@@ -1,4 +1,4 @@
-import type { OpenedMemento } from "../../vault/opened-memento.ts";
+import type { PieceValues } from "../../vault/opened-memento.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE } from "../run/run-state.ts";
 import {
@@ -87,11 +87,11 @@ export async function readOutput(
   schemas: ReadonlyMap<string, ValueSchema>,
   stamps: SchemaStamps,
   { stage, kept }: OutputPlace,
-  memento: Pick<OpenedMemento, "value">,
+  pieces: PieceValues,
 ): Promise<unknown> {
   const stamp = stamps[PIECE.output + kept];
   const item = PIECE.output + stage;
-  return readAs(schemas, stamp === undefined ? {} : { [item]: stamp }, item, await memento.value(PIECE.output + kept));
+  return readAs(schemas, stamp === undefined ? {} : { [item]: stamp }, item, await pieces.value(PIECE.output + kept));
 }
 
 /** How an output gets to the code's version; casts nothing. SCHEMA_UNREADABLE where there is no way. */
