@@ -105,8 +105,12 @@ describe("memento rollback", () => {
 
   test("--force takes them too", async () => {
     query("UPDATE numbers SET value = 1000 WHERE id = 50");
-    const { exitCode } = await memento(folder, ["rollback", GOOD, "--plan", await hashOf(GOOD), "--force", "numbers"]);
-    expect(exitCode).toBe(0);
+    const force = async (name: string): ReturnType<typeof memento> =>
+      await memento(folder, ["rollback", GOOD, "--plan", await hashOf(GOOD), "--force", name]);
+    const unclear = await force("numbers");
+    expect(unclear.exitCode).toBe(2);
+    expect(unclear.stderr).toContain(`"numbers" may be any of source:numbers, sink:numbers`);
+    expect((await force("sink:numbers")).exitCode).toBe(0);
     expect(query("SELECT value FROM numbers WHERE id > 39")).toEqual([]);
   });
 
