@@ -107,7 +107,7 @@ export class Caretaker {
     return found.state;
   }
 
-  /** The newest state, of one originator where given; undefined when there is none. */
+  /** The newest state, of one originator where given; undefined when there is none. What pipelines and streams keep is passed over. */
   async latest(originator?: string): Promise<unknown> {
     for (;;) {
       const id = await this.#newest(originator ?? null);
@@ -122,7 +122,7 @@ export class Caretaker {
     for await (const { entry } of this.#vault.store.query(
       mementoQuery({ caretaker: this.name, originator, parts: false }),
     ))
-      if (!isStream(entry)) return entry.id;
+      if (!isStream(entry) && entry.kind !== "pipeline") return entry.id;
     return null;
   }
 

@@ -16,5 +16,6 @@ export interface SaveOptions {
   readonly full?: boolean;
   /** What the state is of; each originator has a timeline of its own. Default `default`. */
   readonly originator?: string;
-  readonly kind?: OriginatorKind;
+  /** What kind of thing that is. Default `value`. */
+  readonly kind?: Exclude<OriginatorKind, "pipeline">;
 }

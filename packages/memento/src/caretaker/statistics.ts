@@ -95,8 +95,10 @@ class StatisticsWalk {
     }
     const stream = entry.labels[STREAM_LABEL];
     if (stream !== undefined && !removed) this.#streams.set(stream, key);
-    if (entry.run !== undefined && !this.#runs.has(entry.run)) {
-      this.#runs.add(entry.run);
+    // The key of a run may be that of another pipeline's too.
+    const run = entry.run === undefined ? null : `${entry.timeline} ${entry.run}`;
+    if (run !== null && !this.#runs.has(run)) {
+      this.#runs.add(run);
       for (const sum of this.#sums(key)) sum.run(entry);
     }
   }

@@ -27,11 +27,17 @@ export const listKey = (index: number): string => LIST + String(index);
 /** True for a memento that was saved as a stream. */
 export const holdsStream = (memento: OpenedMemento): boolean => memento.has(STREAM);
 
-/** Returns a memento that holds a state, or throws INVALID_ARGUMENT for one that holds a stream. */
+/** Returns a memento that holds a state, or throws INVALID_ARGUMENT for one that holds a stream, or that a pipeline took. */
 export function demandState(memento: OpenedMemento): OpenedMemento {
+  const { id, kind, originator } = memento.entry;
+  if (kind === "pipeline")
+    throw new MementoError("INVALID_ARGUMENT", `Memento ${id} is of pipeline ${originator}, and holds no saved state`, {
+      hint: "See what it keeps with `memento show`.",
+      details: { id },
+    });
   if (!holdsStream(memento)) return memento;
-  throw new MementoError("INVALID_ARGUMENT", `Memento ${memento.entry.id} holds a stream of bytes, not a state`, {
+  throw new MementoError("INVALID_ARGUMENT", `Memento ${id} holds a stream of bytes, not a state`, {
     hint: "Read it with openStream, or `memento get`.",
-    details: { id: memento.entry.id },
+    details: { id },
   });
 }

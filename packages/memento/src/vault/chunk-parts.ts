@@ -1,4 +1,5 @@
-import { isMementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
+import { checkName } from "../core/ids.ts";
 import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress, TimelineState } from "../core/timeline.ts";
 import { mementoQuery, PART_LABEL } from "../store/query.ts";
@@ -8,6 +9,8 @@ import type { TimelineWriter } from "./timeline-writer.ts";
 import type { Vault } from "./vault.ts";
 
 const PARTS_FORK = "@parts-";
+/** Forks that begin so are Memento's own. */
+const OWN_FORK = "@";
 const REMOVALS_MAX = 1_000;
 /** Stands for the stream in the part that closes what a crash has left. */
 const ABANDONED = "abandoned";
@@ -15,6 +18,16 @@ const ABANDONED = "abandoned";
 /** True for a timeline of parts. */
 export function holdsParts({ fork }: Pick<TimelineAddress, "fork">): boolean {
   return fork.startsWith(PARTS_FORK);
+}
+
+/** Returns the name of a fork that somebody chose, or throws NAME_INVALID. */
+export function checkForkName(name: string): string {
+  checkName("The fork", name);
+  if (!name.startsWith(OWN_FORK)) return name;
+  throw new MementoError(
+    "NAME_INVALID",
+    `The fork ${JSON.stringify(name)} begins with ${OWN_FORK}, as Memento's own do`,
+  );
 }
 
 /**
@@ -33,11 +46,11 @@ export async function removeOrphanParts(
 ): Promise<readonly string[]> {
   const removed: string[] = [];
   for await (const { record } of vault.store.timelines(caretaker)) {
-    if (!holdsParts(record) || (await liveParts(vault, record.key, 1)).length === 0) continue;
+    if (!holdsParts(record) || (await liveParts(vault, record.key)).length === 0) continue;
     const lease = await freeLease(vault, record.key, options);
     if (lease === null) continue;
     await using held = lease;
-    const parts = await liveParts(vault, record.key, null);
+    const parts = await liveParts(vault, record.key);
     parts.push(await closeParts(await vault.writer(held.state), ABANDONED));
     removed.push(...(await removeParts(vault, held.state, parts)));
   }
@@ -77,7 +90,7 @@ export class PartsWriter implements AsyncDisposable {
       const lease = await freeLease(vault, record.key, options);
       if (lease === null) continue;
       try {
-        await removeParts(vault, lease.state, await liveParts(vault, record.key, null));
+        await removeParts(vault, lease.state, await liveParts(vault, record.key));
         return new PartsWriter(vault, lease, await vault.writer(lease.state), stream);
       } catch (error) {
         await lease.release();
@@ -167,9 +180,10 @@ async function freeLease(vault: Vault, timeline: string, options: LeaseOptions):
   }
 }
 
-async function liveParts(vault: Vault, timeline: string, limit: number | null): Promise<string[]> {
-  const rows = await Array.fromAsync(vault.store.query(mementoQuery({ timeline, limit })));
-  return rows.map(({ entry }) => entry.id);
+/** By their label: earlier releases let people call a fork as timelines of parts are called. */
+async function liveParts(vault: Vault, timeline: string): Promise<string[]> {
+  const rows = await Array.fromAsync(vault.store.query(mementoQuery({ timeline })));
+  return rows.filter(({ entry }) => Object.hasOwn(entry.labels, PART_LABEL)).map(({ entry }) => entry.id);
 }
 
 async function removeParts(vault: Vault, { record }: TimelineState, ids: readonly string[]): Promise<string[]> {

@@ -2,7 +2,7 @@ import { createHash, hkdfSync } from "node:crypto";
 
 import { isMementoError, MementoError } from "../core/errors.ts";
 import type { Notice, NoticeKind } from "../core/event.ts";
-import { newTimelineKey, randomText } from "../core/ids.ts";
+import { checkName, newTimelineKey, randomText } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { OriginatorKind } from "../core/memento.ts";
 import { systemClock, systemRandom, type Clock, type Random } from "../core/ports.ts";
@@ -97,15 +97,17 @@ export class Vault implements AsyncDisposable {
     return new Uint8Array(hkdfSync("sha256", this.#integrityKey, this.meta.id, purpose, 32));
   }
 
-  /** The timeline with this address, verified; made where there is none. */
+  /** The timeline with this address, verified; made where there is none. NAME_INVALID; EXISTS where a pipeline's is meant to be another's, or the other way round. */
   async ensureTimeline(
     address: TimelineAddress,
     kind: OriginatorKind,
     forkedFrom: string | null = null,
   ): Promise<TimelineState> {
-    const found = await this.findTimeline(address);
-    if (found !== null) return found;
     const { caretaker, originator, partition, fork } = address;
+    for (const [what, name] of Object.entries({ caretaker, originator, partition, fork }))
+      if (name !== "") checkName(`The ${what}`, name);
+    const found = await this.findTimeline(address);
+    if (found !== null) return demandKind(found, kind);
     const created = new Date(this.clock.now()).toISOString();
     const fixed = {
       key: newTimelineKey(this.random),
@@ -122,7 +124,7 @@ export class Vault implements AsyncDisposable {
       { ...fixed, check: this.checks.timeline(fixed) },
       { ...lease, check: this.checks.lease(fixed.key, lease) },
     );
-    return this.verified(state);
+    return demandKind(this.verified(state), kind);
   }
 
   async findTimeline(address: TimelineAddress): Promise<TimelineState | null> {
@@ -231,6 +233,21 @@ export class Vault implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** What a pipeline keeps is no state of a caretaker's: a save would take all of it for gone, offsets and marks of sinks too. */
+function demandKind(state: TimelineState, kind: OriginatorKind): TimelineState {
+  const ofPipeline = state.record.kind === "pipeline";
+  if (ofPipeline === (kind === "pipeline")) return state;
+  const where = describeAddress(state.record);
+  throw new MementoError(
+    "EXISTS",
+    ofPipeline ? `${where} is the timeline of a pipeline` : `${where} is a timeline of saved states, not of a pipeline`,
+    {
+      hint: `Give ${ofPipeline ? "what you save" : "the pipeline"} another name, or another caretaker.`,
+      details: { timeline: state.record.key },
+    },
+  );
 }
 
 async function createStore(

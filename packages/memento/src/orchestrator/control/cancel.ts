@@ -8,7 +8,7 @@ import { timelineOfRun } from "./pause.ts";
 
 /** Which run is to be cancelled, by whom and why. */
 export interface CancelOptions extends LeaseOptions {
-  /** The key of the run's timeline; by default the one on which it was seen last. */
+  /** The key of the run's timeline; by default the one on which it was seen last. Needed where several pipelines or partitions have run under one key. */
   readonly timeline?: string;
   readonly by?: string;
   readonly why?: string;

@@ -1,11 +1,12 @@
 import { MementoError, isMementoError } from "../../core/errors.ts";
+import { describeAddress, type TimelineRecord } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
 
 /** Which run is meant, where a fork has the same one. */
 export interface PauseOptions extends LeaseOptions {
-  /** The key of the run's timeline; by default the one on which it was seen last. */
+  /** The key of the run's timeline; by default the one on which it was seen last. Needed where several pipelines or partitions have run under one key. */
   readonly timeline?: string;
 }
 
@@ -61,8 +62,21 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
   return { run, timeline, status: "paused" };
 }
 
-/** The key of the timeline that a run is on. NOT_FOUND when there is no such run. */
+/**
+ * The key of the timeline that a run is on; of forks and what they came from the one on which it was seen last. NOT_FOUND when
+ * there is no such run, INVALID_ARGUMENT where several pipelines or partitions have run under one key.
+ */
 export async function timelineOfRun(vault: Vault, run: string): Promise<string> {
-  for await (const { entry } of vault.store.query(mementoQuery({ run, limit: 1 }))) return entry.timeline;
-  throw new MementoError("NOT_FOUND", `There is no run ${run}`);
+  const found = new Map<string, TimelineRecord>();
+  for await (const { entry } of vault.store.query(mementoQuery({ run })))
+    if (!found.has(entry.timeline)) found.set(entry.timeline, (await vault.timeline(entry.timeline)).record);
+  const [newest] = found.keys();
+  if (newest === undefined) throw new MementoError("NOT_FOUND", `There is no run ${run}`);
+  const places = new Set([...found.values()].map((record) => describeAddress({ ...record, fork: "" })));
+  if (places.size === 1) return newest;
+  const timelines = [...found].map(([key, record]) => `${describeAddress(record)} (${key})`);
+  throw new MementoError("INVALID_ARGUMENT", `There are runs ${run} on ${timelines.join(", ")}`, {
+    hint: "Say by `timeline` which of them is meant.",
+    details: { timelines: [...found.keys()] },
+  });
 }

@@ -1,8 +1,8 @@
 import { demandLive, pinForRestore } from "../../caretaker/pins.ts";
 import { MementoError } from "../../core/errors.ts";
-import { checkName } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress } from "../../core/timeline.ts";
+import { checkForkName } from "../../vault/chunk-parts.ts";
 import { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { parseParams } from "../pipeline/params.ts";
@@ -35,7 +35,7 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
   if (origin.record.kind !== "pipeline")
     throw new MementoError("INVALID_ARGUMENT", `Memento ${memento} is not of a pipeline, and only pipelines fork`);
   const { caretaker, originator, partition } = origin.record;
-  const address = { caretaker, originator, partition, fork: checkName("The fork", options.name) };
+  const address = { caretaker, originator, partition, fork: checkForkName(options.name) };
   const existing = await vault.findTimeline(address);
   // An empty one was left by a fork from the same memento that a crash or a removal cut short.
   if (existing !== null && (existing.head !== null || existing.record.forkedFrom !== memento))

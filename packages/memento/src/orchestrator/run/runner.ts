@@ -72,12 +72,15 @@ export interface RunResult {
   output(stage: string): Promise<unknown>;
 }
 
-/** Where a pipeline's mementos go. */
+/** Where a pipeline's mementos go. NAME_INVALID. */
 export function pipelineAddress(
   pipeline: Pick<Pipeline, "name">,
   options: Pick<RunOptions, "caretaker" | "partition" | "fork"> = {},
 ): TimelineAddress {
   const { caretaker = PIPELINES_CARETAKER, partition = "", fork = "" } = options;
+  checkName("The caretaker", caretaker);
+  if (partition !== "") checkName("The partition", partition);
+  if (fork !== "") checkName("The fork", fork);
   return { caretaker, originator: pipeline.name, partition, fork };
 }
 

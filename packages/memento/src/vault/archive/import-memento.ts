@@ -1,9 +1,8 @@
 import { MementoError } from "../../core/errors.ts";
-import { checkName } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress, type TimelineAddress, type TimelineState } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
-import { PartsWriter } from "../chunk-parts.ts";
+import { checkForkName, PartsWriter } from "../chunk-parts.ts";
 import { decodeValue } from "../codec.ts";
 import type { PieceRef } from "../directory.ts";
 import { LeaseKeeper } from "../lease-keeper.ts";
@@ -64,7 +63,7 @@ export async function placeOf(
   const byKey = await vault.store.timeline(line.key);
   const isFree = (own === null || (own.head === null && own.record.key === line.key)) && (byKey?.head ?? null) === null;
   if (fork === null && isFree) return { address: line, isOwn: true };
-  const name = fork === null ? `import-${header.id.slice(0, 8)}` : checkName("The fork", fork);
+  const name = fork === null ? `import-${header.id.slice(0, 8)}` : checkForkName(fork);
   const address = { caretaker, originator, partition, fork: name };
   const state = await vault.findTimeline(address);
   if (state === null || state.head === null) return { address, isOwn: false };
