@@ -76,6 +76,12 @@ export function unusable(table: string, problem: string): MementoError {
   return new MementoError("INVALID_ARGUMENT", `The table ${table} ${problem}`, { details: { table } });
 }
 
+/** RECORD_INVALID about a row that is stored under another key than it was sent with, by which nobody would find it again. */
+export function otherKey({ table, key }: Target): MementoError {
+  const problem = `A trigger of the table ${table} gives the row another ${key.join(", ")}, by which it could not be found again`;
+  return new MementoError("RECORD_INVALID", problem, { details: { refused: true } });
+}
+
 /** The columns that name a row, as the sink's books know them. */
 export function identityText({ key }: Target): string {
   return JSON.stringify(key);
