@@ -107,7 +107,7 @@ function columnOf(row: Row, definition: string): TargetColumn {
     kind: isJson ? "json" : kindOf(type, declared),
     // Left to itself, a first TIMESTAMP would not take NULL.
     declared: `${declared}${collated} NULL`,
-    cast: "",
+    stored: (text) => text,
     checked: checkedAs(type),
     readOnly: false,
     isDrawn: /auto_increment/u.test(String(row["extra"])),

@@ -72,9 +72,13 @@ const FACTS = `SELECT c.relkind,
     EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${OF_TABLE}`;
 
-/** Of a domain, the type below it: an image may lack what the domain insists on. */
+/**
+ * Of a domain, the type below it: an image may lack what the domain insists on. A type with a modifier has a function, called with `fitted_to`
+ * behind the value, that makes a value fit as storing it does; a cast to `varchar(3)` would cut off what storing refuses.
+ */
 const COLUMNS = `SELECT a.attname AS name, b.typcategory AS category, b.typname AS type,
-    format_type(b.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) AS declared, format_type(b.oid, -1) AS cast,
+    format_type(b.oid, m.modifier) AS declared, format_type(b.oid, -1) AS cast,
+    quote_ident(fs.nspname) || '.' || quote_ident(f.proname) AS fitted_by, m.modifier || CASE WHEN f.pronargs = 3 THEN ', false' ELSE '' END AS fitted_to,
     CASE WHEN a.attcollation <> 0 AND a.attcollation <> b.typcollation
       THEN (SELECT quote_ident(s.nspname) || '.' || quote_ident(l.collname) FROM pg_collation l
             JOIN pg_namespace s ON s.oid = l.collnamespace WHERE l.oid = a.attcollation) END AS collation,
@@ -83,6 +87,9 @@ const COLUMNS = `SELECT a.attname AS name, b.typcategory AS category, b.typname 
       AND pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%') AS drawn
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+  CROSS JOIN LATERAL (SELECT CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier) AS m
+  LEFT JOIN pg_cast k ON k.castsource = b.oid AND k.casttarget = b.oid AND m.modifier >= 0
+  LEFT JOIN pg_proc f ON f.oid = k.castfunc LEFT JOIN pg_namespace fs ON fs.oid = f.pronamespace
   WHERE ${OF_TABLE} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum`;
 
 const INDEXES = `SELECT i.indisprimary AS is_primary,
@@ -97,11 +104,14 @@ const INDEXES = `SELECT i.indisprimary AS is_primary,
 function columnOf(row: Row): TargetColumn {
   const { collation: name } = row;
   const collation = typeof name === "string" ? ` COLLATE ${name}` : "";
+  const { fitted_by: fit } = row;
+  const fitted = (value: string): string =>
+    typeof fit === "string" ? `${fit}(${value}, ${String(row["fitted_to"])})` : value;
   return {
     name: String(row["name"]),
     kind: kindOf(String(row["category"]), String(row["type"])),
     declared: `${String(row["declared"])}${collation}`,
-    cast: String(row["cast"]),
+    stored: (text) => `${fitted(`${text}::${String(row["cast"])}`)}${collation}`,
     checked: (value) => value,
     readOnly: row["always"] === true,
     isDrawn: row["drawn"] === true,

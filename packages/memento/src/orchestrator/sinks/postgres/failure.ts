@@ -2,8 +2,8 @@ import { isMementoError, MementoError } from "../../../core/errors.ts";
 import { failureOf, isLost, sqlState } from "../../../store/postgres/failure.ts";
 import { lostError } from "../sql/attempts.ts";
 
-/** Codes, or their classes, by which the server refuses the data itself: values, constraints, and what triggers raise. */
-const REFUSED = /^(?:22|23|44|P0001|42804|428C9)/u;
+/** Codes, or their classes, by which the server refuses the data itself: values, constraints, two rows for one key, and what triggers raise. */
+const REFUSED = /^(?:21000|22|23|44|P0001|42804|428C9)/u;
 /** The table, or a column of it, is not what it was a moment ago. */
 const CHANGED = new Set(["42P01", "42703", "0A000"]);
 

@@ -39,7 +39,7 @@ function arrayText(list: readonly unknown[], column: TargetColumn, problem: Prob
   const items = list.map((item: unknown) => {
     if (item === null || item === undefined) return "NULL";
     if (Array.isArray(item)) return arrayText(item, column, problem);
-    const isJson = /^jsonb?\[/u.test(column.cast);
+    const isJson = /^jsonb?\[/u.test(column.declared);
     return quoteElement(isJson ? checkedText(jsonText(item, problem), problem) : scalarText(item, column, problem));
   });
   return `{${items.join(",")}}`;

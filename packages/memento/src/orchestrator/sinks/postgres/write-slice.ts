@@ -1,12 +1,16 @@
-import { numberOf } from "../../../store/sql/rows.ts";
 import { mustRepeat } from "../../../store/sql/session.ts";
+import { isRefused } from "../sql/attempts.ts";
 import type { Slice } from "../sql/engine.ts";
 import { RowReader } from "../sql/row-reader.ts";
 import { firstRow } from "../sql/session.ts";
-import { imageColumn, imageColumns, imageTable } from "../sql/shapes.ts";
-import { keySql, matching, prefixed, type Workspace } from "../sql/workspace.ts";
+import { imageColumns, imageTable } from "../sql/shapes.ts";
+import { otherKey } from "../sql/target.ts";
+import { keySql, matching, netKeys, prefixed, type Workspace } from "../sql/workspace.ts";
 import { quoteName } from "./dialect.ts";
 import { postgresText, quoteElement } from "./texts.ts";
+
+/** The server's code for a key that is there already. */
+const UNIQUE_VIOLATION = "23505";
 
 /**
  * Writes a slice by one statement: the values of each column come as one array, and what the journal needs of a row is what the same statement
@@ -34,8 +38,8 @@ function rowsOf({ written }: Workspace, more = ""): string {
   return `unnest(${arrays})${more === "" ? "" : " WITH ORDINALITY"} AS u(${written.map((_, index) => `v${index}`).join(", ")}${more})`;
 }
 
-function castValues({ written }: Workspace): string {
-  return written.map(({ cast }, index) => `u.v${index}::${cast}`).join(", ");
+function storedValues({ written }: Workspace): string {
+  return written.map(({ stored }, index) => stored(`u.v${index}`)).join(", ");
 }
 
 function writtenNames({ written }: Workspace): string {
@@ -48,7 +52,7 @@ async function append(work: Workspace, { stream, position, from }: Slice, values
   const names = keys.map((_, index) => `k${index}`);
   return await session.run(
     `WITH added AS (
-       INSERT INTO ${target.sql} AS t (${writtenNames(work)})${dialect.givingAll} SELECT ${castValues(work)} FROM ${rowsOf(work)}
+       INSERT INTO ${target.sql} AS t (${writtenNames(work)})${dialect.givingAll} SELECT ${storedValues(work)} FROM ${rowsOf(work)}
        RETURNING ${keys.map((key, index) => `t.${key} AS k${index}`).join(", ")}, ${dialect.check(target.columns, "t")} AS stored
      )
      INSERT INTO ${imageTable(dialect, shape)} (stream, position, n, existed, after, ${imageColumns(shape, target.key).join(", ")})
@@ -68,8 +72,7 @@ async function upsert(work: Workspace, slice: Slice, values: readonly string[]):
   const others = written.filter(({ name }) => !target.key.includes(name));
   const set = (others.length === 0 ? written : others).map(({ name }) => quoteName(name));
   const columns = shape.columns.map((name) => quoteName(name));
-  const places = target.key.map((name) => `v${written.findIndex((column) => column.name === name)}`);
-  const casted = written.map(({ cast, name }, index) => `u.v${index}::${cast} AS ${quoteName(name)}`);
+  const casted = written.map(({ stored, name }, index) => `${stored(`u.v${index}`)} AS ${quoteName(name)}`);
   const images = shape.columns.map((name) =>
     target.key.includes(name)
       ? `coalesce(old.${quoteName(name)}, stored.${quoteName(name)})`
@@ -97,38 +100,45 @@ async function upsert(work: Workspace, slice: Slice, values: readonly string[]):
        INSERT INTO ${imageTable(dialect, shape)} (stream, position, n, existed, after, ${imageColumns(shape).join(", ")})
        SELECT ${stream.id}, ${position}, ${from} + row_number() OVER (), CASE WHEN old.${keys[0] ?? ""} IS NULL THEN 0 ELSE 1 END, stored.stored_check,
          ${images.join(", ")}
-       FROM stored LEFT JOIN old ON ${matching("old", keys, "stored", keys)} RETURNING 1
+       FROM stored LEFT JOIN old ON ${matching("old", keys, "stored", keys)}
      )
-     SELECT (SELECT count(*) FROM batch) AS wanted, (SELECT count(*) FROM kept) AS kept`,
+     SELECT (SELECT count(*) FROM stored WHERE NOT EXISTS (SELECT 1 FROM batch WHERE ${matching("batch", keys, "stored", keys)})) AS moved,
+       (SELECT coalesce(json_agg(row_place), '[]') FROM batch
+         WHERE NOT EXISTS (SELECT 1 FROM stored WHERE ${matching("stored", keys, "batch", keys)})
+           AND NOT EXISTS (SELECT 1 FROM old WHERE ${matching("old", keys, "batch", keys)})) AS unknown`,
     ...values,
   );
-  if (row !== undefined && numberOf(row, "kept") < numberOf(row, "wanted")) {
-    const keyTypes = places.map(
-      (place, index) => `u.${place}::${written[Number(place.slice(1))]?.cast ?? "text"} AS k${index}`,
-    );
-    await refuseOthers(work, slice, keyTypes.join(", "), values);
-  }
+  if (Number(row?.["moved"]) > 0) throw otherKey(target);
+  const unknown = row?.["unknown"] as readonly number[];
+  if (unknown.length > 0) await refuseUnknown(work, unknown, values);
   return slice.to - slice.from;
 }
 
-/** Rows that a trigger has dropped are nobody's; those that somebody else has just added make the work be done again. */
-async function refuseOthers(
-  work: Workspace,
-  { stream, position }: Slice,
-  keyValues: string,
-  values: readonly string[],
-): Promise<void> {
-  const { session, dialect, target, shape } = work;
-  const keys = keySql(work);
-  const names = keys.map((_, index) => `k${index}`);
-  const images = target.key.map((name) => imageColumn(shape, name));
-  const row = await firstRow(
+/**
+ * Of rows that were not there, and are not there now: those that somebody else has just added make the work be done again, those that are
+ * stored under another key are refused, and those that a trigger has dropped are nobody's. Nothing tells the last two apart but adding them
+ * once more.
+ */
+async function refuseUnknown(work: Workspace, places: readonly number[], values: readonly string[]): Promise<void> {
+  const { session, dialect, target, written } = work;
+  const keys = target.key.map((name) => written.findIndex((column) => column.name === name));
+  const stored = keys.map((place, index) => `${written[place]?.stored(`u.v${place}`) ?? ""} AS k${index}`);
+  const unknown = `FROM ${rowsOf(work, ", row_place")} WHERE row_place IN (${places.join(", ")})`;
+  const others = await firstRow(
     session,
-    `SELECT count(*) AS others FROM (SELECT ${keyValues} FROM ${rowsOf(work)}) AS b
-      JOIN ${target.sql} AS t ON ${matching("t", keys, "b", names)}
-      WHERE NOT EXISTS (SELECT 1 FROM ${imageTable(dialect, shape)} AS r
-        WHERE r.stream = ${stream.id} AND r.position = ${position} AND ${matching("r", images, "b", names)})`,
+    `SELECT 1 AS other FROM (SELECT ${stored.join(", ")} ${unknown}) AS b JOIN ${target.sql} AS t
+      ON ${matching("t", keySql(work), "b", netKeys(work))} LIMIT 1`,
     ...values,
   );
-  if (numberOf(row ?? {}, "others") > 0) throw mustRepeat(`${target.name}: somebody else is adding the same rows`);
+  if (others !== undefined) throw mustRepeat(`${target.name}: somebody else is adding the same rows`);
+  await session.run("SAVEPOINT memento_unknown");
+  try {
+    await session.run(
+      `INSERT INTO ${target.sql} (${writtenNames(work)})${dialect.givingAll} SELECT ${storedValues(work)} ${unknown}`,
+      ...values,
+    );
+  } catch (error) {
+    throw isRefused(error) && error.details["sqlState"] === UNIQUE_VIOLATION ? otherKey(target) : error;
+  }
+  await session.run("ROLLBACK TO SAVEPOINT memento_unknown");
 }

@@ -15,7 +15,7 @@ export function imageTable(dialect: SinkDialect, { id }: Shape): string {
 }
 
 /** The column of the image table that holds the shape's column `name`. */
-export function imageColumn(shape: Shape, name: string): string {
+function imageColumn(shape: Shape, name: string): string {
   return `c${shape.columns.indexOf(name)}`;
 }
 

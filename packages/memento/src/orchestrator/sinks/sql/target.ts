@@ -10,8 +10,8 @@ export interface TargetColumn {
   readonly kind: ColumnKind;
   /** How a column of the sink's own tables is declared that holds the same values. */
   readonly declared: string;
-  /** The type that a value's text is turned into before it is stored; for engines that want one. */
-  readonly cast: string;
+  /** What a value's text is turned into before it is stored, so that it is what will be stored; for engines that want that. */
+  readonly stored: (text: string) => string;
   /** What the check of a row takes of it, where `value` stands for the column. */
   readonly checked: (value: string) => string;
   /** True: the server alone gives it a value, and an UPDATE may not. */
@@ -78,7 +78,7 @@ export function unusable(table: string, problem: string): MementoError {
 
 /** RECORD_INVALID about a row that is stored under another key than it was sent with, by which nobody would find it again. */
 export function otherKey({ table, key }: Target): MementoError {
-  const problem = `A trigger of the table ${table} gives the row another ${key.join(", ")}, by which it could not be found again`;
+  const problem = `The table ${table} keeps the row under another ${key.join(", ")}: it could not be found again`;
   return new MementoError("RECORD_INVALID", problem, { details: { refused: true } });
 }
 
