@@ -55,14 +55,13 @@ export async function applyNet(work: Workspace, stream: Stream, net: Net, order:
   const entry = await nextEntry(session);
   const keys = target.key.map(({ name }) => name);
   await keepBefore(work, goal);
-  const { out, into, replace } = target.furtherUnique
-    ? { out: "1, 3", into: "2, 3", replace: null }
-    : { out: "1", into: "2", replace: "3" };
+  const out = target.furtherUnique ? "1, 3" : "1";
   const ours = matching("t", keys, "m", numbered("k", keys.length));
   await session.run(`DELETE FROM ${target.sql} AS t USING ${NET} AS m WHERE ${ours} AND m.${goal.op} IN (${out})`);
   for (const kept of net.shapes) {
-    if (replace !== null) await replaceRows(work, kept, goal, replace);
-    await putIn(work, kept, goal, into);
+    if (target.furtherUnique) await putBack(work, kept, goal);
+    else await replaceRows(work, kept, goal);
+    await putIn(work, kept, goal);
   }
   const kept = shape.columns.map(({ name }) => `b.${quoteName(name)}`).join(", ");
   await session.run(
@@ -90,38 +89,58 @@ async function keepBefore({ session, target }: Workspace, { op }: Goal): Promise
   );
 }
 
-/** The rows of the net with one of some `op`s whose image has this shape, joined with the image. */
-function imagesOf({ session, target }: Workspace, kept: Shape, { op, image }: Goal, ops: string): string {
+/** The rows of the net with one `op` whose image has this shape, joined with the image. */
+function imagesOf({ session, target }: Workspace, kept: Shape, { op, image }: Goal, which: 2 | 3): string {
   const keys = target.key.map(({ name, type }, index) => {
     return `CAST(r.${imageColumn(kept, name)} AS ${type}) = m.k${index}`;
   });
   return `${NET} AS m JOIN ${imageTable(session, kept)} AS r ON r.entry = m.${image}.entry AND ${keys.join(" AND ")}
-    AND m.${op} IN (${ops}) AND m.${image}.shape = ${kept.id}`;
+    AND m.${op} = ${which} AND m.${image}.shape = ${kept.id}`;
 }
 
-async function replaceRows(work: Workspace, kept: Shape, goal: Goal, ops: string): Promise<void> {
+async function replaceRows(work: Workspace, kept: Shape, goal: Goal): Promise<void> {
   const { session, target } = work;
   const keys = target.key.map(({ name }) => name);
   const set = restored(work, kept)
     .filter(({ name }) => !keys.includes(name))
     .map(({ name, image }) => `${quoteName(name)} = ${image}`);
   if (set.length === 0) return;
-  const rows = imagesOf(work, kept, goal, ops);
+  const rows = imagesOf(work, kept, goal, 3);
   const ours = matching("t", keys, "m", numbered("k", keys.length));
   await session.run(`UPDATE ${target.sql} AS t SET ${set.join(", ")} FROM ${rows} WHERE ${ours}`);
 }
 
-async function putIn(work: Workspace, kept: Shape, goal: Goal, ops: string): Promise<void> {
-  const columns = restored(work, kept);
+/** Puts rows in again that were taken out; columns that their images lack are as they stood there, in what `keepBefore` has kept. */
+async function putBack(work: Workspace, kept: Shape, goal: Goal): Promise<void> {
+  const { target } = work;
+  const keys = target.key.map(({ name }) => name);
+  const since = target.columns.flatMap(({ name }) =>
+    imageColumn(kept, name) === null ? [{ name, image: `b.${quoteName(name)}` }] : [],
+  );
+  const stood = `temp.memento_before AS b ON ${matching("b", keys, "m", numbered("k", keys.length))}`;
+  const rows = imagesOf(work, kept, goal, 3);
+  await insertRows(work, [...restored(work, kept), ...since], since.length === 0 ? rows : `${rows} JOIN ${stood}`);
+}
+
+async function putIn(work: Workspace, kept: Shape, goal: Goal): Promise<void> {
+  await insertRows(work, restored(work, kept), imagesOf(work, kept, goal, 2));
+}
+
+async function insertRows({ session, target }: Workspace, columns: readonly ImageOf[], rows: string): Promise<void> {
   const images = columns.map(({ image }) => image).join(", ");
-  await work.session.run(
-    `INSERT INTO ${work.target.sql} (${listNames(columns.map(({ name }) => name))})
-     SELECT ${images} FROM ${imagesOf(work, kept, goal, ops)}`,
+  await session.run(
+    `INSERT INTO ${target.sql} (${listNames(columns.map(({ name }) => name))}) SELECT ${images} FROM ${rows}`,
   );
 }
 
+/** A column of the table, and where its value is. */
+interface ImageOf {
+  readonly name: string;
+  readonly image: string;
+}
+
 /** The columns of a shape that the table still has, and where their images are, as the column's type of now. */
-function restored({ target }: Workspace, kept: Shape): { readonly name: string; readonly image: string }[] {
+function restored({ target }: Workspace, kept: Shape): ImageOf[] {
   return target.columns.flatMap(({ name, type }) => {
     const image = imageColumn(kept, name);
     return image === null ? [] : [{ name, image: `CAST(r.${image} AS ${type})` }];

@@ -193,6 +193,30 @@ describe("the table", () => {
     });
   });
 
+  test("with a further unique index keeps what was written into a column that it got", async () => {
+    await withSinks(async ({ open, exec, query }) => {
+      await exec("CREATE TABLE t (id INT PRIMARY KEY, seat INT UNIQUE)");
+      const sink = await open({ mode: "upsert", columns: { id: "INT", seat: "INT" } });
+      const { mark } = await sink.write(
+        [
+          { id: 1, seat: 1 },
+          { id: 2, seat: 2 },
+        ],
+        by("t1"),
+      );
+      await sink.write([{ id: 1, seat: 3 }], by("t2"));
+      await sink.write([{ id: 2, seat: 1 }], by("t3"));
+      await sink.close();
+      await exec("ALTER TABLE t ADD COLUMN note VARCHAR; UPDATE t SET note = 'of ' || id");
+      const again = await open({ mode: "upsert", columns: { id: "INT", seat: "INT" } });
+      expect(await again.revertTo(mark, by("r1"), gently)).toMatchObject({ removed: 0, restored: 2, kept: [] });
+      expect(await query("SELECT seat, note FROM t ORDER BY id")).toEqual([
+        [1, "of 1"],
+        [2, "of 2"],
+      ]);
+    });
+  });
+
   test("that was dropped is named", async () => {
     await withSinks(async ({ open, exec }) => {
       await exec("CREATE TABLE t (id INT, memento_row BIGINT)");

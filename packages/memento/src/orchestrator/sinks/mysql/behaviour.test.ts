@@ -141,6 +141,29 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
     });
   });
 
+  test("keeps what was written into an added column, where another unique index lets values change places", async () => {
+    const { table, url } = place();
+    await server.query(`CREATE TABLE ${table} (id INT PRIMARY KEY, seat INT NOT NULL UNIQUE)`);
+    await withSink(mysqlTable({ table, url, mode: "upsert", columns: { id: "INT", seat: "INT" } }), async (sink) => {
+      const first = [
+        { id: 1, seat: 1 },
+        { id: 2, seat: 2 },
+      ];
+      const { mark } = await sink.write(first, by("t1"));
+      await sink.write([{ id: 1, seat: 3 }], by("t2"));
+      await sink.write([{ id: 2, seat: 1 }], by("t3"));
+      const { mark: late } = await sink.write([{ id: 3, seat: 2 }], by("t4"));
+      await server.query(`ALTER TABLE ${table} ADD COLUMN note VARCHAR(20) DEFAULT 'none'`);
+      await server.query(`UPDATE ${table} SET note = 'a colleague''s'`);
+      const look = async (): Promise<unknown> => await server.query(`SELECT * FROM ${table} ORDER BY id`);
+      const before = await look();
+      expect(await sink.revertTo(mark, by("r1"), gently)).toMatchObject({ removed: 1, restored: 2, kept: [] });
+      expect(await look()).toEqual(first.map((row) => ({ ...row, note: "a colleague's" })));
+      await sink.revertTo(late, by("r2"), gently);
+      expect(await look()).toEqual(before);
+    });
+  });
+
   test("makes the table from columns, with a key of its own, and its books in another database", async () => {
     const { table, url } = place();
     const columns = { name: "VARCHAR(20)", price: "DECIMAL(10, 2)" };

@@ -34,8 +34,9 @@ export async function applyNet(work: Workspace, stream: Stream, net: Net, order:
   await takeOut(work, goal);
   for (const kept of net.kept) {
     work.pace();
-    if (!work.target.outAndIn) await replaceRows(work, stream, kept, goal);
-    await putIn(work, stream, kept, goal);
+    if (work.target.outAndIn) await putIn(work, stream, kept, goal, { op: 3, position });
+    else await replaceRows(work, stream, kept, goal);
+    await putIn(work, stream, kept, goal, { op: 2, position });
   }
   if (counts.restored > 0) await keepChecks(work, stream, position);
   await addEntry(work, stream, { position, back, complete: force || net.foreign === 0 });
@@ -125,13 +126,28 @@ async function replaceRows(work: Workspace, stream: Stream, kept: Shape, goal: G
   );
 }
 
-async function putIn(work: Workspace, stream: Stream, kept: Shape, goal: Goal): Promise<void> {
-  const { session, dialect, target } = work;
-  const names = kept.columns.filter((name) => target.columns.some((column) => column.name === name));
-  const columns = names.map((name) => dialect.quote(name)).join(", ");
+/** Adds rows; columns that the images lack of rows that were taken out are as they stood, in what `keepImages` has kept at `position`. */
+async function putIn(
+  work: Workspace,
+  stream: Stream,
+  kept: Shape,
+  goal: Goal,
+  { op, position }: { readonly op: 2 | 3; readonly position: number },
+): Promise<void> {
+  const { session, dialect, target, shape } = work;
+  const names = target.columns.map(({ name }) => name);
+  const [own, since] = [names.filter((name) => kept.columns.includes(name)), op === 2 ? [] : lacking(names, kept)];
+  const columns = [...own, ...since].map((name) => dialect.quote(name)).join(", ");
+  const stood = `JOIN ${imageTable(dialect, shape)} AS s ON s.stream = ${stream.id} AND s.position = ${position} AND s.n = m.id`;
   await session.run(
-    `INSERT INTO ${target.sql} (${columns})${dialect.givingAll} SELECT ${prefixed("r", imageColumns(kept, names))}
-      FROM ${NET} AS m JOIN ${imageTable(dialect, kept)} AS r ON ${imagesOf(stream, kept, goal)}
-      WHERE m.${goal.op} ${target.outAndIn ? "IN (2, 3)" : "= 2"} ORDER BY m.id`,
+    `INSERT INTO ${target.sql} (${columns})${dialect.givingAll}
+      SELECT ${[...imageColumns(kept, own).map((c) => `r.${c}`), ...imageColumns(shape, since).map((c) => `s.${c}`)].join(", ")}
+      FROM ${NET} AS m JOIN ${imageTable(dialect, kept)} AS r ON ${imagesOf(stream, kept, goal)} ${since.length === 0 ? "" : stood}
+      WHERE m.${goal.op} = ${op} ORDER BY m.id`,
   );
+}
+
+/** The columns that images of a shape lack. */
+function lacking(names: readonly string[], { columns }: Shape): readonly string[] {
+  return names.filter((name) => !columns.includes(name));
 }

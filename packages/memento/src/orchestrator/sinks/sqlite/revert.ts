@@ -1,6 +1,6 @@
 import { MementoError } from "../../../core/errors.ts";
 import { addEntry, currentShape, imageColumn, imageColumns, imageTable, lastImage, type Shape } from "./journal.ts";
-import { quoteName } from "./names.ts";
+import { listNames, numbered, quoteName } from "./names.ts";
 import { forEachSlice, type Net } from "./net.ts";
 import type { Stream } from "./stream.ts";
 import type { ReplacedBy } from "./target.ts";
@@ -63,9 +63,11 @@ export async function applyNet(work: Workspace, stream: Stream, net: Net, order:
   const shape = currentShape(work.database, work.target);
   const first = lastImage(work.database, shape) + 1;
   const steps = new RevertSteps(work, shape, goalOf(force));
+  steps.begin(net.kept);
   await forEachSlice(work, (from, to) => steps.keep(from, to));
   await forEachSlice(work, (from, to) => steps.takeOut(from, to));
   for (const kept of net.kept) await forEachSlice(work, (from, to) => steps.putBack(kept, from, to));
+  steps.end();
   const last = lastImage(work.database, shape);
   // Where rows were only taken out, their checks stay NULL.
   for (let from = first; net.kept.length > 0 && from <= last; from += SLICE_ROWS) {
@@ -94,9 +96,11 @@ function refuseLostColumns(work: Workspace, net: Net, { op, image }: Goal): void
   }
 }
 
-/** Which `op`s take the row out, and which put one in, by how rows are replaced. */
-const OUTS: Readonly<Record<ReplacedBy, string>> = { outAndIn: "1, 3, 4", moving: "1, 4", update: "1" };
-const INS: Readonly<Record<ReplacedBy, string>> = { outAndIn: "2, 3, 4", moving: "2, 4", update: "2" };
+/** Of the `op`s that replace a row, 3 and 4, those that take it out and put it in again. */
+const BACKS: Readonly<Record<ReplacedBy, readonly number[]>> = { outAndIn: [3, 4], moving: [4], update: [] };
+
+/** What stood in those columns of rows that are put in again: `n`, and `a0`, `a1`, and so on. */
+const SINCE = "memento_since";
 
 /** The steps of going back, each for a slice of the net. */
 class RevertSteps {
@@ -104,14 +108,32 @@ class RevertSteps {
   readonly #shape: Shape;
   readonly #image: Goal["image"];
   readonly #onlyMoves: string;
+  readonly #backs: readonly number[];
   /** Rows of the net with one of some `op`s, between two bound values of `n`. */
-  readonly #chosen: (ops: string) => string;
+  readonly #chosen: (ops: readonly number[]) => string;
+  /** Columns that some images lack. */
+  #since: readonly string[] = [];
+
   constructor(work: Workspace, shape: Shape, { op, image }: Goal) {
     this.#work = work;
     this.#shape = shape;
     this.#image = image;
     this.#onlyMoves = `m.${op} = 4 AND m.actual IS m.${image}_check`;
-    this.#chosen = (ops) => `m.n BETWEEN ? AND ? AND m.${op} IN (${ops})`;
+    this.#backs = BACKS[work.target.replaces];
+    this.#chosen = (ops) => `m.n BETWEEN ? AND ? AND m.${op} IN (${ops.join(", ")})`;
+  }
+
+  /** Makes room for what stands in columns that images of some shapes lack. */
+  begin(shapes: readonly Shape[]): void {
+    const names = this.#work.target.columns.map(({ name }) => name);
+    this.#since = this.#backs.length === 0 ? [] : [...new Set(shapes.flatMap((shape) => lacking(names, shape)))];
+    if (this.#since.length === 0) return;
+    const columns = numbered("a", this.#since.length).join(", ");
+    this.#work.database.raw.exec(`CREATE TEMP TABLE ${SINCE} (n INTEGER PRIMARY KEY, ${columns})`);
+  }
+
+  end(): void {
+    if (this.#since.length > 0) this.#work.database.raw.exec(`DROP TABLE temp.${SINCE}`);
   }
 
   /** Records the images of what stands there now; a row that only gets its rowid back has lost nothing. */
@@ -123,14 +145,22 @@ class RevertSteps {
       `INSERT INTO ${imageTable(this.#shape)} (existed, item, ${imageColumns(this.#shape).join(", ")})
        SELECT 1, ${target.rowid === null ? "NULL" : `t.${target.rowid}`}, ${columns}
        FROM temp.memento_net AS m CROSS JOIN ${target.sql} AS t ON ${matching("t", items.target, "m", items.net)}
-       WHERE ${this.#chosen("1, 3, 4")} AND NOT (${this.#onlyMoves})`,
+       WHERE ${this.#chosen([1, 3, 4])} AND NOT (${this.#onlyMoves})`,
       from,
       to,
     );
     this.#run(
       `INSERT INTO ${imageTable(this.#shape)} (existed, ${items.image(this.#shape).join(", ")})
        SELECT 0, ${items.net.map((name) => `m.${name}`).join(", ")} FROM temp.memento_net AS m
-       WHERE ${this.#chosen("2")}`,
+       WHERE ${this.#chosen([2])}`,
+      from,
+      to,
+    );
+    if (this.#since.length === 0) return;
+    this.#run(
+      `INSERT INTO temp.${SINCE} SELECT m.n, ${listNames(this.#since, "t.")}
+       FROM temp.memento_net AS m CROSS JOIN ${target.sql} AS t ON ${matching("t", items.target, "m", items.net)}
+       WHERE ${this.#chosen(this.#backs)}`,
       from,
       to,
     );
@@ -140,7 +170,7 @@ class RevertSteps {
   takeOut(from: bigint, to: bigint): void {
     const items = itemColumns(this.#work.target);
     this.#run(
-      `DELETE FROM ${this.#work.target.sql} WHERE ${inNet(items.target, items.net, this.#chosen(OUTS[this.#work.target.replaces]))}`,
+      `DELETE FROM ${this.#work.target.sql} WHERE ${inNet(items.target, items.net, this.#chosen([1, ...this.#backs]))}`,
       from,
       to,
     );
@@ -148,9 +178,15 @@ class RevertSteps {
 
   /** Puts back the images of one shape. */
   putBack(kept: Shape, from: bigint, to: bigint): void {
-    const { replaces } = this.#work.target;
-    if (replaces !== "outAndIn") this.#replace(kept, replaces === "moving" ? "3" : "3, 4", from, to);
-    this.#insert(kept, INS[replaces], from, to);
+    const replaced = [3, 4].filter((op) => !this.#backs.includes(op));
+    if (replaced.length > 0) this.#replace(kept, replaced, from, to);
+    const since = lacking(this.#since, kept);
+    const together = [{ ops: [2, ...this.#backs], since }];
+    const apart = [
+      { ops: [2], since: [] },
+      { ops: this.#backs, since },
+    ];
+    this.#insert(kept, since.length === 0 ? together : apart, from, to);
   }
 
   /** The check of each row as it stands after all of it. */
@@ -167,7 +203,7 @@ class RevertSteps {
     );
   }
 
-  #replace(kept: Shape, ops: string, from: bigint, to: bigint): void {
+  #replace(kept: Shape, ops: readonly number[], from: bigint, to: bigint): void {
     const { target } = this.#work;
     const items = itemColumns(target);
     const columns = kept.columns.filter((name) => name !== target.alias);
@@ -183,27 +219,46 @@ class RevertSteps {
     );
   }
 
-  #insert(kept: Shape, ops: string, from: bigint, to: bigint): void {
+  #insert(kept: Shape, groups: readonly Inserted[], from: bigint, to: bigint): void {
     const { target } = this.#work;
     const items = itemColumns(target);
-    const columns = kept.columns.map(quoteName).join(", ");
-    const images = kept.columns.map((name) => `r.${imageColumn(kept, name)}`).join(", ");
-    const source = `FROM temp.memento_net AS m CROSS JOIN ${imageTable(kept)} AS r ON r.id = m.${this.#image}_row
-       WHERE ${this.#chosen(ops)} AND m.${this.#image}_shape = ${kept.id}`;
     const gone = `NOT EXISTS (SELECT 1 FROM ${target.sql} AS t WHERE ${matching("t", items.target, "m", items.net)})`;
-    if (target.rowid === null || target.alias !== null) {
-      this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);
-      return;
-    }
+    const insert = (how: string, rowid: string | null, { ops, since }: Inserted, where: string): void => {
+      const columns = [...(rowid === null ? [] : [rowid]), ...[...kept.columns, ...since].map(quoteName)];
+      const images = [
+        ...(rowid === null ? [] : ["r.item"]),
+        ...kept.columns.map((name) => `r.${imageColumn(kept, name)}`),
+        ...since.map((name) => `s.a${this.#since.indexOf(name)}`),
+      ];
+      this.#run(
+        `INSERT OR ${how} INTO ${target.sql} (${columns.join(", ")}) SELECT ${images.join(", ")}
+         FROM temp.memento_net AS m CROSS JOIN ${imageTable(kept)} AS r ON r.id = m.${this.#image}_row
+         ${since.length === 0 ? "" : `CROSS JOIN temp.${SINCE} AS s ON s.n = m.n`}
+         WHERE ${this.#chosen(ops)} AND m.${this.#image}_shape = ${kept.id}${where}`,
+        from,
+        to,
+      );
+    };
     // The rowid that the row had. Where another row has it by now, the key is what counts, and SQLite chooses a new one.
-    const withRowid = `(${target.rowid}, ${columns}) SELECT r.item, ${images}`;
-    this.#run(`INSERT OR IGNORE INTO ${target.sql} ${withRowid} ${source}`, from, to);
-    this.#run(`INSERT OR ABORT INTO ${target.sql} (${columns}) SELECT ${images} ${source} AND ${gone}`, from, to);
+    if (target.rowid !== null && target.alias === null)
+      for (const group of groups) insert("IGNORE", target.rowid, group, "");
+    for (const group of groups) insert("ABORT", null, group, ` AND ${gone}`);
   }
 
   #run(sql: string, from: bigint | number, to: bigint | number): void {
     this.#work.database.prepare(sql).run(from, to);
   }
+}
+
+/** Rows that are put in: those with one of some `op`s, with the columns `since` as they stood. */
+interface Inserted {
+  readonly ops: readonly number[];
+  readonly since: readonly string[];
+}
+
+/** The columns that images of a shape lack. */
+function lacking(names: readonly string[], { columns }: Shape): readonly string[] {
+  return names.filter((name) => !columns.includes(name));
 }
 
 /** `(a, b) IN (SELECT k0, k1 FROM temp.memento_net ...)`. */
