@@ -104,14 +104,15 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
     ["a text that is too long", { id: 1, name: "private, and too long" }, "RECORD_INVALID", "rows[2]"],
     ["a broken constraint", { id: 1, name: "no" }, "RECORD_INVALID", "rows[2]"],
     ["a key that is there", { id: 10, name: "x" }, "RECORD_INVALID", "rows[2]"],
-    ["another key that is there", { id: 1, name: "private" }, "RECORD_INVALID", "rows[2]"],
+    ["another key that is there", { id: 1, name: "private'\\" }, "RECORD_INVALID", "rows[2]"],
+    ["text for a date", { id: 1, at: "private'x" }, "RECORD_INVALID", "rows[2]"],
   ])("refuses %s, names the row and shows no value", async (_, bad, code, item) => {
     const { table, url } = place();
     await server.query(
-      `CREATE TABLE ${table} (id INT PRIMARY KEY, name VARCHAR(7) UNIQUE, amount DOUBLE, CONSTRAINT not_no CHECK (name <> 'no'))`,
+      `CREATE TABLE ${table} (id INT PRIMARY KEY, name VARCHAR(9) UNIQUE, amount DOUBLE, at DATETIME, CONSTRAINT not_no CHECK (name <> 'no'))`,
     );
     await withSink(mysqlTable({ table, url, mode: "append", key: "id" }), async (sink) => {
-      const { mark } = await sink.write([{ id: 10, name: "private" }], by("t1"));
+      const { mark } = await sink.write([{ id: 10, name: "private'\\" }], by("t1"));
       const rows = [{ id: 2, name: "b" }, { id: 3, name: "c" }, bad, { id: 4, name: "d" }];
       const error: unknown = await sink.write(rows, by("t2")).catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ code, details: { item } });

@@ -7,6 +7,8 @@ const REFUSED: ReadonlySet<number> = new Set([
   1048, 1062, 1138, 1169, 1216, 1217, 1264, 1265, 1292, 1364, 1366, 1367, 1406, 1411, 1416, 1441, 1451, 1452, 1644,
   1690, 1761, 3140, 3156, 3819, 3903, 4025, 4078,
 ]);
+/** Of these, those that say what the value was, quotes in it as they are; the others quote names. */
+const SAY_THE_VALUE: ReadonlySet<number> = new Set([1062, 1292, 1366, 1367, 1411, 1690]);
 /** The table, or a column of it, is not what it was a moment ago. */
 const CHANGED: ReadonlySet<number> = new Set([1054, 1146, 1412]);
 
@@ -21,7 +23,7 @@ export function sinkFailure(error: unknown, url: string): MementoError {
   const number = errorNumber(error);
   if (REFUSED.has(number)) {
     const { message } = error as Error;
-    const said = message.replace(/'(?:[^'\\]|\\.|'')*'(?= for (?:key|column))/gsu, "a value");
+    const said = SAY_THE_VALUE.has(number) ? message.replace(/'.*'(?= for (?:key|column) )|'.*/su, "a value") : message;
     return new MementoError("RECORD_INVALID", said, { details: { refused: true, errno: number } });
   }
   if (CHANGED.has(number))

@@ -16,8 +16,8 @@ export function sinkFailure(error: unknown, url: string): MementoError {
   const state = sqlState(error);
   if (REFUSED.test(state)) {
     const { message, constraint, column } = error as Error & { constraint?: string; column?: string };
-    // Behind the colon stands the value, in some of the server's sentences.
-    const said = message.replace(/: ".*$/su, "");
+    // Of values that a type does not take the server says what they were, quotes in them as they are; elsewhere it quotes names.
+    const said = state.startsWith("22") ? message.replace(/:? ".*"/su, "") : message;
     const names = { ...(constraint === undefined ? {} : { constraint }), ...(column === undefined ? {} : { column }) };
     return new MementoError("RECORD_INVALID", said, { details: { refused: true, sqlState: state, ...names } });
   }
