@@ -96,4 +96,18 @@ describe.skipIf(!isThere)("the key of a row of mysqlTable()", () => {
       ]);
     });
   });
+
+  test("that a large batch has twice is that of one row", async () => {
+    const { table, url } = place();
+    await server.query(`CREATE TABLE ${table} (id INT PRIMARY KEY, v INT)`);
+    await withSink(mysqlTable({ table, url, mode: "upsert" }), async (sink) => {
+      const { mark } = await sink.write([{ id: 1, v: 0 }], by("t1"));
+      const rows = Array.from({ length: 9_000 }, (_, index) => ({ id: index % 8_800, v: index + 1 }));
+      await sink.write(rows, by("t2"));
+      await sink.write([{ id: 1, v: -1 }], by("t3"));
+      expect(await sink.inspect(mark)).toMatchObject({ remove: 8_799, restore: 1, foreignTotal: 0 });
+      await sink.revertTo(mark, by("r1"), gently);
+      expect(await server.query(`SELECT id, v FROM ${table}`)).toEqual([{ id: 1, v: 0 }]);
+    });
+  });
 });

@@ -135,26 +135,30 @@ function imageChecked({ target }: Workspace, shape: Shape): readonly TargetColum
   });
 }
 
-/** One row for each key that our own steps touched; what happened to it in between is folded, in the order of commits. */
+/**
+ * One row for each key that our own steps touched; what happened to it in between is folded, in the order of commits. A large batch may have
+ * stored a row of its own again, in a later slice.
+ */
 function touchedQuery(work: Workspace): string {
   const { dialect } = work;
   const keys = netKeys(work).join(", ");
   const order = `PARTITION BY ${keys} ORDER BY commit_number`;
+  const last = `PARTITION BY ${keys} ORDER BY commit_number DESC, n DESC`;
   const at = (condition: string, column: string): string => `max(CASE WHEN ${condition} THEN ${column} END)`;
   const image = (name: string, condition: string): string =>
     `${at(condition, "shape")} AS ${name}_shape, ${at(condition, "position")} AS ${name}_position,
      ${at(condition, "n")} AS ${name}_n, ${at(condition, "image")} AS ${name}_check`;
   // An entry goes on from where the one before had left the row: nobody else has been there in between. Checks over
   // different columns cannot be compared; the row is then taken for what it was left as.
-  const goesOn = `claims = claims_before AND (${dialect.same("after_before", "image")}
+  const goesOn = `commit_before = commit_number OR claims = claims_before AND (${dialect.same("after_before", "image")}
     OR (after_before IS NOT NULL AND image IS NOT NULL AND shape_before <> shape))`;
   const counted = `SELECT s.*, sum(claim) OVER (${order}) AS claims, sum(claim) OVER (PARTITION BY ${keys}) AS claims_in_all FROM ${STEPS} AS s`;
-  const own = `SELECT a.*, row_number() OVER (${order}) AS nth, row_number() OVER (${order} DESC) AS nth_last,
-      lag(after) OVER (${order}) AS after_before, lag(shape) OVER (${order}) AS shape_before, lag(claims) OVER (${order}) AS claims_before
+  const own = `SELECT a.*, row_number() OVER (${order}, n) AS nth, row_number() OVER (${last}) AS nth_last, lag(after) OVER (${order}, n) AS after_before,
+      lag(shape) OVER (${order}, n) AS shape_before, lag(claims) OVER (${order}, n) AS claims_before, lag(commit_number) OVER (${order}, n) AS commit_before
     FROM (${counted}) AS a WHERE claim = 0`;
-  const marked = `SELECT b.*, CASE WHEN nth = 1 OR NOT (${goesOn}) THEN commit_number END AS start FROM (${own}) AS b`;
+  const marked = `SELECT b.*, CASE WHEN nth = 1 OR NOT (${goesOn}) THEN nth END AS start FROM (${own}) AS b`;
   const folded = `SELECT c.*, max(start) OVER (PARTITION BY ${keys}) AS last_start, count(start) OVER (PARTITION BY ${keys}) AS starts FROM (${marked}) AS c`;
-  return `SELECT ${keys}, ${image("first", "nth = 1")}, ${image("before", "commit_number = last_start")},
+  return `SELECT ${keys}, ${image("first", "nth = 1")}, ${image("before", "nth = last_start")},
       ${at("nth_last = 1", "after")} AS after, ${at("nth_last = 1", "shape")} AS after_shape,
       CASE WHEN max(starts) > 1 THEN 1 ELSE 0 END AS broken,
       CASE WHEN max(claims_in_all) > ${at("nth_last = 1", "claims")} THEN 1 ELSE 0 END AS claimed,
