@@ -12,24 +12,40 @@ import { postgresText, quoteElement } from "./texts.ts";
 /** The server's code for a key that is there already. */
 const UNIQUE_VIOLATION = "23505";
 
+/** About the most characters of a statement's values: the client makes one text of them, and the server one message. */
+const STATEMENT_CHARACTERS = 16_000_000;
+
 /**
- * Writes a slice by one statement: the values of each column come as one array, and what the journal needs of a row is what the same statement
- * has just stored.
+ * Writes a slice by one statement, or by several where its rows are large: the values of each column come as one array, and what the journal
+ * needs of a row is what the same statement has just stored.
  */
 export async function writePostgresSlice(work: Workspace, slice: Slice): Promise<number> {
-  const values = columnArrays(work, slice);
-  return slice.mode === "append" ? await append(work, slice, values) : await upsert(work, slice, values);
+  let written = 0;
+  for (let { from } = slice; from < slice.to;) {
+    const { values, end } = columnArrays(work, { ...slice, from });
+    const part = { ...slice, from, to: end };
+    written += slice.mode === "append" ? await append(work, part, values) : await upsert(work, part, values);
+    from = end;
+  }
+  return written;
 }
 
-/** An array literal for each column. */
-function columnArrays({ target, written }: Workspace, { rows, from, to, mode }: Slice): string[] {
+/** An array literal for each column, of as many rows as one statement takes. */
+function columnArrays(
+  { target, written }: Workspace,
+  { rows, from, to, mode }: Slice,
+): { values: string[]; end: number } {
   const keys = mode === "append" && target.makesKey ? [] : target.key;
   const reader = new RowReader<string | null>(written, keys, postgresText, null);
   const columns = written.map((): string[] => []);
-  const take = (text: string | null, place: number): void =>
-    void columns[place]?.push(text === null ? "NULL" : quoteElement(text));
-  for (let index = from; index < to; index++) reader.read(rows, index, take);
-  return columns.map((texts) => `{${texts.join(",")}}`);
+  const sent = { rows: 0, characters: 0 };
+  const take = (text: string | null, place: number): void => {
+    sent.characters += text?.length ?? 0;
+    columns[place]?.push(text === null ? "NULL" : quoteElement(text));
+  };
+  for (; from + sent.rows < to && sent.characters < STATEMENT_CHARACTERS; sent.rows++)
+    reader.read(rows, from + sent.rows, take);
+  return { values: columns.map((texts) => `{${texts.join(",")}}`), end: from + sent.rows };
 }
 
 /** `unnest($1::text[], ...) AS u(v0, v1, ...)`. */
