@@ -1,3 +1,4 @@
+import { MementoError } from "../../../core/errors.ts";
 import type { Slice } from "../sql/engine.ts";
 import { keepChecks } from "../sql/revert.ts";
 import { RowReader } from "../sql/row-reader.ts";
@@ -11,7 +12,7 @@ import { mysqlLiteral } from "./literals.ts";
 /** Where the rows of an upsert wait, and the keys of rows that were added; gone with the transaction. */
 const BATCH = "memento_batch";
 
-/** About the most characters of one statement: well below the smallest `max_allowed_packet` that servers come with. */
+/** About the most characters of one statement of several rows: well below the smallest `max_allowed_packet` that servers come with. */
 const STATEMENT_CHARACTERS = 1_000_000;
 
 /** Writes a slice: rows are sent by multi-row INSERTs of about a megabyte, and what the journal needs of them is read back in the server. */
@@ -60,11 +61,12 @@ function readPart(
   const [texts, waitingTexts]: [string[], string[]] = [[], []];
   let length = 0;
   let end = from;
-  for (; end < to && length < STATEMENT_CHARACTERS; end++) {
+  for (; end < to; end++) {
     const literals: string[] = [];
     reader.read(rows, end, (literal) => void literals.push(literal));
     const text = literals.join(",");
     length += text.length;
+    if (length > STATEMENT_CHARACTERS && end > from) break;
     texts.push(text);
     waitingTexts.push(places.map((place) => literals[place]).join(","));
   }
@@ -91,7 +93,9 @@ async function add(
           session,
           `SELECT 1 AS taken FROM ${BATCH} AS b JOIN ${target.sql} AS t ON ${keysMatch} WHERE b.n >= ${slice.from} LIMIT 1`,
         );
-  await session.run(
+  await sendRows(
+    work,
+    slice.from,
     `INSERT INTO ${target.sql} (${writtenNames(work).join(", ")}) VALUES ${rows.map((row) => `(${row})`).join(",")}`,
   );
   if (taken !== undefined) throw otherKey(target);
@@ -139,7 +143,7 @@ function batchKeys({ key }: Target, waiting: readonly TargetColumn[]): readonly 
 
 /** Of rows with the same key the last counts in an upsert. */
 async function stage(
-  { session }: Workspace,
+  work: Workspace,
   { from, mode }: Slice,
   waiting: readonly TargetColumn[],
   rows: readonly string[],
@@ -147,9 +151,26 @@ async function stage(
   const columns = ["n", ...waiting.map((_, index) => `v${index}`)];
   const values = rows.map((row, index) => `(${from + index},${row})`).join(",");
   const replacing = columns.map((column) => `${column} = VALUES(${column})`).join(", ");
-  await session.run(
+  await sendRows(
+    work,
+    from,
     `INSERT INTO ${BATCH} (${columns.join(", ")}) VALUES ${values}${mode === "upsert" ? ` ON DUPLICATE KEY UPDATE ${replacing}` : ""}`,
   );
+}
+
+/** The server ends the connection of a client that sends it too much: RECORD_INVALID names the row `first`, which is then the only one. */
+async function sendRows({ session }: Workspace, first: number, statement: string): Promise<void> {
+  if (statement.length > STATEMENT_CHARACTERS) {
+    const row = await firstRow(session, "SELECT @@max_allowed_packet AS bytes");
+    const [taken, most] = [Buffer.byteLength(statement), Number(row?.["bytes"])];
+    if (taken >= most)
+      throw new MementoError(
+        "RECORD_INVALID",
+        `rows[${first}] was refused: its statement has ${taken} bytes, and the server's max_allowed_packet is ${most}`,
+        { details: { item: `rows[${first}]` } },
+      );
+  }
+  await session.run(statement);
 }
 
 /** Records `added` rows, which are found by the keys that wait: those for which the rest of the query has a row. */
