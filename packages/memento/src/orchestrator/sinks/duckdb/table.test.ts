@@ -39,6 +39,12 @@ describe("the table", () => {
 
   test.each([
     ["that is not there, without columns", {}, "CREATE TABLE other (n INT)", "no table main.t"],
+    [
+      "with its schema in its name",
+      { table: "sales.t", columns: { n: "INT" } },
+      "CREATE SCHEMA sales",
+      "the name alone",
+    ],
     ["that is a view", {}, "CREATE VIEW t AS SELECT 1 AS n", "is a view"],
     [
       "without the column that is written",

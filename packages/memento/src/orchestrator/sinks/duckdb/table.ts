@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import { refuseDot } from "../sql/options.ts";
 import type { DuckdbConnection, DuckdbInstance } from "./engine.ts";
 import { listNames, quoteName } from "./names.ts";
 import type { DuckdbSession } from "./session.ts";
@@ -79,6 +80,7 @@ export async function createTarget(session: DuckdbSession, options: DuckdbTableO
   const { schema = "main", table, columns, key, mode } = options;
   if (columns === undefined)
     throw invalid(`${session.path} has no table ${schema}.${table}, and there are no columns to make it from`);
+  refuseDot(table);
   if (key === undefined && mode === "upsert") throw invalid(`The table ${table} needs a key to upsert by`);
   const declared = Object.entries(columns).map(([name, type]) => `${quoteName(name)} ${type}`);
   if (key === undefined) declared.push(`${quoteName(rowColumnOf(options))} BIGINT`);

@@ -301,6 +301,25 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
     await pool.end();
   });
 
+  test("makes no table whose name has a dot, and uses one that is there", async () => {
+    const { table, url } = place();
+    const options = {
+      table: `memento.${table}`,
+      url,
+      mode: "upsert",
+      columns: { id: "INT", v: "INT" },
+      key: "id",
+    } as const;
+    await server.query(`CREATE TABLE ${table} (id INT PRIMARY KEY, v INT)`);
+    await expect(mysqlTable(options).open(sinkContext)).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("the name alone") as string,
+    });
+    await server.query(`CREATE TABLE \`memento.${table}\` (id INT PRIMARY KEY, v INT)`);
+    await withSink(mysqlTable(options), async (sink) => await sink.write([{ id: 1, v: 1 }], by("t")));
+    expect(await server.query(`SELECT * FROM ${table}`)).toEqual([]);
+  });
+
   test.each([
     ["no key", "id INT", { mode: "append" }, "no primary key"],
     ["a key that may be NULL", "id INT UNIQUE", { mode: "upsert", key: "id" }, "no unique index on id"],

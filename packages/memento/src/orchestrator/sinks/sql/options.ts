@@ -51,6 +51,7 @@ export function keyOf({ key }: SqlTableOptions): readonly string[] | null {
 export function declaredTable(options: SqlTableOptions, quote: (name: string) => string, ownKey: string): string {
   const { table, columns, mode } = options;
   if (columns === undefined) throw invalid(`There is no table ${table}, and there are no columns to make it from`);
+  refuseDot(table);
   const key = keyOf(options);
   if (key === null && mode === "upsert") throw invalid(`The table ${table} needs a key to upsert by`);
   const declared = Object.entries(columns).map(
@@ -58,6 +59,16 @@ export function declaredTable(options: SqlTableOptions, quote: (name: string) =>
   );
   if (key === null) return [`${quote(OWN_KEY)} ${ownKey}`, ...declared].join(", ");
   return [...declared, `PRIMARY KEY (${key.map(quote).join(", ")})`].join(", ");
+}
+
+/** INVALID_ARGUMENT for a table that would be made with a dot in its name, where its schema or database was meant. */
+export function refuseDot(table: string): void {
+  if (!table.includes(".")) return;
+  const problem = `There is no table whose name is ${JSON.stringify(table)}, dot included, and none is made: "table" is the name alone`;
+  throw new MementoError("INVALID_ARGUMENT", problem, {
+    hint: "Give its schema by the option of that name, and its database by the URL.",
+    details: { table },
+  });
 }
 
 /** INVALID_ARGUMENT with this message. */
