@@ -6,7 +6,7 @@ import { keepChecks } from "./revert.ts";
 import type { Stream } from "./stream.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** The most rows, and about the most characters, that one statement takes. */
+/** The most rows that an engine is given at once. */
 const SLICE_ROWS = 8_192;
 
 /** A batch, and the position at which it is recorded. */
