@@ -29,7 +29,10 @@ export function fromEnvironment(variable: string, options: EnvironmentOptions = 
   };
 }
 
-/** A credential that a function gives, for example from a secret store's own client. Whatever the function throws becomes CREDENTIAL_UNAVAILABLE without its text. */
+/**
+ * A credential that a function gives, for example from a secret store's own client. Whatever the function throws becomes
+ * CREDENTIAL_UNAVAILABLE without its text, unless it is that already; so does what it gives without a text or an expiry.
+ */
 export function fromFunction(
   scope: string,
   acquire: (context: AcquireContext) => Promise<Omit<Credential, "scope"> | string>,
@@ -41,9 +44,9 @@ export function fromFunction(
     seal: options.seal ?? false,
     acquire: async (context) => {
       const given = await acquire(context);
-      return typeof given === "string"
-        ? { value: given, scope, expiresAt: null }
-        : { value: given.value, scope, expiresAt: given.expiresAt };
+      return typeof given === "object" && given !== null
+        ? { value: given.value, scope, expiresAt: given.expiresAt }
+        : { value: given, scope, expiresAt: null };
     },
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 
-import { isMementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { fromFunction } from "./environment.ts";
 import { CredentialKeeper, type KeeperParts } from "./keeper.ts";
@@ -13,17 +13,18 @@ interface World {
   readonly clock: ManualClock;
   readonly parts: KeeperParts;
   /** Values are `value 1`, `value 2`, ...; while it is true, the provider has none. */
-  readonly provider: { asked: number; refuses: boolean };
+  readonly provider: { asked: number; refuses: boolean; throws: Error | null };
 }
 
 function world(options: { seal?: boolean; lifetimeMs?: number | null } = {}): World {
   const { lifetimeMs = LIFETIME_MS, seal = false } = options;
   const clock = new ManualClock();
-  const provider = { asked: 0, refuses: false };
+  const provider = { asked: 0, refuses: false, throws: null as Error | null };
   const api = fromFunction(
     "api:read",
     async () => {
       provider.asked += 1;
+      if (provider.throws !== null) throw provider.throws;
       if (provider.refuses) throw new Error("the service is away, and so is value 9");
       return { value: `value ${provider.asked}`, expiresAt: lifetimeMs === null ? null : clock.now() + lifetimeMs };
     },
@@ -83,6 +84,47 @@ describe("CredentialKeeper", () => {
     provider.refuses = false;
     await clock.tick(120_000);
     expect(await keeper.fresh()).toBeNull();
+  });
+
+  test.each([
+    [new MementoError("STORE_UNREACHABLE", "value 9 is away"), "(STORE_UNREACHABLE)"],
+    [new TypeError("value 9 is not a function"), "from function"],
+    [new MementoError("PEER_MISSING", "a package is gone"), "a package is gone"],
+  ])("a renewal that fails with %s is tried again, and told without a foreign text", async (thrown, told) => {
+    const { clock, parts, provider } = world();
+    const keeper = await keep(parts);
+    provider.throws = thrown;
+    await clock.tick(0.95 * LIFETIME_MS);
+    expect(await keeper.fresh()).toBeNull();
+    await clock.tick(0.06 * LIFETIME_MS);
+    const lost = await keeper.fresh();
+    expect(lost?.problem).toContain(told);
+    expect(lost?.problem).not.toContain("value 9");
+    provider.throws = null;
+    await clock.tick(120_000);
+    expect(await keeper.fresh()).toBeNull();
+  });
+
+  test.each<[string, unknown, string]>([
+    ["nothing", undefined, "with undefined for its value"],
+    ["a number", 12_345, "with a value of type number for its value"],
+    ["no value", { expiresAt: null }, "with undefined for its value"],
+    [
+      "a value that is no text",
+      { value: { token: "s3cr3t" }, expiresAt: null },
+      "with a value of type object for its value",
+    ],
+    ["no expiry", { value: "s3cr3t" }, "with undefined for expiresAt"],
+    ["NaN as expiry", { value: "s3cr3t", expiresAt: Number.NaN }, "with NaN for expiresAt"],
+    ["a far expiry", { value: "s3cr3t", expiresAt: 1e300 }, "with a value of type number for expiresAt"],
+    ["the expiry as text", { value: "s3cr3t", expiresAt: "s3cr3t" }, "with a value of type string for expiresAt"],
+  ])("one that is given as %s is refused by name, without the value", async (_what, given, told) => {
+    const { parts } = world();
+    const providers = { api: fromFunction("api", async () => await Promise.resolve(given as string)) };
+    const refused: unknown = await CredentialKeeper.acquire({ ...parts, providers }).catch((error: unknown) => error);
+    if (!isMementoError(refused, "CREDENTIAL_UNAVAILABLE")) throw refused;
+    expect(refused.message).toContain(`The credential api was given by function ${told}`);
+    expect(refused.message).not.toMatch(/s3cr3t|12.?345/u);
   });
 
   test("the value is in nothing that lists the object", async () => {

@@ -56,7 +56,7 @@ export class CredentialKeeper implements Disposable {
     this.#referencesUnsaved = live.size > 0;
     const expires = [...live.values()].some(({ expiresAt }) => expiresAt !== null);
     const look = (): void => {
-      // What fails is seen at the next boundary, once there is no time left.
+      // What fails is tried again, and seen at a boundary once there is no time left.
       if (this.#isDue()) void this.renew();
     };
     this.#stopLooking = expires ? parts.clock.every(LOOK_MS, look) : () => undefined;
@@ -164,8 +164,8 @@ export class CredentialKeeper implements Disposable {
         this.#referencesUnsaved = true;
         if (credential.provider.seal === true) this.#unsaved.add(name);
       } catch (error) {
-        if (!isMementoError(error, "CREDENTIAL_UNAVAILABLE")) throw error;
-        credential.tryAgain(clock.now(), error.message);
+        // Whatever it was: the credential is good until it expires.
+        credential.tryAgain(clock.now(), error instanceof Error ? error.message : String(error));
       }
     }
   }
@@ -253,7 +253,10 @@ async function acquireOrOpen(parts: KeeperParts, name: string, provider: Credent
   }
 }
 
-/** Asks the provider; what it throws that is no MementoError is left out, for it may hold the secret. */
+/**
+ * Asks the provider. What it throws is told by its code alone, for its text may hold the secret, and of what it gives wrongly only
+ * the kind: CREDENTIAL_UNAVAILABLE either way. PEER_MISSING passes: nobody was asked.
+ */
 async function acquireFrom(
   { clock, signal }: KeeperParts,
   name: string,
@@ -263,10 +266,29 @@ async function acquireFrom(
   try {
     given = await provider.acquire({ name, clock, signal });
   } catch (error) {
-    if (isMementoError(error)) throw error;
-    throw unavailable(name, `could not be acquired from ${provider.kind}`);
+    if (isMementoError(error, "CREDENTIAL_UNAVAILABLE") || isMementoError(error, "PEER_MISSING")) throw error;
+    const code = isMementoError(error) ? ` (${error.code})` : "";
+    throw unavailable(name, `could not be acquired from ${provider.kind}${code}`);
   }
-  if (given.expiresAt !== null && given.expiresAt <= clock.now())
+  const { value, expiresAt }: { readonly value: unknown; readonly expiresAt: unknown } = given;
+  if (typeof value !== "string")
+    throw unavailable(name, `was given by ${provider.kind} with ${kindOf(value)} for its value, which must be a text`);
+  if (expiresAt !== null && !isMoment(expiresAt))
+    throw unavailable(
+      name,
+      `was given by ${provider.kind} with ${kindOf(expiresAt)} for expiresAt, which must be milliseconds since 1970, or null`,
+    );
+  if (expiresAt !== null && expiresAt <= clock.now())
     throw unavailable(name, `was given by ${provider.kind} when it had already expired`);
   return given;
+}
+
+const isMoment = (value: unknown): value is number =>
+  typeof value === "number" && !Number.isNaN(new Date(value).getTime());
+
+/** What a value is, and nothing of what it says. */
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
+  return `a value of type ${typeof value}`;
 }
