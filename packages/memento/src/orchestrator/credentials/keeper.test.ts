@@ -160,9 +160,16 @@ describe("CredentialKeeper", () => {
 });
 
 describe("P4 secret: seal: true", () => {
+  /** What the next memento seals; it is acknowledged. */
+  function sealedFor(keeper: CredentialKeeper): ReadonlyMap<string, SealedCredential> {
+    const unsaved = keeper.unsaved();
+    unsaved?.saved();
+    return unsaved?.sealed ?? new Map();
+  }
+
   /** What a memento keeps after a run of the world's pipeline began. */
   async function keptBy({ parts }: World): Promise<ReadonlyMap<string, SealedCredential>> {
-    return (await keep(parts)).takeUnsaved();
+    return sealedFor(await keep(parts));
   }
 
   test("a memento's value is used where the provider has none any more, until it expires", async () => {
@@ -173,7 +180,7 @@ describe("P4 secret: seal: true", () => {
     const keeper = await keep({ ...given.parts, kept });
     expect(keeper.credentials["api"]?.value).toBe("value 1");
     // It has not changed: the next memento needs no other one.
-    expect(keeper.takeUnsaved().size).toBe(0);
+    expect(sealedFor(keeper).size).toBe(0);
     await given.clock.tick(LIFETIME_MS);
     await expect(CredentialKeeper.acquire({ ...given.parts, kept })).rejects.toThrow("api");
   });
@@ -183,10 +190,22 @@ describe("P4 secret: seal: true", () => {
     const kept = await keptBy(given);
     const keeper = await keep({ ...given.parts, kept });
     expect(keeper.credentials["api"]?.value).toBe("value 2");
-    expect(keeper.takeUnsaved().size).toBe(1);
+    expect(sealedFor(keeper).size).toBe(1);
     await given.clock.tick(0.9 * LIFETIME_MS);
-    expect(keeper.takeUnsaved().size).toBe(1);
-    expect(keeper.takeUnsaved().size).toBe(0);
+    expect(sealedFor(keeper).size).toBe(1);
+    expect(keeper.unsaved()).toBeNull();
+  });
+
+  test("what a memento was to keep is for the next one, where that memento failed or a renewal came before its end", async () => {
+    const given = world({ seal: true });
+    const keeper = await keep(given.parts);
+    expect(keeper.unsaved()?.sealed.size).toBe(1);
+    const failed = keeper.unsaved();
+    await given.clock.tick(0.9 * LIFETIME_MS);
+    failed?.saved();
+    const [[, sealed] = ["", null]] = sealedFor(keeper);
+    expect(sealed === null ? null : sealOf(1).open("api", sealed)?.value).toBe("value 2");
+    expect(keeper.unsaved()).toBeNull();
   });
 
   test("another store, another name or a changed byte opens nothing", async () => {
@@ -212,6 +231,6 @@ describe("P4 secret: seal: true", () => {
 
   test("without seal: true nothing is kept", async () => {
     const { parts } = world();
-    expect((await keep(parts)).takeUnsaved().size).toBe(0);
+    expect(sealedFor(await keep(parts)).size).toBe(0);
   });
 });

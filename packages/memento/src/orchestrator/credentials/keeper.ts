@@ -15,6 +15,15 @@ export interface KeeperParts {
   readonly kept?: ReadonlyMap<string, SealedCredential>;
 }
 
+/** What the next memento is to keep of the credentials. */
+export interface UnsavedCredentials {
+  readonly references: Readonly<Record<string, CredentialReference>>;
+  /** The values of those that are to be kept sealed, where the last memento does not have them as they are now. */
+  readonly sealed: ReadonlyMap<string, SealedCredential>;
+  /** To be called once a memento has them. */
+  readonly saved: () => void;
+}
+
 /** A credential that a run cannot go on without. */
 export interface LostCredential {
   readonly name: string;
@@ -101,30 +110,29 @@ export class CredentialKeeper implements Disposable {
     for (const credential of this.#live.values()) credential.heard = heard;
   }
 
-  /** What the next memento is to keep sealed: credentials that it does not have as they are now. */
-  takeUnsaved(): Map<string, SealedCredential> {
-    const sealed = new Map<string, SealedCredential>();
+  /** What the last memento does not have as it is now; null where it has everything. The same comes again until it is saved. */
+  unsaved(): UnsavedCredentials | null {
+    if (!this.#referencesUnsaved) return null;
     const { seal } = this.#parts;
+    const sealed = new Map<string, SealedCredential>();
     for (const name of this.#unsaved) {
       const credential = this.#live.get(name);
       if (seal !== null && credential !== undefined) sealed.set(name, seal.seal(name, credential));
     }
-    this.#unsaved.clear();
-    return sealed;
-  }
-
-  /** The references, once whenever one has changed; null where the last memento has them as they are. */
-  takeReferences(): Record<string, CredentialReference> | null {
-    if (!this.#referencesUnsaved) return null;
-    this.#referencesUnsaved = false;
-    return this.references;
+    const renewals = this.#renewals;
+    const saved = (): void => {
+      // What was renewed meanwhile is for the memento after this one.
+      if (this.#renewals !== renewals) return;
+      this.#referencesUnsaved = false;
+      this.#unsaved.clear();
+    };
+    return { references: this.references, sealed, saved };
   }
 
   /** True when something is to be renewed, or was since this was last looked at: a run then looks at its credentials. */
   hasNews(): boolean {
     if (this.#live.size === 0) return false;
-    let renewals = 0;
-    for (const credential of this.#live.values()) renewals += credential.renewals;
+    const renewals = this.#renewals;
     const isNew = renewals !== this.#lastRenewals;
     this.#lastRenewals = renewals;
     return isNew || this.#isDue();
@@ -147,6 +155,13 @@ export class CredentialKeeper implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopLooking();
+  }
+
+  /** How often any was renewed. */
+  get #renewals(): number {
+    let renewals = 0;
+    for (const credential of this.#live.values()) renewals += credential.renewals;
+    return renewals;
   }
 
   #isDue(): boolean {

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 
+import { moody } from "../../../../../test/harness/moody-store.ts";
 import { bench, numbers, rowsOf, upTo, type Bench, type Row } from "../../../../../test/harness/number-runs.ts";
+import { Memento } from "../../memento.ts";
+import { MemoryStore } from "../../store/memory/index.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { fromFunction } from "../credentials/environment.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
@@ -182,6 +185,35 @@ describe("P4 secret: a credential with seal: true", () => {
     tokens.away = false;
     expect(await memento.run(pipeline)).toMatchObject({ status: "completed" });
     expect(rowsOf(data)).toEqual(upTo(RECORDS));
+  });
+
+  test("what a memento that failed was to keep is in the next one", async () => {
+    const clock = new ManualClock();
+    const tokens = new TokenService(clock);
+    const mood = moody(await MemoryStore.open());
+    await using memento = await Memento.open(mood.store, { keys: { raw: [new Uint8Array(32).fill(7)] }, clock });
+    const pipeline = definePipeline({
+      name: "slow",
+      version: "1",
+      credentials: { api: fromFunction("api:write", async () => await tokens.give(), { seal: true }) },
+      stages: (stage) => [
+        stage.task("wait", async ({ checkpoint }) => {
+          await clock.tick(0.9 * LIFETIME_MS);
+          await checkpoint();
+          await clock.tick(0.9 * LIFETIME_MS);
+          mood.fails = "STORE_UNREACHABLE";
+          await expect(checkpoint()).rejects.toMatchObject({ code: "STORE_UNREACHABLE" });
+          mood.fails = null;
+        }),
+      ],
+    });
+    const began = clock.now();
+    const { head } = await memento.run(pipeline);
+    const opened = await memento.vault.load(head);
+    // Each is renewed once a fifth of its life is left.
+    const expires = new Date(began + 2.6 * LIFETIME_MS).toISOString();
+    expect(await opened.value(`${PIECE.sealed}api`)).toMatchObject({ expires });
+    expect(await opened.value(PIECE.credentials)).toMatchObject({ api: { expires } });
   });
 
   test("a pipeline that does not ask any more leaves none in its next run", async () => {

@@ -260,9 +260,11 @@ export class RunSession {
     const pieces = captured?.pieces ?? new Map<string, unknown>();
     if (stage !== undefined && output !== undefined) pieces.set(PIECE.output + stage.name, output.value);
     if (this.#runUnsaved) pieces.set(PIECE.run, this.run);
-    this.#addCredentials(pieces);
+    const credentials = this.resources.keeper.unsaved();
+    if (credentials !== null) pieces.set(PIECE.credentials, credentials.references);
+    for (const [name, sealed] of credentials?.sealed ?? []) pieces.set(PIECE.sealed + name, sealed);
     if (stage !== undefined && output !== undefined) this.stamps.done(stage.name);
-    const stamps = this.stamps.take();
+    const stamps = this.stamps.unsaved();
     if (stamps !== null) pieces.set(PIECE.schemas, stamps);
     for (const [key, value] of save.extra ?? []) pieces.set(key, value);
     if (captured !== null)
@@ -271,6 +273,8 @@ export class RunSession {
     const begunMs = this.clock.monotonic();
     const saved = await this.#append({ ...save, status }, pieces, [...(captured?.drop ?? []), ...(save.drop ?? [])]);
     this.#runUnsaved = false;
+    credentials?.saved();
+    this.stamps.saved(stamps);
     for (const name of this.resources.participants.keys()) {
       const mark = pieces.get(PIECE.participant + name);
       if (mark !== undefined) this.participantMarks.set(name, mark as ParticipantMark);
@@ -287,15 +291,6 @@ export class RunSession {
     this.#savedAtMs = this.clock.monotonic();
     this.emit({ type: "saved", entry: saved.entry, ms: this.#savedAtMs - begunMs });
     return saved.entry;
-  }
-
-  /** What changed of the credentials since the last memento: an expiry, and the value of those that are kept sealed. */
-  #addCredentials(pieces: Map<string, unknown>): void {
-    const { keeper } = this.resources;
-    const references = keeper.takeReferences();
-    if (references === null) return;
-    pieces.set(PIECE.credentials, references);
-    for (const [name, sealed] of keeper.takeUnsaved()) pieces.set(PIECE.sealed + name, sealed);
   }
 
   #done(stage: StageDefinition): void {

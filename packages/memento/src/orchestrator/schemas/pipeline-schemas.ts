@@ -136,11 +136,14 @@ export class RunStamps {
     this.#stamps = Object.fromEntries(kept);
   }
 
-  /** All stamps, where the last memento does not have them as they are; null where it does. */
-  take(): SchemaStamps | null {
-    if (!this.#unsaved) return null;
-    this.#unsaved = false;
-    return this.#stamps;
+  /** All stamps, where the last memento does not have them as they are; null where it does. The same come again until they are saved. */
+  unsaved(): SchemaStamps | null {
+    return this.#unsaved ? this.#stamps : null;
+  }
+
+  /** To be called once a memento has what `unsaved` gave. */
+  saved(stamps: SchemaStamps | null): void {
+    if (stamps === this.#stamps) this.#unsaved = false;
   }
 
   #set(item: string): void {
