@@ -1,10 +1,12 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { Memento } from "@mementojs/memento";
 import { encodeValue } from "@mementojs/memento/vault";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
 import { memento, pipelineFile } from "../harness/command-line.ts";
 import { findSecret } from "../harness/secret-search.ts";
@@ -40,6 +42,20 @@ async function everythingWritten(printed: ReadonlyMap<string, string>): Promise<
   return found;
 }
 
+/** An API that refuses every call, and says with what it was called. */
+async function echoingApi(): Promise<string> {
+  const server = createServer(({ headers: { authorization = "" } }, response) => {
+    const account = Buffer.from(authorization.replace("Basic ", ""), "base64").toString("utf8");
+    response.writeHead(422).end(`the account ${account} (${authorization}) may not do that`);
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 async function commands(leak: boolean): Promise<Map<string, Uint8Array>> {
   const environment = { TEST_WAREHOUSE_SECRET: SECRET, ...(leak ? { TEST_LEAK: "1" } : {}) };
   const printed = new Map<string, string>();
@@ -49,9 +65,14 @@ async function commands(leak: boolean): Promise<Map<string, Uint8Array>> {
     return stdout;
   };
   const pipeline = pipelineFile("secretive.ts");
+  const api = await echoingApi();
   await call("init");
   await call("run", pipeline, "--param", `into=${folder}/table.db`, "--param", "fail=true");
   await call("run", pipeline, "--param", `into=${folder}/table.db`, "--param", "fail=true", "--json", "--debug");
+  await call("run", pipeline, "--param", `into=${folder}/table.db`, "--fresh");
+  await call("run", pipeline, "--param", `into=${folder}/table.db`, "--param", `api=${api}`, "--fresh", "--debug");
+  await call("run", pipeline, "--param", `into=${folder}/table.db`, "--param", `api=${api}`, "--fresh", "--json");
+  expect([...printed.values()].filter((text) => text.includes("RECORD_INVALID"))).toHaveLength(2);
   await call("run", pipeline, "--param", `into=${folder}/table.db`, "--fresh");
   await call("log");
   await call("ls", "--json");

@@ -169,8 +169,10 @@ async function dataOfFork(
     ...[...resources.participants].map(([name, holder]) => ({ name, holder, kind: holder.kind })),
   ];
   for (const { name, kind, holder } of holders) {
-    if (epoch !== null) await resources.withoutSecrets(async () => await holder.fence(epoch));
-    const inspection = await holder.inspect(null);
+    const inspection = await resources.withoutSecrets(async () => {
+      if (epoch !== null) await holder.fence(epoch);
+      return await holder.inspect(null);
+    });
     const stays = "stays" in inspection ? (inspection.stays?.total ?? 0) : 0;
     const entries = inspection.remove + inspection.restore + inspection.foreignTotal + stays;
     if (entries > 0) found.push({ kind, name, where: holder.describe(), entries });
@@ -214,5 +216,5 @@ interface PlanOfInput {
 }
 
 async function planOf(input: PlanOfInput): Promise<RollbackPlan> {
-  return await planRestore({ ...input, ...(await rosterOf(input)) });
+  return await input.resources.withoutSecrets(async () => await planRestore({ ...input, ...(await rosterOf(input)) }));
 }

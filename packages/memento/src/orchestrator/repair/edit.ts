@@ -9,7 +9,6 @@ import type { Vault } from "../../vault/vault.ts";
 import { parseParams } from "../pipeline/params.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { describeIssues } from "../pipeline/standard-schema.ts";
-import { Redaction } from "../run/redaction.ts";
 import type { Resources } from "../run/resources.ts";
 import { PIECE, readSnapshot } from "../run/run-state.ts";
 import {
@@ -80,7 +79,7 @@ export async function editPipeline(vault: Vault, pipeline: Pipeline, options: Ed
   const before = await editDocument(head, namesOutputs(edits, patch));
   const edited = editedDocument(before, edits, patch);
   await using resources = await openAsOf(vault, pipeline, [head], ports.lease.signal);
-  const after = await judged(pipeline, resources, before, edited);
+  const after = await resources.withoutSecrets(async () => await judged(pipeline, resources, before, edited));
   const changes = documentChanges(before, after).map((change) => shown(change, resources));
   const undo = head.entry.id;
   if (changes.length === 0 || dryRun) return { head: undo, undo, changes };
@@ -247,9 +246,8 @@ async function changedPieces(
 }
 
 /** As it may stand in evidence and on a screen. */
-function shown(change: DocumentChange, { credentials }: Resources): DocumentChange {
+function shown(change: DocumentChange, { redaction }: Resources): DocumentChange {
   const { path, ...values } = change;
-  const redaction = new Redaction(credentials);
   const hide = (value: unknown, name: string): unknown => {
     if (NAMED_LIKE_A_SECRET.test(name)) return HIDDEN;
     if (typeof value === "string") return redaction.text(value);

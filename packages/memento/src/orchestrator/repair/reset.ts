@@ -102,5 +102,6 @@ interface PlanOfInput {
 async function planOf(input: PlanOfInput): Promise<ResetPlan> {
   const { participants } = await rosterOf({ ...input, target: null });
   const touched = input.keepData === true ? participants.filter(({ kind }) => kind === "source") : participants;
-  return await planRestore({ ...input, target: null, participants: touched });
+  const plan = { ...input, target: null, participants: touched };
+  return await input.resources.withoutSecrets(async () => await planRestore(plan));
 }

@@ -133,5 +133,5 @@ interface PlanOfInput extends PlanOptions {
 }
 
 async function planOf(input: PlanOfInput): Promise<RollbackPlan> {
-  return await planRestore({ ...input, ...(await rosterOf(input)) });
+  return await input.resources.withoutSecrets(async () => await planRestore({ ...input, ...(await rosterOf(input)) }));
 }

@@ -1,26 +1,37 @@
+import { inspect } from "node:util";
+
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
 import type { Credential } from "../credentials/provider.ts";
+import { partsOf, spellingsOf } from "./secret-spellings.ts";
 
 /** What stands in a text in place of a secret. */
 const REDACTED = "***";
 /** Shorter values would blank out ordinary words. */
 const SECRET_CHARACTERS_MIN = 4;
+/** How far an error is looked into: further than anybody prints one. */
+const DEPTH = 8;
+const SHOWN_WHOLLY = {
+  depth: DEPTH,
+  maxStringLength: null,
+  maxArrayLength: 10_000,
+  breakLength: Number.POSITIVE_INFINITY,
+} as const;
 
-/** Takes the credentials of a run out of texts that leave it: error messages and log lines. */
+/** Takes the credentials of a run out of what leaves it: errors and log lines. */
 export class Redaction {
+  /** The longest first, so that none is left half behind. */
   #needles: readonly string[] = [];
 
   constructor(credentials: Readonly<Record<string, Credential>>) {
     for (const { value } of Object.values(credentials)) this.learn(value);
   }
 
-  /** From now on this secret is taken out too; one with several parts in JSON, part by part. */
+  /** From now on this secret is taken out too, and its parts by themselves: see `partsOf`. */
   learn(secret: string): void {
     const values = [secret, ...partsOf(secret)].filter((value) => value.length >= SECRET_CHARACTERS_MIN);
-    // Longest first, so that an encoded form is not left half behind.
-    this.#needles = [...new Set([...this.#needles, ...values.flatMap(spellings)])].toSorted(
-      (a, b) => b.length - a.length,
-    );
+    const needles = new Set([...this.#needles, ...values.flatMap(spellingsOf)]);
+    this.#needles = [...needles].toSorted((a, b) => b.length - a.length);
   }
 
   text(text: string): string {
@@ -29,14 +40,19 @@ export class Redaction {
     return clean;
   }
 
-  /** The error itself when it holds no secret; otherwise a copy of its name, message and stack without it. */
-  error(error: unknown): unknown {
-    if (!(error instanceof Error)) return typeof error === "string" ? this.text(error) : error;
-    const [message, stack] = [this.text(error.message), this.text(error.stack ?? "")];
-    if (message === error.message && stack === (error.stack ?? "") && error.cause === undefined) return error;
-    const clean = new Error(message, error.cause === undefined ? undefined : { cause: this.error(error.cause) });
-    clean.name = error.name;
-    clean.stack = stack;
+  /**
+   * The error itself where nothing that is shown of it holds a secret; otherwise a copy without: name, message, stack and cause,
+   * and the code, hint and details of a MementoError. Anything else that it had is left out.
+   */
+  error(error: unknown, depth = DEPTH): unknown {
+    if (this.#isClean(error)) return error;
+    if (!(error instanceof Error) || depth === 0) return typeof error === "string" ? this.text(error) : REDACTED;
+    const message = this.text(error.message);
+    const cause = error.cause === undefined ? {} : { cause: this.error(error.cause, depth - 1) };
+    const clean = isMementoError(error)
+      ? new MementoError(error.code, message, { ...cause, hint: this.text(error.hint), details: this.#details(error) })
+      : Object.assign(new Error(message, cause), { name: error.name });
+    clean.stack = this.text(error.stack ?? "");
     return clean;
   }
 
@@ -46,33 +62,18 @@ export class Redaction {
       typeof item === "string" ? this.text(item) : item,
     ) as Value;
   }
-}
 
-/** The texts in a secret that is a JSON object. */
-function partsOf(secret: string): string[] {
-  if (!secret.startsWith("{")) return [];
-  try {
-    const parts: string[] = [];
-    JSON.parse(secret, (_key, value: unknown) => {
-      if (typeof value === "string") parts.push(value);
-      return value;
-    });
-    return parts;
-  } catch (error) {
-    if (error instanceof SyntaxError) return [];
-    throw error;
+  #isClean(value: unknown): boolean {
+    if (this.#needles.length === 0) return true;
+    const shown = typeof value === "string" ? value : inspect(value, SHOWN_WHOLLY);
+    return this.text(shown) === shown;
   }
-}
 
-/** A secret as it is, and as it comes back out of common encodings. */
-function spellings(value: string): string[] {
-  const bytes = Buffer.from(value, "utf8");
-  return [
-    value,
-    encodeURIComponent(value),
-    bytes.toString("base64"),
-    bytes.toString("base64url"),
-    bytes.toString("hex"),
-    JSON.stringify(value).slice(1, -1),
-  ];
+  #details({ details }: MementoError): Readonly<Record<string, unknown>> {
+    const clean = ([name, value]: [string, unknown]): [string, unknown] => {
+      if (this.#isClean(value)) return [name, value];
+      return [name, typeof value === "string" ? this.text(value) : REDACTED];
+    };
+    return Object.fromEntries(Object.entries(details).map(clean));
+  }
 }

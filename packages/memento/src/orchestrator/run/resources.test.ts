@@ -35,7 +35,10 @@ describe("openResources()", () => {
     expect(`${error.stack ?? ""}${(error.cause as Error).stack ?? ""}`).not.toContain(SECRET);
   });
 
-  test("an error of the catalogue keeps its code", async () => {
-    expect(await failedOpening(() => new MementoError("LOCKED", "held"))).toMatchObject({ code: "LOCKED" });
+  test("an error of the catalogue keeps its code, and is told without the credential", async () => {
+    const refused = (secret: string): Error =>
+      new MementoError("ACCESS_DENIED", `${secret} was refused`, { hint: `not ${secret}`, details: { was: secret } });
+    const told = { code: "ACCESS_DENIED", message: "*** was refused", hint: "not ***", details: { was: "***" } };
+    expect(await failedOpening(refused)).toMatchObject(told);
   });
 });

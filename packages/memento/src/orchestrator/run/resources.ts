@@ -1,4 +1,3 @@
-import { isMementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { CredentialKeeper } from "../credentials/keeper.ts";
@@ -15,6 +14,8 @@ export interface Resources extends AsyncDisposable {
   readonly keeper: CredentialKeeper;
   /** Each always as it is now. */
   readonly credentials: Readonly<Record<string, Credential>>;
+  /** Knows every value that a credential has had so far. */
+  readonly redaction: Redaction;
   readonly sources: ReadonlyMap<string, Source>;
   readonly sinks: ReadonlyMap<string, Sink>;
   readonly participants: ReadonlyMap<string, PipelineParticipant>;
@@ -23,7 +24,7 @@ export interface Resources extends AsyncDisposable {
    * between two batches. What was there before is closed.
    */
   reopenRenewed(epoch: number, may: (resource: string) => boolean): Promise<void>;
-  /** Does something outside of the stages that may open a connection: what a client library throws then may quote what it was given, and is thrown without it. */
+  /** Does something outside of the stages that may open a connection: what it throws may quote what it was given, and is thrown without it. */
   withoutSecrets<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -73,6 +74,7 @@ export async function openResources(request: ResourceRequest): Promise<Resources
 
 class OpenedResources implements Resources {
   readonly keeper: CredentialKeeper;
+  readonly redaction: Redaction;
   readonly sources = new Map<string, Source>();
   readonly sinks = new Map<string, Sink>();
   readonly participants = new Map<string, PipelineParticipant>();
@@ -83,6 +85,8 @@ class OpenedResources implements Resources {
   constructor(request: ResourceRequest, keeper: CredentialKeeper) {
     this.#request = request;
     this.keeper = keeper;
+    this.redaction = new Redaction(keeper.credentials);
+    keeper.listen((value) => this.redaction.learn(value));
   }
 
   get credentials(): Readonly<Record<string, Credential>> {
@@ -134,14 +138,15 @@ class OpenedResources implements Resources {
     try {
       return await work();
     } catch (error) {
-      throw isMementoError(error) ? error : new Redaction(this.credentials).error(error);
+      throw this.redaction.error(error);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.keeper[Symbol.dispose]();
     await using stack = new AsyncDisposableStack();
-    for (const { resource } of this.#opened.values()) stack.defer(async () => await resource.close());
+    for (const { resource } of this.#opened.values())
+      stack.defer(async () => await this.withoutSecrets(async () => await resource.close()));
     this.#opened.clear();
   }
 

@@ -12,7 +12,7 @@ import { RunStamps } from "../schemas/pipeline-schemas.ts";
 import type { SourceOffset, SourceOffsets } from "../sources/source.ts";
 import { Claims } from "./claims.ts";
 import { isKept, keptKey } from "./kept-pieces.ts";
-import { Redaction } from "./redaction.ts";
+import type { Redaction } from "./redaction.ts";
 import type { Resources } from "./resources.ts";
 import type { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
@@ -103,8 +103,7 @@ export class RunSession {
     this.generation = parts.generation;
     [this.clock, this.random] = [vault.clock, vault.random];
     this.emit = parts.listener;
-    this.redaction = new Redaction(parts.resources.credentials);
-    parts.resources.keeper.listen((value) => this.redaction.learn(value));
+    this.redaction = parts.resources.redaction;
     this.stamps = new RunStamps(pipeline, snapshot.stamps);
     this.state = snapshot.state;
     this.completed = snapshot.completed;

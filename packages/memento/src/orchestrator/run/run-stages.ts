@@ -65,7 +65,9 @@ const stopped = ({ kind, waitingFor, credential }: StopRun): StagesOutcome => ({
 
 /** Keeps the failure as a memento. The state stays what the last one says where memory may hold half a batch. */
 async function fail({ session, stop }: StagePorts, thrown: unknown): Promise<StagesOutcome> {
-  const [stage, error] = thrown instanceof StageFailure ? [thrown.stage, thrown.cause] : [null, thrown];
+  const [stage, cause] = thrown instanceof StageFailure ? [thrown.stage, thrown.cause] : [null, thrown];
+  // What a driver or a far end says often quotes what it was given.
+  const error = session.redaction.error(cause);
   session.lease.demand();
   if (isMementoError(error, "FENCED") || isMementoError(error, "CONFLICT")) throw error;
   const where = stage === null ? {} : { stage };
@@ -96,7 +98,7 @@ function stageFailed(session: RunSession, stage: StageDefinition | null, text: s
     "STAGE_FAILED",
     `Stage ${stage?.name ?? "?"} of pipeline ${session.pipeline.name} failed: ${text}`,
     {
-      cause: session.redaction.error(error),
+      cause: error,
       details: { stage: stage?.name ?? null, run: session.run.id },
     },
   );

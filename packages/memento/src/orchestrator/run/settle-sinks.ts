@@ -118,10 +118,12 @@ export async function trimSinks(vault: Vault, timeline: string, resources: Resou
     const oldest = await vault.readLive(entry.id, readSnapshot);
     // Removed meanwhile: the next one is the oldest now.
     if (oldest === null) continue;
-    for (const [name, sink] of resources.sinks)
-      await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
-    for (const [name, participant] of resources.participants)
-      await participant.trim?.(oldest.participants.get(name) ?? null);
+    await resources.withoutSecrets(async () => {
+      for (const [name, sink] of resources.sinks)
+        await sink.trim(oldest.sinks.get(name)?.marks[await sink.place()] ?? null);
+      for (const [name, participant] of resources.participants)
+        await participant.trim?.(oldest.participants.get(name) ?? null);
+    });
     return;
   }
 }

@@ -39,6 +39,7 @@ export interface Roster {
  */
 export async function rosterOf(input: RosterInput): Promise<Roster> {
   const { vault, pipeline, resources, head, target, signal = new AbortController().signal } = input;
+  const { credentials, redaction } = resources;
   const data = [
     ...[...resources.participants].map(([name, participant]) => declaredParticipant(name, participant)),
     ...[...resources.sinks].map(([name, sink]) => sinkParticipant(name, sink)),
@@ -51,7 +52,7 @@ export async function rosterOf(input: RosterInput): Promise<Roster> {
       : await doneOfRun(vault, pipeline, head, stagesOf(only));
   const participants = [
     ...Object.entries(pipeline.credentials).map(([name, provider]) => credentialParticipant(name, provider)),
-    ...done.map((stage) => undoParticipant(stage, { credentials: resources.credentials, signal })),
+    ...done.map((stage) => undoParticipant(stage, { credentials, redaction, signal })),
     ...data,
   ];
   return {

@@ -1,7 +1,7 @@
 import { isMementoError, MementoError } from "../../../core/errors.ts";
 import type { Credential } from "../../credentials/provider.ts";
 import type { TaskStage, UndoContext } from "../../pipeline/stage.ts";
-import { Redaction } from "../../run/redaction.ts";
+import type { Redaction } from "../../run/redaction.ts";
 import type { RunRecord } from "../../run/run-state.ts";
 import type { Participant } from "./participant.ts";
 
@@ -24,6 +24,7 @@ interface GivenToUndo {
 
 /** What undoing is given. */
 export interface UndoPorts {
+  readonly redaction: Redaction;
   readonly credentials: Readonly<Record<string, Credential>>;
   readonly signal: AbortSignal;
 }
@@ -67,12 +68,12 @@ async function undo(
     return true;
   } catch (error) {
     if (ports.force && !ports.signal.aborted) return false;
-    if (isMementoError(error)) throw error;
     // What user code throws may hold a credential.
-    const redaction = new Redaction(ports.credentials);
-    const text = redaction.text(error instanceof Error ? error.message : String(error));
+    const cause = ports.redaction.error(error);
+    if (isMementoError(cause)) throw cause;
+    const text = cause instanceof Error ? cause.message : String(cause);
     throw new MementoError("STAGE_FAILED", `Undoing stage ${stage.name} of run ${run.id} failed: ${text}`, {
-      cause: redaction.error(error),
+      cause,
       hint: "Mend the cause and roll back, run or resume again: each goes on with the restore after what is undone. `--force` with the stage's name goes on without.",
       details: { stage: stage.name, run: run.id },
     });
