@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 
 import { describe, expect, test } from "vitest";
 
@@ -132,6 +133,33 @@ describe("httpCalls()", () => {
       expect(await sink.mark()).toBeNull();
       await sink.write([{ a: 2 }], by("t1"));
       expect(seen.map(({ key }) => key)[0]).not.toBe(seen.map(({ key }) => key)[1]);
+    });
+  });
+
+  test("P4 secret: what cannot be sent, and what gives no answer, is told without URL, headers and the client's own words", async () => {
+    await withApi(async ({ open, seen, url }) => {
+      const account = url.replace("http://", "http://loader:s3cret@");
+      expect(() => httpCalls({ url: account, journal: "unused.db" })).toThrow("url has an account in it");
+      for (const options of [
+        { url: () => `${account}?key=s3cret` },
+        { url: () => "s3cret" },
+        { headers: { authorization: "s3cret\nBearer" } },
+        { method: "GE T" },
+      ]) {
+        const sink = await open(options);
+        const refused: unknown = await sink.write([{ a: 1 }], by("t1")).catch((error: unknown) => error);
+        expect(refused).toMatchObject({ code: "RECORD_INVALID", hint: expect.stringContaining("authorization") });
+        expect(inspect(refused)).not.toContain("s3cret");
+        expect(await sink.mark()).toBeNull();
+        await sink.close();
+      }
+      const away = Object.assign(new Error("connect s3cret"), { code: "ECONNREFUSED" });
+      const failing = async (): Promise<never> => await Promise.reject(new TypeError("s3cret", { cause: away }));
+      const sink = await open({ url: `${url}?key=s3cret`, fetch: failing, attemptsMax: 2 });
+      const lost: unknown = await sink.write([{ a: 1 }], by("t1")).catch((error: unknown) => error);
+      expect(lost).toMatchObject({ code: "STORE_UNREACHABLE", message: `POST ${url} gave no answer: ECONNREFUSED` });
+      expect(inspect(lost)).not.toContain("s3cret");
+      expect(seen).toEqual([]);
     });
   });
 

@@ -1,5 +1,6 @@
 import { isMementoError, MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
+import { systemCode } from "../../../core/path-errors.ts";
 import type { Sink } from "../sink.ts";
 import { compensatingCalls } from "./calls-sink.ts";
 import { type Call, type CallsOptions, type MadeCall, randomOf } from "./options.ts";
@@ -63,7 +64,8 @@ const EXCERPT_CHARACTERS = 200;
  */
 export function httpCalls<Row = Json>(options: HttpCallsOptions<Row>): Sink<Row> {
   const { url, method = "POST", compensate, name, rowsPerCall } = options;
-  const shown = name ?? `${method} ${typeof url === "string" ? shownUrl(url) : "requests"}`;
+  const target = typeof url === "string" ? shownUrl(url) : "requests";
+  const shown = name ?? `${method} ${target}`;
   const client = new HttpClient(options, shown);
   const body = (call: Call<Row>): Json => (rowsPerCall === 1 ? call.rows[0] : call.rows) as Json;
   const { journal, callsAtOnce, unanswered, busyTimeoutMs, random } = options;
@@ -137,14 +139,33 @@ class HttpClient {
     const given = typeof headers === "function" ? await headers(call) : headers;
     const content = body?.(call) ?? null;
     const type: Record<string, string> = content === null ? {} : { "content-type": "application/json" };
-    return await send(typeof url === "function" ? url(call) : url, {
+    const target = typeof url === "function" ? url(call) : url;
+    const init = {
       method,
       headers: { ...type, ...given, [idempotencyHeader]: call.key },
       ...(content === null ? {} : { body: JSON.stringify(content) }),
       // A redirected POST becomes a GET, which would look like success.
       redirect: "manual",
-      signal: AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)]),
+    } as const;
+    this.#demandSendable(target, init);
+    const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)]);
+    return await send(target, { ...init, signal }).catch((error: unknown) => {
+      // Its own text may quote what was sent.
+      throw isMementoError(error) ? error : new Error(reasonOf(error));
     });
+  }
+
+  /** RECORD_INVALID for what no request can be made of: that is so however often it is tried, and `fetch` would quote it. */
+  #demandSendable(target: string, init: RequestInit): void {
+    try {
+      shownUrl(target);
+      void new Request(target, init);
+    } catch (error) {
+      const why = isMementoError(error) ? error.message : "its method, headers and body do not fit together";
+      throw new MementoError("RECORD_INVALID", `${this.#name}: no request can be made for this call: ${why}`, {
+        hint: "Headers have no line ends and nothing past Latin-1, a GET has no body, and an account goes into headers, as authorization.",
+      });
+    }
   }
 
   async #failureOf(response: Response): Promise<MementoError> {
@@ -159,9 +180,15 @@ class HttpClient {
   }
 
   #unreached(error: unknown): MementoError {
-    const reason = error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : "";
+    const reason = error instanceof Error ? error.message : String(error);
     return new MementoError("STORE_UNREACHABLE", `${this.#name} gave no answer: ${reason}`, { cause: error });
   }
+}
+
+/** Why `fetch` failed, by a code or name alone: `ECONNREFUSED`, which stands in its cause; `TimeoutError`. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return systemCode(cause) ?? (cause instanceof Error ? cause.name : "unknown reason");
 }
 
 async function readAnswer(response: Response): Promise<HttpAnswer> {
@@ -181,9 +208,14 @@ function parsed(text: string): Json {
   }
 }
 
-/** Without account and query, where secrets stand. */
+/** Without its query, where secrets stand. INVALID_ARGUMENT for what no request goes to. */
 function shownUrl(url: string): string {
   if (!URL.canParse(url)) throw new MementoError("INVALID_ARGUMENT", "url is not a URL");
-  const { origin, pathname } = new URL(url);
+  const { origin, pathname, username, password } = new URL(url);
+  if (username !== "" || password !== "")
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      "url has an account in it, which belongs into headers, as authorization",
+    );
   return `${origin}${pathname}`;
 }
