@@ -28,16 +28,23 @@ export class CallMaker<Row> {
   }
 
   /**
-   * Makes the calls of a write that are not made yet; `askedOnly` leaves those out that were never begun. What the far end
-   * refuses stays planned, and its error is thrown after the others that are under way have ended.
+   * Makes the calls of a write that are not made yet. What the far end refuses stays planned, and its error is thrown after the
+   * others that are under way have ended.
    */
-  async make(entry: CallEntry, epoch: number, askedOnly = false): Promise<void> {
+  async make(entry: CallEntry, epoch: number): Promise<void> {
     const all = await this.#journal.read((stream) => this.#journal.callsOf(demand(stream), entry.position));
-    const isLeft = ({ state }: CallRow): boolean => state === "asked" || (state === "planned" && !askedOnly);
-    await this.#inSlices(all.filter(isLeft), epoch, async (slice) => {
-      const asked = slice.map((call) => ({ ...call, state: "asked" as const }));
-      await this.#note(epoch, asked);
-      return await Promise.all(slice.map(async (call) => await this.#make(entry, call, epoch)));
+    const left = all.filter(({ state }) => state === "asked" || state === "planned");
+    await this.#inSlices(left, epoch, async (slice) => await this.#makeSlice(entry, slice, epoch));
+  }
+
+  /** Learns what became of the calls of a write whose answers were lost: each is made after that, or planned again. */
+  async settle(entry: CallEntry, epoch: number): Promise<void> {
+    const all = await this.#journal.read((stream) => this.#journal.callsOf(demand(stream), entry.position));
+    const asked = all.filter(({ state }) => state === "asked");
+    await this.#inSlices(asked, epoch, async (slice) => {
+      const outcomes = await this.#makeSlice(entry, slice, epoch);
+      // What was refused was not made, and that is all that is asked here.
+      return outcomes.map((outcome) => (outcome.call.state === "planned" ? { ...outcome, error: null } : outcome));
     });
   }
 
@@ -83,19 +90,29 @@ export class CallMaker<Row> {
     });
   }
 
+  async #makeSlice(entry: CallEntry, slice: readonly CallRow[], epoch: number): Promise<Outcome[]> {
+    await this.#note(
+      epoch,
+      slice.map((call) => ({ ...call, state: "asked" as const })),
+    );
+    return await Promise.all(slice.map(async (call) => await this.#make(entry, call, epoch)));
+  }
+
   async #make(entry: CallEntry, call: CallRow, epoch: number): Promise<Outcome> {
-    const repeated = call.state === "asked";
+    let repeated = call.state === "asked";
     const made = (answer: Json | void): Outcome => ({ call: this.#made(call, call.turn, answer), error: null });
     const asked = this.#call(entry, call, { turn: call.turn, epoch, repeated });
     try {
       if (repeated) {
         const outcome = await this.#outcome(asked);
         if (outcome?.made === true) return made(outcome.answer);
-        if (outcome?.made === false) return made(await this.#options.write({ ...asked, repeated: false }));
+        repeated = outcome?.made !== false;
       }
-      return made(await this.#options.write(asked));
+      return made(await this.#options.write({ ...asked, repeated }));
     } catch (error) {
-      return { call: { ...call, state: isRefusal(error) ? "planned" : "asked" }, error };
+      // Whoever is denied access is not told what became of the call when it was made before.
+      const isNotMade = isRefusal(error) && !(repeated && isMementoError(error, "ACCESS_DENIED"));
+      return { call: { ...call, state: isNotMade ? "planned" : "asked" }, error };
     }
   }
 
@@ -138,9 +155,7 @@ export class CallMaker<Row> {
   }
 
   #made(call: CallRow, turn: number, answer: Json | void): CallRow {
-    // Without a way back nobody will ask for them again.
-    const rows = this.#options.compensate === undefined ? null : call.rows;
-    return { ...call, state: "made", turn, rows, answer: JSON.stringify(answer ?? null) };
+    return { ...call, state: "made", turn, answer: JSON.stringify(answer ?? null) };
   }
 
   #call(

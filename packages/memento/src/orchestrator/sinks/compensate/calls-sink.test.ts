@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 
 import { describe, expect, test } from "vitest";
 
@@ -17,22 +18,26 @@ const gently = { force: false };
 
 /** Lends sinks with one journal, and a list of what was called. */
 async function withCalls(
-  run: (open: (options?: Options) => Promise<Sink>, calls: string[]) => Promise<void>,
+  run: (open: (options?: Options) => Promise<Sink>, calls: string[], journal: string) => Promise<void>,
 ): Promise<void> {
   await using lent = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "memento-calls-"));
   lent.defer(() => rmSync(folder, { recursive: true }));
   const calls: string[] = [];
-  await run(async (options = {}) => {
-    const write = async ({ rows, key, repeated }: { rows: readonly unknown[]; key: string; repeated: boolean }) => {
-      calls.push(`${repeated ? "again " : ""}${JSON.stringify(rows)} ${key.slice(0, 6)}`);
-      return { made: calls.length };
-    };
-    const sink = compensatingCalls<unknown>({ name: "far", journal: join(folder, "calls.db"), write, ...options });
-    lent.defer(async () => await sink.close());
-    await sink.open({ timeline: "one", name: "out", clock: systemClock, signal: new AbortController().signal });
-    return sink;
-  }, calls);
+  await run(
+    async (options = {}) => {
+      const write = async ({ rows, key, repeated }: { rows: readonly unknown[]; key: string; repeated: boolean }) => {
+        calls.push(`${repeated ? "again " : ""}${JSON.stringify(rows)} ${key.slice(0, 6)}`);
+        return { made: calls.length };
+      };
+      const sink = compensatingCalls<unknown>({ name: "far", journal: join(folder, "calls.db"), write, ...options });
+      lent.defer(async () => await sink.close());
+      await sink.open({ timeline: "one", name: "out", clock: systemClock, signal: new AbortController().signal });
+      return sink;
+    },
+    calls,
+    join(folder, "calls.db"),
+  );
 }
 
 const lost = async (): Promise<never> => {
@@ -104,6 +109,36 @@ describe("compensatingCalls()", () => {
       const sink = await open({ compensate: async ({ answer }) => void answers.push(answer) });
       expect(await sink.revertTo(null, by("back"), gently)).toMatchObject({ removed: 1 });
       expect([calls.length, answers]).toEqual([1, [{ made: 1 }]]);
+    });
+  });
+
+  test("P10: what became of a lost call is not known to who is denied access: it is not given up for that", async () => {
+    await withCalls(async (open, calls) => {
+      const compensate = async (): Promise<void> => void calls.push("taken back");
+      const denied = async (): Promise<never> => await Promise.reject(new MementoError("ACCESS_DENIED", "401"));
+      const broken = await open({ write: lost });
+      await expect(broken.write([1], by("t1"))).rejects.toThrow("the answer was lost");
+      const outside = await open({ write: denied, compensate });
+      await expect(outside.write([1], by("t1"))).rejects.toMatchObject({ code: "ACCESS_DENIED" });
+      await expect(outside.revertTo(null, by("back"), gently)).rejects.toMatchObject({ code: "ACCESS_DENIED" });
+      const sink = await open({ compensate });
+      expect(await sink.revertTo(null, by("back"), gently)).toMatchObject({ removed: 1 });
+      expect(calls).toEqual([expect.stringMatching(/^again \[1\]/u), "taken back"]);
+    });
+  });
+
+  test("gives a revert that an earlier release did the mark that it has now", async () => {
+    await withCalls(async (open, _calls, journal) => {
+      const sink = await open({ compensate: async () => undefined });
+      await sink.write([1], by("t1"));
+      await sink.revertTo(null, by("back"), gently);
+      await sink.close();
+      const database = new DatabaseSync(journal);
+      const sql = "UPDATE memento_calls_entries SET result = json_remove(result, '$.mark.token') WHERE kind = 'revert'";
+      expect(database.prepare(sql).run().changes).toBe(1);
+      database.close();
+      const again = await open({ compensate: async () => undefined });
+      expect((await again.revertTo(null, by("back"), gently)).mark).toEqual(await again.mark());
     });
   });
 

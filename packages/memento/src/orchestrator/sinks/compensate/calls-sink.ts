@@ -3,7 +3,7 @@ import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
 import { checkEpoch } from "../epoch.ts";
 import { fileSink } from "../file-sink.ts";
-import { demandKept, markOf, positionOf, TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
+import { demandKept, positionOf, TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import type {
   Sink,
   SinkContext,
@@ -17,6 +17,7 @@ import type {
 import { CallMaker, demand, isRefusal } from "./call-maker.ts";
 import { type CallEntry, CallJournal, type CallStream } from "./journal.ts";
 import { type CallsOptions, checkOptions, randomOf } from "./options.ts";
+import { planCalls, rowsLeft } from "./planned-calls.ts";
 import { jsonOfRows } from "./row-json.ts";
 import { staysOf } from "./stays.ts";
 
@@ -75,7 +76,8 @@ class CallsSink<Row> implements Sink<Row> {
   }
 
   async mark(): Promise<SinkMark> {
-    return await this.#demand().journal.read((stream) => markOf(stream?.position ?? 0));
+    const { journal } = this.#demand();
+    return await journal.read((stream) => (stream === null ? null : journal.markAt(stream, stream.position)));
   }
 
   async write(rows: readonly Row[], write: SinkWrite): Promise<SinkWritten> {
@@ -83,12 +85,15 @@ class CallsSink<Row> implements Sink<Row> {
     return await this.#inTurn(async () => {
       const { journal } = this.#demand();
       await this.#finishReverts(write.epoch);
-      const begun = await this.#begin(rows, write);
+      const texts = jsonOfRows(rows);
+      await this.#settleOpenWrites(write.epoch, ({ token }) => token === write.token);
+      const begun = await this.#begin(texts, write);
       if (begun.isDone) {
-        return { rows: 0, duplicate: true, mark: markOf(await journal.read((stream) => begun.doneAt(demand(stream)))) };
+        return { rows: 0, duplicate: true, mark: await journal.read((stream) => begun.doneAt(demand(stream))) };
       }
       await this.#makeCalls(begun.entry, write.epoch);
-      return { rows: rows.length, duplicate: false, mark: markOf(begun.entry.position) };
+      const { position, token } = begun.entry;
+      return { rows: rows.length, duplicate: false, mark: { position, token } };
     });
   }
 
@@ -97,7 +102,7 @@ class CallsSink<Row> implements Sink<Row> {
     return await journal.read((stream) => {
       const position = positionOf(mark, stream?.position ?? 0, this.describe());
       const facts = { mark: position, position: stream?.position ?? 0, oldest: stream?.oldest ?? 0 };
-      const oldest = markOf(facts.oldest);
+      const oldest = stream === null ? null : journal.markAt(stream, stream.oldest);
       const nothing = { remove: 0, restore: 0, foreign: [], foreignTotal: 0, oldest };
       if (stream === null || position < stream.oldest)
         return { ...nothing, trimmed: stream !== null, fingerprint: sha256OfJson(facts) };
@@ -123,7 +128,9 @@ class CallsSink<Row> implements Sink<Row> {
       await this.#finishReverts(epoch);
       const done = await journal.write(epoch, (stream) => this.#doneBefore(stream, token));
       if (done !== null) return done;
-      await this.#settleOpenWrites(mark, epoch);
+      const back = await journal.read((stream) => positionOf(mark, stream?.position ?? 0, this.describe()));
+      if (this.#options.compensate !== undefined)
+        await this.#settleOpenWrites(epoch, ({ position }) => position > back);
       const begun = await journal.write(epoch, (stream) => this.#beginRevert(stream, mark, token));
       return "entry" in begun ? await this.#finishRevert(begun.entry, epoch, false) : begun;
     });
@@ -147,24 +154,24 @@ class CallsSink<Row> implements Sink<Row> {
 
   /** Journals a write before the first of its calls; or finds that it was journaled before. */
   async #begin(
-    rows: readonly Row[],
+    rows: readonly string[],
     { epoch, token, records = 0 }: SinkWrite,
   ): Promise<
     | { readonly isDone: false; readonly entry: CallEntry }
-    | { readonly isDone: true; readonly doneAt: (stream: CallStream) => number }
+    | { readonly isDone: true; readonly doneAt: (stream: CallStream) => SinkMark }
   > {
     const { journal } = this.#demand();
-    const { rowsPerCall = Math.max(rows.length, 1) } = this.#options;
-    const calls: { rows: string; count: number }[] = [];
-    for (let start = 0; start < rows.length; start += rowsPerCall) {
-      const slice = rows.slice(start, start + rowsPerCall);
-      calls.push({ rows: jsonOfRows(slice, start), count: slice.length });
-    }
     return await journal.write(epoch, (stream) => {
       const known = journal.entriesOf(stream, token).findLast(({ kind, live }) => kind === "write" && live);
-      if (known?.open === true) return { isDone: false, entry: known } as const;
+      if (known?.open === true) {
+        this.#planAgain(stream, known, rows);
+        return { isDone: false, entry: known } as const;
+      }
       if (known !== undefined)
-        return { isDone: true, doneAt: (now: CallStream) => journal.lastEvent(now, known.position) } as const;
+        return {
+          isDone: true,
+          doneAt: (now: CallStream) => journal.markAt(now, journal.lastEvent(now, known.position)),
+        } as const;
       const position = stream.position + 1;
       const use = journal.nextUse(stream, token);
       const entry = {
@@ -180,11 +187,35 @@ class CallsSink<Row> implements Sink<Row> {
       } as const;
       journal.addEntry(stream, entry);
       journal.addEvent(stream, position, position, true);
-      for (const [number, call] of calls.entries())
+      for (const [number, call] of planCalls(rows, this.#options.rowsPerCall).entries())
         journal.addCall(stream, { entry: position, number, state: "planned", turn: 0, answer: null, ...call });
       journal.moveTo(stream, position);
       return { isDone: false, entry } as const;
     });
+  }
+
+  /**
+   * A batch that comes again may have other rows, for the code was corrected: the calls that were not made take them. What was
+   * made stays as it was made.
+   */
+  #planAgain(stream: CallStream, { position, token }: CallEntry, rows: readonly string[]): void {
+    const { journal } = this.#demand();
+    const calls = journal.callsOf(stream, position);
+    const left = rowsLeft(calls, rows);
+    if (left === null) {
+      throw new MementoError(
+        "NOT_REVERTIBLE",
+        `${this.describe()}: calls of the batch ${token} were made with rows that it does not have any more, and it has ${rows.length} rows now`,
+        {
+          hint: "Let the code give these rows again, or leave the run behind by fresh: true (--fresh), which takes back what can be taken back.",
+          details: { token },
+        },
+      );
+    }
+    const planned = calls.filter(({ state }) => state === "planned");
+    const wanted = planCalls(left, this.#options.rowsPerCall);
+    const isSame = planned.length === wanted.length && wanted.every((call, at) => call.rows === planned[at]?.rows);
+    if (!isSame) journal.replan(stream, position, wanted);
   }
 
   /** Makes a write's calls; one that the far end refuses wholly is as if it had never been. */
@@ -204,7 +235,10 @@ class CallsSink<Row> implements Sink<Row> {
       }
       throw error;
     }
-    await journal.write(epoch, (stream) => journal.closeEntry(stream, entry.position, null));
+    await journal.write(epoch, (stream) => {
+      journal.closeEntry(stream, entry.position, null);
+      if (this.#options.compensate === undefined) journal.forgetRows(stream, entry.position);
+    });
   }
 
   /** What a revert of this token did; null where there was none. */
@@ -213,25 +247,15 @@ class CallsSink<Row> implements Sink<Row> {
     if (entries.some(({ kind, live }) => kind === "write" && live))
       throw new MementoError("INVALID_ARGUMENT", `The token ${token} was taken by a write`);
     const done = entries.findLast(({ kind }) => kind === "revert");
-    return done === undefined ? null : (JSON.parse(done.result ?? "null") as SinkReverted);
+    return done === undefined ? null : resultOf(done);
   }
 
-  /** Whether a call was made must be known before it is taken back. */
-  async #settleOpenWrites(mark: SinkMark, epoch: number): Promise<void> {
+  /** Whether a call was made must be known before it is taken back, or made with other rows. */
+  async #settleOpenWrites(epoch: number, isMeant: (entry: CallEntry) => boolean): Promise<void> {
     const { journal, maker } = this.#demand();
-    const open = await journal.read((stream) => {
-      const position = positionOf(mark, stream?.position ?? 0, this.describe());
-      if (stream === null || this.#options.compensate === undefined) return [];
-      return journal.openEntries(stream).filter((entry) => entry.kind === "write" && entry.position > position);
-    });
-    for (const entry of open) {
-      try {
-        await maker.make(entry, epoch, true);
-      } catch (error) {
-        // What was refused was not made, and that is all that is asked here.
-        if (!isRefusal(error)) throw error;
-      }
-    }
+    const open = await journal.read((stream) => (stream === null ? [] : journal.openEntries(stream)));
+    for (const entry of open)
+      if (entry.kind === "write" && entry.live && isMeant(entry)) await maker.settle(entry, epoch);
   }
 
   /** Journals a revert before the first of its calls. */
@@ -269,7 +293,7 @@ class CallsSink<Row> implements Sink<Row> {
       records,
       kept: [],
       ...(kept.length === 0 ? {} : { stays: staysOf(kept) }),
-      mark: markOf(position),
+      mark: { position, token },
     };
     const result = JSON.stringify(reverted);
     const entry = {
@@ -293,7 +317,7 @@ class CallsSink<Row> implements Sink<Row> {
     const turned = await journal.read((stream) => journal.entriesTurnedAt(demand(stream), entry.position));
     await maker.turn(turned, epoch, repeated);
     return await journal.write(epoch, (stream) => {
-      const planned = JSON.parse(entry.result ?? "null") as SinkReverted;
+      const planned = resultOf(entry);
       const kept = turned.flatMap(({ position, token }) => {
         const calls = journal.callsOf(stream, position).filter(({ state }) => state === "stays");
         return calls.map(({ count }) => ({ token, rows: count }));
@@ -330,4 +354,9 @@ class CallsSink<Row> implements Sink<Row> {
     if (this.#opened !== null) return this.#opened;
     throw new MementoError("STORE_CLOSED", `The sink of ${this.describe()} is not open`);
   }
+}
+
+/** What a revert did; earlier releases wrote its mark without the token. */
+function resultOf({ position, token, result }: CallEntry): SinkReverted {
+  return { ...(JSON.parse(result ?? "null") as SinkReverted), mark: { position, token } };
 }

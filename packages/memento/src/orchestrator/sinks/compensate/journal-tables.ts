@@ -11,7 +11,7 @@ export const JOURNAL_VERSION = 1;
  * - `memento_calls_uses`: how often a token was written: what was refused or taken back is called anew with another key.
  * - `memento_calls_events`: at what positions a write came into force and went out of it.
  * - `memento_calls_calls`: the calls of a write. `state`: planned, asked (under way, or its answer was lost), made, undoing, undone, stays
- *   (it could not be taken back), redoing. `turn` counts how often it was taken back or made again.
+ *   (it could not be taken back), redoing. `turn` counts how often it was taken back, made again, or planned with other rows.
  */
 export const JOURNAL_TABLES = `
 CREATE TABLE IF NOT EXISTS memento_calls_format (version INTEGER NOT NULL, place TEXT NOT NULL);

@@ -2,7 +2,7 @@ import { sha256 } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
 import type { Random } from "../../../core/ports.ts";
-import type { SinkContext } from "../sink.ts";
+import type { SinkContext, SinkMark } from "../sink.ts";
 import { SinkDatabase } from "../sqlite/database.ts";
 import { JOURNAL_TABLES, JOURNAL_VERSION } from "./journal-tables.ts";
 
@@ -92,6 +92,12 @@ export class CallJournal {
 
   get place(): string {
     return String(this.#get("SELECT place FROM memento_calls_format")?.["place"]);
+  }
+
+  /** The mark of a position, with the token that led there as long as that is kept: a run that goes on behind it takes others. */
+  markAt({ id }: CallStream, position: number): SinkMark {
+    const row = this.#get("SELECT token FROM memento_calls_entries WHERE stream = ? AND position = ?", id, position);
+    return position === 0 ? null : { position, ...(row === undefined ? {} : { token: String(row["token"]) }) };
   }
 
   moveTo(stream: CallStream, position: number): void {
@@ -221,6 +227,21 @@ export class CallJournal {
       entry,
       number,
     );
+  }
+
+  /** Puts other calls into the place of those of a write that are still planned: under keys that no call has had. */
+  replan(stream: CallStream, entry: number, calls: readonly Pick<CallRow, "rows" | "count">[]): void {
+    const of = "FROM memento_calls_calls WHERE stream = ? AND entry = ?";
+    const turn = 1 + Number(this.#get(`SELECT max(turn) AS last ${of}`, stream.id, entry)?.["last"] ?? -1);
+    this.run(`DELETE ${of} AND state = 'planned'`, stream.id, entry);
+    const first = 1 + Number(this.#get(`SELECT max(number) AS last ${of}`, stream.id, entry)?.["last"] ?? -1);
+    for (const [index, call] of calls.entries())
+      this.addCall(stream, { entry, number: first + index, state: "planned", turn, answer: null, ...call });
+  }
+
+  /** The rows of calls that nobody will take back. */
+  forgetRows({ id }: CallStream, entry: number): void {
+    this.run("UPDATE memento_calls_calls SET rows = NULL WHERE stream = ? AND entry = ?", id, entry);
   }
 
   closeEntry({ id }: CallStream, position: number, result: string | null): void {

@@ -1,9 +1,11 @@
 import { MementoError } from "../../../core/errors.ts";
 
-/** The JSON text of rows. UNSUPPORTED_VALUE, naming the path, for what JSON would lose or change; fields of `undefined` are left out. */
-export function jsonOfRows(rows: readonly unknown[], first: number): string {
-  for (const [index, row] of rows.entries()) check(row, `rows[${first + index}]`, 0);
-  return JSON.stringify(rows);
+/** The JSON text of each row. UNSUPPORTED_VALUE, naming the path, for what JSON would lose or change; fields of `undefined` are left out. */
+export function jsonOfRows(rows: readonly unknown[]): string[] {
+  return rows.map((row, index) => {
+    check(row, `rows[${index}]`, 0);
+    return JSON.stringify(row);
+  });
 }
 
 const DEPTH_MAX = 100;
