@@ -1,8 +1,12 @@
 import { describe, expect, test } from "vitest";
 
 import { bench, numbers, type Row, rowsOf, upTo } from "../../../../../test/harness/number-runs.ts";
+import { MementoError } from "../../core/errors.ts";
+import { Memento } from "../../memento.ts";
+import { MemoryStore } from "../../store/memory/index.ts";
+import { chaosStore } from "../../testing/chaos-store.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
-import { type MemoryTable, memorySink, type Sink, type SinkMark } from "../sinks/index.ts";
+import { MemoryTable, memorySink, type Sink, type SinkMark } from "../sinks/index.ts";
 import type { Source } from "../sources/source.ts";
 import { lastTokenOf, rollsForward } from "./roll-forward.ts";
 
@@ -44,6 +48,7 @@ function outbox(table: MemoryTable<Row>, fail: (rows: readonly Row[]) => void = 
 const tokens = new WeakMap<MemoryTable<Row>, Map<string, string>>();
 
 interface SendOptions {
+  readonly retry?: { readonly attempts: number; readonly initialMs: number };
   readonly source?: () => Source<Row>;
   readonly fail?: (rows: readonly Row[]) => void;
   readonly map?: (row: Row) => Row | undefined;
@@ -51,7 +56,7 @@ interface SendOptions {
 
 function send(
   table: MemoryTable<Row>,
-  { source = () => numbers(35), fail, map = (row) => row }: SendOptions = {},
+  { source = () => numbers(35), fail, map = (row) => row, retry }: SendOptions = {},
 ): Pipeline {
   return definePipeline({
     name: "send",
@@ -60,7 +65,7 @@ function send(
     sources: { numbers: source },
     sinks: { outbox: () => outbox(table, fail) },
     stages: (stage) => {
-      const read = stage.read("read", { source: "numbers" });
+      const read = stage.read("read", { source: "numbers", ...(retry === undefined ? {} : { retry }) });
       const shape = stage.map("shape", { after: read, run: map });
       const write = stage.write("write", { after: shape, sink: "outbox" });
       return [read, shape, write];
@@ -129,6 +134,38 @@ describe("a sink that takes nothing back", () => {
     // The run that was left behind had sent the batch, and the new one sends it as its own.
     const twice = [...upTo(35), ...Array.from({ length: 10 }, (_none, index) => 11 + index)];
     expect(rowsOf(data)).toEqual(twice.toSorted((a, b) => a - b));
+  });
+
+  test("a batch that was sent comes again as it was where the memento of the next one failed", async () => {
+    const table = new MemoryTable<Row>();
+    let isFull = false;
+    const store = chaosStore(await MemoryStore.open(), {
+      before: ({ method }) => {
+        if (!isFull || method !== "append") return;
+        isFull = false;
+        throw new MementoError("DISK_FULL", "the store is full");
+      },
+    });
+    await using memento = await Memento.open(store, { keys: { raw: [new Uint8Array(32).fill(7)] } });
+    let reads = 0;
+    const [begun, all] = [numbers(5), numbers(35)];
+    // Five numbers were there when the first attempt looked.
+    const growing: Source<Row> = {
+      ...all,
+      async *read(wanted) {
+        reads += 1;
+        if (reads > 1) {
+          yield* all.read(wanted);
+          return;
+        }
+        yield* begun.read(wanted);
+        isFull = true;
+        yield* all.read({ ...wanted, from: { 0: 5 } });
+      },
+    };
+    await memento.run(send(table, { source: () => growing, retry: { attempts: 2, initialMs: 1 } }));
+    expect(reads).toBeGreaterThan(1);
+    expect(rowsOf(table)).toEqual(upTo(35));
   });
 
   test("each attempt of a retry passes over what an earlier one has sent", async () => {

@@ -57,6 +57,13 @@ export function lastTokenOf(mark: SinkMark): { readonly prefix: string; readonly
   return prefix === undefined ? null : { prefix, batch: Number(batch) };
 }
 
+/** A batch that no memento has yet. */
+interface BatchToKeep {
+  readonly pieces: ReadonlyMap<string, BatchRecord>;
+  /** To be called once a memento has it. */
+  readonly saved: () => void;
+}
+
 /** How a run goes on behind sinks that cannot take back what they were given. */
 export class RollForward {
   readonly #parts: RollForwardParts;
@@ -76,15 +83,14 @@ export class RollForward {
     yield* source.read({ ...rest, from: from() });
   }
 
-  /** The piece that keeps a batch which is about to be worked on; null where no sink needs it, or the last memento has it. */
-  keep(name: string, from: SourceOffsets, batch: SourceBatch<unknown>): ReadonlyMap<string, BatchRecord> | null {
+  /** What a memento is to keep of a batch which is about to be worked on; null where no sink needs it, or the last memento has it. */
+  toKeep(name: string, from: SourceOffsets, batch: SourceBatch<unknown>): BatchToKeep | null {
     if (![...this.#parts.resources.sinks.values()].some(rollsForward)) return null;
     if (this.#batchAt(name, from) !== null) return null;
     const { run, generation } = this.#parts;
     const { partition, records, offset } = batch;
     const record = { run, generation, from, partition, records: records.length, offset };
-    this.#kept.set(name, record);
-    return new Map([[batchPiece(name), record]]);
+    return { pieces: new Map([[batchPiece(name), record]]), saved: () => void this.#kept.set(name, record) };
   }
 
   /**

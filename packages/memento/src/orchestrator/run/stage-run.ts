@@ -158,8 +158,10 @@ export class StageRun {
   /** What a sink cannot take back must come again just as it was: the batch's place is saved before any of it is written. */
   async #keepBatch(name: string, batch: SourceBatch<unknown>): Promise<void> {
     const { session, work } = this;
-    const extra = session.forward.keep(name, session.offsetsOf(name, work), batch);
-    if (extra !== null) await this.save({ reason: "interval", status: "running", extra });
+    const kept = session.forward.toKeep(name, session.offsetsOf(name, work), batch);
+    if (kept === null) return;
+    await this.save({ reason: "interval", status: "running", extra: kept.pieces });
+    kept.saved();
   }
 
   /** Writes rows under the next token. */
