@@ -163,6 +163,16 @@ describe("httpCalls()", () => {
     });
   });
 
+  test("P4 secret: tells how a refusal begins, without half of a word: nobody would know it for half of a secret", async () => {
+    await withApi(async ({ open, url }) => {
+      const answer = `${"a word ".repeat(27)}"tok-3f9c-very-secret"`;
+      const refusing = async (): Promise<Response> => await Promise.resolve(new Response(answer, { status: 422 }));
+      const sink = await open({ fetch: refusing });
+      const message = `POST ${url} answered 422: ${"a word ".repeat(27)}"…`;
+      await expect(sink.write([{ a: 1 }], by("t1"))).rejects.toMatchObject({ code: "RECORD_INVALID", message });
+    });
+  });
+
   test("takes calls back by what they answered, the newest first; one that is gone is done", async () => {
     await withApi(async ({ open, seen, next, url }) => {
       const sink = await open({

@@ -170,7 +170,7 @@ class HttpClient {
 
   async #failureOf(response: Response): Promise<MementoError> {
     const { status } = response;
-    const text = (await response.text()).slice(0, EXCERPT_CHARACTERS).replaceAll(/\s+/gu, " ");
+    const text = excerptOf(await response.text());
     const message = `${this.#name} answered ${status}${text === "" ? "" : `: ${text}`}`;
     const details = { status };
     if (status >= 500 || [408, 409, 425, 429].includes(status))
@@ -183,6 +183,13 @@ class HttpClient {
     const reason = error instanceof Error ? error.message : String(error);
     return new MementoError("STORE_UNREACHABLE", `${this.#name} gave no answer: ${reason}`, { cause: error });
   }
+}
+
+/** How an answer begins; never with half a word, for the half of a secret is not known for one. */
+function excerptOf(answer: string): string {
+  const text = answer.replaceAll(/\s+/gu, " ");
+  if (text.length <= EXCERPT_CHARACTERS) return text;
+  return `${text.slice(0, EXCERPT_CHARACTERS).replace(/[^\s"',;<>(){}[\]]*$/u, "")}…`;
 }
 
 /** Why `fetch` failed, by a code or name alone: `ECONNREFUSED`, which stands in its cause; `TimeoutError`. */
