@@ -46,6 +46,8 @@ export interface SinkPlan {
   readonly foreignTotal: number;
   /** What stays where it is, whatever is done; left out where all goes. */
   readonly stays?: StayingRecords;
+  /** How much of it the sink has no answer for; left out for none. */
+  readonly unanswered?: number;
   readonly fingerprint: string;
 }
 

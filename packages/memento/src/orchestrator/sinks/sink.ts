@@ -76,6 +76,8 @@ export interface SinkInspection {
   readonly oldest: SinkMark;
   /** What was written since the mark and stays there, whatever is done; left out where all goes. */
   readonly stays?: StayingRecords;
+  /** How much of what stays has no answer, where a sink answers it: going back is NOT_REVERTIBLE unless forced. Left out for none. */
+  readonly unanswered?: number;
   /** Changes whenever the answer might: part of the plan's hash. */
   readonly fingerprint: string;
 }

@@ -62,11 +62,11 @@ async function planSink(name: string, sink: Sink, goal: RestoreGoal): Promise<Si
 function verdictOf(
   { revert }: SinkSupports,
   trimmed: boolean,
-  { remove, restore, foreignTotal, stays }: Omit<SinkInspection, "trimmed" | "oldest">,
+  { remove, restore, foreignTotal, stays, unanswered }: Omit<SinkInspection, "trimmed" | "oldest">,
 ): SinkVerdict {
   if (trimmed) return "trimmed";
   if (remove + restore + foreignTotal + (stays?.total ?? 0) === 0) return "unchanged";
-  if (revert === "none") return "not-revertible";
+  if (revert === "none" || unanswered !== undefined) return "not-revertible";
   return revert === "compensate" ? "compensate" : "revert";
 }
 

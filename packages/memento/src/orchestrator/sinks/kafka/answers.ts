@@ -20,32 +20,60 @@ export type KafkaCompensation = (record: SentRecord) => readonly KafkaRecord[] |
 /** The answer to a record where its key is simply to be deleted. */
 export const tombstoneOf: KafkaCompensation = ({ key }) => (key === null ? [] : [{ key, value: null }]);
 
-/** The same record once more. */
-export const copyOf: KafkaCompensation = ({ key, value, headers }) => [{ key, value, headers }];
+/** The same record once more, where it was answered: one that was left as it is still counts. */
+export function copyOfAnswered(compensate: KafkaCompensation): KafkaCompensation {
+  return async (sent) => {
+    const { key, value, headers } = sent;
+    return (await compensate(sent)).length === 0 ? [] : [{ key, value, headers }];
+  };
+}
 
-/** A record that is to be sent, and the partition of the one that it answers. */
+/** What is to be sent for one record, and the partition that it lies in. */
 export interface Answer {
-  readonly record: KafkaRecord;
+  readonly records: readonly KafkaRecord[];
   readonly partition: number;
 }
 
-/** The answers to all records of these steps, oldest first. TRIMMED where the topic no longer has one of them. */
+/** The answers to all records of these steps that have any, oldest first. TRIMMED where the topic no longer has one of them. */
 export async function* answersTo(
   client: KafkaClient,
   topic: TopicFacts,
   steps: readonly SentStep[],
   compensate: KafkaCompensation,
 ): AsyncGenerator<Answer> {
-  for (const range of steps.flatMap(({ ranges }) => ranges)) {
-    for await (const stored of recordsOf(client, topic, range)) {
-      const { partition } = stored;
-      const sent = sentRecord(topic.topic, stored);
-      for (const record of await compensate(sent)) yield { record, partition };
-    }
+  for await (const sent of recordsOf(client, topic, steps)) {
+    const records = await compensate(sent);
+    if (records.length > 0) yield { records, partition: sent.partition };
   }
 }
 
+/** Where the records of these steps lie that have no key. TRIMMED. */
+export async function keylessOf(
+  client: KafkaClient,
+  topic: TopicFacts,
+  steps: readonly SentStep[],
+): Promise<SentRange[]> {
+  const found: SentRange[] = [];
+  for await (const { key, partition, offset } of recordsOf(client, topic, steps)) {
+    if (key !== null) continue;
+    const last = found.at(-1);
+    if (last?.[0] === partition && last[1] + last[2] === offset)
+      found[found.length - 1] = [partition, last[1], last[2] + 1];
+    else found.push([partition, offset, 1]);
+  }
+  return found;
+}
+
 async function* recordsOf(
+  client: KafkaClient,
+  topic: TopicFacts,
+  steps: readonly SentStep[],
+): AsyncGenerator<SentRecord> {
+  for (const range of steps.flatMap(({ ranges }) => ranges))
+    for await (const stored of recordsIn(client, topic, range)) yield sentRecord(topic.topic, stored);
+}
+
+async function* recordsIn(
   client: KafkaClient,
   topic: TopicFacts,
   [partition, first, count]: SentRange,

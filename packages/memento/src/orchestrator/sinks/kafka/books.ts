@@ -124,14 +124,14 @@ export class SentBooks {
 }
 
 /** Records in all of these steps. */
-export function countOf(steps: readonly SentStep[]): number {
+export function countOf(steps: readonly Pick<SentStep, "ranges">[]): number {
   return steps.reduce((sum, { ranges }) => sum + ranges.reduce((part, [, , count]) => part + count, 0), 0);
 }
 
 const NAMED_MAX = 100;
 
 /** The ranges of all of these steps, joined where they touch, by partition: `orders[0] offsets 17..41`. */
-export function nameRanges(topic: string, steps: readonly SentStep[]): string[] {
+export function nameRanges(topic: string, steps: readonly Pick<SentStep, "ranges">[]): string[] {
   const joined: [partition: number, first: number, count: number][] = [];
   const all = steps.flatMap(({ ranges }) => ranges).toSorted((a, b) => a[0] - b[0] || a[1] - b[1]);
   for (const [partition, first, count] of all) {

@@ -15,7 +15,7 @@ export interface KafkaTopicOptions<Row> extends KafkaConnection {
    * note that the rollback was made. It is called again for the same record when a rollback is made again, so let it depend on nothing else.
    */
   readonly compensate?: KafkaCompensation;
-  /** True: the answer is the record's key without a value, which deletes the key from a compacted topic. */
+  /** True: the answer is the record's key without a value, which deletes the key from a compacted topic. A row without a key is then RECORD_INVALID. */
   readonly tombstone?: boolean;
   /** The compacted topic that says what was sent by whom; `<topic>.memento` by default, made where it is missing. */
   readonly marksTopic?: string;

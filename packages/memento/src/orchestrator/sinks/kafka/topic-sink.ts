@@ -13,7 +13,7 @@ import type {
   SinkWritten,
   StayingRecords,
 } from "../sink.ts";
-import { answersTo, copyOf, type KafkaCompensation, tombstoneOf } from "./answers.ts";
+import { answersTo, copyOfAnswered, type KafkaCompensation, keylessOf, tombstoneOf } from "./answers.ts";
 import { countOf, nameRanges, type SentRange, type SentStep, type StepsBetween } from "./books.ts";
 import { MarksTopic } from "./marks-topic.ts";
 import type { KafkaTopicOptions } from "./options.ts";
@@ -39,11 +39,16 @@ export class TopicSink<Row> implements Sink<Row> {
   readonly supports: SinkSupports;
   readonly #options: KafkaTopicOptions<Row>;
   readonly #compensate: KafkaCompensation | null;
+  /** True: what answers a record is its key, so that one without a key has no answer. */
+  readonly #needsKeys: boolean;
   #opened: Opened | null = null;
 
   constructor(options: KafkaTopicOptions<Row>) {
+    const { tombstone, compensate, key, record } = options;
     this.#options = options;
-    this.#compensate = options.compensate ?? (options.tombstone === true ? tombstoneOf : null);
+    this.#needsKeys = tombstone === true && compensate === undefined;
+    if (this.#needsKeys && key === undefined && record === undefined) throw noKeys();
+    this.#compensate = compensate ?? (tombstone === true ? tombstoneOf : null);
     const revert = this.#compensate === null ? "none" : "compensate";
     this.supports = { revert, foreignChanges: false, tokens: true };
   }
@@ -90,6 +95,7 @@ export class TopicSink<Row> implements Sink<Row> {
     const { writer, marks } = this.#open();
     // What is no record is found before the brokers hear of any.
     const outgoing = outgoingRecords(rows, this.#making());
+    if (this.#needsKeys) demandKeys(outgoing);
     return await writer.commit(epoch, async (sending, books, mayBeDone) => {
       const taken = books.takenAt(token);
       if (taken !== null) {
@@ -111,21 +117,29 @@ export class TopicSink<Row> implements Sink<Row> {
     const isTrimmed = position < books.oldest;
     const between = isTrimmed ? { out: [], again: [] } : books.between(position);
     const answered = this.#compensate === null ? [] : [...between.out, ...between.again];
-    const stays = staysOf(topic, between);
+    const trimmed = isTrimmed || (await this.#isGone(answered));
+    const stays = staysOf(topic, between.out);
+    const unanswered = await this.#keyless(trimmed ? [] : between.out);
+    const untouched = await this.#keyless(trimmed ? [] : between.again);
     const moves = [between.out, between.again].map((steps) => steps.map((step) => [step.position, step.ranges]));
     return {
       remove: 0,
-      restore: countOf(answered),
+      restore: countOf(answered) - countOf([unanswered, untouched]),
       foreign: [],
       foreignTotal: 0,
-      trimmed: isTrimmed || (await this.#isGone(answered)),
+      trimmed,
       oldest: books.markAt(books.oldest),
       ...(stays === null ? {} : { stays }),
+      ...(unanswered.ranges.length === 0 ? {} : { unanswered: countOf([unanswered]) }),
       fingerprint: sha256(JSON.stringify([position, books.position, books.oldest, moves])),
     };
   }
 
-  async revertTo(mark: SinkMark, { epoch, token }: SinkWrite): Promise<SinkReverted> {
+  async revertTo(
+    mark: SinkMark,
+    { epoch, token }: SinkWrite,
+    { force }: { readonly force: boolean },
+  ): Promise<SinkReverted> {
     const { writer, marks, topic } = this.#open();
     return await writer.commit(epoch, async (sending, books) => {
       const done = books.revertOf(token);
@@ -136,12 +150,14 @@ export class TopicSink<Row> implements Sink<Row> {
       const nothing = { removed: 0, restored: 0, records: 0, kept: [] };
       if (books.position === 0) return { result: { ...nothing, mark: null }, notes: [] };
       const between = books.between(back);
-      const stays = staysOf(topic, between);
+      const stays = staysOf(topic, between.out);
       if (this.#compensate === null && stays !== null) throw cannotUnsend(this.describe(), stays);
-      const ranges = await this.#answer(sending, between);
+      const unanswered = force ? null : staysOf(topic, [await this.#keyless(between.out)]);
+      if (unanswered !== null) throw cannotAnswer(this.describe(), unanswered);
+      const { ranges, restored } = await this.#answer(sending, between);
       const reverted = {
         ...nothing,
-        restored: this.#compensate === null ? 0 : countOf([...between.out, ...between.again]),
+        restored,
         records: between.out.reduce((sum, step) => sum + step.records, 0),
         ...(stays === null ? {} : { stays }),
       };
@@ -191,27 +207,38 @@ export class TopicSink<Row> implements Sink<Row> {
     };
   }
 
-  /** Sends what answers the writes that go, and once more the writes that come back. */
-  async #answer(sending: Sending, { out, again }: StepsBetween): Promise<SentRange[]> {
-    if (this.#compensate === null) return [];
+  /** Sends what answers the writes that go, and once more what was answered of the writes that come back. `restored` counts records that had an answer. */
+  async #answer(
+    sending: Sending,
+    { out, again }: StepsBetween,
+  ): Promise<{ readonly ranges: SentRange[]; readonly restored: number }> {
+    const ranges: SentRange[] = [];
+    let restored = 0;
+    if (this.#compensate === null) return { ranges, restored };
     const { client, topic } = this.#open();
     const making = this.#making();
-    const ranges: SentRange[] = [];
     for (const [steps, answerOf] of [
       [out, this.#compensate],
-      [again, copyOf],
+      [again, copyOfAnswered(this.#compensate)],
     ] as const) {
       let held: OutgoingRecord[] = [];
-      for await (const { record, partition } of answersTo(client, topic, steps, answerOf)) {
+      for await (const { records, partition } of answersTo(client, topic, steps, answerOf)) {
+        restored += 1;
         // An answer belongs behind what it answers, in the same partition.
-        held.push(outgoingRecord({ partition, ...record }, making, 0, "an answer"));
+        held.push(...records.map((record) => outgoingRecord({ partition, ...record }, making, 0, "an answer")));
         if (held.length < ANSWERS_AT_ONCE) continue;
         ranges.push(...(await sending.send(held)));
         held = [];
       }
       ranges.push(...(await sending.send(held)));
     }
-    return ranges;
+    return { ranges, restored };
+  }
+
+  /** Where those records of these steps lie that have no answer, for want of a key. */
+  async #keyless(steps: readonly SentStep[]): Promise<Pick<SentStep, "ranges">> {
+    const { client, topic } = this.#open();
+    return { ranges: this.#needsKeys ? await keylessOf(client, topic, steps) : [] };
   }
 
   /** True when the topic's retention has taken a record that would have to be read. */
@@ -223,9 +250,24 @@ export class TopicSink<Row> implements Sink<Row> {
   }
 }
 
-function staysOf({ topic }: TopicFacts, { out }: StepsBetween): StayingRecords | null {
-  const total = countOf(out);
-  return total === 0 ? null : { total, items: nameRanges(topic, out) };
+function staysOf({ topic }: TopicFacts, steps: readonly Pick<SentStep, "ranges">[]): StayingRecords | null {
+  const total = countOf(steps);
+  return total === 0 ? null : { total, items: nameRanges(topic, steps) };
+}
+
+function noKeys(): MementoError {
+  return new MementoError("INVALID_ARGUMENT", "kafkaTopic takes tombstone: true only with keys, which it deletes", {
+    hint: "Give it key or record as well, or answer records without keys by compensate.",
+  });
+}
+
+/** What could not be answered is not sent. */
+function demandKeys(records: readonly OutgoingRecord[]): void {
+  const index = records.findIndex(({ key }) => key === undefined);
+  if (index === -1) return;
+  throw new MementoError("RECORD_INVALID", `rows[${index}] has no key, by which tombstone: true would delete it`, {
+    details: { item: `rows[${index}]` },
+  });
 }
 
 function noTopic(topic: string, where: string): MementoError {
@@ -234,10 +276,21 @@ function noTopic(topic: string, where: string): MementoError {
   });
 }
 
+function cannotAnswer(where: string, stays: StayingRecords): MementoError {
+  return new MementoError(
+    "NOT_REVERTIBLE",
+    `${stays.total} records without a key were sent to ${where} since, which no tombstone answers: ${someOf(stays)}`,
+    { hint: "Force the sink by name to leave them there.", details: { ...stays } },
+  );
+}
+
+const someOf = ({ items }: StayingRecords): string =>
+  `${items.slice(0, 5).join(", ")}${items.length > 5 ? ", ..." : ""}`;
+
 function cannotUnsend(where: string, { total, items }: StayingRecords): MementoError {
   return new MementoError(
     "NOT_REVERTIBLE",
-    `${total} records were sent to ${where} since, and stay there: ${items.slice(0, 5).join(", ")}${items.length > 5 ? ", ..." : ""}`,
+    `${total} records were sent to ${where} since, and stay there: ${someOf({ total, items })}`,
     {
       hint: "Force the sink by name to leave them there, or give it tombstone: true or compensate, by which it answers them.",
       details: { total, items },
