@@ -105,6 +105,42 @@ describe("a sink that takes nothing back", () => {
     expect(rowsOf(data)).toEqual(upTo(48));
   });
 
+  test("a place without records is kept, is seen by no stage, and stands in no batch's way", async () => {
+    const { memento, data } = await bench();
+    const fail = failAt(1);
+    const placed = (count: number): Source<Row> => {
+      const source = numbers(count);
+      return {
+        ...source,
+        async *read(options) {
+          if (Object.keys(options.from).length === 0) yield { records: [], partition: "0", offset: 0 };
+          yield* source.read(options);
+        },
+      };
+    };
+    await expect(memento.run(send(data, { fail, source: () => placed(15) }))).rejects.toMatchObject({
+      code: "STAGE_FAILED",
+    });
+    await memento.run(send(data, { fail, source: () => placed(15) }));
+    expect(rowsOf(data)).toEqual(upTo(15));
+    const sizes: number[] = [];
+    const looks = definePipeline({
+      name: "looks",
+      version: "1",
+      sources: { empty: () => placed(0), some: () => placed(3) },
+      stages: (stage) => [
+        stage.task("read", async (context) => {
+          for (const name of ["empty", "some"] as const)
+            for await (const { records } of context.read(name)) sizes.push(records.length);
+        }),
+        stage.task("told", async ({ offsets }) => ({ ...offsets })),
+      ],
+    });
+    const result = await memento.run(looks);
+    expect(sizes).toEqual([3]);
+    expect(await result.output("told")).toEqual({ empty: { "0": 0 }, some: { "0": 3 } });
+  });
+
   test("a source that no longer gives that batch is refused with SOURCE_MOVED, and nothing is sent", async () => {
     const { memento, data } = await bench();
     const fail = failAt(35);

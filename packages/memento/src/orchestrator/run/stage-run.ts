@@ -116,18 +116,23 @@ export class StageRun {
         }
         const next = await this.#next(batches);
         if (next.done === true) return;
+        const { records, partition, offset } = next.value;
+        if (records.length === 0) {
+          session.advance(work, name, partition, offset);
+          continue;
+        }
         await this.#keepBatch(name, next.value);
-        this.#batchRecords = next.value.records.length;
+        this.#batchRecords = records.length;
         this.#batch = this.#underWay(name, next.value);
         this.#credited.clear();
         yield next.value;
         attempt.demand();
         this.#batchRecords = 0;
         this.#batch = null;
-        session.advance(work, name, next.value.partition, next.value.offset);
+        session.advance(work, name, partition, offset);
         session.forward.catchUp(session, work);
         this.#share = next.value.share ?? null;
-        this.#count(next.value.records.length);
+        this.#count(records.length);
       }
     } finally {
       await batches.return?.();

@@ -28,7 +28,7 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
-/** Some records of one partition, in order, and the place after them. */
+/** Some records of one partition, in order, and the place after them. Without records it is a place alone, which is kept, and which no stage sees. */
 export interface SourceBatch<Row> {
   readonly records: readonly Row[];
   readonly partition: string;

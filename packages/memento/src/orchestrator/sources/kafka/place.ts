@@ -27,6 +27,15 @@ export function placeOf(offsets: SourceOffsets, partition: number, where: string
   );
 }
 
+/**
+ * The place of a partition that offsets do not name. Null, wherever it now begins, if they name none: the first read keeps the places
+ * of all. One that is missing among others was added since, and begins with its first record.
+ */
+export function unreadPlace(offsets: SourceOffsets, topic: string): TopicPlace | null {
+  const isFirst = Object.values(offsets).every((offset) => offset === null);
+  return isFirst ? null : { next: 0, first: 0, records: 0, topic };
+}
+
 /** Partitions that are named by offsets, beyond those that the topic has. */
 export function strangePartitions(offsets: SourceOffsets, partitions: number): string[] {
   return Object.keys(offsets).filter((name) => !(/^\d+$/u.test(name) && Number(name) < partitions));

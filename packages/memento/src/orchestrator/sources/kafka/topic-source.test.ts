@@ -1,10 +1,12 @@
 import { Admin, Producer } from "@platformatic/kafka";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { Kafka, logLevel } from "kafkajs";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { kafkaIsThere, startKafka } from "../../../../../../test/harness/servers/kafka.ts";
 import { makeTopic, untilStable } from "../../../../../../test/workers/kafka-topic.ts";
 import { systemClock } from "../../../core/ports.ts";
+import { KafkaClient } from "../../kafka/client.ts";
 import type { Source, SourceBatch, SourceOffsets } from "../source.ts";
 import { type KafkaRow, kafkaSource, type KafkaSourceOptions } from "./index.ts";
 
@@ -69,7 +71,7 @@ async function allOf(
   const batches: SourceBatch<KafkaRow<Item>>[] = [];
   const offsets: Record<string, SourceOffsets[string]> = { ...from };
   for await (const batch of source.read({ from, batchRecords, signal: never })) {
-    batches.push(batch);
+    if (batch.records.length > 0) batches.push(batch);
     offsets[batch.partition] = batch.offset;
   }
   const ids = batches.flatMap(({ records }) => records.map(({ value }) => value?.id ?? -1));
@@ -82,6 +84,13 @@ async function deleteTo(topic: string, partition: number, offset: bigint): Promi
   const admin = new Admin({ clientId: "test", bootstrapBrokers: [broker()] });
   await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset }] }] });
   await admin.close();
+}
+
+async function partitionsOf(topic: string): Promise<number | undefined> {
+  const client = await KafkaClient.open({ brokers: broker() }, "A test");
+  const facts = await client.topic(topic);
+  await client.close();
+  return facts?.partitions;
 }
 
 describe.skipIf(!isThere)("kafkaSource()", { timeout: 180_000 }, () => {
@@ -174,6 +183,51 @@ describe.skipIf(!isThere)("kafkaSource()", { timeout: 180_000 }, () => {
     expect((await allOf(source)).ids).toEqual(upTo(20, 31));
   });
 
+  test("what retention takes of a partition that was empty, or waited for its turn, at the first read is SOURCE_RANGE_GONE too", async () => {
+    const topic = await makeTopic(broker(), { partitions: 2 });
+    await send(topic, 1, 2, { partitions: 2 });
+    await deleteTo(topic, 1, 1n);
+    const source = await opened(topic);
+    const { offsets } = await allOf(source);
+    expect(await source.inspect(offsets, offsets)).toEqual({ available: true, problem: "", recordsBetween: 0 });
+    const waiting = source.read({ from: {}, batchRecords: 1, signal: never });
+    const first: Record<string, SourceOffsets[string]> = {};
+    for await (const { records, partition, offset } of waiting) {
+      first[partition] = offset;
+      if (records.length > 0) break;
+    }
+    await send(topic, 3, 22, { partitions: 2 });
+    await deleteTo(topic, 1, 5n);
+    for (const from of [offsets, first]) {
+      await expect(allOf(source, from)).rejects.toMatchObject({ code: "SOURCE_RANGE_GONE", details: { partition: 1 } });
+      expect(await source.inspect(from, from)).toMatchObject({ available: false });
+    }
+  });
+
+  test("a partition that offsets do not name begins with its first record, and is refused where that is gone", async () => {
+    const topic = await makeTopic(broker(), { partitions: 1 });
+    await send(topic, 1, 5);
+    const { offsets } = await allOf(await opened(topic));
+    const admin = new Kafka({ clientId: "test", brokers: [broker()], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    await admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] });
+    await admin.disconnect();
+    await vi.waitUntil(async () => (await partitionsOf(topic)) === 2, { timeout: 30_000, interval: 50 });
+    await send(topic, 6, 15, { partitions: 2 });
+    const source = await opened(topic);
+    const more = await allOf(source, offsets);
+    expect(more.ids).toEqual(upTo(10, 6));
+    expect((await source.inspect(offsets, more.offsets)).recordsBetween).toBe(10);
+    await deleteTo(topic, 1, 2n);
+    await expect(allOf(source, offsets)).rejects.toMatchObject({
+      code: "SOURCE_RANGE_GONE",
+      message: expect.stringContaining("those from 0 on are wanted") as string,
+      hint: expect.stringContaining("set the offset of partition 1 to 2") as string,
+    });
+    expect((await source.inspect(offsets, offsets)).available).toBe(false);
+    expect((await allOf(source, { ...offsets, "1": 2 })).ids).toHaveLength(8);
+  });
+
   test("records that go while they are read end the reading with SOURCE_RANGE_GONE", async () => {
     const topic = await makeTopic(broker(), { partitions: 1 });
     for (let from = 1; from <= 5; from++) await sendLarge(topic, 12);
@@ -229,8 +283,9 @@ describe.skipIf(!isThere)("kafkaSource()", { timeout: 180_000 }, () => {
     const rows = kafkaSource<number>({ brokers: broker(), topic, row: ({ value }) => value?.length ?? 0 });
     onTestFinished(async () => await rows.close());
     await rows.open({ name: "in", clock: systemClock, signal: never });
-    for await (const { records } of rows.read({ from: {}, batchRecords: 5, signal: never }))
-      expect(records).toEqual([400_000]);
+    const lengths: number[] = [];
+    for await (const { records } of rows.read({ from: {}, batchRecords: 5, signal: never })) lengths.push(...records);
+    expect(lengths).toEqual([400_000]);
   });
 
   test("a topic that is not there is INPUT_MISSING", async () => {

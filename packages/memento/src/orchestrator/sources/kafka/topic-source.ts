@@ -6,7 +6,7 @@ import { throwIfCancelled } from "../cancellation.ts";
 import { checkBatchRecords } from "../file/file-source.ts";
 import type { ReadOptions, Source, SourceBatch, SourceContext, SourceInspection, SourceOffsets } from "../source.ts";
 import type { KafkaSourceOptions } from "./options.ts";
-import { placeOf, strangePartitions, type TopicPlace } from "./place.ts";
+import { placeOf, strangePartitions, type TopicPlace, unreadPlace } from "./place.ts";
 import { rowOf } from "./row.ts";
 
 /** How long a source that follows its topic rests when there is nothing new. */
@@ -21,6 +21,8 @@ interface Opened {
 /** One partition while it is read. */
 interface Reading {
   readonly partition: number;
+  /** True: the offsets do not name it yet. */
+  readonly isNew: boolean;
   place: TopicPlace;
   /** Where to fetch next; past marks of transactions that stand behind the last record. */
   next: bigint;
@@ -60,6 +62,10 @@ export class TopicSource<Row> implements Source<Row> {
     checkBatchRecords(batchRecords);
     const { client, topic, context } = this.#open();
     const readings = await this.#begin(from, only);
+    // What retention takes of a partition from now on is missed, also where it is empty or waits for its turn. A batch that is read again brings its place along.
+    if (only === undefined)
+      for (const { partition, place } of readings.filter(({ isNew }) => isNew))
+        yield { records: [], partition: String(partition), offset: { ...place } };
     let ends = await client.offsets(topic.topic, "stable");
     const [began, whole] = [sumOfNext(readings), sumOfEnds(readings, ends)];
     for (;;) {
@@ -95,9 +101,11 @@ export class TopicSource<Row> implements Source<Row> {
       for (let partition = 0; partition < topic.partitions; partition++) {
         const start = placeOf(from, partition, this.describe());
         const end = placeOf(to, partition, this.describe());
-        const place = start ?? (end === null ? null : { ...end, next: end.first, records: 0 });
+        const unread = unreadPlace(from, topic.id) ?? (end === null ? null : { ...end, next: end.first, records: 0 });
+        const place = start ?? unread;
         if (place === null) continue;
         this.#demandRange(topic, partition, place, earliest[partition] ?? 0n, latest[partition] ?? 0n);
+        if (start === null && end === null) continue;
         const between = end === null ? -1 : end.records - place.records;
         // Set by hand, or told apart by no count: marks and compacted records lie between offsets too.
         if (between < 0 || end?.topic === null || place.topic === null) records = null;
@@ -133,11 +141,12 @@ export class TopicSource<Row> implements Source<Row> {
     for (let partition = 0; partition < topic.partitions; partition++) {
       if (only !== undefined && only !== String(partition)) continue;
       const first = Number(earliest[partition] ?? 0n);
-      const known = placeOf(from, partition, this.describe());
+      const read = placeOf(from, partition, this.describe());
+      const known = read ?? (only === undefined ? unreadPlace(from, topic.id) : null);
       if (known !== null)
         this.#demandRange(topic, partition, known, earliest[partition] ?? 0n, latest[partition] ?? 0n);
       const place = { ...(known ?? { next: first, first, records: 0 }), topic: topic.id };
-      readings.push({ partition, place, next: BigInt(place.next), held: [] });
+      readings.push({ partition, isNew: read === null, place, next: BigInt(place.next), held: [] });
     }
     return readings;
   }
@@ -193,7 +202,10 @@ function rangeGone(topic: string, partition: number, wanted: number, earliest: b
   return new MementoError(
     "SOURCE_RANGE_GONE",
     `${topic}[${partition}] has only the records from offset ${earliest} on, and those from ${wanted} on are wanted`,
-    { details: { topic, partition, wanted, earliest: Number(earliest) } },
+    {
+      hint: `Where nothing of those is missed, set the offset of partition ${partition} to ${earliest} by an edit.`,
+      details: { topic, partition, wanted, earliest: Number(earliest) },
+    },
   );
 }
 
