@@ -38,7 +38,7 @@ export function unreadPlace(offsets: SourceOffsets, topic: string): TopicPlace |
 
 /** Partitions that are named by offsets, beyond those that the topic has. */
 export function strangePartitions(offsets: SourceOffsets, partitions: number): string[] {
-  return Object.keys(offsets).filter((name) => !(/^\d+$/u.test(name) && Number(name) < partitions));
+  return Object.keys(offsets).filter((name) => !(/^(?:0|[1-9]\d*)$/u.test(name) && Number(name) < partitions));
 }
 
 const isOffset = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;

@@ -251,7 +251,7 @@ describe.skipIf(!isThere)("kafkaSource()", { timeout: 180_000 }, () => {
     await makeTopic(broker(), { topic, partitions: 1 });
     await send(topic, 100, 140);
     const source = await opened(topic);
-    for (const from of [offsets, { "0": 10_000 }, { "7": 1 }, { "0": { line: 3 } }])
+    for (const from of [offsets, { "0": 10_000 }, { "7": 1 }, { "00": 1 }, { "0": { line: 3 } }])
       await expect(allOf(source, from)).rejects.toMatchObject({ code: "SOURCE_MOVED" });
     expect((await source.inspect({}, offsets)).available).toBe(false);
     // A number that somebody has set by hand is an offset.
