@@ -19,9 +19,23 @@ export interface KeyedRow {
   readonly key: KeyValues;
 }
 
+/** What is read, and by what it is ordered. */
+export interface RowsShape {
+  /** The table or query as it stands behind FROM; its rows are called `m` there. */
+  readonly place: string;
+  /** The columns of the records; null for all. */
+  readonly columns: readonly string[] | null;
+  readonly order: readonly string[];
+}
+
 /** An engine's part in reading rows. Errors are MementoErrors; what is wrong with the statement is INVALID_ARGUMENT. */
 export interface RowsEngine {
   quote(name: string): string;
+  /**
+   * What is selected of the rows, so that every value is had exactly. INVALID_ARGUMENT where rows cannot be read in the order of one
+   * of the columns.
+   */
+  select(shape: RowsShape, signal: AbortSignal): Promise<string>;
   /** How a column of the key is selected, so that its value is had exactly. */
   selectKey(column: string, alias: string): string;
   /** False for what `rows` does not give as a value of the key. */
@@ -33,6 +47,11 @@ export interface RowsEngine {
   /** The number that a statement gives as `count`. */
   count(statement: Statement): Promise<number>;
   close(): Promise<void>;
+}
+
+/** The columns by their names, where the engine gives every value exactly as it is. */
+export function plainSelect(quote: RowsEngine["quote"], { columns }: RowsShape): string {
+  return columns === null ? "m.*" : columns.map((column) => `m.${quote(column)}`).join(", ");
 }
 
 /** The largest whole numbers are bigints, all others numbers. */

@@ -1,6 +1,4 @@
-import { isUtf8 } from "node:buffer";
-
-import type { RowDataPacket, TypeCastField } from "mysql2";
+import type { FieldPacket, RowDataPacket, TypeCastField } from "mysql2";
 import type { PoolConnection } from "mysql2/promise";
 
 import { isMementoError, MementoError } from "../../../core/errors.ts";
@@ -10,12 +8,20 @@ import { makeMysqlPool, type MysqlPoolOptions } from "../../../store/mysql/pool.
 import type { SqlLocation } from "../../../store/sql/location.ts";
 import { throwIfCancelled } from "../cancellation.ts";
 import type { RowsEngine, Statement } from "./engine.ts";
-import { wholeNumber } from "./engine.ts";
+import { plainSelect, wholeNumber } from "./engine.ts";
 
 const WHOLE = new Set(["TINY", "SHORT", "INT24", "LONG", "LONGLONG", "YEAR"]);
 const DECIMALS = new Set(["DECIMAL", "NEWDECIMAL"]);
-const FLOATS = new Set(["FLOAT", "DOUBLE"]);
 const TIMES = new Set(["DATE", "NEWDATE", "TIME", "DATETIME", "TIMESTAMP"]);
+
+/** Types by the numbers of the protocol, where a column is described before it is read. */
+const FLOAT = 4;
+/** Numbers that are exact, dates and times: their order is that of their values. */
+const ORDERED = new Set([0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14, 246]);
+/** Texts, and what is sent as one. */
+const TEXTS = new Set([252, 253, 254]);
+/** The character set of bytes; the flags of ENUM and SET, which are sorted by numbers and compared as texts. */
+const [BYTES, LISTED] = [63, 256 | 2048];
 
 /** No such table, column or function, or no SQL at all. */
 const STATEMENT_ERRORS = new Set([1054, 1060, 1064, 1146, 1149, 1305]);
@@ -31,9 +37,9 @@ export async function openMysqlRows(
     connection.query("SET SESSION time_zone = '+00:00'");
     connection.query("SET SESSION TRANSACTION READ ONLY");
   });
-  async function query({ sql, values }: Statement, signal?: AbortSignal): Promise<readonly RowDataPacket[]> {
+  async function query({ sql, values }: Statement, signal?: AbortSignal): Promise<[RowDataPacket[], FieldPacket[]]> {
     const typeCast = (field: TypeCastField, next: () => unknown): unknown =>
-      field.name.startsWith("memento_key_") ? keyOf(field, url) : valueOf(field, next);
+      field.name.startsWith("memento_key_") ? keyOf(field) : valueOf(field, next);
     let connection: PoolConnection | null = null;
     const end = (): void => {
       connection?.destroy();
@@ -43,8 +49,7 @@ export async function openMysqlRows(
       connection = await pool.getConnection();
       if (signal !== undefined) throwIfCancelled(signal, url);
       signal?.addEventListener("abort", end);
-      const [rows] = await connection.query<RowDataPacket[]>({ sql, values: [...values] as never, typeCast });
-      return rows;
+      return await connection.query<RowDataPacket[]>({ sql, values: [...values] as never, typeCast });
     } catch (error) {
       if (isLost(error)) end();
       throw rowsFailure(error, url);
@@ -54,38 +59,58 @@ export async function openMysqlRows(
     }
   }
   return {
-    quote: (name) => `\`${name.replaceAll("`", "``")}\``,
+    quote,
+    select: async (shape, signal) => {
+      const { place, order } = shape;
+      const plain = plainSelect(quote, shape);
+      const ordered = order.map((name) => `m.${quote(name)}`);
+      // The server describes the columns without reading a row.
+      const sql = `SELECT ${[plain, ...ordered].join(", ")} FROM ${place} AS m LIMIT 0`;
+      const [, fields] = await query({ sql, values: [] }, signal);
+      for (const field of fields.splice(-order.length)) demandOrder(field, url);
+      // As text, a FLOAT has but six digits.
+      return fields.some(({ columnType }) => columnType === FLOAT) ? fields.map(exactly).join(", ") : plain;
+    },
     selectKey: (column, alias) => `${column} AS ${alias}`,
     isKey: (value) => literal(value) !== null,
     bind: (value) => ({ text: literal(value) ?? "NULL", values: [] }),
     rows: async (statement, keys, signal) =>
-      (await query(statement, signal)).map((found) => {
+      (await query(statement, signal))[0].map((found) => {
         const row: Record<string, unknown> = { ...found };
         const key = keys.map((name) => row[name] as Json);
         for (const name of keys) delete row[name];
         return { row, key };
       }),
-    count: async (statement) => Number((await query(statement))[0]?.["count"]),
+    count: async (statement) => Number((await query(statement))[0][0]?.["count"]),
     close: async () => await pool.end(),
   };
 }
 
+const quote = (name: string): string => `\`${name.replaceAll("`", "``")}\``;
+
+function exactly({ name, columnType }: FieldPacket): string {
+  const column = `m.${quote(name)}`;
+  return columnType === FLOAT ? `CAST(${column} AS DOUBLE) AS ${quote(name)}` : column;
+}
+
+/** INVALID_ARGUMENT for a column whose values are not sorted as they are compared, or not had exactly. */
+function demandOrder({ name, columnType, characterSet, flags }: FieldPacket, url: string): void {
+  if (columnType !== undefined && ORDERED.has(columnType)) return;
+  const isText = columnType !== undefined && TEXTS.has(columnType) && characterSet !== BYTES;
+  if (isText && (Number(flags) & LISTED) === 0) return;
+  throw new MementoError(
+    "INVALID_ARGUMENT",
+    `${url}: rows are read in the order of whole numbers, decimals, times and texts, not of the column ${name}`,
+    {
+      hint: "Floating-point numbers, ENUM, SET, BIT, JSON and bytes cannot order rows: choose another key or watermark.",
+    },
+  );
+}
+
 /** Numbers stand as `{ "number": "..." }`, so that they are compared as numbers. */
-function keyOf(field: TypeCastField, url: string): Json {
-  const name = JSON.stringify(field.name);
-  if (FLOATS.has(field.type))
-    throw new MementoError(
-      "INVALID_ARGUMENT",
-      `${url}: rows cannot be read in the order of floating-point numbers (${name})`,
-    );
-  const bytes = field.buffer();
-  if (bytes === null) return null;
-  if (!isUtf8(bytes))
-    throw new MementoError(
-      "INVALID_ARGUMENT",
-      `${url}: rows are read in the order of numbers, times and texts, not of bytes (${name})`,
-    );
-  const text = bytes.toString("utf8");
+function keyOf(field: TypeCastField): Json {
+  const text = field.string();
+  if (text === null) return null;
   return WHOLE.has(field.type) || DECIMALS.has(field.type) ? { number: text } : text;
 }
 

@@ -7,7 +7,7 @@ import { makePostgresPool, type PostgresPoolOptions } from "../../../store/postg
 import type { SqlLocation } from "../../../store/sql/location.ts";
 import { throwIfCancelled } from "../cancellation.ts";
 import type { RowsEngine, Statement } from "./engine.ts";
-import { wholeNumber } from "./engine.ts";
+import { plainSelect, wholeNumber } from "./engine.ts";
 
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
@@ -72,7 +72,8 @@ export async function openPostgresRows(
     }
   }
   return {
-    quote: (name) => `"${name.replaceAll('"', '""')}"`,
+    quote,
+    select: async (shape) => await Promise.resolve(plainSelect(quote, shape)),
     selectKey: (column, alias) => `${column}::text AS ${alias}`,
     // Each is had as text; a number that was set by hand says the same.
     isKey: (value) => typeof value === "string" || typeof value === "number",
@@ -87,6 +88,8 @@ export async function openPostgresRows(
     close: async () => await pool.end(),
   };
 }
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 const MARK = "\u0001";
 

@@ -17,6 +17,7 @@ export interface RowsQuery {
 export class RowsReader implements KeysetReader<Record<string, unknown>> {
   readonly #engine: RowsEngine;
   readonly #query: RowsQuery;
+  #selected: string | null = null;
 
   constructor(engine: RowsEngine, query: RowsQuery) {
     this.#engine = engine;
@@ -33,12 +34,12 @@ export class RowsReader implements KeysetReader<Record<string, unknown>> {
     signal: AbortSignal,
   ): Promise<KeysetPage<Record<string, unknown>>> {
     const { columns, order } = this.#query;
+    this.#selected ??= await this.#engine.select({ place: this.#place(), columns, order }, signal);
     const aliases = order.map((_, index) => `memento_key_${index}`);
     const keys = order.map((column, index) => this.#engine.selectKey(this.#column(column), aliases[index] ?? ""));
-    const chosen = columns === null ? ["m.*"] : columns.map((column) => this.#column(column));
     const { sql, values } = this.#from(after, null);
     const ordered = order.map((column) => this.#column(column)).join(", ");
-    const text = `SELECT ${[...chosen, ...keys].join(", ")} ${sql} ORDER BY ${ordered} LIMIT ${limit}`;
+    const text = `SELECT ${[this.#selected, ...keys].join(", ")} ${sql} ORDER BY ${ordered} LIMIT ${limit}`;
     const rows = await this.#engine.rows({ sql: text, values }, aliases, signal);
     return { records: rows.map(({ row }) => row), keys: rows.map(({ key }) => key) };
   }
@@ -67,22 +68,22 @@ export class RowsReader implements KeysetReader<Record<string, unknown>> {
     return `m.${this.#engine.quote(name)}`;
   }
 
+  #place(): string {
+    const { table, query } = this.#query;
+    if (query !== null) return `(${query})`;
+    const names = (table ?? "").split(".");
+    return names.map((name) => this.#engine.quote(name)).join(".");
+  }
+
   #from(after: KeyValues | null, upTo: KeyValues | null): Statement {
-    const { table, query, where, order } = this.#query;
-    const place =
-      query === null
-        ? (table ?? "")
-            .split(".")
-            .map((name) => this.#engine.quote(name))
-            .join(".")
-        : `(${query})`;
+    const { where, order } = this.#query;
     const conditions: Bound[] = order.map((column) => plain(`${this.#column(column)} IS NOT NULL`));
     if (where !== null) conditions.push(plain(`(${where})`));
     if (after !== null) conditions.push(this.#least(after), this.#behind(after, ">"));
     if (upTo !== null) conditions.push(this.#behind(upTo, "<="));
     const texts = conditions.map(({ text }) => text);
     return {
-      sql: `FROM ${place} AS m WHERE ${texts.join(" AND ")}`,
+      sql: `FROM ${this.#place()} AS m WHERE ${texts.join(" AND ")}`,
       values: conditions.flatMap(({ values }) => values),
     };
   }

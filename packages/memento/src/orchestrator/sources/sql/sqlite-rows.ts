@@ -6,7 +6,7 @@ import type { Json } from "../../../core/json.ts";
 import { failureOf } from "../../../store/sqlite/failure.ts";
 import { openInputFile } from "../file/input-file.ts";
 import type { RowsEngine } from "./engine.ts";
-import { wholeNumber } from "./engine.ts";
+import { plainSelect, wholeNumber } from "./engine.ts";
 
 const BUSY_TIMEOUT_MS = 5_000;
 
@@ -30,7 +30,8 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
       return statement.all(...(values as SQLInputValue[]));
     });
   return {
-    quote: (name) => `"${name.replaceAll('"', '""')}"`,
+    quote,
+    select: async (shape) => await Promise.resolve(plainSelect(quote, shape)),
     selectKey: (column, alias) => `${column} AS ${alias}`,
     isKey: (value) => parameterOf(value) !== null,
     bind: (value) => ({ text: "?", values: [parameterOf(value)] }),
@@ -52,6 +53,8 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
     close: async () => await Promise.resolve(database.close()),
   };
 }
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** Whole numbers that a JSON number cannot hold stand as `{ "integer": "..." }`. */
 function keyOf(value: unknown, path: string): Json {
