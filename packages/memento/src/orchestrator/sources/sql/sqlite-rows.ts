@@ -56,9 +56,10 @@ export async function openSqliteRows(path: string): Promise<RowsEngine> {
 
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** Whole numbers that a JSON number cannot hold stand as `{ "integer": "..." }`. */
+/** What a JSON number cannot hold stands as a text: whole numbers as `{ "integer": "..." }`, infinities as `{ "real": "..." }`. */
 function keyOf(value: unknown, path: string): Json {
-  if (typeof value === "string" || typeof value === "number") return value;
+  if (typeof value === "string") return value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : { real: String(value) };
   if (typeof value === "bigint") {
     const whole = wholeNumber(value);
     return typeof whole === "number" ? whole : { integer: String(value) };
@@ -71,7 +72,8 @@ function parameterOf(value: Json): string | number | bigint | null {
   if (typeof value === "string") return value;
   // A whole number is bound as one, so that it is compared exactly.
   if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
-  const { integer } = (value ?? {}) as { readonly integer?: Json };
+  const { integer, real } = (value ?? {}) as { readonly integer?: Json; readonly real?: Json };
+  if (typeof real === "string" && /^-?Infinity$/u.test(real)) return Number(real);
   if (typeof integer !== "string" || !/^-?\d{1,19}$/u.test(integer)) return null;
   const whole = BigInt(integer);
   return BigInt.asIntN(64, whole) === whole ? whole : null;
