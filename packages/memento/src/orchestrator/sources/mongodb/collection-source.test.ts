@@ -70,6 +70,57 @@ describe.skipIf(!(await requireEngine("MongoDB protocol (SecantusDB)", mongodbIs
     expect(Decimal128.fromString("1").toString()).toBe("1");
   });
 
+  test.each([{}, { watermark: "w" }])("goes on behind NaN with every number, by %j", async (order) => {
+    const numbers = [
+      Number.NaN,
+      Decimal128.fromString("NaN"),
+      Number.NEGATIVE_INFINITY,
+      new Double(-1.5),
+      Long.fromString("9007199254740993"),
+      Number.POSITIVE_INFINITY,
+      "text",
+    ];
+    const name = `nan-${Object.keys(order).length}`;
+    // One id can be NaN, whatever its type.
+    const values = "watermark" in order ? numbers : numbers.filter((_value, index) => index !== 1);
+    const made = values.map((w, index) => ("watermark" in order ? { _id: index, w } : { _id: w }));
+    await client.db("source").collection<{ _id: unknown }>(name).insertMany(made);
+    const source = mongodbCollection({ client, database: "source", collection: name, ...order });
+    const { records, batches, error } = await readAll(source, { batchRecords: 1 });
+    expect({ count: records.length, error }).toEqual({ count: values.length, error: null });
+    const end = batches.at(-1)?.offset ?? null;
+    for (const [index, { offset }] of batches.entries()) {
+      const from = JSON.parse(JSON.stringify(offset)) as typeof offset;
+      expect((await readAll(source, { from })).records).toEqual(records.slice(index + 1));
+      const between = { available: true, problem: "", recordsBetween: index + 1 };
+      expect(await source.inspect({}, { "0": from })).toEqual(between);
+      expect(await source.inspect({ "0": from }, { "0": end })).toMatchObject({ available: true });
+    }
+    const growing = mongodbCollection({ client, database: "source", collection: name, ...order, onlyGrows: true });
+    for (const { offset } of batches) expect((await readAll(growing, { from: offset })).error).toBeNull();
+  });
+
+  test("refuses a watermark that is an array, or lies in one, by name, and an offset of another order", async () => {
+    const collection = client.db("source").collection<{ _id: number; a: unknown; w: unknown }>("arrays");
+    await collection.insertMany([
+      { _id: 1, a: { b: 2 }, w: 1 },
+      { _id: 2, a: [{ b: 0 }, { b: 9 }], w: [1, 9] },
+    ]);
+    for (const watermark of ["a.b", "w"]) {
+      const source = mongodbCollection({ client, database: "source", collection: "arrays", watermark });
+      const { error } = await readAll(source, { batchRecords: 1 });
+      expect(error).toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining(`order of ${watermark}`) as string,
+      });
+      for (const after of [
+        [null, { $numberInt: "1" }],
+        [[1], { $numberInt: "1" }],
+      ])
+        expect((await readAll(source, { from: { after, records: 1 } })).error).toMatchObject({ code: "SOURCE_MOVED" });
+    }
+  });
+
   test("reads by filter, reads changed documents again, and says which are gone and which came late", async () => {
     const collection = client.db("source").collection<{ _id: number; at?: number; kind: string }>("changes");
     await collection.insertMany(Array.from({ length: 20 }, (_, index) => ({ _id: index + 1, at: 1, kind: "a" })));

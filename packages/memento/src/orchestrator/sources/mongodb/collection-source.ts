@@ -104,7 +104,7 @@ class CollectionReader implements KeysetReader<Document> {
       async () =>
         await documents.find(this.#filter(after, null), { sort, limit, maxTimeMS: COMMAND_TIMEOUT_MS }).toArray(),
     );
-    return { records, keys: records.map((record) => fields.map((field) => this.#encoded(valueAt(record, field)))) };
+    return { records, keys: records.map((record) => fields.map((field) => this.#encoded(sortedValue(record, field)))) };
   }
 
   async count(after: KeyValues | null, upTo: KeyValues | null): Promise<number> {
@@ -136,24 +136,23 @@ class CollectionReader implements KeysetReader<Document> {
     const { fields, filter } = this.#parts;
     const conditions: Filter<Document>[] = [filter];
     for (const field of fields) if (field !== "_id") conditions.push({ [field]: { $ne: null } });
-    if (after !== null) conditions.push(this.#beyond(after, "after"));
-    if (upTo !== null) conditions.push({ $or: [this.#beyond(upTo, "before"), this.#same(upTo)] });
+    if (after !== null) conditions.push({ $or: this.#beyond(after, "after") });
+    if (upTo !== null) conditions.push({ $or: [...this.#beyond(upTo, "before"), this.#same(upTo)] });
     return { $and: conditions };
   }
 
   /** Documents on one side of a key: by its first field, or where that is the same, by the next. */
-  #beyond(key: KeyValues, side: "after" | "before"): Filter<Document> {
+  #beyond(key: KeyValues, side: "after" | "before"): Filter<Document>[] {
     const { fields } = this.#parts;
-    const ways = fields.flatMap((field, index) => {
+    return fields.flatMap((field, index) => {
       const equal = Object.fromEntries(
         fields.slice(0, index).map((name, at) => [name, { $eq: this.#decoded(key[at] ?? null) }]),
       );
       const value = this.#decoded(key[index] ?? null);
       const types = typesBeyond(value, side);
-      const same = { ...equal, [field]: side === "after" ? { $gt: value } : { $lt: value } };
-      return types.length === 0 ? [same] : [same, { ...equal, [field]: { $type: types } }];
+      const others = types.length === 0 ? [] : [{ $type: types }];
+      return [...ofSameType(value, side), ...others].map((condition) => ({ ...equal, [field]: condition }));
     });
-    return { $or: ways };
   }
 
   #same(key: KeyValues): Filter<Document> {
@@ -190,15 +189,41 @@ function valueAt(document: Document, field: string): unknown {
   return value;
 }
 
+/** The value that a document is sorted by. INVALID_ARGUMENT for one that has no place of its own among others, as an array has none. */
+function sortedValue(document: Document, field: string): unknown {
+  const value = valueAt(document, field);
+  if (rankOf(value) !== -1) return value;
+  throw new MementoError(
+    "INVALID_ARGUMENT",
+    `documents cannot be read in the order of ${field}: one has an array or another value there that has no single place in an order`,
+    {
+      hint: "Leave out such documents by filter, or choose another watermark.",
+    },
+  );
+}
+
+/** Conditions on values of the value's own type. The server sorts NaN before all numbers, and no comparison but one with NaN itself finds it. */
+function ofSameType(value: unknown, side: "after" | "before"): unknown[] {
+  if (isNotANumber(value)) return side === "after" ? [{ $gte: Number.NEGATIVE_INFINITY }] : [];
+  if (side === "after") return [{ $gt: value }];
+  return typeOf(value) === "number" ? [{ $lt: value }, Number.NaN] : [{ $lt: value }];
+}
+
 /** The types whose values all stand on one side of a value. */
 function typesBeyond(value: unknown, side: "after" | "before"): string[] {
-  const own = SORTED_TYPES.findIndex((types) => types.some((type) => type === typeOf(value)));
-  if (own === -1)
-    throw new MementoError("INVALID_ARGUMENT", "documents cannot be read in the order of values of this type");
+  const own = rankOf(value);
+  if (own === -1) throw new MementoError("SOURCE_MOVED", "the offset is not one of documents in this order");
   return (side === "after" ? SORTED_TYPES.slice(own + 1) : SORTED_TYPES.slice(0, own)).flat();
 }
 
+const rankOf = (value: unknown): number =>
+  SORTED_TYPES.findIndex((types) => types.some((type) => type === typeOf(value)));
+
+/** Also of the driver's own classes, whose text it is. */
+const isNotANumber = (value: unknown): boolean => typeOf(value) === "number" && String(value) === "NaN";
+
 function typeOf(value: unknown): string {
+  if (value === null || value === undefined) return "none";
   if (typeof value === "number" || typeof value === "bigint") return "number";
   if (typeof value === "string") return "string";
   if (typeof value === "boolean") return "bool";
