@@ -98,6 +98,74 @@ describe.skipIf(!isThere)("mongodbCollection()", () => {
     },
   );
 
+  test.each([
+    ["transaction", "_id"],
+    ["staged", "_id"],
+    ["transaction", "k"],
+    ["staged", "k"],
+  ] as const)(
+    "puts back documents whose values of another unique index changed places: %s, by %s",
+    async (commit, key) => {
+      await withDatabase(async (open, name) => {
+        const collection = client.db(name).collection("t");
+        await collection.createIndexes([{ key: { email: 1 }, unique: true }]);
+        const sink = await open({ mode: "upsert", key, commit });
+        // More than one part holds.
+        const rows = Array.from({ length: 1_100 }, (_none, index) => ({ [key]: index, email: `${index}` }));
+        const { mark } = await sink.write(rows, by("t1"));
+        const before = await collection
+          .find()
+          .sort({ [key]: 1 })
+          .toArray();
+        await sink.write([{ [key]: 0, email: "away" }], by("t2"));
+        await sink.write([{ [key]: 1_099, email: "0" }], by("t3"));
+        const { mark: late } = await sink.write(
+          [
+            { [key]: 0, email: "1099" },
+            { [key]: "new", email: "away" },
+          ],
+          by("t4"),
+        );
+        const after = await collection
+          .find()
+          .sort({ [key]: 1 })
+          .toArray();
+        expect(await sink.revertTo(mark, by("r1"), gently)).toMatchObject({ removed: 1, restored: 2, kept: [] });
+        expect(
+          await collection
+            .find()
+            .sort({ [key]: 1 })
+            .toArray(),
+        ).toEqual(before);
+        await sink.revertTo(late, by("r2"), gently);
+        expect(
+          await collection
+            .find()
+            .sort({ [key]: 1 })
+            .toArray(),
+        ).toEqual(after);
+      });
+    },
+  );
+
+  test("takes a staged write back that the engine refuses half-way, where its values had changed places", async () => {
+    await withDatabase(async (open, name) => {
+      const collection = client.db(name).collection<{ _id: number }>("t");
+      await collection.createIndexes([{ key: { email: 1 }, unique: true }]);
+      const sink = await open({ mode: "upsert", commit: "staged" });
+      const rows = [1, 2, 3].map((_id) => ({ _id, email: `${_id}` }));
+      await sink.write(rows, by("t1"));
+      const moved = [
+        { _id: 1, email: "free" },
+        { _id: 2, email: "1" },
+        { _id: 4, email: "3" },
+      ];
+      await expect(sink.write(moved, by("t2"))).rejects.toMatchObject({ code: "RECORD_INVALID" });
+      expect(await collection.find().sort({ _id: 1 }).toArray()).toEqual(rows);
+      await sink.write([{ _id: 5, email: "5" }], by("t2"));
+    });
+  });
+
   test.each<[string, unknown, string]>([
     ["a field that is an operator", { $set: 1 }, "RECORD_INVALID"],
     ["no object", 7, "RECORD_INVALID"],

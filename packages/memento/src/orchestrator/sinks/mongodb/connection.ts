@@ -102,23 +102,33 @@ export class CollectionConnection {
     return await this.books.place(this.collection.collectionName, access);
   }
 
+  /** True where a unique index beside the key's forbids that two documents have a value alike, if only while it passes from one to the other. */
+  async hasFurtherUnique(): Promise<boolean> {
+    const own = new Set([this.identity.fields, ["_id"]].map((fields) => fields.toSorted().join("\0")));
+    return (await this.#uniqueFields()).some((fields) => !own.has(fields));
+  }
+
   async close(): Promise<void> {
     await this.#connection.close();
+  }
+
+  /** The fields of each unique index, sorted. */
+  async #uniqueFields(): Promise<string[]> {
+    const indexes = await this.collection.listIndexes({ ...this.access }).toArray();
+    return indexes
+      .filter(({ unique }) => unique === true)
+      .map(({ key }) =>
+        Object.keys(key as object)
+          .toSorted()
+          .join("\0"),
+      );
   }
 
   async #prepare(): Promise<void> {
     const { collection, identity } = this;
     await this.books.prepare(collection.collectionName, randomText(this.random, 16), this.access);
     if (identity.isId) return;
-    const indexes = await collection.listIndexes({ ...this.access }).toArray();
-    const wanted = identity.fields.toSorted().join("\0");
-    const isThere = indexes.some(
-      ({ unique, key }) =>
-        unique === true &&
-        Object.keys(key as object)
-          .toSorted()
-          .join("\0") === wanted,
-    );
+    const isThere = (await this.#uniqueFields()).includes(identity.fields.toSorted().join("\0"));
     if (isThere) return;
     try {
       const key = Object.fromEntries(identity.fields.map((field) => [field, 1 as const]));

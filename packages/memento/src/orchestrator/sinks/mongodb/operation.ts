@@ -96,6 +96,15 @@ export function stepOf(out: { readonly id: unknown } | null, into: Document | nu
   return { out: out === null ? NOTHING : out.id, in: into, row: null };
 }
 
+/**
+ * The same steps in two passes: whatever one has in its way is out before it comes in, so that values of a unique index may change
+ * places.
+ */
+export const outThenIn: readonly ((steps: readonly Step[]) => Step[])[] = [
+  (steps) => steps.map((step) => ({ ...step, in: null })),
+  (steps) => steps.map((step) => ({ ...step, out: NOTHING })),
+];
+
 /** How a part is applied. */
 export interface ApplyOptions extends BookAccess {
   /** True: the part may have been applied before, wholly or partly. */

@@ -3,7 +3,16 @@ import { failureOf, isDriverError, isDuplicate } from "../../../store/mongodb/fa
 import { type EntryDocument, padded, type PendingOperation, type PlaceDocument, type StreamDocument } from "./books.ts";
 import type { CollectionConnection } from "./connection.ts";
 import { bytesOf, documentOfImage, storedDocument } from "./documents.ts";
-import { applySteps, type CommitWay, imageOf, type Operation, type Plan, type Step, stepOf } from "./operation.ts";
+import {
+  applySteps,
+  type CommitWay,
+  imageOf,
+  type Operation,
+  outThenIn,
+  type Plan,
+  type Step,
+  stepOf,
+} from "./operation.ts";
 import { demandEpoch } from "./stream.ts";
 
 const UNREACHED_TRIES_MAX = 4;
@@ -112,10 +121,14 @@ export class StagedWay implements CommitWay {
     if (head === null) return await this.#release(op);
     const { stream, entry = null, tokens = [], parts = 0 } = head;
     try {
-      for (let number = 0; number < parts; number++) {
-        if (!(await this.#isPending(op))) return;
-        const steps = await this.#steps(`${op}/${padded(number)}`, undo);
-        await applySteps(collection, steps, { ...access, again: true, sameId: this.#connection.identity.sameId });
+      const isBack = undo || typeof entry?.back === "number";
+      const passes = isBack && (await this.#connection.hasFurtherUnique()) ? outThenIn : [asTheyAre];
+      for (const pass of passes) {
+        for (let number = 0; number < parts; number++) {
+          if (!(await this.#isPending(op))) return;
+          const steps = pass(await this.#steps(`${op}/${padded(number)}`, undo));
+          await applySteps(collection, steps, { ...access, again: true, sameId: this.#connection.identity.sameId });
+        }
       }
     } catch (error) {
       if (!isMementoError(error, "RECORD_INVALID") || undo) throw error;
@@ -188,5 +201,7 @@ export class StagedWay implements CommitWay {
     if (images) await books.images.deleteMany(parts, { ...access });
   }
 }
+
+const asTheyAre = (steps: readonly Step[]): readonly Step[] => steps;
 
 type EntryTokens = Parameters<CollectionConnection["books"]["tokens"]["insertMany"]>[0] & unknown[];

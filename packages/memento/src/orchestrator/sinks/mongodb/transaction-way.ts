@@ -4,7 +4,7 @@ import { isMementoError, MementoError } from "../../../core/errors.ts";
 import { failureOf, isDriverError, isTransient } from "../../../store/mongodb/failure.ts";
 import { type BookAccess, padded, type SessionDocument } from "./books.ts";
 import type { CollectionConnection } from "./connection.ts";
-import { applySteps, type CommitWay, imageOf, type Operation, type Plan, stepsOf } from "./operation.ts";
+import { applySteps, type CommitWay, imageOf, type Operation, outThenIn, type Plan, stepsOf } from "./operation.ts";
 import { demandEpoch } from "./stream.ts";
 
 const UNREACHED_TRIES_MAX = 4;
@@ -101,14 +101,18 @@ export class TransactionWay implements CommitWay {
     const { books, collection, identity } = this.#connection;
     await books.streams.replaceOne({ _id: stream._id }, stream, { ...access, upsert: true });
     if (entry === null) return;
+    const options = { ...access, again: false, sameId: identity.sameId };
+    const [out, into] = entry.back !== null && (await this.#connection.hasFurtherUnique()) ? outThenIn : [];
     let number = 0;
     for await (const part of parts()) {
       const _id = `${op}/${padded(number)}`;
       const images = { _id, stream: stream._id, position: entry.position, items: part.map(imageOf) };
       await books.images.insertOne(images, { ...access });
-      await applySteps(collection, stepsOf(part), { ...access, again: false, sameId: identity.sameId });
+      await applySteps(collection, out?.(stepsOf(part)) ?? stepsOf(part), options);
       number += 1;
     }
+    if (into !== undefined)
+      for await (const part of parts()) await applySteps(collection, into(stepsOf(part)), options);
     await books.entries.insertOne(entry, { ...access });
     if (tokens.length > 0) await books.tokens.insertMany([...tokens], { ...access });
   }
