@@ -166,6 +166,17 @@ describe.skipIf(!isThere)("mongodbCollection()", () => {
     });
   });
 
+  test.each(["transaction", "staged"] as const)("keeps fields that are named __proto__: %s", async (commit) => {
+    await withDatabase(async (open, name) => {
+      const text = '{"_id":1,"__proto__":{"a":1},"b":{"__proto__":{"c":2},"d":1}}';
+      const sink = await open({ mode: "upsert", commit });
+      const { mark } = await sink.write([JSON.parse(text) as Row], by("t1"));
+      await sink.write([{ _id: 1 }], by("t2"));
+      await sink.revertTo(mark, by("r"), gently);
+      expect(JSON.stringify(await client.db(name).collection("t").find().toArray())).toBe(`[${text}]`);
+    });
+  });
+
   test.each<[string, unknown, string]>([
     ["a field that is an operator", { $set: 1 }, "RECORD_INVALID"],
     ["no object", 7, "RECORD_INVALID"],

@@ -123,12 +123,13 @@ function plainCopy(value: unknown, where: string, depth: number): unknown {
   if (Array.isArray(value)) return value.map((each, index) => plainCopy(each ?? null, `${where}[${index}]`, depth + 1));
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== null && prototype !== Object.prototype) throw unsupported(where, "is an instance of a class");
-  const copy: Record<string, unknown> = {};
+  const fields: [string, unknown][] = [];
   for (const [name, each] of Object.entries(value)) {
     if (name.includes("\0")) throw unsupported(where, "has a field whose name holds a NUL");
-    if (each !== undefined) copy[name] = plainCopy(each, `${where}.${name}`, depth + 1);
+    if (each !== undefined) fields.push([name, plainCopy(each, `${where}.${name}`, depth + 1)]);
   }
-  return copy;
+  // An assignment of `__proto__` would make no field.
+  return Object.fromEntries(fields);
 }
 
 /** True for the driver's own classes: ObjectId, Decimal128, Long and so on. */
