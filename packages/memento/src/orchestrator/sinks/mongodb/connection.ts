@@ -114,7 +114,14 @@ export class CollectionConnection {
 
   /** The fields of each unique index, sorted. */
   async #uniqueFields(): Promise<string[]> {
-    const indexes = await this.collection.listIndexes({ ...this.access }).toArray();
+    const indexes = await this.collection
+      .listIndexes({ ...this.access })
+      .toArray()
+      .catch((error: unknown) => {
+        // 26: there is no collection, and so no index.
+        if (isDriverError(error) && error.code === 26) return [];
+        throw error;
+      });
     return indexes
       .filter(({ unique }) => unique === true)
       .map(({ key }) =>
