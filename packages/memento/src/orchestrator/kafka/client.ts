@@ -25,6 +25,7 @@ export interface FetchedBatches {
 const PEER = "@platformatic/kafka";
 const RANGE = ">=2.12 <3";
 const TIMESTAMPS = { earliest: -2n, latest: -1n, stable: -1n };
+const TOPIC_RESOURCE = 2 as const;
 const READ_COMMITTED = 1;
 const READ_UNCOMMITTED = 0;
 /** What one answer of a broker may hold; a single larger record is given whole. */
@@ -82,12 +83,26 @@ export class KafkaClient {
       { name: "min.cleanable.dirty.ratio", value: "0.1" },
     ];
     await this.#ask(async () => {
-      this.#admin ??= new this.#library.Admin(clientOptions(this.#connection));
       try {
-        await this.#admin.createTopics({ topics: [topic], partitions: 1, replicas: -1, configs });
+        await this.#administrator().createTopics({ topics: [topic], partitions: 1, replicas: -1, configs });
       } catch (error) {
         if (!(error instanceof this.#library.MultipleErrors) || error.findBy("apiId", "TOPIC_ALREADY_EXISTS") === null)
           throw error;
+      }
+    });
+  }
+
+  /** What becomes of a topic's old records, as `compact`; null where the account may not know. */
+  async cleanupPolicy(topic: string): Promise<string | null> {
+    const name = "cleanup.policy";
+    const resources = [{ resourceType: TOPIC_RESOURCE, resourceName: topic, configurationKeys: [name] }];
+    return await this.#ask(async () => {
+      try {
+        const [found] = await this.#administrator().describeConfigs({ resources });
+        return found?.configs.find((config) => config.name === name)?.value ?? null;
+      } catch (error) {
+        if (isRefused(error)) return null;
+        throw error;
       }
     });
   }
@@ -160,6 +175,10 @@ export class KafkaClient {
     await this.#consumer.close(true);
     await this.#admin?.close();
     this.#admin = null;
+  }
+
+  #administrator(): Admin {
+    return (this.#admin ??= new this.#library.Admin(clientOptions(this.#connection)));
   }
 
   /** A refused account stays refused: the client library would try again for as long as for a broker that is starting. */

@@ -51,22 +51,20 @@ export class MarksTopic {
 
   /** Makes the topic where it is missing. */
   async ensure(): Promise<void> {
-    this.#facts ??= await this.#client.topic(this.#name);
-    if (this.#facts !== null) return;
+    if ((await this.#find()) !== null) return;
     await this.#client.makeCompactedTopic(this.#name);
-    this.#facts = await this.#client.topic(this.#name);
-    if (this.#facts === null)
+    if ((await this.#find()) === null)
       throw new MementoError("PLACE_MISSING", `The topic ${this.#name} was made and is not there`);
   }
 
   /** Reads what has come since the last time, up to the end as of now. */
   async refresh(): Promise<SentBooks> {
-    this.#facts ??= await this.#client.topic(this.#name);
-    if (this.#facts === null) return this.books;
+    const facts = await this.#find();
+    if (facts === null) return this.books;
     const [end = 0n] = await this.#client.offsets(this.#name, "latest");
     if (this.#next === 0n) [this.#next = 0n] = await this.#client.offsets(this.#name, "earliest");
     while (this.#next < end) {
-      const { batches } = await this.#client.fetch(this.#facts, 0, this.#next, false);
+      const { batches } = await this.#client.fetch(facts, 0, this.#next, false);
       for (const batch of batches) this.#take(batch);
     }
     return this.books;
@@ -91,6 +89,16 @@ export class MarksTopic {
   /** Applies a record of ours whose transaction was committed. */
   apply({ key, value }: OutgoingRecord): void {
     this.#apply({ key: key?.toString("utf8") ?? "", value: value ?? null });
+  }
+
+  /** The topic as the brokers know it. ENGINE_UNSUITABLE where they would delete what it says, and a token would be taken again. */
+  async #find(): Promise<TopicFacts | null> {
+    if (this.#facts !== null) return this.#facts;
+    const facts = await this.#client.topic(this.#name);
+    const policy = facts === null ? null : await this.#client.cleanupPolicy(this.#name);
+    if (policy !== null && policy !== "compact") throw notCompacted(this.#name, policy);
+    this.#facts = facts;
+    return facts;
   }
 
   #record(suffix: string, value: HeadValue | StepValue | null): OutgoingRecord {
@@ -138,4 +146,12 @@ export class MarksTopic {
     if ("step" in content) this.books.add(content.step, content.epoch);
     else this.books.head(content.epoch, content.oldest, content.oldestToken);
   }
+}
+
+function notCompacted(topic: string, policy: string): MementoError {
+  return new MementoError(
+    "ENGINE_UNSUITABLE",
+    `The topic ${topic} has cleanup.policy=${policy}, by which the notes of what was sent would be deleted`,
+    { hint: "Set its cleanup.policy to compact, or name another marksTopic for a topic that nothing was sent to yet." },
+  );
 }

@@ -1,4 +1,5 @@
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { ConfigResourceTypes, Kafka, logLevel } from "kafkajs";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { kafkaIsThere, startKafka } from "../../../../../../test/harness/servers/kafka.ts";
@@ -77,4 +78,40 @@ describe.skipIf(!isThere)("tombstone: true", { timeout: 120_000 }, () => {
     expect(await sink.revertTo(mark, { epoch: 1, token: "r2" }, { force: false })).toMatchObject({ restored: 1 });
     expect((await textsIn(topic)).slice(2)).toEqual(["k=undone", "null=noted", 'null={"id":2}']);
   });
+});
+
+describe.skipIf(!isThere)("a topic of notes", { timeout: 120_000 }, () => {
+  test.each(["delete", "compact,delete"])(
+    "with cleanup.policy=%s is refused by name, by writes and by plans",
+    async (policy) => {
+      const topic = await makeTopic(broker(), { partitions: 1 });
+      const admin = new Kafka({ clientId: "test", brokers: [broker()], logLevel: logLevel.NOTHING }).admin();
+      await admin.connect();
+      onTestFinished(async () => await admin.disconnect());
+      const configEntries = [{ name: "cleanup.policy", value: policy }];
+      await admin.createTopics({ topics: [{ topic: `${topic}.memento`, numPartitions: 1, configEntries }] });
+      const sink = kafkaTopic<Row>({ brokers: broker(), topic, key: ({ id }) => String(id) });
+      onTestFinished(async () => await sink.close());
+      await sink.open({ timeline: "one", name: "out", clock: systemClock, signal: never });
+      const refused = {
+        code: "ENGINE_UNSUITABLE",
+        message: expect.stringContaining(`${topic}.memento has cleanup.policy=${policy}`) as string,
+      };
+      await expect(sink.write([{ id: 1 }], by(1))).rejects.toMatchObject(refused);
+      await expect(sink.inspect(null)).rejects.toMatchObject(refused);
+      await expect(sink.fence(1)).rejects.toMatchObject(refused);
+      await admin.alterConfigs({
+        validateOnly: false,
+        resources: [
+          {
+            type: ConfigResourceTypes.TOPIC,
+            name: `${topic}.memento`,
+            configEntries: [{ name: "cleanup.policy", value: "compact" }],
+          },
+        ],
+      });
+      await vi.waitFor(async () => await sink.fence(1), { timeout: 30_000, interval: 100 });
+      expect(await sink.write([{ id: 1 }], by(1))).toMatchObject({ duplicate: false });
+    },
+  );
 });
