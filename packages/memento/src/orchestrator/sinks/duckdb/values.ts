@@ -1,6 +1,7 @@
 import type { DuckDBValue } from "@duckdb/node-api";
 
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
+import { lossOf, nameOf } from "../json-text.ts";
 import { decimalText } from "./decimal.ts";
 import { fractionOfSecond, isDay } from "./moments.ts";
 import type { TargetColumn } from "./target.ts";
@@ -196,18 +197,8 @@ function onlyText(value: unknown): string {
 
 /** JSON that says what the value says, or a refusal: whole numbers of any size, dates as ISO text, nothing dropped. */
 function jsonText(value: unknown): string {
-  const made = JSON.stringify(value, (_, one: unknown) => {
-    if (typeof one === "bigint") return rawJson(String(one));
-    const isLost =
-      typeof one === "function" ||
-      typeof one === "symbol" ||
-      one instanceof Uint8Array ||
-      (typeof one === "number" && !Number.isFinite(one)) ||
-      one instanceof Map ||
-      one instanceof Set;
-    if (isLost) throw new Refusal("UNSUPPORTED_VALUE", "holds what JSON cannot hold");
-    return one;
-  });
+  const made = JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? rawJson(String(one)) : one));
+  if (lossOf(value) !== null) throw new Refusal("UNSUPPORTED_VALUE", "holds what JSON cannot hold");
   return wellFormed(made);
 }
 
@@ -229,11 +220,4 @@ function wellFormed(value: string): string {
 
 function unsupported(value: unknown): Refusal {
   return new Refusal("UNSUPPORTED_VALUE", `is ${nameOf(value)}, which its column does not take`);
-}
-
-function nameOf(value: unknown): string {
-  if (typeof value !== "object" || value === null) return `a ${typeof value}`;
-  if (Array.isArray(value)) return "an array";
-  const made: unknown = value.constructor;
-  return typeof made === "function" && made !== Object ? `a ${made.name}` : "an object";
 }

@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import { jsonText } from "../json-text.ts";
 
 /** Text as UTF-8, or bytes as they are. */
 export type KafkaBytes = string | Uint8Array;
@@ -81,11 +82,11 @@ export function bytesOfRecord({ key, value, headers }: OutgoingRecord): number {
   return bytes;
 }
 
-/** A row as JSON text. UNSUPPORTED_VALUE where JSON has no word for it. */
+/** A row as JSON text. A TypeError, with the rest of a sentence, where JSON has no word for it. */
 export function jsonOf(row: unknown): string {
-  const text = JSON.stringify(row) as string | undefined;
-  if (text === undefined) throw new TypeError("JSON has no text for it");
-  return text;
+  return jsonText(row, (text) => {
+    throw new TypeError(`it ${text}`);
+  });
 }
 
 function bytesOf(content: unknown, where: string): Buffer {

@@ -115,3 +115,15 @@ describe.skipIf(!isThere)("a topic of notes", { timeout: 120_000 }, () => {
     },
   );
 });
+
+test.skipIf(!isThere).each<[string, unknown]>([
+  ["NaN", { id: Number.NaN }],
+  ["a map", { id: 1, map: new Map([[1, 2]]) }],
+  ["bytes", { id: 1, bytes: Uint8Array.of(1, 2) }],
+])("%s has no JSON text: the row is refused by name, and nothing of the batch is sent", async (_name, row) => {
+  const topic = await makeTopic(broker(), { partitions: 1 });
+  const sink = await opened({ topic });
+  const refused = { code: "UNSUPPORTED_VALUE", message: expect.stringContaining("rows[1]") as string };
+  await expect(sink.write([{ id: 1 }, row as Row], by(1))).rejects.toMatchObject(refused);
+  expect(await textsIn(topic)).toEqual([]);
+});

@@ -96,6 +96,8 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
 
   test.each([
     ["a lone surrogate", { id: 1, name: "\uD800" }, "UNSUPPORTED_VALUE", "rows[2].name"],
+    ["NaN in JSON", { id: 1, doc: { a: [Number.NaN] } }, "UNSUPPORTED_VALUE", "rows[2].doc"],
+    ["bytes in JSON", { id: 1, doc: { a: Buffer.of(1) } }, "UNSUPPORTED_VALUE", "rows[2].doc"],
     ["a number that is none", { id: 1, amount: Number.NaN }, "UNSUPPORTED_VALUE", "rows[2].amount"],
     ["an object", { id: 1, name: { a: 1 } }, "UNSUPPORTED_VALUE", "rows[2].name"],
     ["an unknown column", { id: 1, other: 1 }, "RECORD_INVALID", "rows[2].other"],
@@ -109,7 +111,7 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
   ])("refuses %s, names the row and shows no value", async (_, bad, code, item) => {
     const { table, url } = place();
     await server.query(
-      `CREATE TABLE ${table} (id INT PRIMARY KEY, name VARCHAR(9) UNIQUE, amount DOUBLE, at DATETIME, CONSTRAINT not_no CHECK (name <> 'no'))`,
+      `CREATE TABLE ${table} (id INT PRIMARY KEY, name VARCHAR(9) UNIQUE, amount DOUBLE, at DATETIME, doc JSON, CONSTRAINT not_no CHECK (name <> 'no'))`,
     );
     await withSink(mysqlTable({ table, url, mode: "append", key: "id" }), async (sink) => {
       const { mark } = await sink.write([{ id: 10, name: "private'\\" }], by("t1"));

@@ -1,4 +1,4 @@
-import { jsonText, nameOf } from "../sql/row-reader.ts";
+import { jsonText, nameOf } from "../json-text.ts";
 import type { SqlValue } from "../sql/session.ts";
 import type { TargetColumn } from "../sql/target.ts";
 

@@ -102,6 +102,8 @@ describe.skipIf(!isThere)("postgresTable()", () => {
 
   test.each([
     ["a lone surrogate", { id: 1, name: "\uD800" }, "UNSUPPORTED_VALUE", "rows[2].name"],
+    ["NaN in JSON", { id: 1, doc: { a: [Number.NaN] } }, "UNSUPPORTED_VALUE", "rows[2].doc"],
+    ["bytes in JSON", { id: 1, doc: { a: Buffer.of(1) } }, "UNSUPPORTED_VALUE", "rows[2].doc"],
     ["U+0000", { id: 1, name: "a\u0000b" }, "UNSUPPORTED_VALUE", "rows[2].name"],
     ["an object", { id: 1, name: { a: 1 } }, "UNSUPPORTED_VALUE", "rows[2].name"],
     ["an unknown column", { id: 1, other: 1 }, "RECORD_INVALID", "rows[2].other"],
@@ -117,7 +119,7 @@ describe.skipIf(!isThere)("postgresTable()", () => {
   ])("refuses %s, names the row and shows no value", async (_, bad, code, item) => {
     const { table, url } = place();
     await server.query(
-      `CREATE TABLE ${table} (id int PRIMARY KEY, name varchar(7), at timestamptz, CONSTRAINT not_no CHECK (name <> 'no'))`,
+      `CREATE TABLE ${table} (id int PRIMARY KEY, name varchar(7), at timestamptz, doc jsonb, CONSTRAINT not_no CHECK (name <> 'no'))`,
     );
     await withSink(postgresTable({ table, url, mode: "append", key: "id" }), async (sink) => {
       const { mark } = await sink.write([{ id: 10, name: "first" }], by("t1"));

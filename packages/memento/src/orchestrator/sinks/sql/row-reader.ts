@@ -55,25 +55,6 @@ export class RowReader<Sent> {
   }
 }
 
-/** A value as JSON text. */
-export function jsonText(value: unknown, problem: (text: string) => never): string {
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch {
-    problem("cannot be written as JSON: it holds itself, or a whole number as bigint");
-  }
-  return text ?? problem("is nothing that JSON knows");
-}
-
-/** What a value is, for a sentence about one that cannot be stored. */
-export function nameOf(value: unknown): string {
-  if (typeof value !== "object" || value === null) return `a ${typeof value}`;
-  if (Array.isArray(value)) return "an array";
-  const made: unknown = value.constructor;
-  return typeof made === "function" && made !== Object ? `a ${made.name}` : "an object";
-}
-
 function refusal(code: ErrorCode, item: string, problem: string): MementoError {
   return new MementoError(code, `${item} ${problem}`, { details: { item } });
 }
