@@ -82,7 +82,7 @@ export interface StageContext<
   }): Promise<MementoEntry>;
   /** Reads a source from where it stands. The batch counts as done when the loop asks for the next one. */
   read(source: SourceName): AsyncIterable<SourceBatch<unknown>>;
-  /** Writes rows to a sink under the next token: once, whatever happens. */
+  /** Writes rows to a sink under the next token: once, whatever happens. Calls at once are made one after the other. */
   write(sink: SinkName, rows: readonly unknown[]): Promise<void>;
   log(message: string, fields?: Readonly<Record<string, Json>>): void;
 }

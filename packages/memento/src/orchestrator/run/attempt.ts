@@ -56,11 +56,10 @@ export class Attempt {
   }
 
   /** Runs a stage's code to its end, or until the attempt is given up. STAGE_TIMEOUT, FENCED. */
-  async run<Value>(code: () => Value): Promise<Awaited<Value>> {
+  async run<Value>(code: () => Promise<Value>): Promise<Value> {
     try {
       if (this.#own !== null) this.#beganMs = this.#beatMs = this.#limits.clock.monotonic();
-      const result = code();
-      return await (result instanceof Promise ? this.#unlessGivenUp<Awaited<Value>>(result) : result);
+      return await this.#unlessGivenUp(code());
     } finally {
       this.#over = true;
     }

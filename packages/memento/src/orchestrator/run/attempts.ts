@@ -63,7 +63,7 @@ export async function withAttempts<Value>(
       if (!first) await rewind(session, owner);
       const begun = new StageRun({ session, work: session.begin(stage, owner), stage, stop });
       run = begun;
-      return { run: begun, value: await begun.attempt.run(() => code(begun)) };
+      return { run: begun, value: await begun.toEnd(code) };
     } catch (error) {
       await run?.attempt.settled();
       if (error instanceof StopRun || error instanceof StageFailure) throw error;

@@ -11,9 +11,14 @@ export interface BatchUnderWay {
   readonly to: SourceOffset;
 }
 
+/** True where a sink has looked at rows and did not take them: nothing of that write is in it. */
+export function isRefused(error: unknown): boolean {
+  return isMementoError(error, "RECORD_INVALID") || isMementoError(error, "UNSUPPORTED_VALUE");
+}
+
 /** Adds to a sink's refusal of a row which sink it was and where its batch was read: the row's number counts within that. */
 export function namedRefusal(error: unknown, name: string, sink: Sink, batch: BatchUnderWay | null): unknown {
-  if (!isMementoError(error, "RECORD_INVALID") && !isMementoError(error, "UNSUPPORTED_VALUE")) return error;
+  if (!isMementoError(error) || !isRefused(error)) return error;
   const read =
     batch === null
       ? ""

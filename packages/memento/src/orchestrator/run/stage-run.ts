@@ -7,6 +7,7 @@ import type {
   StageDefinition,
   StageProgress,
 } from "../pipeline/stage.ts";
+import type { Sink } from "../sinks/sink.ts";
 import type { Source, SourceBatch, SourceOffsets } from "../sources/source.ts";
 import { Attempt } from "./attempt.ts";
 import { keptKey } from "./kept-pieces.ts";
@@ -17,6 +18,7 @@ import type { SessionSave } from "./session-save.ts";
 import { stageContext } from "./stage-context.ts";
 import type { StageWork } from "./stage-work.ts";
 import { StopRun, type StopWish } from "./stop.ts";
+import { WriteTurns } from "./write-turns.ts";
 
 /** How long a loop may keep the event loop from its timers: renewals of the lease and signals must get through. */
 const TURN_MS_MAX = 40;
@@ -56,6 +58,7 @@ export class StageRun {
   #batch: BatchUnderWay | null = null;
   #share: number | null = null;
   readonly #credited = new Set<string>();
+  readonly #writes = new WriteTurns();
   #turnStartedMs: number;
 
   constructor({ session, work, stage, stop }: StageRunParts) {
@@ -94,6 +97,18 @@ export class StageRun {
     return this.#records;
   }
 
+  /** Runs the attempt's code to its end. What it has begun and not waited for is waited for, and fails it where that fails. */
+  async toEnd<Value>(code: (run: StageRun) => Value): Promise<Awaited<Value>> {
+    return await this.attempt.run(() => this.#whole(code(this)));
+  }
+
+  async #whole<Value>(result: Value): Promise<Awaited<Value>> {
+    const value = await result;
+    await this.#writes.done();
+    await this.attempt.settled();
+    return value;
+  }
+
   /** The context that user code of `stage` gets. */
   context(stage: StageDefinition = this.stage): StageContext {
     return stageContext(this, stage);
@@ -127,6 +142,7 @@ export class StageRun {
         this.#credited.clear();
         yield next.value;
         attempt.demand();
+        if (this.#writes.areUnderWay) await this.#writes.done();
         this.#batchRecords = 0;
         this.#batch = null;
         session.advance(work, name, partition, offset);
@@ -169,9 +185,9 @@ export class StageRun {
     kept.saved();
   }
 
-  /** Writes rows under the next token. */
+  /** Writes rows under the next token, once the writes to that sink that were asked for before are done. */
   async write(stage: StageDefinition, name: string, rows: readonly unknown[]): Promise<void> {
-    const { session, work, attempt } = this;
+    const { session, attempt } = this;
     attempt.demand();
     const sink = session.resources.sinks.get(name);
     if (sink === undefined)
@@ -180,19 +196,28 @@ export class StageRun {
         `Stage ${stage.name} writes to the sink ${name}, which the pipeline does not have`,
       );
     if (rows.length === 0) return;
-    await this.#claim(`sink ${name}`);
-    session.lease.demand();
+    // What waits for its turn is what was handed over, whatever the caller does with the array meanwhile.
+    const handed = this.#writes.isTaken(name) ? [...rows] : rows;
+    await this.#writes.take(name, async () => {
+      await this.#claim(`sink ${name}`);
+      attempt.demand();
+      session.lease.demand();
+      await attempt.track(this.#writeNow(stage, name, sink, handed));
+    });
+    attempt.demand();
+  }
+
+  async #writeNow(stage: StageDefinition, name: string, sink: Sink, rows: readonly unknown[]): Promise<void> {
+    const { session, work } = this;
     // The records of the batch under way count with the first write that it causes in each sink.
     const records = this.#credited.has(name) ? 0 : this.#batchRecords;
-    const written = await attempt
-      .track(
-        sink.write(rows, {
-          epoch: session.lease.epoch,
-          // Items may come in another order next time: a token must not be another one's.
-          token: session.nextToken(work, work.owner === this.stage.name ? stage.name : work.owner, name),
-          records,
-        }),
-      )
+    const written = await sink
+      .write(rows, {
+        epoch: session.lease.epoch,
+        // Items may come in another order next time: a token must not be another one's.
+        token: session.nextToken(work, work.owner === this.stage.name ? stage.name : work.owner, name),
+        records,
+      })
       .catch((error: unknown) => {
         throw namedRefusal(error, name, sink, this.#batch);
       });
@@ -202,7 +227,6 @@ export class StageRun {
       marks: { ...known.marks, [await sink.place()]: written.mark },
       batches: known.batches + 1,
     });
-    attempt.demand();
   }
 
   /** A point at which state, offsets and sinks describe the same moment: stops and due mementos happen here. */
@@ -290,6 +314,8 @@ export class StageRun {
 
   /** Saves what the work has done so far; progress goes with it. */
   async save(save: Omit<SessionSave, "stage" | "work">): Promise<MementoEntry> {
+    // Where nothing is to be waited for, the state is captured before this returns.
+    if (this.#writes.areUnderWay) await this.#writes.done();
     this.work.progress = {
       stage: this.stage.name,
       records: this.#records,
