@@ -71,16 +71,20 @@ export interface StageContext<
   heartbeat(): void;
   /**
    * Waits for so many milliseconds, or until a moment, across restarts: the moment is saved before the wait, and a run that is
-   * taken up again waits for the rest alone. `name` tells the sleeps of a stage apart; each is slept once. Call it only between batches.
+   * taken up again waits for the rest alone. `name` tells the sleeps of a stage apart; each is slept once.
+   * INVALID_ARGUMENT in the middle of a batch.
    */
   sleep(name: string, wait: number | { readonly until: Date }): Promise<void>;
-  /** Takes a memento now. Call it only between batches, where state, offsets and sinks describe the same moment. */
+  /** Takes a memento now. INVALID_ARGUMENT in the middle of a batch, where state, offsets and sinks do not describe the same moment. */
   checkpoint(options?: {
     readonly name?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly description?: string;
   }): Promise<MementoEntry>;
-  /** Reads a source from where it stands. The batch counts as done when the loop asks for the next one. */
+  /**
+   * Reads a source from where it stands. The batch counts as done when the loop asks for the next one; where the loop is left before, it
+   * comes again. INVALID_ARGUMENT where it is left after a write, and where the source is being read by another loop of the stage.
+   */
   read(source: SourceName): AsyncIterable<SourceBatch<unknown>>;
   /** Writes rows to a sink under the next token: once, whatever happens. Calls at once are made one after the other. */
   write(sink: SinkName, rows: readonly unknown[]): Promise<void>;

@@ -97,6 +97,36 @@ describe("a sink that takes nothing back", () => {
     }
   });
 
+  test("gets each record once where another source is read in the middle of a batch", async () => {
+    for (const number of [1, 11, 101, 111, 121]) {
+      const { memento, data } = await bench();
+      const fail = failAt(number);
+      const pipeline = definePipeline({
+        name: "nested",
+        version: "1",
+        batchRecords: 10,
+        checkpoint: { records: 10 },
+        sources: { numbers: () => numbers(35), others: () => numbers(25) },
+        sinks: { outbox: () => outbox(data, fail) },
+        stages: (stage) => [
+          stage.task("send", async ({ read, write }) => {
+            for await (const { records } of read("numbers")) {
+              await write("outbox", records);
+              for await (const other of read("others"))
+                await write(
+                  "outbox",
+                  (other.records as readonly Row[]).map(({ n }) => ({ n: n + 100 })),
+                );
+            }
+          }),
+        ],
+      });
+      await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+      await memento.run(pipeline);
+      expect(rowsOf(data), `cut short after ${number}`).toEqual([...upTo(35), ...upTo(25).map((n) => n + 100)]);
+    }
+  });
+
   test("gets the same batch again where more has come to the source since", async () => {
     const { memento, data } = await bench();
     const fail = failAt(35);

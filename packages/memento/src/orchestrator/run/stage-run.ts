@@ -10,8 +10,9 @@ import type {
 import type { Sink } from "../sinks/sink.ts";
 import type { Source, SourceBatch, SourceOffsets } from "../sources/source.ts";
 import { Attempt } from "./attempt.ts";
+import { BatchesInHand, type BatchInHand } from "./batches-in-hand.ts";
 import { keptKey } from "./kept-pieces.ts";
-import { namedRefusal, type BatchUnderWay } from "./refused-rows.ts";
+import { namedRefusal } from "./refused-rows.ts";
 import type { RunSession } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
 import type { SessionSave } from "./session-save.ts";
@@ -41,6 +42,14 @@ export interface StageRunParts {
   readonly stop: StopWish;
 }
 
+/** Rows on their way to a sink, and the batches that were in hand when they were handed over. */
+interface SinkRows {
+  readonly name: string;
+  readonly sink: Sink;
+  readonly rows: readonly unknown[];
+  readonly batches: readonly BatchInHand[];
+}
+
 /** One attempt at a stage, a flow or an item: its context, its progress, and the points between two batches. */
 export class StageRun {
   readonly session: RunSession;
@@ -54,10 +63,8 @@ export class StageRun {
   #records: number;
   #total: number | null;
   #unsavedRecords = 0;
-  #batchRecords = 0;
-  #batch: BatchUnderWay | null = null;
   #share: number | null = null;
-  readonly #credited = new Set<string>();
+  readonly #batches: BatchesInHand;
   readonly #writes = new WriteTurns();
   #turnStartedMs: number;
 
@@ -66,6 +73,7 @@ export class StageRun {
     this.work = work;
     this.stage = stage;
     this.#stop = stop;
+    this.#batches = new BatchesInHand(stage.name);
     const { timeoutMs, heartbeatMs } = stage;
     const { clock, lease } = session;
     this.attempt = new Attempt({ stage, timeoutMs, heartbeatMs, clock, lease, stop: stop.signal });
@@ -106,6 +114,7 @@ export class StageRun {
     const value = await result;
     await this.#writes.done();
     await this.attempt.settled();
+    this.#batches.demandNoneLeft();
     return value;
   }
 
@@ -116,43 +125,61 @@ export class StageRun {
 
   /** Reads a source; each batch is taken as done when the next one is asked for. */
   async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
-    const { session, work, attempt } = this;
-    let source = this.#sourceNamed(name);
-    await this.#claim(`source ${name}`);
-    let batches = this.#readFrom(name, source);
+    this.attempt.demand();
+    this.#sourceNamed(name);
+    this.#batches.begin(name);
+    let isLeft = false;
+    let batches: AsyncIterator<SourceBatch<unknown>> | null = null;
     try {
+      await this.#claim(`source ${name}`);
+      let source: Source | null = null;
       while (true) {
         await this.boundary();
         const current = this.#sourceNamed(name);
-        if (current !== source) {
-          // It was opened anew, with a credential that was renewed.
-          await batches.return?.();
+        if (batches === null || current !== source) {
+          // It may have been opened anew, with a credential that was renewed.
+          await batches?.return?.();
           [source, batches] = [current, this.#readFrom(name, current)];
         }
-        const next = await this.#next(batches);
+        const next: IteratorResult<SourceBatch<unknown>> = await this.#next(batches);
         if (next.done === true) return;
         const { records, partition, offset } = next.value;
         if (records.length === 0) {
           session.advance(work, name, partition, offset);
           continue;
         }
-        await this.#keepBatch(name, next.value);
-        this.#batchRecords = records.length;
-        this.#batch = this.#underWay(name, next.value);
-        this.#credited.clear();
+        await this.#open(name, next.value);
+        isLeft = true;
         yield next.value;
-        attempt.demand();
-        if (this.#writes.areUnderWay) await this.#writes.done();
-        this.#batchRecords = 0;
-        this.#batch = null;
-        session.advance(work, name, partition, offset);
-        session.forward.catchUp(session, work);
-        this.#share = next.value.share ?? null;
-        this.#count(records.length);
+        isLeft = false;
+        await this.#close(name, next.value);
       }
     } finally {
-      await batches.return?.();
+      await batches?.return?.();
+      // What nobody has waited for is written in that batch, too.
+      if (isLeft) await this.#writes.done();
+      this.#batches.end(name);
+      if (isLeft) this.#batches.demandNoneLeft();
     }
+  }
+
+  async #open(name: string, batch: SourceBatch<unknown>): Promise<void> {
+    await this.#keepBatch(name, batch);
+    const { partition, records, offset } = batch;
+    const from = this.session.offsetsOf(name, this.work)[partition];
+    await this.#batches.open({ source: name, records: records.length, from, to: offset });
+  }
+
+  async #close(name: string, batch: SourceBatch<unknown>): Promise<void> {
+    const { session, work } = this;
+    this.attempt.demand();
+    if (this.#writes.areUnderWay) await this.#writes.done();
+    this.#batches.close(name);
+    session.advance(work, name, batch.partition, batch.offset);
+    // In the middle of another source's batch more writes of that one are to come.
+    if (this.#batches.none) session.forward.catchUp(session, work);
+    this.#share = batch.share ?? null;
+    this.#count(batch.records.length);
   }
 
   #sourceNamed(name: string): Source {
@@ -171,17 +198,15 @@ export class StageRun {
     return session.forward.read(name, source, { from, batchRecords, signal: attempt.signal });
   }
 
-  #underWay(source: string, { records, partition, offset }: SourceBatch<unknown>): BatchUnderWay {
-    const from = this.session.offsetsOf(source, this.work)[partition];
-    return { source, records: records.length, from, to: offset };
-  }
-
   /** What a sink cannot take back must come again just as it was: the batch's place is saved before any of it is written. */
   async #keepBatch(name: string, batch: SourceBatch<unknown>): Promise<void> {
     const { session, work } = this;
     const kept = session.forward.toKeep(name, session.offsetsOf(name, work), batch);
     if (kept === null) return;
-    await this.save({ reason: "interval", status: "running", extra: kept.pieces });
+    const save = { reason: "interval", status: "running", extra: kept.pieces } as const;
+    if (this.#batches.none) await this.#batches.between(async () => await this.save(save));
+    // In the middle of another batch nothing else may be in that memento.
+    else await this.attempt.track(session.save({ ...save, stage: this.stage, unchanged: true }));
     kept.saved();
   }
 
@@ -198,19 +223,20 @@ export class StageRun {
     if (rows.length === 0) return;
     // What waits for its turn is what was handed over, whatever the caller does with the array meanwhile.
     const handed = this.#writes.isTaken(name) ? [...rows] : rows;
+    const batches = this.#batches.all();
     await this.#writes.take(name, async () => {
       await this.#claim(`sink ${name}`);
       attempt.demand();
       session.lease.demand();
-      await attempt.track(this.#writeNow(stage, name, sink, handed));
+      await attempt.track(this.#writeNow(stage, { name, sink, rows: handed, batches }));
     });
     attempt.demand();
   }
 
-  async #writeNow(stage: StageDefinition, name: string, sink: Sink, rows: readonly unknown[]): Promise<void> {
+  async #writeNow(stage: StageDefinition, { name, sink, rows, batches }: SinkRows): Promise<void> {
     const { session, work } = this;
-    // The records of the batch under way count with the first write that it causes in each sink.
-    const records = this.#credited.has(name) ? 0 : this.#batchRecords;
+    // The records of a batch in hand count with the first write that it causes in each sink.
+    const records = batches.reduce((sum, batch) => (batch.written.has(name) ? sum : sum + batch.records), 0);
     const written = await sink
       .write(rows, {
         epoch: session.lease.epoch,
@@ -219,9 +245,9 @@ export class StageRun {
         records,
       })
       .catch((error: unknown) => {
-        throw namedRefusal(error, name, sink, this.#batch);
+        throw namedRefusal(error, name, sink, batches.at(-1) ?? null);
       });
-    this.#credited.add(name);
+    for (const batch of batches) batch.written.add(name);
     const known = session.sinkRecord(name, work);
     work.sinks.set(name, {
       marks: { ...known.marks, [await sink.place()]: written.mark },
@@ -246,12 +272,18 @@ export class StageRun {
         share: this.#share,
       });
     }
+    const isWanted = this.#stop.current() !== null || session.resources.keeper.hasNews() || this.#due();
+    // Where another source's batch is in hand, that waits until it is done.
+    if (isWanted && this.#batches.none) await this.#batches.between(async () => await this.#betweenBatches());
+  }
+
+  async #betweenBatches(): Promise<void> {
     const stop = this.#stop.current();
     if (stop !== null) {
       await this.save({ reason: stop, status: stop === "pause" ? "paused" : "interrupted" });
       throw new StopRun(stop);
     }
-    if (session.resources.keeper.hasNews()) await this.#lookAtCredentials();
+    if (this.session.resources.keeper.hasNews()) await this.#lookAtCredentials();
     if (this.#due()) await this.save({ reason: "interval", status: "running" });
   }
 
@@ -272,18 +304,18 @@ export class StageRun {
   async checkpoint(options: ManualCheckpoint): Promise<MementoEntry> {
     const { description, ...rest } = options;
     this.attempt.demand();
-    return await this.save({
-      reason: "manual",
-      status: "running",
-      ...rest,
-      ...(description === undefined ? {} : { fields: { description } }),
-    });
+    this.#batches.demandNone("checkpoint");
+    const fields = description === undefined ? {} : { fields: { description } };
+    return await this.#batches.between(
+      async () => await this.save({ reason: "manual", status: "running", ...rest, ...fields }),
+    );
   }
 
   /** Waits across restarts; see `StageContext.sleep`. */
   async sleep(name: string, wait: number | { readonly until: Date }): Promise<void> {
     const { session, work, attempt } = this;
     attempt.demand();
+    this.#batches.demandNone("sleep");
     const key = keptKey(PIECE.sleep, work.owner, name);
     const known = (await session.pieceValue(key)) as { readonly until: string } | undefined;
     const until =
@@ -296,7 +328,9 @@ export class StageRun {
       throw new MementoError("INVALID_ARGUMENT", `Stage ${this.stage.name}: the end of sleep ${name} is no moment`);
     if (known === undefined) {
       const record = { stage: this.stage.name, name, until: new Date(until).toISOString() };
-      await this.save({ reason: "sleep", status: "running", extra: new Map([[key, record]]) });
+      this.#batches.demandNone("sleep");
+      const save = { reason: "sleep", status: "running", extra: new Map([[key, record]]) } as const;
+      await this.#batches.between(async () => await this.save(save));
       session.emit({ type: "stage-sleeps", stage: this.stage.name, name, until: record.until });
     }
     await attempt.asleep(async () => {
@@ -322,9 +356,14 @@ export class StageRun {
       total: this.#total,
       flows: { ...this.flows },
     };
-    const entry = await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
+    const counted = this.#unsavedRecords;
     this.#unsavedRecords = 0;
-    return entry;
+    try {
+      return await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
+    } catch (error) {
+      this.#unsavedRecords += counted;
+      throw error;
+    }
   }
 
   async #claim(resource: string): Promise<void> {
