@@ -3,7 +3,7 @@ import { checkName, parseMementoId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { OriginatorKind } from "../core/memento.ts";
 import type { TimelineAddress } from "../core/timeline.ts";
-import { isStream, mementoQuery, PART_LABEL, STREAM_LABEL } from "../store/query.ts";
+import { isStream, mementoQuery } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { CapturedPiece, PieceCapture } from "../vault/piece-capture.ts";
 import type { TimelineWriter } from "../vault/timeline-writer.ts";
@@ -15,6 +15,7 @@ import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } f
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
 import type { SaveOptions } from "./save-options.ts";
+import { checkSaved } from "./saved-name.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { MementoStatistics } from "./statistics-sum.ts";
 import type { StreamInput } from "./stream-input.ts";
@@ -260,14 +261,4 @@ function sealedFields({
   description,
 }: Pick<SaveOptions, "metadata" | "description">): Record<string, unknown> {
   return { ...(metadata === undefined ? {} : { metadata }), ...(description === undefined ? {} : { description }) };
-}
-
-/** A name that looks like one of our ids could never be loaded again, and our own label would hide the memento. */
-function checkSaved(id: string | undefined, labels: Readonly<Record<string, string>>): void {
-  const own = [PART_LABEL, STREAM_LABEL].find((label) => Object.hasOwn(labels, label));
-  if (own !== undefined) throw new MementoError("NAME_INVALID", `The label ${own} is Memento's own`);
-  if (id === undefined) return;
-  checkName("The id", id);
-  if (parseMementoId(id) !== undefined)
-    throw new MementoError("NAME_INVALID", `The id ${id} has the form of Memento's own ids`);
 }

@@ -75,11 +75,16 @@ export interface StageContext<
    * INVALID_ARGUMENT in the middle of a batch.
    */
   sleep(name: string, wait: number | { readonly until: Date }): Promise<void>;
-  /** Takes a memento now. INVALID_ARGUMENT in the middle of a batch, where state, offsets and sinks do not describe the same moment. */
+  /**
+   * Takes a memento now. A name that this stage of this run has given before moves to it; one that another memento has is EXISTS, or
+   * moves too with `replace` (default false). INVALID_ARGUMENT in the middle of a batch, where state, offsets and sinks do not describe
+   * the same moment; NAME_INVALID.
+   */
   checkpoint(options?: {
     readonly name?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly description?: string;
+    readonly replace?: boolean;
   }): Promise<MementoEntry>;
   /**
    * Reads a source from where it stands. The batch counts as done when the loop asks for the next one; where the loop is left before, it

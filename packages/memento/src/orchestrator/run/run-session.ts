@@ -311,7 +311,7 @@ export class RunSession {
       version: this.pipeline.version,
       resumeCount: this.run.resumeCount,
       ...(stage === undefined ? {} : { stage: stage.name, stageIndex: this.indexOf(stage) }),
-      ...(save.name === undefined ? {} : { name: save.name }),
+      ...(save.name === undefined ? {} : { name: save.name, replaceName: save.replaceName ?? false }),
       labels: save.labels ?? {},
       fields: { ...save.fields },
       pieces,

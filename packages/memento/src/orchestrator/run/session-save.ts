@@ -18,6 +18,8 @@ export interface SessionSave {
   readonly unchanged?: boolean;
   readonly fields?: Readonly<Record<string, unknown>>;
   readonly name?: string;
+  /** True: the name moves here from the memento that has it. */
+  readonly replaceName?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   /** Pieces that the session does not know of. */
   readonly extra?: ReadonlyMap<string, unknown>;

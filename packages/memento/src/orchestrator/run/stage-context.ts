@@ -1,5 +1,6 @@
 import type { Json } from "../../core/json.ts";
 import type { StageContext, StageDefinition, StageScope } from "../pipeline/stage.ts";
+import { takeCheckpoint } from "./manual-checkpoint.ts";
 import type { StageRun } from "./stage-run.ts";
 
 /** The context that user code of a stage gets: what the run is, as that stage may see it. */
@@ -29,7 +30,7 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
       attempt.beat();
     },
     sleep: async (name, wait) => await run.sleep(name, wait),
-    checkpoint: async (options = {}) => await run.checkpoint(options),
+    checkpoint: async (options = {}) => await takeCheckpoint(run, options),
     read: (source) => run.read(full(source)),
     write: async (sink, rows) => await run.write(stage, full(sink), rows),
     log: (message, fields: Readonly<Record<string, Json>> = {}) =>

@@ -26,13 +26,6 @@ const TURN_MS_MAX = 40;
 /** How soon a sleeping stage sees that the run is to stop. */
 const SLEEP_LOOK_MS = 500;
 
-/** What a caller of `checkpoint()` may say. */
-export interface ManualCheckpoint {
-  readonly name?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly description?: string;
-}
-
 /** What a stage run is made of. */
 export interface StageRunParts {
   readonly session: RunSession;
@@ -64,7 +57,7 @@ export class StageRun {
   #total: number | null;
   #unsavedRecords = 0;
   #share: number | null = null;
-  readonly #batches: BatchesInHand;
+  readonly batches: BatchesInHand;
   readonly #writes = new WriteTurns();
   #turnStartedMs: number;
 
@@ -73,7 +66,7 @@ export class StageRun {
     this.work = work;
     this.stage = stage;
     this.#stop = stop;
-    this.#batches = new BatchesInHand(stage.name);
+    this.batches = new BatchesInHand(stage.name);
     const { timeoutMs, heartbeatMs } = stage;
     const { clock, lease } = session;
     this.attempt = new Attempt({ stage, timeoutMs, heartbeatMs, clock, lease, stop: stop.signal });
@@ -114,7 +107,7 @@ export class StageRun {
     const value = await result;
     await this.#writes.done();
     await this.attempt.settled();
-    this.#batches.demandNoneLeft();
+    this.batches.demandNoneLeft();
     return value;
   }
 
@@ -127,7 +120,7 @@ export class StageRun {
   async *read(name: string): AsyncGenerator<SourceBatch<unknown>> {
     this.attempt.demand();
     this.#sourceNamed(name);
-    this.#batches.begin(name);
+    this.batches.begin(name);
     let isLeft = false;
     let batches: AsyncIterator<SourceBatch<unknown>> | null = null;
     try {
@@ -145,7 +138,7 @@ export class StageRun {
         if (next.done === true) return;
         const { records, partition, offset } = next.value;
         if (records.length === 0) {
-          session.advance(work, name, partition, offset);
+          this.session.advance(this.work, name, partition, offset);
           continue;
         }
         await this.#open(name, next.value);
@@ -158,8 +151,8 @@ export class StageRun {
       await batches?.return?.();
       // What nobody has waited for is written in that batch, too.
       if (isLeft) await this.#writes.done();
-      this.#batches.end(name);
-      if (isLeft) this.#batches.demandNoneLeft();
+      this.batches.end(name);
+      if (isLeft) this.batches.demandNoneLeft();
     }
   }
 
@@ -167,17 +160,17 @@ export class StageRun {
     await this.#keepBatch(name, batch);
     const { partition, records, offset } = batch;
     const from = this.session.offsetsOf(name, this.work)[partition];
-    await this.#batches.open({ source: name, records: records.length, from, to: offset });
+    await this.batches.open({ source: name, records: records.length, from, to: offset });
   }
 
   async #close(name: string, batch: SourceBatch<unknown>): Promise<void> {
     const { session, work } = this;
     this.attempt.demand();
     if (this.#writes.areUnderWay) await this.#writes.done();
-    this.#batches.close(name);
+    this.batches.close(name);
     session.advance(work, name, batch.partition, batch.offset);
     // In the middle of another source's batch more writes of that one are to come.
-    if (this.#batches.none) session.forward.catchUp(session, work);
+    if (this.batches.none) session.forward.catchUp(session, work);
     this.#share = batch.share ?? null;
     this.#count(batch.records.length);
   }
@@ -204,7 +197,7 @@ export class StageRun {
     const kept = session.forward.toKeep(name, session.offsetsOf(name, work), batch);
     if (kept === null) return;
     const save = { reason: "interval", status: "running", extra: kept.pieces } as const;
-    if (this.#batches.none) await this.#batches.between(async () => await this.save(save));
+    if (this.batches.none) await this.batches.between(async () => await this.save(save));
     // In the middle of another batch nothing else may be in that memento.
     else await this.attempt.track(session.save({ ...save, stage: this.stage, unchanged: true }));
     kept.saved();
@@ -223,7 +216,7 @@ export class StageRun {
     if (rows.length === 0) return;
     // What waits for its turn is what was handed over, whatever the caller does with the array meanwhile.
     const handed = this.#writes.isTaken(name) ? [...rows] : rows;
-    const batches = this.#batches.all();
+    const batches = this.batches.all();
     await this.#writes.take(name, async () => {
       await this.#claim(`sink ${name}`);
       attempt.demand();
@@ -274,7 +267,7 @@ export class StageRun {
     }
     const isWanted = this.#stop.current() !== null || session.resources.keeper.hasNews() || this.#due();
     // Where another source's batch is in hand, that waits until it is done.
-    if (isWanted && this.#batches.none) await this.#batches.between(async () => await this.#betweenBatches());
+    if (isWanted && this.batches.none) await this.batches.between(async () => await this.#betweenBatches());
   }
 
   async #betweenBatches(): Promise<void> {
@@ -300,22 +293,11 @@ export class StageRun {
     await session.resources.reopenRenewed(session.lease.epoch, may);
   }
 
-  /** Takes a memento by hand, between two batches. */
-  async checkpoint(options: ManualCheckpoint): Promise<MementoEntry> {
-    const { description, ...rest } = options;
-    this.attempt.demand();
-    this.#batches.demandNone("checkpoint");
-    const fields = description === undefined ? {} : { fields: { description } };
-    return await this.#batches.between(
-      async () => await this.save({ reason: "manual", status: "running", ...rest, ...fields }),
-    );
-  }
-
   /** Waits across restarts; see `StageContext.sleep`. */
   async sleep(name: string, wait: number | { readonly until: Date }): Promise<void> {
     const { session, work, attempt } = this;
     attempt.demand();
-    this.#batches.demandNone("sleep");
+    this.batches.demandNone("sleep");
     const key = keptKey(PIECE.sleep, work.owner, name);
     const known = (await session.pieceValue(key)) as { readonly until: string } | undefined;
     const until =
@@ -328,9 +310,9 @@ export class StageRun {
       throw new MementoError("INVALID_ARGUMENT", `Stage ${this.stage.name}: the end of sleep ${name} is no moment`);
     if (known === undefined) {
       const record = { stage: this.stage.name, name, until: new Date(until).toISOString() };
-      this.#batches.demandNone("sleep");
+      this.batches.demandNone("sleep");
       const save = { reason: "sleep", status: "running", extra: new Map([[key, record]]) } as const;
-      await this.#batches.between(async () => await this.save(save));
+      await this.batches.between(async () => await this.save(save));
       session.emit({ type: "stage-sleeps", stage: this.stage.name, name, until: record.until });
     }
     await attempt.asleep(async () => {
@@ -350,6 +332,7 @@ export class StageRun {
   async save(save: Omit<SessionSave, "stage" | "work">): Promise<MementoEntry> {
     // Where nothing is to be waited for, the state is captured before this returns.
     if (this.#writes.areUnderWay) await this.#writes.done();
+    this.attempt.demand();
     this.work.progress = {
       stage: this.stage.name,
       records: this.#records,
