@@ -5,6 +5,7 @@ import { systemClock } from "../../core/ports.ts";
 import { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { MemoryTable, memorySink } from "../sinks/index.ts";
+import { PIECE, type RunRecord } from "./run-state.ts";
 
 /** A run that fails once at a number, having written to `data` or, below 20, to nothing. */
 async function failedAt(number: number, { memento, data }: Bench, options: { fresh?: boolean } = {}): Promise<void> {
@@ -122,6 +123,35 @@ describe("P6: a run whose sink is not where it has written", () => {
     await failedAt(21, all, { fresh: true });
     const other = new MemoryTable<Row>();
     expect(await all.memento.run(into(other))).toMatchObject({ status: "completed", resumed: true });
+    expect(rowsOf(other)).toEqual(upTo(95).slice(20));
+  });
+
+  test.each([
+    ["also where its first memento was collected", true, true],
+    ["also where an earlier release has begun it", false, false],
+  ])("goes on where it has not written yet, %s", async (_how, isCollected, keepsMarks) => {
+    const all = await bench();
+    const { memento } = all;
+    const { timeline } = await memento.run(into(all.data, 20));
+    await failedAt(21, all, { fresh: true });
+    if (isCollected) {
+      await memento.caretaker("pipelines").setPolicy({ keep: { last: 1 } });
+      await memento.collect();
+      const reasons = (await Array.fromAsync(memento.history(into(all.data)))).map(({ reason }) => reason);
+      expect(reasons).not.toContain("start");
+    }
+    if (!keepsMarks) {
+      // A run as an earlier release has kept it.
+      const head = await memento.vault.load((await headOf(all)) ?? "");
+      const { begun: _begun, ...run } = (await head.value(PIECE.run)) as RunRecord;
+      await using lease = await LeaseKeeper.acquire(memento.vault, timeline);
+      const writer = await memento.vault.writer(lease.state);
+      const { generation } = head.entry;
+      const pieces = new Map([[PIECE.run, run]]);
+      await writer.append({ reason: "interrupt", status: "interrupted", generation, run: run.id, pieces });
+    }
+    const other = new MemoryTable<Row>();
+    expect(await memento.run(into(other))).toMatchObject({ status: "completed", resumed: true });
     expect(rowsOf(other)).toEqual(upTo(95).slice(20));
   });
 });

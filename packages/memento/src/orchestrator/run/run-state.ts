@@ -20,6 +20,8 @@ export interface RunRecord {
   readonly resumeCount: number;
   /** Where the pipeline's definition was loaded from, for command lines; null when unknown. */
   readonly module: string | null;
+  /** The marks of each sink when it began, by which its own places are known; left out of what earlier releases have kept. */
+  readonly begun?: Readonly<Record<string, SinkRecord["marks"]>>;
 }
 
 /** A sink as a memento keeps it. */

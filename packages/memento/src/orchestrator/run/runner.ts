@@ -24,6 +24,7 @@ import { RunSession } from "./run-session.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
 import { belongsToRun, PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
+import { marksOf } from "./sink-place.ts";
 
 /** The caretaker that keeps pipelines when no other is named. */
 const PIPELINES_CARETAKER = "pipelines";
@@ -132,7 +133,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
     lease,
     resources,
     snapshot,
-    run,
+    run: pending ?? { ...run, begun: marksOf([...snapshot.sinks, ...reverted.marks]) },
     generation,
     listener,
     forward: new RollForward({ resources, run: run.id, generation, kept: snapshot.batches, ahead: reverted.ahead }),

@@ -40,8 +40,8 @@ export async function demandPlaceOfRun(vault: Vault, timeline: string, run: RunR
 }
 
 /**
- * The marks that a sink had when the run began; none where that memento is gone: then all count as the run's. null where the run
- * was taken back since with the sink forced.
+ * The marks that a sink had when the run began. A run of an earlier release has them in its first memento alone; where that is gone, all
+ * count as the run's. null where the run was taken back since with the sink forced.
  */
 async function marksAtStart(
   vault: Vault,
@@ -49,15 +49,26 @@ async function marksAtStart(
   run: RunRecord,
   sink: string,
 ): Promise<SinkRecord["marks"] | null> {
+  let begun = run.begun;
   for await (const { entry } of vault.store.query(mementoQuery({ timeline, run: run.id }))) {
-    if (entry.reason !== "start" && !RESTORES.has(entry.reason)) continue;
-    if (entry.reason === "start") return (await vault.readLive(entry.id, readSnapshot))?.sinks.get(sink)?.marks ?? {};
+    if (entry.reason === "start") begun ??= await marksIn(vault, entry.id);
+    if (!RESTORES.has(entry.reason)) continue;
     // What a repair went back to has evidence of another kind: nobody was asked about sinks.
     const memento = await vault.loadLive(entry.id);
     const { evidence } = (memento?.fields() ?? {}) as { readonly evidence?: Partial<RestoreRecord> };
     if (evidence?.forced?.some((item) => item === sink || item === `sink:${sink}`) === true) return null;
   }
-  return {};
+  return begun !== undefined && Object.hasOwn(begun, sink) ? (begun[sink] ?? {}) : {};
+}
+
+async function marksIn(vault: Vault, start: string): Promise<RunRecord["begun"]> {
+  const snapshot = await vault.readLive(start, readSnapshot);
+  return snapshot === null ? undefined : marksOf(snapshot.sinks);
+}
+
+/** The marks of sinks, by their names. */
+export function marksOf(sinks: Iterable<readonly [string, SinkRecord]>): NonNullable<RunRecord["begun"]> {
+  return Object.fromEntries([...sinks].map(([name, { marks }]) => [name, marks]));
 }
 
 const RESTORES: ReadonlySet<MementoReason> = new Set(["rollback", "reset", "adopt"]);
