@@ -84,7 +84,6 @@ export class RunSession {
   /** Pieces of stages that are done and of the run itself, for the next memento. */
   readonly #unsaved = new Map<string, unknown>();
   #savedStateKeys: readonly string[];
-  #savedAtMs: number;
   /** True until a memento has the run as it is now: its first one, or the first after a resumption. */
   #runUnsaved = true;
   #saving: Promise<unknown> = Promise.resolve();
@@ -118,7 +117,6 @@ export class RunSession {
     this.#offsets = snapshot.offsets;
     this.#sinks = snapshot.sinks;
     this.#savedStateKeys = Object.keys(snapshot.state);
-    this.#savedAtMs = vault.clock.monotonic();
     this.#hasSingleProgress = this.#writer.pieceDigest(PIECE.progress) !== null;
     this.#kept = new Set(snapshot.run === null ? [] : this.pieceKeys().filter((key) => isKept(key)));
   }
@@ -129,11 +127,6 @@ export class RunSession {
 
   get headId(): string | null {
     return this.#writer.headId;
-  }
-
-  /** Milliseconds since the last acknowledged save. */
-  get unsavedMs(): number {
-    return this.clock.monotonic() - this.#savedAtMs;
   }
 
   /** True: something is done that no memento has, and that no work under way will bring. */
@@ -287,8 +280,7 @@ export class RunSession {
     for (const key of save.drop ?? []) this.#kept.delete(key);
     if (stage !== undefined && output !== undefined) this.#done(stage);
     this.lastStatus = status;
-    this.#savedAtMs = this.clock.monotonic();
-    this.emit({ type: "saved", entry: saved.entry, ms: this.#savedAtMs - begunMs });
+    this.emit({ type: "saved", entry: saved.entry, ms: this.clock.monotonic() - begunMs });
     return saved.entry;
   }
 

@@ -60,6 +60,8 @@ export class StageRun {
   readonly batches: BatchesInHand;
   readonly #writes = new WriteTurns();
   #turnStartedMs: number;
+  /** When this work, and not another one beside it, was saved last. */
+  #savedAtMs: number;
 
   constructor({ session, work, stage, stop }: StageRunParts) {
     this.session = session;
@@ -76,7 +78,7 @@ export class StageRun {
     this.#records = before?.records ?? 0;
     this.#total = before?.total ?? null;
     this.flows = { ...before?.flows };
-    this.#turnStartedMs = clock.monotonic();
+    this.#turnStartedMs = this.#savedAtMs = clock.monotonic();
     const records = (): number => this.#records;
     const total = (): number | null => this.#total;
     const setTotal = (value: number | null): void => void (this.#total = value);
@@ -342,7 +344,9 @@ export class StageRun {
     const counted = this.#unsavedRecords;
     this.#unsavedRecords = 0;
     try {
-      return await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
+      const entry = await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
+      this.#savedAtMs = this.session.clock.monotonic();
+      return entry;
     } catch (error) {
       this.#unsavedRecords += counted;
       throw error;
@@ -375,6 +379,6 @@ export class StageRun {
   #due(): boolean {
     if (this.#interval === null || this.#unsavedRecords === 0) return false;
     const { records = Number.POSITIVE_INFINITY, ms = Number.POSITIVE_INFINITY } = this.#interval;
-    return this.#unsavedRecords >= records || this.session.unsavedMs >= ms;
+    return this.#unsavedRecords >= records || this.session.clock.monotonic() - this.#savedAtMs >= ms;
   }
 }

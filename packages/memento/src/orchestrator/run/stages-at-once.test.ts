@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import { bench, numbers, rowsOf, upTo, type Row } from "../../../../../test/harness/number-runs.ts";
+import { passTime } from "../../../../../test/harness/time-passing.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
 import { fromFunction } from "../credentials/environment.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import type { StageContext } from "../pipeline/stage.ts";
@@ -199,6 +201,31 @@ describe("concurrency", () => {
       code: "INVALID_PIPELINE",
       message: expect.stringMatching(/stage-[12] \(waits for sink [xy]\) and stage-[12] \(waits for sink [xy]\)/u),
     });
+  });
+
+  test("a slow stage is saved as often as it asks for, however often one beside it is", async () => {
+    const clock = new ManualClock();
+    const { memento, events, onEvent } = await bench(clock);
+    const copy =
+      (source: string, stepMs: number) =>
+      async (context: StageContext): Promise<void> => {
+        for await (const _batch of context.read(source)) await clock.sleep(stepMs);
+      };
+    const pipeline = definePipeline({
+      name: "paces",
+      version: "1",
+      concurrency: 2,
+      batchRecords: 1,
+      checkpoint: { ms: 60 },
+      sources: { many: () => numbers(100), few: () => numbers(10) },
+      stages: (stage) => [stage.task("fast", copy("many", 10)), stage.task("slow", copy("few", 100))],
+    });
+    await passTime(clock, memento.run(pipeline, { onEvent }), 10);
+    const saves = events.flatMap((event) =>
+      event.type === "saved" ? [`${event.entry.reason} ${event.entry.stage}`] : [],
+    );
+    expect(saves.filter((save) => save === "interval slow")).toHaveLength(10);
+    expect(saves.filter((save) => save === "interval fast").length).toBeGreaterThan(10);
   });
 
   test("an approval is waited for when nothing else can be done", async () => {
