@@ -105,7 +105,7 @@ async function mapRecords(
       const mapping = stage.run(value, context as StageContext<never>);
       value = mapping instanceof Promise ? await mapping : mapping;
     }
-    if (Array.isArray(value) && stage.run !== null) passed.push(...(value as unknown[]));
+    if (Array.isArray(value) && stage.run !== null) for (const each of value as unknown[]) passed.push(each);
     else if (value !== undefined) passed.push(value);
   }
   return { passed, invalid };

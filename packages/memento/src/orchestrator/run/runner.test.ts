@@ -30,6 +30,23 @@ describe("runPipeline()", () => {
     expect(await memento.verify()).toMatchObject({ sound: true, damages: [] });
   });
 
+  test("a map may give any number of records for one", async () => {
+    const { memento, data } = await bench();
+    const pipeline = definePipeline({
+      name: "many",
+      version: "1",
+      sources: { one: () => numbers(1) },
+      sinks: { table: () => memorySink<Row>({ table: data }) },
+      stages: (stage) => {
+        const read = stage.read("read", { source: "one" });
+        const many = stage.map("many", { after: read, run: () => upTo(200_000).map((n) => ({ n })) });
+        return [read, many, stage.write("write", { after: many, sink: "table" })];
+      },
+    });
+    await memento.run(pipeline);
+    expect(data.rows).toHaveLength(200_000);
+  });
+
   test("takes up after a failure: done records stay, undone ones are taken back and read again, none is lost or doubled", async () => {
     const { memento, data, events, onEvent } = await bench();
     let armed = true;
