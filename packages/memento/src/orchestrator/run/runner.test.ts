@@ -47,6 +47,20 @@ describe("runPipeline()", () => {
     expect(data.rows).toHaveLength(200_000);
   });
 
+  test("a run whose first memento cannot be saved is told to have ended", async () => {
+    const { memento, store, data, events, onEvent } = await bench();
+    store.append = async () => {
+      throw new Error("the disk is full");
+    };
+    const run = memento.run(
+      load(() => memorySink<Row>({ table: data })),
+      { onEvent },
+    );
+    await expect(run).rejects.toThrow("the disk is full");
+    expect(events.map(({ type }) => type)).toEqual(["run-started", "save-failed", "run-ended"]);
+    expect(events.at(-1)).toMatchObject({ status: "failed", error: "other" });
+  });
+
   test("takes up after a failure: done records stay, undone ones are taken back and read again, none is lost or doubled", async () => {
     const { memento, data, events, onEvent } = await bench();
     let armed = true;

@@ -140,20 +140,14 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   });
   for (const [name, record] of reverted.marks) session.setSink(name, record);
   const skipped = pending === null ? [] : [...snapshot.completed];
-  if (pending === null) await startRun(session, resources);
-  else
-    listener({
-      type: "run-resumed",
-      pipeline: pipeline.name,
-      run: run.id,
-      timeline: timeline.key,
-      from: head?.entry.id ?? "",
-      skipped,
-      stage: snapshot.progress?.stage ?? null,
-    });
-  // A rollback to the end of a run that was to wait: nothing is left to do but to say that the run is done.
-  if (pending !== null && session.remaining.size === 0) await session.save({ reason: "resume", status: "completed" });
-  const outcome = await runToEnd(session, signal);
+  const begin = async (): Promise<void> => {
+    if (pending === null) return await startRun(session, resources);
+    const from = { run: run.id, timeline: timeline.key, from: head?.entry.id ?? "", skipped };
+    listener({ type: "run-resumed", pipeline: pipeline.name, ...from, stage: snapshot.progress?.stage ?? null });
+    // A rollback to the end of a run that was to wait: nothing is left to do but to say that the run is done.
+    if (session.remaining.size === 0) await session.save({ reason: "resume", status: "completed" });
+  };
+  const outcome = await runToEnd(session, signal, begin);
   if (outcome.status === "completed") await trimSinks(vault, timeline.key, resources);
   return {
     ...resultOf({ vault, pipeline, lease, outcome, run, session }),
@@ -163,10 +157,11 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   };
 }
 
-/** Runs the stages, and tells how that ended. */
-async function runToEnd(session: RunSession, signal: AbortSignal): Promise<RunOutcome> {
+/** Begins, runs the stages, and tells how that ended. */
+async function runToEnd(session: RunSession, signal: AbortSignal, begin: () => Promise<void>): Promise<RunOutcome> {
   const { id: run } = session.run;
   try {
+    await begin();
     const outcome = await runOrCancel(session, signal);
     session.emit({ type: "run-ended", run, status: outcome.status, error: null });
     return outcome;
