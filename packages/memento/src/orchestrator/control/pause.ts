@@ -46,7 +46,7 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
     );
   }
   if (status !== "paused") {
-    const { version, stage, stageIndex, generation } = memento.entry;
+    const { version, stage, stageIndex, resumeCount, generation } = memento.entry;
     await (
       await vault.writer(lease.state)
     ).append({
@@ -57,6 +57,7 @@ export async function pauseRun(vault: Vault, run: string, options: PauseOptions 
       ...(version === undefined ? {} : { version }),
       ...(stage === undefined ? {} : { stage }),
       ...(stageIndex === undefined ? {} : { stageIndex }),
+      ...(resumeCount === undefined ? {} : { resumeCount }),
     });
   }
   return { run, timeline, status: "paused" };

@@ -49,7 +49,7 @@ async function markWaiting(
   const waitsFor = { credential: lost };
   if (entry.reason === "credential" && JSON.stringify(unfinished.fields()["waitsFor"]) === JSON.stringify(waitsFor))
     return entry.id;
-  const { run, version, stage, stageIndex, generation } = entry;
+  const { run, version, stage, stageIndex, resumeCount, generation } = entry;
   const writer = await vault.writer(lease.state);
   const saved = await writer.append({
     reason: "credential",
@@ -59,6 +59,7 @@ async function markWaiting(
     ...(version === undefined ? {} : { version }),
     ...(stage === undefined ? {} : { stage }),
     ...(stageIndex === undefined ? {} : { stageIndex }),
+    ...(resumeCount === undefined ? {} : { resumeCount }),
     fields: { waitsFor },
   });
   return saved.entry.id;

@@ -142,6 +142,7 @@ describe("a credential that expires between a save and a restore", () => {
     opened.length = 0;
     const paused = await memento.run(pipeline);
     expect(paused).toMatchObject({ status: "paused", credential: { name: "api" } });
+    expect((await memento.vault.load(paused.head)).entry).toMatchObject({ reason: "credential", resumeCount: 0 });
     expect(opened).toEqual([]);
     tokens.away = false;
     expect(await memento.run(pipeline, { resume: true })).toMatchObject({ status: "completed", resumed: true });

@@ -131,10 +131,14 @@ describe("runPipeline()", () => {
     for (let attempt = 0; attempt < 3; attempt++) {
       await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED" });
     }
-    await memento.run(pipeline);
+    // Somebody else pauses it.
+    const [last] = await Array.fromAsync(memento.history(pipeline));
+    await memento.pause(last?.run ?? "");
+    await memento.run(pipeline, { resume: true });
     const counts: number[] = [];
     for await (const entry of memento.history(pipeline)) counts.push(entry.resumeCount ?? -1);
     expect(counts[0]).toBe(3);
+    expect(counts).not.toContain(-1);
     expect(counts.toReversed().slice(0, 4)).toEqual([0, 0, 1, 2]);
   });
 

@@ -43,7 +43,7 @@ export async function adaptHead(
   if (head === null) return null;
   const adaptation = await adaptationOf(pipeline, head, snapshot, goesOn);
   if (adaptation.changes.length === 0) return head;
-  const { run, version, stage, stageIndex, generation, status } = head.entry;
+  const { run, version, stage, stageIndex, resumeCount, generation, status } = head.entry;
   const writer = await vault.writer(await vault.timeline(lease.state.record.key));
   const { entry } = await writer.append({
     reason: "upcast",
@@ -53,6 +53,7 @@ export async function adaptHead(
     ...(version === undefined ? {} : { version }),
     ...(stage === undefined ? {} : { stage }),
     ...(stageIndex === undefined ? {} : { stageIndex }),
+    ...(resumeCount === undefined ? {} : { resumeCount }),
     pieces: adaptation.pieces,
     drop: adaptation.drop,
     fields: { adapted: { by: pipeline.version, changes: adaptation.changes } },

@@ -83,10 +83,11 @@ describe("schema versions", () => {
     expect(await result.output("report")).toEqual({ input: { rows: [1] }, state: { total: { value: SUM } } });
     expect(rowsOf(data)).toEqual(upTo(30));
     const reasons: string[] = [];
-    for await (const { id, reason } of memento.history(pipeline)) {
+    for await (const { id, reason, resumeCount } of memento.history(pipeline)) {
       reasons.push(reason);
       const opened = await memento.vault.load(id);
       const keys = opened.keys("state/");
+      if (reason === "upcast") expect(resumeCount).toBe(0);
       if (reason === "upcast")
         expect(opened.fields()["adapted"]).toEqual({ by: "2", changes: ["the state is of version 2 of state"] });
       if (reasons.includes("upcast") && reason !== "upcast") expect(keys).not.toContain("state/total");
