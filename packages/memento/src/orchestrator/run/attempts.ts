@@ -87,7 +87,8 @@ async function attemptsBefore(
   // An attempt goes back to the last memento, which must then have what the stages before have done.
   if (session.hasUnsaved && !session.parallel) await session.save({ reason: "risk", status: "running", stage });
   const known = (await session.pieceValue(PIECE.attempts + owner)) as AttemptsRecord | undefined;
-  if (known !== undefined) await waitUnlessStopped(session, stop, stage, Date.parse(known.notBefore));
+  const maxMs = stage.retry?.maxMs ?? 0;
+  if (known !== undefined) await waitUnlessStopped(session, stop, stage, { until: Date.parse(known.notBefore), maxMs });
   return known ?? null;
 }
 
@@ -125,20 +126,23 @@ async function keepFailure(
     delayMs,
     error: kept.message,
   });
-  await waitUnlessStopped(session, stop, stage, notBefore);
+  await waitUnlessStopped(session, stop, stage, { until: notBefore, maxMs: delayMs });
 }
 
-/** Waits for a moment; a stop that comes before it is saved, and unwinds the stage. */
+/** Waits for a moment, and no longer than `maxMs`, for the clock may be set back; a stop that comes before is saved, and unwinds the stage. */
 async function waitUnlessStopped(
   session: RunSession,
   stop: StopWish,
   stage: StageDefinition,
-  until: number,
+  { until, maxMs }: { readonly until: number; readonly maxMs: number },
 ): Promise<void> {
-  for (let rest = until - session.clock.now(); rest > 0; rest = until - session.clock.now()) {
+  const { clock } = session;
+  const begunMs = clock.monotonic();
+  const left = (): number => Math.min(until - clock.now(), maxMs - (clock.monotonic() - begunMs));
+  for (let rest = left(); rest > 0; rest = left()) {
     await stopHere(session, stop, stage, true);
     session.lease.demand();
-    await session.clock.sleep(Math.min(rest, LOOK_MS), stop.signal).catch((error: unknown) => {
+    await clock.sleep(Math.min(rest, LOOK_MS), stop.signal).catch((error: unknown) => {
       if (stop.current() === null) throw error;
     });
   }

@@ -70,6 +70,27 @@ describe("retry", () => {
     expect(last.keys("progress/")).toEqual([]);
   });
 
+  test("a wait is no longer than it was to be where the clock is set back", async () => {
+    const clock = new ManualClock();
+    const { memento, data } = await bench(clock);
+    let failed = false;
+    const pipeline = copying(
+      data,
+      () => {
+        if (failed) return;
+        failed = true;
+        throw new Error("the network hums");
+      },
+      { retry: { attempts: 2, initialMs: 1_000, jitter: false } },
+    );
+    const run = memento.run(pipeline, {
+      onEvent: (event) => event.type === "stage-retry" && clock.setNow(clock.now() - 3_600_000),
+    });
+    const began = clock.monotonic();
+    expect(await ended(clock, run)).toMatchObject({ status: "completed" });
+    expect(clock.monotonic() - began).toBeLessThan(5_000);
+  });
+
   test("attempts and their waits are kept across restarts", async () => {
     const clock = new ManualClock();
     const { memento, data, events, onEvent } = await bench(clock);
