@@ -31,7 +31,9 @@ export class Attempt {
   #beganMs = 0;
   #beatMs = 0;
   #sleptMs = 0;
-  #asleepSinceMs: number | null = null;
+  /** Sleeps at once count once. */
+  #sleeps = 0;
+  #asleepSinceMs = 0;
 
   constructor(limits: AttemptLimits) {
     this.#limits = limits;
@@ -99,13 +101,13 @@ export class Attempt {
   /** Time in here does not count. */
   async asleep<Value>(wait: () => Promise<Value>): Promise<Value> {
     const { clock } = this.#limits;
-    const began = clock.monotonic();
-    this.#asleepSinceMs ??= began;
+    if (this.#sleeps === 0) this.#asleepSinceMs = clock.monotonic();
+    this.#sleeps += 1;
     try {
       return await wait();
     } finally {
-      this.#asleepSinceMs = null;
-      this.#sleptMs += clock.monotonic() - began;
+      this.#sleeps -= 1;
+      if (this.#sleeps === 0) this.#sleptMs += clock.monotonic() - this.#asleepSinceMs;
       this.beat();
     }
   }
@@ -137,7 +139,7 @@ export class Attempt {
   async #watch(done: AbortSignal): Promise<void> {
     const { clock, stage, timeoutMs, heartbeatMs } = this.#limits;
     while (!this.#over) {
-      const asleep = this.#asleepSinceMs !== null;
+      const asleep = this.#sleeps > 0;
       const now = clock.monotonic();
       const left = timeoutMs === null ? Infinity : timeoutMs - (now - this.#beganMs - this.#sleptMs);
       const quiet = heartbeatMs === null ? Infinity : heartbeatMs - (now - this.#beatMs);

@@ -229,6 +229,33 @@ describe("timeoutMs and heartbeatMs", () => {
     expect(rowsOf(data)).toEqual(upTo(40));
   });
 
+  test("sleeps at once count once, and what can be awaited and is no Promise has its limits, too", async () => {
+    const clock = new ManualClock();
+    const { memento } = await bench(clock);
+    const late = (run: (context: StageContext) => unknown): Pipeline =>
+      definePipeline({
+        name: "late",
+        version: "1",
+        stages: (stage) => [stage.task("late", { after: [], timeoutMs: 5_000 }, async (context) => await run(context))],
+      });
+    const asleep = late(async (context) => {
+      await Promise.all(upTo(10).map(async (n) => await context.sleep(`sleep ${n}`, 1_000)));
+      await clock.sleep(9_000);
+    });
+    await expect(ended(clock, memento.run(asleep))).rejects.toMatchObject({ code: "STAGE_TIMEOUT" });
+    const thenable = definePipeline({
+      name: "thenable",
+      version: "1",
+      stages: (stage) => [
+        stage.task("late", { after: [], timeoutMs: 5_000 }, () => {
+          const promise = clock.sleep(1e9);
+          return Object.fromEntries(["then"].map((name) => [name, promise.then.bind(promise)]));
+        }),
+      ],
+    });
+    await expect(ended(clock, memento.run(thenable))).rejects.toMatchObject({ code: "STAGE_TIMEOUT" });
+  });
+
   test("a stage that gives signs of life may take as long as it likes; a silent one may not", async () => {
     const clock = new ManualClock();
     const { memento } = await bench(clock);
