@@ -3,8 +3,8 @@ import type { StageDefinition } from "./stage.ts";
 
 /**
  * Puts stages into an order in which each comes after those it needs; stages that do not need each other keep the order
- * in which they were declared. Throws INVALID_PIPELINE for doubled names, names of before that may be of several, unknown
- * stages, cycles, and flows that are not a read stage followed by map and write stages.
+ * in which they were declared. Throws INVALID_PIPELINE for doubled names, names of before that may be of several, names of
+ * items, unknown stages, cycles, and flows that are not a read stage followed by map and write stages.
  */
 export function orderStages(pipeline: string, stages: readonly StageDefinition[]): StageDefinition[] {
   const byName = new Map<string, StageDefinition>();
@@ -13,6 +13,7 @@ export function orderStages(pipeline: string, stages: readonly StageDefinition[]
     byName.set(stage.name, stage);
   }
   checkOldNames(pipeline, stages, byName);
+  checkItemNames(pipeline, stages);
   for (const stage of stages) checkPredecessors(pipeline, stage, byName);
   const ordered: StageDefinition[] = [];
   const done = new Set<string>();
@@ -53,6 +54,16 @@ function checkOldNames(
       if (owner !== name) throw invalid(pipeline, `the stages ${owner} and ${name} both were ${old}`);
       owners.set(old, name);
     }
+  }
+}
+
+/** The fourth item of `load` is `load[3]`, as owner of what it writes and keeps: a stage of that name would be taken for it. */
+function checkItemNames(pipeline: string, stages: readonly StageDefinition[]): void {
+  const lists = new Set(stages.filter(({ type }) => type === "each").map(({ name }) => name));
+  for (const { name } of stages) {
+    const list = /^(.*)\[\d+\]$/su.exec(name)?.[1];
+    if (list !== undefined && lists.has(list))
+      throw invalid(pipeline, `the stage ${name} is called like an item of the stage ${list}`);
   }
 }
 

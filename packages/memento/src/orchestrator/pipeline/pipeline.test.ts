@@ -30,6 +30,22 @@ describe("definePipeline()", () => {
     expect(define).toThrow(problem);
   });
 
+  test("refuses a stage that is called like an item of another one", () => {
+    const define = (name: string): Pipeline =>
+      definePipeline({
+        name: "items",
+        version: "1",
+        stages: (stage) => [stage.each("load", { items: () => [1] }, () => 1), stage.task(name, () => 1)],
+      });
+    expect(() => define("load[0]")).toThrow(
+      expect.objectContaining({
+        code: "INVALID_PIPELINE",
+        message: "Pipeline items: the stage load[0] is called like an item of the stage load",
+      }),
+    );
+    expect(define("load[a]").stages).toHaveLength(2);
+  });
+
   test("takes a stage that has its old name again, and the same old names in a pipeline and one inside", () => {
     expect(named({ a: ["b", "a", "b"] }).stages.map(({ was }) => was)).toEqual([["b", "a", "b"]]);
     expect(named({ a: "old" }, named({ a: "old" })).stages.map(({ was }) => was)).toEqual([["old"], ["part.old"], []]);
