@@ -34,7 +34,7 @@ export interface MementoDraft {
   readonly fields?: Readonly<Record<string, unknown>>;
   /** Pieces to set; one that is equal to what the line already has is not written again. */
   readonly pieces?: ReadonlyMap<string, unknown>;
-  /** Pieces to set that were captured earlier; then `pieces` is not looked at. */
+  /** Pieces to set that were captured earlier. */
   readonly captured?: ReadonlyMap<string, CapturedPiece>;
   /** Pieces whose bytes other records hold already; the caller answers for those records staying readable until this one is appended. */
   readonly refs?: ReadonlyMap<string, PieceRef>;
@@ -142,12 +142,18 @@ export class TimelineWriter {
     return this.#head?.sequence ?? 0;
   }
 
+  /** Captures pieces as they are now, for a later memento. UNSUPPORTED_VALUE. */
+  capture(pieces: ReadonlyMap<string, unknown> | undefined): ReadonlyMap<string, CapturedPiece> {
+    return this.#capture.capture(pieces);
+  }
+
   /**
    * Seals and appends one memento; resolves once the store has acknowledged it. The pieces are captured before this
    * returns: whoever changes them later does not change what is saved.
    */
   async append(draft: MementoDraft): Promise<SavedMemento> {
-    const captured = draft.captured ?? this.#capture.capture(draft.pieces);
+    const now = this.capture(draft.pieces);
+    const captured = draft.captured === undefined ? now : new Map([...draft.captured, ...now]);
     const saved = this.#last.then(() => this.#append(draft, captured));
     // The next save waits for this one, and is judged on its own.
     this.#last = saved.catch(() => undefined);

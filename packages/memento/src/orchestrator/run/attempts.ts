@@ -39,6 +39,15 @@ export function haltable(ports: StagePorts): { readonly ports: StagePorts; reado
 /** How often a wait looks whether the run is to stop. */
 const LOOK_MS = 500;
 
+/** What is tried. */
+export interface Attempting<Given> {
+  readonly stage: StageDefinition;
+  /** Of an item `stage[3]`; by default the stage's name. */
+  readonly owner?: string;
+  /** What the code is given. It is asked for before each attempt: what the one before has changed of it is gone. */
+  readonly given: () => Given | Promise<Given>;
+}
+
 /** An attempt that came to its end, and what came of it. */
 export interface Attempted<Value> {
   readonly run: StageRun;
@@ -49,11 +58,10 @@ export interface Attempted<Value> {
  * Runs the code of a stage (or of one of its items) until an attempt succeeds or its policy gives up. Before each further
  * attempt everything goes back to the last memento. StageFailure, StopRun.
  */
-export async function withAttempts<Value>(
+export async function withAttempts<Given, Value>(
   { session, stop }: StagePorts,
-  stage: StageDefinition,
-  owner: string,
-  code: (run: StageRun) => Value,
+  { stage, owner = stage.name, given }: Attempting<Given>,
+  code: (run: StageRun, given: Given) => Value,
 ): Promise<Attempted<Awaited<Value>>> {
   const before = stage.retry === null ? null : await attemptsBefore(session, stop, stage, owner);
   let failed = before?.failed ?? 0;
@@ -61,9 +69,10 @@ export async function withAttempts<Value>(
     let run: StageRun | null = null;
     try {
       if (!first) await rewind(session, owner);
+      const what = await given();
       const begun = new StageRun({ session, work: session.begin(stage, owner), stage, stop });
       run = begun;
-      return { run: begun, value: await begun.toEnd(code) };
+      return { run: begun, value: await begun.toEnd((attempt) => code(attempt, what)) };
     } catch (error) {
       await run?.attempt.settled();
       if (error instanceof StopRun || error instanceof StageFailure) throw error;

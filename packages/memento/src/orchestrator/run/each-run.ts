@@ -1,9 +1,11 @@
 import { MementoError } from "../../core/errors.ts";
+import { copyValue } from "../../vault/copy-value.ts";
 import type { EachStage, StageContext } from "../pipeline/stage.ts";
 import { haltable, stopHere, withAttempts, type StagePorts } from "./attempts.ts";
 import { keptKey } from "./kept-pieces.ts";
 import { PIECE, type ProgressRecord } from "./run-state.ts";
 import { complete, SKIPPED } from "./stage-end.ts";
+import type { StageInput } from "./stage-outputs.ts";
 import type { StageRun } from "./stage-run.ts";
 
 /** A list under way. */
@@ -41,12 +43,12 @@ async function listOf(
   const { session, outputs } = ports;
   const key = PIECE.list + stage.name;
   const known = await session.pieceValue(key);
-  const given = await outputs.inputOf(stage);
-  const found = await withAttempts(ports, stage, stage.name, async (run): Promise<unknown> => {
+  const given = async (): Promise<StageInput> => (known === undefined ? await outputs.inputOf(stage) : {});
+  const found = await withAttempts(ports, { stage, given }, async (run, input): Promise<unknown> => {
     if (known !== undefined) return known;
     const context = run.context() as StageContext<never>;
-    if (stage.when !== null && !((await stage.when(given, context)) as boolean)) return SKIPPED;
-    const items = await stage.items(given, context);
+    if (stage.when !== null && !((await stage.when(input, context)) as boolean)) return SKIPPED;
+    const items = await stage.items(input, context);
     if (Array.isArray(items)) return items;
     throw new MementoError("INVALID_ARGUMENT", `The items of stage ${stage.name} are no list`);
   });
@@ -92,8 +94,10 @@ async function runItems(given: StagePorts, stage: EachStage, list: EachList): Pr
 async function runItem(ports: StagePorts, stage: EachStage, list: EachList, index: number): Promise<void> {
   const { session } = ports;
   const owner = `${stage.name}[${index}]`;
-  const { run, value } = await withAttempts(ports, stage, owner, (attempt) =>
-    stage.run(attempt.context() as StageContext<never>, list.items[index], index),
+  // Its code never has the item of the list itself: items may share what they hold, and a further attempt begins with it as it was.
+  const given = (): unknown => copyValue(list.items[index]);
+  const { run, value } = await withAttempts(ports, { stage, owner, given }, (attempt, item) =>
+    stage.run(attempt.context() as StageContext<never>, item, index),
   );
   run.work.progress = null;
   list.done.add(index);

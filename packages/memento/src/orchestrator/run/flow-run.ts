@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 
 import { MementoError } from "../../core/errors.ts";
 import { encodeValue } from "../../vault/codec.ts";
+import { copyValue } from "../../vault/copy-value.ts";
 import type {
   FlowSummary,
   InvalidRecord,
@@ -65,12 +66,14 @@ async function pass(
   records: readonly unknown[],
   digest: string,
 ): Promise<void> {
-  for (const stage of segment.stages) {
-    if (!stage.after.includes(from)) continue;
+  const takers = segment.stages.filter(({ after }) => after.includes(from));
+  for (const stage of takers) {
     run.work.active = stage;
     if (stage.type === "write") await write(run, stage, records, digest);
     if (stage.type !== "map") continue;
-    const { passed, invalid } = await mapRecords(stage, records, contextOf(stage));
+    // Its code may change them in place, and hand on the same objects: those after it take them as they were.
+    const own = stage === takers.at(-1) ? records : (copyValue(records) as readonly unknown[]);
+    const { passed, invalid } = await mapRecords(stage, own, contextOf(stage));
     const outputDigest = digestOf(passed);
     account(run, stage, records.length, passed.length, invalid, digest, outputDigest);
     await handleInvalid(run, stage, invalid);

@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/ports.ts";
+import { copyValue } from "../../vault/copy-value.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { CredentialKeeper } from "../credentials/keeper.ts";
 import type { Credential } from "../credentials/provider.ts";
@@ -180,7 +181,7 @@ class OpenedResources implements Resources {
     const credentials = this.keeper.views((name) => {
       if (isBuilding) builtWith.set(name, this.keeper.renewalsOf(name));
     });
-    const resource = build({ params: this.#request.params, credentials });
+    const resource = build({ params: copyValue(this.#request.params), credentials });
     try {
       await open(resource);
     } catch (error) {

@@ -1,8 +1,10 @@
 import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry, MementoStatus } from "../../core/memento.ts";
 import type { Clock, Random } from "../../core/ports.ts";
+import { decodeValue } from "../../vault/codec.ts";
 import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { PieceValues } from "../../vault/opened-memento.ts";
+import type { CapturedPiece } from "../../vault/piece-capture.ts";
 import type { TimelineWriter, SavedMemento } from "../../vault/timeline-writer.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
@@ -17,8 +19,8 @@ import type { Resources } from "./resources.ts";
 import type { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { PIECE, type PipelineSnapshot, type ProgressRecord, type RunRecord, type SinkRecord } from "./run-state.ts";
-import type { SessionSave } from "./session-save.ts";
-import { StageWork, type StateChange } from "./stage-work.ts";
+import type { Captured, SessionSave } from "./session-save.ts";
+import { StageWork } from "./stage-work.ts";
 
 /** What a session is made of. */
 export interface SessionParts {
@@ -32,19 +34,6 @@ export interface SessionParts {
   readonly generation: number;
   readonly listener: RunListener;
   readonly forward: RollForward;
-}
-
-/** What a save takes from the work it is of; settled once the memento is acknowledged. */
-interface Captured {
-  readonly pieces: Map<string, unknown>;
-  readonly drop: string[];
-  readonly unsaved: Map<string, unknown>;
-  readonly offsets: readonly (readonly [string, SourceOffsets])[];
-  readonly sinks: readonly (readonly [string, SinkRecord])[];
-  readonly own: readonly (readonly [string, unknown])[];
-  readonly drops: readonly string[];
-  readonly state: readonly StateChange[];
-  readonly progress: ProgressRecord | null;
 }
 
 /**
@@ -83,6 +72,8 @@ export class RunSession {
   readonly #sinks: Map<string, SinkRecord>;
   /** Pieces of stages that are done and of the run itself, for the next memento. */
   readonly #unsaved = new Map<string, unknown>();
+  /** Outputs of such stages, as they were at their ends. */
+  readonly #unsavedOutputs = new Map<string, CapturedPiece>();
   #savedStateKeys: readonly string[];
   /** True until a memento has the run as it is now: its first one, or the first after a resumption. */
   #runUnsaved = true;
@@ -131,7 +122,7 @@ export class RunSession {
 
   /** True: something is done that no memento has, and that no work under way will bring. */
   get hasUnsaved(): boolean {
-    return this.#unsaved.size > 0;
+    return this.#unsaved.size > 0 || this.#unsavedOutputs.size > 0;
   }
 
   /** Begins the work of a stage, or of one of its items. */
@@ -184,8 +175,10 @@ export class RunSession {
     return this.#writer.pieceKeys();
   }
 
-  /** The value of a piece as of the last memento; undefined when there is none. */
+  /** The value of a piece as of the last memento, or of an output that the next one will have; undefined when there is none. */
   async pieceValue(key: string): Promise<unknown> {
+    const unsaved = this.#unsavedOutputs.get(key);
+    if (unsaved !== undefined) return decodeValue(unsaved.encode());
     return await this.#writer.pieces().value(key);
   }
 
@@ -229,7 +222,8 @@ export class RunSession {
     const captured = this.#capture(work, true, this.parallel);
     for (const [key, piece] of captured.pieces) this.#unsaved.set(key, piece);
     for (const key of captured.drop) this.#unsaved.set(key, DROPPED);
-    this.#unsaved.set(PIECE.output + stage.name, value);
+    for (const [key, piece] of this.#writer.capture(new Map([[PIECE.output + stage.name, value]])))
+      this.#unsavedOutputs.set(key, piece);
     this.#settle(work, captured);
     this.stamps.done(stage.name);
     this.#done(stage);
@@ -263,7 +257,8 @@ export class RunSession {
       for (const [name, participant] of this.resources.participants)
         pieces.set(PIECE.participant + name, await participant.mark());
     const begunMs = this.clock.monotonic();
-    const saved = await this.#append({ ...save, status }, pieces, [...(captured?.drop ?? []), ...(save.drop ?? [])]);
+    const drops = [...(captured?.drop ?? []), ...(save.drop ?? [])];
+    const saved = await this.#append({ ...save, status }, pieces, drops, captured?.outputs);
     this.#runUnsaved = false;
     credentials?.saved();
     this.stamps.saved(stamps);
@@ -273,6 +268,7 @@ export class RunSession {
     }
     if (captured !== null) {
       for (const [key, value] of captured.unsaved) if (this.#unsaved.get(key) === value) this.#unsaved.delete(key);
+      for (const key of captured.outputs.keys()) this.#unsavedOutputs.delete(key);
       if (!this.parallel) this.#savedStateKeys = Object.keys(this.state);
       if (work !== undefined) this.#settle(work, captured);
     }
@@ -293,6 +289,7 @@ export class RunSession {
     save: SessionSave & { readonly status: MementoStatus },
     pieces: ReadonlyMap<string, unknown>,
     drop: readonly string[],
+    captured: ReadonlyMap<string, CapturedPiece> = new Map(),
   ): Promise<SavedMemento> {
     const { stage, reason, status } = save;
     const appending = this.#writer.append({
@@ -307,6 +304,7 @@ export class RunSession {
       labels: save.labels ?? {},
       fields: { ...save.fields },
       pieces,
+      captured,
       drop,
     });
     try {
@@ -319,6 +317,7 @@ export class RunSession {
 
   #capture(work: StageWork | null, stageEnded: boolean, withState: boolean): Captured {
     const unsaved = new Map(this.#unsaved);
+    const outputs = new Map(this.#unsavedOutputs);
     const pieces = new Map<string, unknown>();
     const drop: string[] = [];
     const forget = (key: string): void => {
@@ -351,7 +350,7 @@ export class RunSession {
       drop.push(PIECE.progress);
       this.#hasSingleProgress = false;
     }
-    return { pieces, drop, unsaved, offsets, sinks, own, drops, state, progress };
+    return { pieces, drop, unsaved, outputs, offsets, sinks, own, drops, state, progress };
   }
 
   #captureState(pieces: Map<string, unknown>, drop: string[]): void {

@@ -1,6 +1,9 @@
 import type { MementoReason, MementoStatus } from "../../core/memento.ts";
+import type { CapturedPiece } from "../../vault/piece-capture.ts";
 import type { StageDefinition } from "../pipeline/stage.ts";
-import type { StageWork } from "./stage-work.ts";
+import type { SourceOffsets } from "../sources/source.ts";
+import type { ProgressRecord, SinkRecord } from "./run-state.ts";
+import type { StageWork, StateChange } from "./stage-work.ts";
 
 /** What one save says besides the run's present state. */
 export interface SessionSave {
@@ -24,4 +27,18 @@ export interface SessionSave {
   /** Pieces that the session does not know of. */
   readonly extra?: ReadonlyMap<string, unknown>;
   readonly drop?: readonly string[];
+}
+
+/** What a save takes from the work it is of; settled once the memento is acknowledged. */
+export interface Captured {
+  readonly pieces: Map<string, unknown>;
+  readonly drop: string[];
+  readonly unsaved: Map<string, unknown>;
+  readonly outputs: ReadonlyMap<string, CapturedPiece>;
+  readonly offsets: readonly (readonly [string, SourceOffsets])[];
+  readonly sinks: readonly (readonly [string, SinkRecord])[];
+  readonly own: readonly (readonly [string, unknown])[];
+  readonly drops: readonly string[];
+  readonly state: readonly StateChange[];
+  readonly progress: ProgressRecord | null;
 }

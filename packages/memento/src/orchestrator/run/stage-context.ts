@@ -1,4 +1,5 @@
 import type { Json } from "../../core/json.ts";
+import { copyValue } from "../../vault/copy-value.ts";
 import type { StageContext, StageDefinition, StageScope } from "../pipeline/stage.ts";
 import { takeCheckpoint } from "./manual-checkpoint.ts";
 import type { StageRun } from "./stage-run.ts";
@@ -9,9 +10,15 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
   const { scope } = stage;
   const { id, key, resumeCount } = session.run;
   const full = (name: string): string => (scope === null ? name : scope.prefix + name);
+  const params = once(() => {
+    const own = copyValue(session.run.params);
+    return scope === null ? own : scope.params(own);
+  });
   const versions = [...session.resources.sources].map(([name, source]) => [name, source.schemaVersion] as const);
   return {
-    params: scope === null ? session.run.params : scope.params(session.run.params),
+    get params() {
+      return params();
+    },
     run: { id, key, resumeCount },
     stage: stage.name,
     get offsets() {
@@ -41,6 +48,12 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
         fields: session.redaction.json(fields),
       }),
   };
+}
+
+/** Made when it is first asked for. */
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | null = null;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** What of these names is of the scope, under the names that it uses. */

@@ -1,5 +1,6 @@
 import type { CheckpointPolicy, StageContext, StageDefinition } from "../pipeline/stage.ts";
 import { withAttempts, type Attempted, type StagePorts } from "./attempts.ts";
+import type { StageInput } from "./stage-outputs.ts";
 import type { StageRun } from "./stage-run.ts";
 
 /** Stands for the output of a stage whose `when` said no. */
@@ -51,9 +52,10 @@ const wantsMemento = (policy: CheckpointPolicy): boolean => policy !== "manual" 
 
 /** Asks a stage's `when`, as an attempt of its own; one that has begun is not asked again. */
 export async function askWhen(ports: StagePorts, stage: StageDefinition, begun: boolean): Promise<Attempted<boolean>> {
-  const given = await ports.outputs.inputOf(stage);
-  return await withAttempts(ports, stage, stage.name, async (run) => {
-    if (stage.when === null || begun) return true;
-    return Boolean(await stage.when(given, run.context() as StageContext<never>));
-  });
+  const { when } = stage;
+  const asked = when !== null && !begun;
+  const given = async (): Promise<StageInput> => (asked ? await ports.outputs.inputOf(stage) : {});
+  return await withAttempts(ports, { stage, given }, async (run, input) =>
+    asked ? Boolean(await when(input, run.context() as StageContext<never>)) : true,
+  );
 }

@@ -5,6 +5,7 @@ import { StageFailure, stopHere, withAttempts, type StagePorts } from "./attempt
 import { runEach } from "./each-run.ts";
 import { flowSegment, runFlow, type FlowSegment } from "./flow-run.ts";
 import { complete, SKIPPED } from "./stage-end.ts";
+import type { StageInput } from "./stage-outputs.ts";
 import type { StageRun } from "./stage-run.ts";
 import { fitted } from "./stage-schema.ts";
 import { StopRun } from "./stop.ts";
@@ -53,12 +54,12 @@ export async function runUnit(ports: StagePorts, { first, segment }: StageUnit):
 async function runTask(ports: StagePorts, stage: TaskStage): Promise<void> {
   const { session, outputs } = ports;
   if (stage.risky) await session.save({ reason: "risk", status: "running", stage });
-  const given = await outputs.inputOf(stage);
+  const given = async (): Promise<StageInput> => await outputs.inputOf(stage);
   const begun = session.underWay.has(stage.name);
   const plain = stage.when === null && stage.input === null && stage.output === null;
-  const { run, value } = await withAttempts(ports, stage, stage.name, (attempt) => {
+  const { run, value } = await withAttempts(ports, { stage, given }, (attempt, input) => {
     const context = attempt.context() as StageContext<never>;
-    return plain ? stage.run(context, given) : runChecked(stage, context, given, begun);
+    return plain ? stage.run(context, input) : runChecked(stage, context, input, begun);
   });
   run.work.progress = null;
   await complete(ports, { run, stage, value, records: run.records, provenance: { input: outputs.digestOf(stage) } });
@@ -67,13 +68,13 @@ async function runTask(ports: StagePorts, stage: TaskStage): Promise<void> {
 async function runChecked(
   stage: TaskStage,
   context: StageContext<never>,
-  given: Readonly<Record<string, unknown>>,
+  given: StageInput,
   begun: boolean,
 ): Promise<unknown> {
   // What has begun is brought to its end: the branch was taken when it began.
   if (stage.when !== null && !begun && !((await stage.when(given, context)) as boolean)) return SKIPPED;
   const input = await fitted(stage, "input", given);
-  const value: unknown = await stage.run(context, input as Readonly<Record<string, unknown>>);
+  const value: unknown = await stage.run(context, input as StageInput);
   return await fitted(stage, "output", value);
 }
 
@@ -87,7 +88,7 @@ async function runSegment(ports: StagePorts, { root, stages }: FlowSegment): Pro
     heartbeatMs: stages.find(({ heartbeatMs }) => heartbeatMs !== null)?.heartbeatMs ?? null,
   };
   if (stages.some(({ risky }) => risky)) await session.save({ reason: "risk", status: "running", stage: root });
-  const { run } = await withAttempts(ports, named, root.name, async (attempt) => {
+  const { run } = await withAttempts(ports, { stage: named, given: () => null }, async (attempt) => {
     const taken = await takenBranches(attempt, stages, ports);
     if (taken.length > 0) await runFlow(attempt, { root, stages: taken });
   });

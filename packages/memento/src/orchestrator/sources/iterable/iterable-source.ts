@@ -1,4 +1,5 @@
 import { isMementoError, MementoError } from "../../../core/errors.ts";
+import { copyValue } from "../../../vault/copy-value.ts";
 import { checkBatchRecords, ONLY_PARTITION, onlyOffset } from "../file/file-source.ts";
 import type { ReadOptions, Source, SourceBatch, SourceInspection, SourceOffset } from "../source.ts";
 import { followed } from "./followed-iterator.ts";
@@ -53,7 +54,8 @@ export function iterableSource<Row>(options: IterableSourceOptions<Row>): Source
 
 /**
  * A source of the records of an iterable that knows nothing of offsets: the offset is the number of records, and reading
- * goes on by making the iterable anew and passing over as many. SOURCE_RANGE_GONE where it no longer has as many.
+ * goes on by making the iterable anew and passing over as many. SOURCE_RANGE_GONE where it no longer has as many. Records that
+ * are plain data are handed out as copies: an attempt that changes them in place leaves to the next one what the iterable has.
  */
 export function fromIterable<Row>(
   make: () => AsyncIterable<Row> | Iterable<Row>,
@@ -105,7 +107,7 @@ async function* counted<Row>(
   let count = 0;
   for await (const record of make()) {
     count += 1;
-    if (count > from) yield { record, offset: count };
+    if (count > from) yield { record: copyValue(record) as Row, offset: count };
   }
   if (count >= from) return;
   const message = `${name} has only ${count} records, but ${from} were read from it`;
