@@ -77,7 +77,8 @@ export class StageRun {
     const before = work.progress;
     this.#records = before?.records ?? 0;
     this.#total = before?.total ?? null;
-    this.flows = { ...before?.flows };
+    // A stage may be called like what every object inherits.
+    this.flows = Object.assign(Object.create(null) as Record<string, FlowSummary>, before?.flows);
     this.#turnStartedMs = this.#savedAtMs = clock.monotonic();
     const records = (): number => this.#records;
     const total = (): number | null => this.#total;

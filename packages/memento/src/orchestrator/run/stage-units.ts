@@ -92,7 +92,7 @@ async function runSegment(ports: StagePorts, { root, stages }: FlowSegment): Pro
     const taken = await takenBranches(attempt, stages, ports);
     if (taken.length > 0) await runFlow(attempt, { root, stages: taken });
   });
-  const summaries: Readonly<Record<string, FlowSummary>> = { ...run.flows };
+  const summaries: Readonly<Record<string, FlowSummary>> = run.flows;
   // Until its last stage is saved, a resumed flow must find its counts again.
   run.work.progress = { stage: root.name, records: run.records, total: run.records, flows: summaries };
   for (const stage of stages) {
@@ -126,7 +126,7 @@ async function takenBranches(
       begun === undefined
         ? stage.when === null ||
           ((await stage.when(await outputs.inputOf(stage), run.context(stage) as StageContext<never>)) as boolean)
-        : stage.name in begun;
+        : Object.hasOwn(begun, stage.name);
     if (goes) taken.push(stage);
   }
   return taken;
