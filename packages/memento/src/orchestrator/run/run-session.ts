@@ -128,7 +128,7 @@ export class RunSession {
   /** Begins the work of a stage, or of one of its items. */
   begin(stage: StageDefinition, owner: string = stage.name): StageWork {
     const work = new StageWork(owner, stage, this.state, this.underWay.get(owner) ?? null);
-    if (this.parallel) work.draftOf(this.state);
+    if (this.parallel) work.makeDraft();
     return work;
   }
 
@@ -326,12 +326,17 @@ export class RunSession {
     };
     for (const [key, value] of unsaved) {
       if (value === DROPPED) drop.push(key);
-      else pieces.set(key, value);
+      // Of the state of a pipeline inside, others may have settled their share since.
+      else
+        pieces.set(
+          key,
+          this.parallel && key.startsWith(PIECE.state) ? this.state[key.slice(PIECE.state.length)] : value,
+        );
     }
     const state = work?.stateChanges() ?? [];
     if (this.parallel) work?.demandOwn(state, this.state);
     else if (withState) this.#captureState(pieces, drop);
-    for (const { key, gone, value } of state) {
+    for (const { key, gone, value } of work?.changesOf(state, this.state) ?? []) {
       if (gone) forget(PIECE.state + key);
       else pieces.set(PIECE.state + key, value);
     }
@@ -355,7 +360,7 @@ export class RunSession {
 
   #captureState(pieces: Map<string, unknown>, drop: string[]): void {
     for (const key of Object.keys(this.state)) pieces.set(PIECE.state + key, this.state[key]);
-    for (const key of this.#savedStateKeys) if (!(key in this.state)) drop.push(PIECE.state + key);
+    for (const key of this.#savedStateKeys) if (!Object.hasOwn(this.state, key)) drop.push(PIECE.state + key);
   }
 
   /** What was captured is the run's from now on; what the work has done since then stays its own. */
@@ -370,11 +375,7 @@ export class RunSession {
     }
     for (const [key, value] of own) if (work.pieces.get(key) === value) work.pieces.delete(key);
     for (const key of drops) work.drops.delete(key);
-    for (const { key, gone, value } of state) {
-      if (gone) delete this.state[key];
-      else this.state[key] = value;
-    }
-    work.settleState(state);
+    work.settleState(state, this.state);
     if (progress === null) this.underWay.delete(work.owner);
     else this.underWay.set(work.owner, progress);
   }

@@ -28,7 +28,7 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
     participants: inScope(scope, Object.fromEntries(session.resources.participants)),
     credentials: inScope(scope, session.resources.credentials),
     get state() {
-      return scope === null ? work.state : stateOf(scope, work.state);
+      return work.state;
     },
     progress: run.progress,
     signal: attempt.signal,
@@ -64,9 +64,4 @@ function inScope<Value>(
   if (scope === null) return values;
   const own = Object.entries(values).filter(([name]) => name.startsWith(scope.prefix));
   return Object.fromEntries(own.map(([name, value]) => [name.slice(scope.prefix.length), value]));
-}
-
-/** A pipeline inside another one has a state of its own, kept under one key of the whole. */
-function stateOf({ prefix }: StageScope, state: Record<string, unknown>): Record<string, unknown> {
-  return (state[prefix] ??= {}) as Record<string, unknown>;
 }

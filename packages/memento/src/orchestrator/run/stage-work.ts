@@ -23,63 +23,99 @@ export class StageWork {
   readonly stage: StageDefinition;
   /** The stage whose code is at work; inside a flow, the one that has the batch. */
   active: StageDefinition;
-  /** The state as this work sees it: the run's own, or a draft where stages run at once. */
-  state: Record<string, unknown>;
   progress: ProgressRecord | null;
   readonly offsets = new Map<string, SourceOffsets>();
   readonly sinks = new Map<string, SinkRecord>();
   /** Pieces of its own that go with its next memento. */
   readonly pieces = new Map<string, unknown>();
   readonly drops = new Set<string>();
-  /** What the state was when the draft was made; null where this work is on the run's own state. */
-  #ground: Map<string, unknown> | null = null;
+  readonly #runState: Record<string, unknown>;
+  /** Where stages run at once, a draft of the state, and what that was when the draft was made; null where this work is on the run's own. */
+  #draft: { readonly state: Record<string, unknown>; readonly ground: Map<string, unknown> } | null = null;
 
   constructor(owner: string, stage: StageDefinition, state: Record<string, unknown>, progress: ProgressRecord | null) {
     this.owner = owner;
     this.stage = stage;
     this.active = stage;
-    this.state = state;
+    this.#runState = state;
     this.progress = progress;
   }
 
-  /** Puts a draft of the run's state in the place of the one it had. */
-  draftOf(state: Readonly<Record<string, unknown>>): void {
-    this.#ground = new Map(Object.entries(state));
-    this.state = Object.fromEntries(Object.entries(state).map(([key, value]) => [key, copyOf(value, key)]));
+  /** The state that its code sees. That of a pipeline inside another one is kept under one key of the whole. */
+  get state(): Record<string, unknown> {
+    if (this.#draft !== null) return this.#draft.state;
+    const prefix = this.stage.scope?.prefix;
+    return prefix === undefined ? this.#runState : ((this.#runState[prefix] ??= {}) as Record<string, unknown>);
+  }
+
+  /** From now on it works on a draft of what is its own of the run's state. */
+  makeDraft(): void {
+    const entries = Object.entries(this.#ownOf(this.#runState));
+    this.#draft = {
+      ground: new Map(entries),
+      state: Object.fromEntries(entries.map(([key, value]) => [key, copyOf(value, key)])),
+    };
+  }
+
+  #ownOf(state: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const prefix = this.stage.scope?.prefix;
+    if (prefix === undefined) return state;
+    return Object.hasOwn(state, prefix) ? (state[prefix] as Readonly<Record<string, unknown>>) : {};
   }
 
   /** What the draft changed. */
   stateChanges(): StateChange[] {
-    const ground = this.#ground;
-    if (ground === null) return [];
+    if (this.#draft === null) return [];
+    const { ground, state } = this.#draft;
     const changes: StateChange[] = [];
-    for (const [key, value] of Object.entries(this.state)) {
+    for (const [key, value] of Object.entries(state)) {
       if (!ground.has(key) || !isDeepStrictEqual(value, ground.get(key)))
         changes.push({ key, gone: false, value: copyOf(value, key) });
     }
-    for (const key of ground.keys()) if (!(key in this.state)) changes.push({ key, gone: true, value: undefined });
+    for (const key of ground.keys())
+      if (!Object.hasOwn(state, key)) changes.push({ key, gone: true, value: undefined });
     return changes;
   }
 
   /** Throws STATE_CONFLICT when somebody else has changed one of these keys to another value since the draft was made. */
   demandOwn(changes: readonly StateChange[], state: Readonly<Record<string, unknown>>): void {
+    const own = this.#ownOf(state);
     for (const { key, gone, value } of changes) {
-      const moved = this.#ground?.has(key) === true ? state[key] !== this.#ground.get(key) : key in state;
-      const same = gone ? !(key in state) : key in state && isDeepStrictEqual(state[key], value);
+      const ground = this.#draft?.ground;
+      const there = Object.hasOwn(own, key);
+      const moved = ground?.has(key) === true ? !there || own[key] !== ground.get(key) : there;
+      const same = gone ? !there : there && isDeepStrictEqual(own[key], value);
       if (!moved || same) continue;
+      const name = (this.stage.scope?.prefix ?? "") + key;
       throw new MementoError(
         "STATE_CONFLICT",
-        `Stage ${this.stage.name} and another one that ran at the same time changed state.${key} differently`,
-        { details: { stage: this.stage.name, key } },
+        `Stage ${this.stage.name} and another one that ran at the same time changed state.${name} differently`,
+        { details: { stage: this.stage.name, key: name } },
       );
     }
   }
 
-  /** From now on these changes are the run's. */
-  settleState(changes: readonly StateChange[]): void {
+  /** The changes as those of the run's state, with what others have settled of the same key since. */
+  changesOf(changes: readonly StateChange[], state: Readonly<Record<string, unknown>>): readonly StateChange[] {
+    const prefix = this.stage.scope?.prefix;
+    if (prefix === undefined || changes.length === 0) return changes;
+    const own = new Map(Object.entries(this.#ownOf(state)));
     for (const { key, gone, value } of changes) {
-      if (gone) this.#ground?.delete(key);
-      else this.#ground?.set(key, value);
+      if (gone) own.delete(key);
+      else own.set(key, value);
+    }
+    return [{ key: prefix, gone: false, value: Object.fromEntries(own) }];
+  }
+
+  /** From now on these changes are the run's. */
+  settleState(changes: readonly StateChange[], state: Record<string, unknown>): void {
+    for (const { key, gone, value } of this.changesOf(changes, state)) {
+      if (gone) delete state[key];
+      else state[key] = value;
+    }
+    for (const { key, gone, value } of changes) {
+      if (gone) this.#draft?.ground.delete(key);
+      else this.#draft?.ground.set(key, value);
     }
   }
 
