@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { memorySink, MemoryTable } from "../sinks/index.ts";
 import { definePipeline, type Pipeline } from "./pipeline.ts";
 
 type Names = Readonly<Record<string, string | readonly string[]>>;
@@ -44,6 +45,16 @@ describe("definePipeline()", () => {
       }),
     );
     expect(define("load[a]").stages).toHaveLength(2);
+  });
+
+  test("refuses a sink that a pipeline inside has under the same name, and says who the two are", () => {
+    const sink = () => memorySink<never>({ table: new MemoryTable<never>() });
+    const child = definePipeline({ name: "child", version: "1", sinks: { out: sink }, stages: () => [] });
+    const sinks = { "part.out": sink };
+    const define = (): Pipeline =>
+      definePipeline({ name: "parent", version: "1", sinks, stages: (stage) => [stage.pipeline("part", child)] });
+    expect(define).toThrow(expect.objectContaining({ code: "INVALID_PIPELINE" }));
+    expect(define).toThrow("pipeline parent itself and the pipeline inside as part both have the sink part.out");
   });
 
   test("takes a stage that has its old name again, and the same old names in a pipeline and one inside", () => {

@@ -123,20 +123,30 @@ export function definePipeline<
     version,
     params,
     schema: options.schema ?? null,
-    offsetSchemas: merged((options.offsetSchemas ?? {}) as Readonly<Record<string, ValueSchema>>, subs, (sub) =>
-      prefixed(sub, sub.child.offsetSchemas),
+    offsetSchemas: merged(
+      name,
+      "offset schema",
+      (options.offsetSchemas ?? {}) as Readonly<Record<string, ValueSchema>>,
+      subs,
+      (sub) => prefixed(sub, sub.child.offsetSchemas),
     ),
-    innerSchemas: merged({}, subs, innerSchemas),
-    credentials: merged(options.credentials ?? {}, subs, (sub) => prefixed(sub, sub.child.credentials)),
+    innerSchemas: merged(name, "state schema", {}, subs, innerSchemas),
+    credentials: merged(name, "credential", options.credentials ?? {}, subs, (sub) =>
+      prefixed(sub, sub.child.credentials),
+    ),
     // The factories are only ever called with this pipeline's own parameters and credentials.
-    sources: merged((options.sources ?? {}) as unknown as Pipeline["sources"], subs, (sub) =>
+    sources: merged(name, "source", (options.sources ?? {}) as unknown as Pipeline["sources"], subs, (sub) =>
       inlineFactories(sub, sub.child.sources),
     ),
-    sinks: merged((options.sinks ?? {}) as unknown as Pipeline["sinks"], subs, (sub) =>
+    sinks: merged(name, "sink", (options.sinks ?? {}) as unknown as Pipeline["sinks"], subs, (sub) =>
       inlineFactories(sub, sub.child.sinks),
     ),
-    participants: merged((options.participants ?? {}) as unknown as Pipeline["participants"], subs, (sub) =>
-      inlineFactories(sub, sub.child.participants),
+    participants: merged(
+      name,
+      "participant",
+      (options.participants ?? {}) as unknown as Pipeline["participants"],
+      subs,
+      (sub) => inlineFactories(sub, sub.child.participants),
     ),
     checkpoint,
     resume,
@@ -155,12 +165,30 @@ export function definePipeline<
   return pipeline;
 }
 
+/** What the pipeline has itself, and what those inside bring under their names. INVALID_PIPELINE for a name that two of them have. */
 function merged<Value>(
+  pipeline: string,
+  kind: string,
   own: Readonly<Record<string, Value>>,
   subs: readonly SubPipeline[],
   of: (sub: SubPipeline) => Readonly<Record<string, Value>>,
 ): Readonly<Record<string, Value>> {
-  return Object.assign({}, own, ...subs.map(of)) as Readonly<Record<string, Value>>;
+  const all = new Map(Object.entries(own));
+  const owners = new Map(Object.keys(own).map((name) => [name, `pipeline ${pipeline} itself`]));
+  for (const sub of subs) {
+    for (const [name, value] of Object.entries(of(sub))) {
+      const owner = `the pipeline inside as ${sub.end.name}`;
+      const other = owners.get(name);
+      if (other !== undefined)
+        throw new MementoError(
+          "INVALID_PIPELINE",
+          `Pipeline ${pipeline}: ${other} and ${owner} both have the ${kind} ${name}`,
+        );
+      all.set(name, value);
+      owners.set(name, owner);
+    }
+  }
+  return Object.fromEntries(all);
 }
 
 function innerSchemas(sub: SubPipeline): Readonly<Record<string, ValueSchema>> {
