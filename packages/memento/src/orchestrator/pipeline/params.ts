@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 
 import { MementoError } from "../../core/errors.ts";
 import { encodeValue } from "../../vault/codec.ts";
+import { copyValue } from "../../vault/copy-value.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { describeIssues } from "./standard-schema.ts";
 
@@ -27,7 +28,7 @@ async function fitting(pipeline: Pipeline, params: unknown): Promise<unknown> {
   return result.value;
 }
 
-/** True when both are the same data. */
+/** True when both are the same data; a prototype is none. */
 export function sameParams(a: unknown, b: unknown): boolean {
-  return isDeepStrictEqual(a, b);
+  return isDeepStrictEqual(copyValue(a), copyValue(b));
 }

@@ -31,7 +31,12 @@ export async function runEach(ports: StagePorts, stage: EachStage): Promise<void
   await runItems(ports, stage, list);
   const results = await collect(ports, stage, list);
   run.work.progress = null;
-  const drop = [PIECE.list + stage.name, ...list.items.map((_item, index) => itemKey(stage, index))];
+  // Over an empty list no item is done, which would bring its progress to an end.
+  const drop = [
+    PIECE.list + stage.name,
+    PIECE.underWay + stage.name,
+    ...list.items.map((_item, index) => itemKey(stage, index)),
+  ];
   await complete(ports, { run, stage, value: results, records: list.items.length, provenance, drop });
 }
 
