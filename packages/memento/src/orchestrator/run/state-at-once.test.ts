@@ -101,7 +101,7 @@ describe("names that every object inherits", () => {
       stages: (stage) => {
         const set = stage.task("set", ({ state }) => void Object.assign(state, { constructor: "Ferrari", n: 1 }));
         const drop = stage.task("drop", { after: [set] }, ({ state }) => {
-          const was = state["constructor"];
+          const { constructor: was } = state;
           Reflect.deleteProperty(state, "constructor");
           return was;
         });
