@@ -3,7 +3,7 @@ import type { DuckDBValue } from "@duckdb/node-api";
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
 import { lossOf, nameOf } from "../json-text.ts";
 import { decimalText } from "./decimal.ts";
-import { fractionOfSecond, isDay } from "./moments.ts";
+import { fractionOfSecond, hasOffset, isCutInterval, isDay } from "./moments.ts";
 import type { TargetColumn } from "./target.ts";
 
 /** The types that values wait as, each a name in the client library. */
@@ -55,14 +55,17 @@ const WHOLE: Readonly<Record<string, readonly [bigint, bigint]>> = Object.fromEn
   ]),
 );
 
-/** Digits of a second that a type keeps. */
-const SECOND_DIGITS: Readonly<Record<string, number>> = {
+/** Digits of a second that a moment's type keeps. */
+const MOMENT_DIGITS: Readonly<Record<string, number>> = {
   TIMESTAMP_S: 0,
   TIMESTAMP_MS: 3,
   TIMESTAMP: 6,
   "TIMESTAMP WITH TIME ZONE": 6,
   TIMESTAMP_NS: 9,
 };
+
+/** Digits of a second that the type of a time of day keeps. */
+const TIME_DIGITS: Readonly<Record<string, number>> = { TIME: 6, "TIME WITH TIME ZONE": 6, TIME_NS: 9 };
 
 /** How values of a column's type are bound. */
 export function binderOf({ type }: TargetColumn): ColumnBinder {
@@ -77,8 +80,21 @@ export function binderOf({ type }: TargetColumn): ColumnBinder {
     };
     return { waits: type as WaitingType, cast: (name) => name, bind };
   }
-  const digits = SECOND_DIGITS[type];
-  if (digits !== undefined) return { waits: "VARCHAR", cast, bind: (value) => moment(value, digits) };
+  const momentDigits = MOMENT_DIGITS[type];
+  if (momentDigits !== undefined) {
+    // The session's zone is UTC. Read at once as a column without a zone, a text would lose its offset; nanoseconds are read as they are meant.
+    const moments = (name: string): string => `CAST(CAST(${name} AS TIMESTAMP WITH TIME ZONE) AS ${type})`;
+    return {
+      waits: "VARCHAR",
+      cast: type === "TIMESTAMP_NS" ? cast : moments,
+      bind: (value) => moment(value, momentDigits),
+    };
+  }
+  const timeDigits = TIME_DIGITS[type];
+  if (timeDigits !== undefined) {
+    const zoned = type.endsWith("ZONE");
+    return { waits: "VARCHAR", cast, bind: (value) => timeOfDay(value, timeDigits, zoned) };
+  }
   if (/[\])]$/.test(type) && !type.startsWith("DECIMAL(") && !type.startsWith("ENUM(")) {
     return { waits: "VARCHAR", cast: (name) => `CAST(CAST(${name} AS JSON) AS ${type})`, bind: nested };
   }
@@ -91,14 +107,17 @@ export function binderOf({ type }: TargetColumn): ColumnBinder {
     case "VARCHAR":
       return { waits: "VARCHAR", cast: (name) => name, bind: text };
     case "DOUBLE":
+      return { waits: type, cast: (name) => name, bind: (value) => float(value, (number) => number) };
     case "FLOAT":
-      return { waits: type, cast: (name) => name, bind: float };
+      return { waits: type, cast: (name) => name, bind: (value) => float(value, Math.fround) };
     case "BOOLEAN":
       return { waits: "BOOLEAN", cast: (name) => name, bind: truth };
     case "BLOB":
       return { waits: "BLOB", cast: (name) => name, bind: bytes };
     case "DATE":
       return { waits: "VARCHAR", cast, bind: day };
+    case "INTERVAL":
+      return { waits: "VARCHAR", cast, bind: interval };
     case "JSON":
       return { waits: "VARCHAR", cast, bind: json };
     default:
@@ -118,18 +137,36 @@ function wholeNumber(value: unknown, [least, most]: readonly [bigint, bigint]): 
     whole = BigInt(value.replace("+", ""));
   } else throw unsupported(value);
   if (whole >= least && whole <= most) return whole;
-  throw new Refusal("RECORD_INVALID", "is out of its column's range");
+  throw outOfRange();
 }
 
-function float(value: unknown): number {
-  if (typeof value === "number") return value;
-  if (typeof value === "bigint") {
-    if (BigInt(Number(value)) === value) return Number(value);
-    throw new Refusal("RECORD_INVALID", "has more digits than its column keeps");
+/** Whole numbers in digits are kept exactly; of others, the column keeps the nearest number that it can, as floats do. */
+function float(value: unknown, nearest: (number: number) => number): number {
+  switch (typeof value) {
+    case "number":
+      return Number.isFinite(value) ? nearby(value, value === 0, nearest) : value;
+    case "bigint":
+      return exactly(value, nearby(Number(value), value === 0n, nearest));
+    case "string": {
+      if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value)) throw new Refusal("RECORD_INVALID", "is no number");
+      const kept = nearby(Number(value), !/^[^e]*[1-9]/i.test(value), nearest);
+      return /^[+-]?\d+$/.test(value) ? exactly(BigInt(value.replace("+", "")), kept) : kept;
+    }
+    default:
+      throw unsupported(value);
   }
-  if (typeof value !== "string") throw unsupported(value);
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(value)) return Number(value);
-  throw new Refusal("RECORD_INVALID", "is no number");
+}
+
+/** Never an infinity, and 0 for no other number. */
+function nearby(number: number, isZero: boolean, nearest: (number: number) => number): number {
+  const kept = nearest(number);
+  if (Number.isFinite(kept) && (kept === 0) === isZero) return kept;
+  throw outOfRange();
+}
+
+function exactly(whole: bigint, kept: number): number {
+  if (BigInt(kept) === whole) return kept;
+  throw new Refusal("RECORD_INVALID", "has more digits than its column keeps");
 }
 
 function decimalOf(value: unknown, width: number, scale: number): string {
@@ -170,8 +207,25 @@ function moment(value: unknown, digits: number): string {
   if (value instanceof Date && digits >= 3) return isoOf(value);
   const said = value instanceof Date ? isoOf(value) : value;
   if (typeof said !== "string") throw unsupported(value);
+  return withDigits(said, digits);
+}
+
+function timeOfDay(value: unknown, digits: number, zoned: boolean): string {
+  if (typeof value !== "string") throw unsupported(value);
+  if (!zoned && hasOffset(value))
+    throw new Refusal("RECORD_INVALID", "has an offset from UTC, and its column has no zone");
+  return withDigits(value, digits);
+}
+
+function withDigits(said: string, digits: number): string {
   if (fractionOfSecond(said) <= digits) return said;
   throw new Refusal("RECORD_INVALID", "has more digits of a second than its column keeps");
+}
+
+function interval(value: unknown): string {
+  const said = onlyText(value);
+  if (!isCutInterval(said)) return said;
+  throw new Refusal("RECORD_INVALID", "has parts that are smaller than its column keeps");
 }
 
 function day(value: unknown): string {
@@ -216,6 +270,10 @@ function wellFormed(value: string): string {
   // UTF-8 has no lone surrogates: they would come back as another character.
   if (value.isWellFormed()) return value;
   throw new Refusal("UNSUPPORTED_VALUE", "holds a lone surrogate, which DuckDB's text cannot hold");
+}
+
+function outOfRange(): Refusal {
+  return new Refusal("RECORD_INVALID", "is out of its column's range");
 }
 
 function unsupported(value: unknown): Refusal {
