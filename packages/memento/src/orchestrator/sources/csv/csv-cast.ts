@@ -1,3 +1,5 @@
+import { keepsDigits } from "../number-digits.ts";
+
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 
 /** A CSV value that was cast. */
@@ -5,7 +7,8 @@ export type CastValue = string | number | boolean | null;
 
 /**
  * Reads a CSV value as what it looks like: `true` and `false`, a number as JSON writes it, null where it is empty.
- * A text stays as it is where a number would lose something of it: `007`, `1_000`, a whole number past 2^53 - 1.
+ * A text stays as it is where a number would lose something of it: `007`, `1_000`, a whole number past 2^53 - 1, more digits than a
+ * number holds.
  */
 export function castCsvValue(text: string): CastValue {
   if (text === "") return null;
@@ -13,8 +16,8 @@ export function castCsvValue(text: string): CastValue {
   if (text === "false") return false;
   if (!NUMBER.test(text)) return text;
   const number = Number(text);
-  const whole = Number.isInteger(number) ? Number.isSafeInteger(number) : Number.isFinite(number);
-  return whole ? number : text;
+  const isUnsafe = Number.isInteger(number) && !Number.isSafeInteger(number);
+  return !isUnsafe && keepsDigits(text, number) ? number : text;
 }
 
 const COMMA_NUMBER = /^-?(?:0|[1-9][0-9]*),[0-9]+(?:[eE][+-]?[0-9]+)?$/;

@@ -155,6 +155,9 @@ describe("csvFile()", () => {
 
   test("casts only what loses nothing", async () => {
     const values = "1,-2.5,1e3,007,9007199254740993,9007199254740991,true,,0x10,Infinity, 1".split(",");
+    // What a float holds in the end, and what it does not.
+    values.push(..."0.30000000000000004,1.10000000000000000,0.12345678901234568,5e-324,-0".split(","));
+    values.push(..."0.123456789012345678,19.999999999999999999,1.0000000000000000001,1e-400,1e400".split(","));
     await withFile(`${values.map((_, index) => `c${index}`).join(",")}\n${values.join(",")}\n`, async (path) => {
       const { records } = await readAll(csvFile({ path, cast: true }));
       const expected = [
@@ -169,6 +172,16 @@ describe("csvFile()", () => {
         "0x10",
         "Infinity",
         " 1",
+        0.30000000000000004,
+        1.1,
+        0.12345678901234568,
+        5e-324,
+        -0,
+        "0.123456789012345678",
+        "19.999999999999999999",
+        "1.0000000000000000001",
+        "1e-400",
+        "1e400",
       ];
       expect(Object.values(records[0] ?? {})).toEqual(expected);
     });
