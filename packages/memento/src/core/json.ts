@@ -19,3 +19,18 @@ export function canonicalJson(value: Json): string {
 }
 
 const isScalar = (value: Json): boolean => value === null || typeof value !== "object";
+
+/** JSON text as by `JSON.stringify`, in which bigints stand in their digits. */
+export function jsonWithBigints(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? digitsAsJson(one) : one));
+  }
+}
+
+/** What stands for a bigint in a replacer of `JSON.stringify`: the types of the language do not name it yet. */
+export function digitsAsJson(whole: bigint): unknown {
+  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(String(whole));
+}

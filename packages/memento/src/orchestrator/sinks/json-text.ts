@@ -1,5 +1,7 @@
 import { types } from "node:util";
 
+import { jsonWithBigints } from "../../core/json.ts";
+
 /** Built-in classes whose content is in none of their properties, or in each of them a bit. */
 const OPAQUE: readonly ((value: object) => boolean)[] = [
   (value) => ArrayBuffer.isView(value),
@@ -13,13 +15,13 @@ const OPAQUE: readonly ((value: object) => boolean)[] = [
   types.isPromise,
 ];
 
-/** A value as JSON text; `problem` throws, with the rest of a sentence, where JSON would lose something of it or make something else of it. */
+/** A value as JSON text, bigints in their digits; `problem` throws, with the rest of a sentence, where JSON would lose something of it or make something else of it. */
 export function jsonText(value: unknown, problem: (text: string) => never): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    text = jsonWithBigints(value);
   } catch {
-    problem("cannot be written as JSON: it holds itself, or a whole number as bigint");
+    problem("cannot be written as JSON: it holds itself");
   }
   const lost = lossOf(value);
   if (lost !== null) problem(`holds ${lost}, which JSON cannot hold`);

@@ -4,6 +4,8 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { by, codeOf, keep, type Row, withFolder } from "../../../../../../test/harness/dataset-loan.ts";
+import { readAll } from "../../../../../../test/harness/source-reading.ts";
+import { jsonlFile } from "../../sources/index.ts";
 import { type DatasetFolderOptions, readDataset } from "./index.ts";
 
 type Options = Partial<DatasetFolderOptions> & Pick<DatasetFolderOptions, "format">;
@@ -84,6 +86,16 @@ describe("values", () => {
           '"at":"2026-02-03T04:05:06.789Z","bytes":"AP8H","plain":{"list":[1,null,"x"],"large":9007199254740993},"nothing":null}\n' +
           '{"other":[{"deep":-0.0}]}\n',
       );
+    });
+  });
+
+  test("JSONL gives floats back as floats, and whole numbers as whole numbers, to our own reader", async () => {
+    await withFolder(async ({ folder, open }) => {
+      const sink = await open({ format: "jsonl", columns: { n: "number", i: "integer", j: "json" } });
+      const rows = [2 ** 53, 1e20, -1.5e300, -0, 9007199254740991].map((n) => ({ n, i: 2n ** 62n, j: [n, 2n ** 70n] }));
+      await sink.write(rows, by());
+      const { files } = await readDataset(folder);
+      expect((await readAll(jsonlFile({ path: files[0]?.path ?? "" }))).records).toEqual(rows);
     });
   });
 

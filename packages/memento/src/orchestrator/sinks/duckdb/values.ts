@@ -1,6 +1,7 @@
 import type { DuckDBValue } from "@duckdb/node-api";
 
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
+import { digitsAsJson } from "../../../core/json.ts";
 import { lossOf, nameOf } from "../json-text.ts";
 import { decimalText } from "./decimal.ts";
 import { fractionOfSecond, hasOffset, isCutInterval, isDay } from "./moments.ts";
@@ -251,14 +252,9 @@ function onlyText(value: unknown): string {
 
 /** JSON that says what the value says, or a refusal: whole numbers of any size, dates as ISO text, nothing dropped. */
 function jsonText(value: unknown): string {
-  const made = JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? rawJson(String(one)) : one));
+  const made = JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? digitsAsJson(one) : one));
   if (lossOf(value) !== null) throw new Refusal("UNSUPPORTED_VALUE", "holds what JSON cannot hold");
   return wellFormed(made);
-}
-
-/** Node 24 has it; the types of the language do not name it yet. */
-function rawJson(said: string): unknown {
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(said);
 }
 
 function isoOf(value: Date): string {

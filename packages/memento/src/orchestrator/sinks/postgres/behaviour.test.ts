@@ -40,7 +40,7 @@ describe.skipIf(!isThere)("postgresTable()", () => {
       span: "1 mon 2 days 03:04:05.678",
       bytes: new Uint8Array([0, 255, 92, 39]),
       doc: { a: [1, { b: "ü\"'\\" }], c: null },
-      raw: ["x", 1e300],
+      raw: ["x", 1e300, 2n ** 64n],
       names: ['a"b', "c\\d,e", null, "{}", ""],
       grid: [
         [1, 2],
@@ -68,7 +68,7 @@ describe.skipIf(!isThere)("postgresTable()", () => {
         big: "-0",
         bytes: Buffer.from([0, 255, 92, 39]),
         doc: row.doc,
-        raw: '["x",1e+300]',
+        raw: '["x",1e+300,18446744073709551616]',
         names: row.names,
         grid: row.grid,
         docs: row.docs,

@@ -1,4 +1,5 @@
 import { isJsonSpace, JsonStructure } from "./json-structure.ts";
+import { jsonProblem, NOT_JSON, parseJson } from "./parse-json.ts";
 
 const COMMA = 0x2c;
 const CLOSE_BRACKET = 0x5d;
@@ -8,8 +9,10 @@ export interface JsonElements<Row> {
   readonly records: Row[];
   /** For each element, the byte of the file at the comma or bracket that ends it. */
   readonly ends: number[];
-  /** `closed`: the array's own bracket was met, just before `next`. `broken`: what begins at `next` is no JSON. */
+  /** `closed`: the array's own bracket was met, just before `next`. `broken`: what begins at `next` cannot be taken. */
   readonly state: "open" | "closed" | "broken";
+  /** What is wrong with it; empty where nothing is. */
+  readonly problem: string;
 }
 
 /**
@@ -47,20 +50,20 @@ export class JsonElementReader<Row> {
     const last = ends.at(-1);
     if (last === undefined) {
       this.#keep(bytes);
-      return { records: [], ends, state: "open" };
+      return { records: [], ends, state: "open", problem: "" };
     }
     const text = Buffer.concat([...this.#pending, bytes.subarray(0, last - base)]);
-    if (closed && bytes[last - base] !== CLOSE_BRACKET) return this.#oneByOne(text, ends.slice(0, -1), "broken");
+    if (closed && bytes[last - base] !== CLOSE_BRACKET) return this.#oneByOne(text, ends.slice(0, -1));
     if (closed && ends.length === 1 && this.#mayClose && text.every(isJsonSpace)) return this.#done(last + 1, [], []);
     const records = parseAll<Row>(text);
-    if (records?.length !== ends.length) return this.#oneByOne(text, ends, "broken");
+    if (records?.length !== ends.length) return this.#oneByOne(text, ends);
     this.#mayClose = false;
     if (closed) return this.#done(last + 1, records, ends);
     this.next = last + 1;
     this.#pending = [];
     this.pendingBytes = 0;
     this.#keep(bytes.subarray(last + 1 - base));
-    return { records, ends, state: "open" };
+    return { records, ends, state: "open", problem: "" };
   }
 
   #keep(bytes: Uint8Array): void {
@@ -70,30 +73,33 @@ export class JsonElementReader<Row> {
 
   #done(next: number, records: Row[], ends: number[]): JsonElements<Row> {
     this.next = next;
-    return { records, ends, state: "closed" };
+    return { records, ends, state: "closed", problem: "" };
   }
 
-  /** The elements before the first one that does not parse. */
-  #oneByOne(text: Buffer, ends: readonly number[], state: "broken"): JsonElements<Row> {
+  /** The elements before the first one that cannot be taken. */
+  #oneByOne(text: Buffer, ends: readonly number[]): JsonElements<Row> {
     const records: Row[] = [];
     const start = this.next;
+    let problem = NOT_JSON;
     for (const end of ends) {
-      const parsed = parseAll<Row>(text.subarray(this.next - start, end - start));
-      const [record] = parsed ?? [];
-      if (parsed?.length !== 1) break;
-      records.push(record as Row);
+      try {
+        records.push(parseJson(text.toString("utf8", this.next - start, end - start)) as Row);
+      } catch (error) {
+        problem = jsonProblem(error);
+        break;
+      }
       this.next = end + 1;
     }
-    return { records, ends: ends.slice(0, records.length), state };
+    return { records, ends: ends.slice(0, records.length), state: "broken", problem };
   }
 }
 
-/** What stands between two brackets, parsed; undefined where it is no JSON. */
+/** What stands between two brackets, parsed; undefined where there is something that cannot be taken. */
 function parseAll<Row>(text: Buffer): Row[] | undefined {
   try {
-    return JSON.parse(`[${text.toString("utf8")}]`) as Row[];
+    return parseJson(`[${text.toString("utf8")}]`) as Row[];
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+    jsonProblem(error);
+    return undefined;
   }
 }

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 
 import { CHUNK_BYTES, publicData, readAll, withFile } from "../../../../../../test/harness/source-reading.ts";
 import { jsonFile } from "./json-file.ts";
+import { jsonProblem, parseJson } from "./parse-json.ts";
 
 const runs = Number(process.env["MEMENTO_CASES"] ?? 60);
 
@@ -53,7 +54,7 @@ describe("jsonFile()", () => {
   test("gives what JSON.parse gives, and resumes at every offset with exactly the records that remain", async () => {
     await fc.assert(
       fc.asyncProperty(file, async (made) => {
-        const expected = made.values.map((value) => JSON.parse(value) as unknown);
+        const expected = made.values.map(parseJson);
         await withFile(textOf(made), async (path) => {
           const source = jsonFile({ path, at: made.keys });
           const whole = await readAll(source, { batchRecords: 1 });
@@ -95,6 +96,15 @@ describe("jsonFile()", () => {
       }),
       { numRuns: runs * 4 },
     );
+  });
+
+  test("keeps the digits of whole numbers, and refuses a number that it cannot keep, by record and path", async () => {
+    await withFile('[{"id":12345678901234567890},\n{"v":[1e400]},3]', async (path) => {
+      const { records, error } = await readAll(jsonFile({ path }));
+      expect(records).toEqual([{ id: 12345678901234567890n }]);
+      expect(error).toMatchObject({ code: "RECORD_INVALID", details: { record: 2 } });
+      expect(error?.message).toMatch(/record 2 holds a number that cannot be kept, at \$\.v\[0\]$/);
+    });
   });
 
   test("gives nothing but a beginning of the records from a file that was cut at any byte", async () => {
@@ -222,9 +232,9 @@ describe("jsonFile()", () => {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+    jsonProblem(error);
+    return undefined;
   }
 }

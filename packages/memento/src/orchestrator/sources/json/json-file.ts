@@ -76,7 +76,7 @@ async function* elementBlocks<Row>(
   const reader = new JsonElementReader<Row>(bodyStart, from === null);
   let record = (from?.record ?? 0) + 1;
   for await (const { bytes } of utf8Chunks(file, bodyStart, { signal })) {
-    const { records, ends, state } = reader.take(bytes);
+    const { records, ends, state, problem } = reader.take(bytes);
     if (records.length > 0) yield { records, ends };
     record += records.length;
     const byte = reader.next;
@@ -84,8 +84,7 @@ async function* elementBlocks<Row>(
       await checkRest(file, byte, options);
       return;
     }
-    if (state === "broken")
-      throw await brokenRecord(file, { code: "RECORD_INVALID", byte, record, problem: "is not valid JSON" });
+    if (state === "broken") throw await brokenRecord(file, { code: "RECORD_INVALID", byte, record, problem });
     await checkRecordBytes(file, { byte, record, length: reader.pendingBytes, recordBytesMax });
   }
   throw await brokenRecord(file, {

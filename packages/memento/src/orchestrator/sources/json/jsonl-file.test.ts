@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { CHUNK_BYTES, publicData, readAll, withFile } from "../../../../../../test/harness/source-reading.ts";
 import { jsonFile } from "./json-file.ts";
 import { jsonlFile } from "./jsonl-file.ts";
+import { parseJson } from "./parse-json.ts";
 
 const runs = Number(process.env["MEMENTO_CASES"] ?? 60);
 
@@ -43,7 +44,7 @@ describe("jsonlFile()", () => {
   test("resumes at every offset with exactly the records that remain", async () => {
     await fc.assert(
       fc.asyncProperty(file, async (made) => {
-        const expected = made.values.map((value) => JSON.parse(value) as unknown);
+        const expected = made.values.map(parseJson);
         await withFile(textOf(made), async (path) => {
           const source = jsonlFile({ path });
           const whole = await readAll(source, { batchRecords: 1 });
@@ -129,6 +130,21 @@ describe("jsonlFile()", () => {
       const { records, error } = await readAll(jsonlFile({ path }));
       expect(records).toEqual(code === "RECORD_INVALID" && details.line === 1 ? [] : [1]);
       expect(error).toMatchObject({ code, details: { path, ...details } });
+    });
+  });
+
+  test("keeps the digits of whole numbers, and refuses a number that it cannot keep, by record and path", async () => {
+    const text = '{"id":9007199254740993}\n{"v":[1,{"a b":-1e400}]}\n';
+    await withFile(text, async (path) => {
+      const { records, error } = await readAll(jsonlFile({ path }));
+      expect(records).toEqual([{ id: 9007199254740993n }]);
+      expect(error).toMatchObject({ code: "RECORD_INVALID", details: { line: 2, byte: 24, record: 2 } });
+      expect(error?.message).toMatch(/record 2 holds a number that cannot be kept, at \$\.v\[1\]\["a b"\]$/);
+    });
+    await withFile('{"id":1}\n{"v":1e-400}', async (path) => {
+      const { error } = await readAll(jsonlFile({ path }));
+      expect(error).toMatchObject({ code: "RECORD_INVALID", details: { line: 2, record: 2 } });
+      expect(await readAll(jsonlFile({ path, lastLine: "wait" }))).toMatchObject({ records: [{ id: 1 }], error: null });
     });
   });
 

@@ -12,6 +12,7 @@ import { checkEncoding, type TextEncoding } from "../file/text-encoding.ts";
 import { textFormat } from "../file/text-format.ts";
 import { textStart, utf8Chunks } from "../file/utf8-chunks.ts";
 import type { Source } from "../source.ts";
+import { jsonProblem, NOT_JSON, parseJson } from "./parse-json.ts";
 
 /** How to read a file of JSON lines. */
 export interface JsonlFileOptions {
@@ -31,7 +32,7 @@ export interface JsonlFileOptions {
 
 /**
  * A source of the JSON values of a file, one on each line (also called NDJSON). Blank lines are skipped; lines may end
- * in LF or CRLF; the text may begin with a byte order mark. The file may grow between two reads. Offsets are
+ * in LF or CRLF; the text may begin with a byte order mark. Whole numbers past 2^53 - 1 are bigints. The file may grow between two reads. Offsets are
  * `{ file, byte, record }`: reading goes on at the byte, without a look at the lines before it.
  */
 export function jsonlFile<Row = unknown>(options: JsonlFileOptions): Source<Row> {
@@ -66,22 +67,27 @@ async function* lineBlocks<Row>(
   const lines = new Lines<Row>(start);
   let record = (from?.record ?? 0) + 1;
   for await (const chunk of utf8Chunks(file, start, { signal, stillWritten: lastLine === "wait" })) {
-    const { records, ends, broken } = lines.take(chunk.bytes);
+    const { records, ends, problem } = lines.take(chunk.bytes);
     if (records.length > 0) yield { records, ends };
     record += records.length;
     const byte = lines.lineStart;
-    if (broken) throw await brokenRecord(file, { code: "RECORD_INVALID", byte, record, problem: "is not valid JSON" });
+    if (problem !== null) throw await brokenRecord(file, { code: "RECORD_INVALID", byte, record, problem });
     await checkRecordBytes(file, { byte, record, length: lines.restBytes, recordBytesMax });
   }
-  const last = lines.takeRest();
-  if (last.blank || lastLine === "wait") return;
-  if (last.broken || lastLine === "refuse") {
-    throw await brokenRecord(file, { code: "INPUT_CUT", byte: lines.lineStart, record, problem: "has no end" });
-  }
-  yield { records: last.records, ends: last.ends };
+  const last = lines.rest();
+  if (last === "blank" || lastLine === "wait") return;
+  const byte = lines.lineStart;
+  if (lastLine === "refuse" || last.problem === NOT_JSON)
+    throw await brokenRecord(file, { code: "INPUT_CUT", byte, record, problem: "has no end" });
+  if (last.problem !== null)
+    throw await brokenRecord(file, { code: "RECORD_INVALID", byte, record, problem: last.problem });
+  yield { records: [last.value], ends: [byte + lines.restBytes] };
 }
 
 const LINE_FEED = 0x0a;
+
+/** What a line says, or what is wrong with it. */
+type Parsed<Row> = { readonly value: Row; readonly problem: null } | { readonly problem: string } | "blank";
 
 /** Cuts text into lines and parses them. */
 class Lines<Row> {
@@ -95,8 +101,8 @@ class Lines<Row> {
     this.lineStart = start;
   }
 
-  /** The records whose lines end in these bytes, up to the first broken one. */
-  take(bytes: Buffer): { readonly records: Row[]; readonly ends: number[]; readonly broken: boolean } {
+  /** The records whose lines end in these bytes, up to the first broken one, and what is wrong with that. */
+  take(bytes: Buffer): { readonly records: Row[]; readonly ends: number[]; readonly problem: string | null } {
     const records: Row[] = [];
     const ends: number[] = [];
     let at = 0;
@@ -104,7 +110,7 @@ class Lines<Row> {
       const text = this.#withRest(bytes.subarray(at, end));
       const lineBytes = this.restBytes + end + 1 - at;
       const parsed = parse<Row>(text);
-      if (parsed === "broken") return { records, ends, broken: true };
+      if (parsed !== "blank" && parsed.problem !== null) return { records, ends, problem: parsed.problem };
       this.#rest = [];
       this.restBytes = 0;
       this.lineStart += lineBytes;
@@ -115,15 +121,12 @@ class Lines<Row> {
     }
     if (at < bytes.length) this.#rest.push(bytes.subarray(at));
     this.restBytes += bytes.length - at;
-    return { records, ends, broken: false };
+    return { records, ends, problem: null };
   }
 
   /** What stands after the last line end. */
-  takeRest(): { readonly records: Row[]; readonly ends: number[]; readonly broken: boolean; readonly blank: boolean } {
-    const parsed = parse<Row>(this.#withRest(Buffer.alloc(0)));
-    if (typeof parsed === "string")
-      return { records: [], ends: [], broken: parsed === "broken", blank: parsed === "blank" };
-    return { records: [parsed.value], ends: [this.lineStart + this.restBytes], broken: false, blank: false };
+  rest(): Parsed<Row> {
+    return parse<Row>(this.#withRest(Buffer.alloc(0)));
   }
 
   #withRest(bytes: Buffer): string {
@@ -133,11 +136,10 @@ class Lines<Row> {
 
 const BLANK = /^[\t\r ]*$/;
 
-function parse<Row>(text: string): { readonly value: Row } | "blank" | "broken" {
+function parse<Row>(text: string): Parsed<Row> {
   try {
-    return { value: JSON.parse(text) as Row };
+    return { value: parseJson(text) as Row, problem: null };
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return BLANK.test(text) ? "blank" : "broken";
+    return BLANK.test(text) ? "blank" : { problem: jsonProblem(error) };
   }
 }

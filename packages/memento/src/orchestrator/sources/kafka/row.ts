@@ -1,5 +1,6 @@
 import { MementoError } from "../../../core/errors.ts";
 import type { StoredRecord } from "../../kafka/committed-records.ts";
+import { jsonProblem, parseJson } from "../json/parse-json.ts";
 
 /** A record of a topic, as a pipeline gets it where it does not make rows of its own. */
 export interface KafkaRow<Value = unknown> {
@@ -21,7 +22,7 @@ export type KafkaBytesRow = Omit<StoredRecord, "offset"> & { readonly offset: nu
 /** How values are read. */
 export type KafkaValues = "json" | "text" | "bytes";
 
-/** The row of a record. RECORD_INVALID, with its place, for a value that is no JSON text. */
+/** The row of a record. RECORD_INVALID, with its place, for a value that is no JSON text, or holds a number that cannot be kept. */
 export function rowOf(topic: string, values: KafkaValues, record: KafkaBytesRow): KafkaRow {
   const { partition, offset, timestampMs, key, value, headers } = record;
   return {
@@ -40,13 +41,12 @@ function valueOf(topic: string, values: KafkaValues, { partition, offset }: Kafk
   const text = value.toString("utf8");
   if (values === "text") return text;
   try {
-    return JSON.parse(text);
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
+    return parseJson(text);
+  } catch (error) {
     // The parser's message may quote the record.
     throw new MementoError(
       "RECORD_INVALID",
-      `The value of ${topic}[${partition}] at offset ${offset} is no JSON text`,
+      `The value of ${topic}[${partition}] at offset ${offset} ${jsonProblem(error)}`,
       {
         hint: 'Read it with values: "text", or make rows of the bytes by `row`.',
         details: { topic, partition, offset },

@@ -278,7 +278,7 @@ describe.skipIf(!isThere)("kafkaSource()", { timeout: 180_000 }, () => {
   test("a value that is no JSON text is named by its place, and its content is not shown", async () => {
     const topic = await makeTopic(broker(), { partitions: 1 });
     await sendLarge(topic, 1);
-    const refused = { code: "RECORD_INVALID", message: `The value of ${topic}[0] at offset 0 is no JSON text` };
+    const refused = { code: "RECORD_INVALID", message: `The value of ${topic}[0] at offset 0 is not valid JSON` };
     await expect(allOf(await opened(topic))).rejects.toMatchObject(refused);
     const rows = kafkaSource<number>({ brokers: broker(), topic, row: ({ value }) => value?.length ?? 0 });
     onTestFinished(async () => await rows.close());

@@ -14,7 +14,7 @@ export function jsonText(value: unknown, item: () => string, depth = 0): string 
       if (value.isWellFormed()) return JSON.stringify(value);
       throw refusal("UNSUPPORTED_VALUE", item(), "holds a lone surrogate, which UTF-8 cannot hold");
     case "number":
-      if (Number.isFinite(value)) return Object.is(value, -0) ? "-0.0" : JSON.stringify(value);
+      if (Number.isFinite(value)) return floatText(value);
       throw refusal("UNSUPPORTED_VALUE", item(), `is ${value}, which JSON and CSV cannot hold`);
     case "boolean":
     case "bigint":
@@ -24,6 +24,12 @@ export function jsonText(value: unknown, item: () => string, depth = 0): string 
     default:
       throw refusal("UNSUPPORTED_VALUE", item(), `is a ${typeof value}, which no file can hold`);
   }
+}
+
+/** A float that is no safe integer is written as a float, and not as digits that a reader would take for a whole number's. */
+function floatText(value: number): string {
+  if (Object.is(value, -0)) return "-0.0";
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential() : JSON.stringify(value);
 }
 
 function objectText(value: object, item: () => string, depth: number): string {
