@@ -1,4 +1,6 @@
+import { MementoError } from "../../../core/errors.ts";
 import type { Json } from "../../../core/json.ts";
+import { jsonProblem, parseJson } from "../json/parse-json.ts";
 import type { KeyValues } from "../keyset/keyset-source.ts";
 
 /** A value in a statement: the text that stands for it, with its engine's mark where a parameter is to be, and the parameter. */
@@ -58,4 +60,13 @@ export function plainSelect(quote: RowsEngine["quote"], { columns }: RowsShape):
 export function wholeNumber(text: string | bigint): number | bigint {
   const number = Number(text);
   return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+/** What a column of JSON says, as in JSON files. RECORD_INVALID for a number that cannot be kept. */
+export function jsonValue(text: string, url: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    throw new MementoError("RECORD_INVALID", `${url}: a row's JSON ${jsonProblem(error)}`);
+  }
 }

@@ -8,7 +8,7 @@ import { makeMysqlPool, type MysqlPoolOptions } from "../../../store/mysql/pool.
 import type { SqlLocation } from "../../../store/sql/location.ts";
 import { throwIfCancelled } from "../cancellation.ts";
 import type { RowsEngine, Statement } from "./engine.ts";
-import { plainSelect, wholeNumber } from "./engine.ts";
+import { jsonValue, plainSelect, wholeNumber } from "./engine.ts";
 
 const WHOLE = new Set(["TINY", "SHORT", "INT24", "LONG", "LONGLONG", "YEAR"]);
 const DECIMALS = new Set(["DECIMAL", "NEWDECIMAL"]);
@@ -39,7 +39,7 @@ export async function openMysqlRows(
   });
   async function query({ sql, values }: Statement, signal?: AbortSignal): Promise<[RowDataPacket[], FieldPacket[]]> {
     const typeCast = (field: TypeCastField, next: () => unknown): unknown =>
-      field.name.startsWith("memento_key_") ? keyOf(field) : valueOf(field, next);
+      field.name.startsWith("memento_key_") ? keyOf(field) : valueOf(field, next, url);
     let connection: PoolConnection | null = null;
     const end = (): void => {
       connection?.destroy();
@@ -114,12 +114,16 @@ function keyOf(field: TypeCastField): Json {
   return WHOLE.has(field.type) || DECIMALS.has(field.type) ? { number: text } : text;
 }
 
-function valueOf(field: TypeCastField, next: () => unknown): unknown {
+function valueOf(field: TypeCastField, next: () => unknown, url: string): unknown {
   if (WHOLE.has(field.type)) {
     const text = field.string();
     return text === null ? null : wholeNumber(text);
   }
   if (DECIMALS.has(field.type) || TIMES.has(field.type)) return field.string();
+  if (field.type === "JSON") {
+    const text = field.string();
+    return text === null ? null : jsonValue(text, url);
+  }
   return next();
 }
 

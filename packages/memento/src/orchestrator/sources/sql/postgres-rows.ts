@@ -7,14 +7,16 @@ import { makePostgresPool, type PostgresPoolOptions } from "../../../store/postg
 import type { SqlLocation } from "../../../store/sql/location.ts";
 import { throwIfCancelled } from "../cancellation.ts";
 import type { RowsEngine, Statement } from "./engine.ts";
-import { plainSelect, wholeNumber } from "./engine.ts";
+import { jsonValue, plainSelect, wholeNumber } from "./engine.ts";
 
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
 /** Dates and times, with and without zone; of lists of them, the list of texts. */
 const TIMES = new Set([1082, 1083, 1114, 1184, 1266]);
 const TIME_LISTS = new Set([1115, 1182, 1183, 1185, 1270]);
-const [BIGINT, TEXT, TEXT_LIST, NUMERIC] = [20, 25, 1009, 1700];
+const [BIGINT, TEXT, TEXT_LIST, NUMERIC, NUMERIC_LIST] = [20, 25, 1009, 1700, 1231];
+const JSONS = new Set([114, 3802]);
+const JSON_LISTS = new Set([199, 3807]);
 
 /** A session that says every value in one form, and writes nothing. */
 const SESSION = [
@@ -36,10 +38,13 @@ export async function openPostgresRows(
   const pool = await makePostgresPool(location, { ...options, ...limits }, "A source of rows of PostgreSQL");
   const { types } = await loadPeer<typeof Pg>("pg", "^8.13.0", "A source of rows of PostgreSQL");
   const told = new WeakSet<Pg.PoolClient>();
+  const listOf = types.getTypeParser(TEXT_LIST) as (text: string) => unknown;
   const parserOf = (oid: number): unknown => {
     if (oid === BIGINT) return wholeNumber;
+    if (JSONS.has(oid)) return (text: string) => jsonValue(text, url);
+    if (JSON_LISTS.has(oid)) return (text: string) => jsonValues(listOf(text), url);
     if (TIMES.has(oid) || oid === NUMERIC) return types.getTypeParser(TEXT);
-    return types.getTypeParser(TIME_LISTS.has(oid) ? TEXT_LIST : oid);
+    return types.getTypeParser(TIME_LISTS.has(oid) || oid === NUMERIC_LIST ? TEXT_LIST : oid);
   };
   async function query({ sql, values }: Statement, signal?: AbortSignal): Promise<readonly Record<string, unknown>[]> {
     let count = 0;
@@ -92,6 +97,12 @@ export async function openPostgresRows(
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 const MARK = "\u0001";
+
+/** Lists of JSON texts, of as many dimensions as they have. */
+function jsonValues(list: unknown, url: string): unknown {
+  if (Array.isArray(list)) return list.map((item) => jsonValues(item, url));
+  return typeof list === "string" ? jsonValue(list, url) : null;
+}
 
 function rowsFailure(error: unknown, url: string): MementoError {
   if (isMementoError(error)) return error;
