@@ -26,9 +26,10 @@ export type ParquetRow = Record<string, unknown>;
  * A source of the rows of a Parquet file, compressed by any of snappy, gzip, zstd, brotli and lz4. Any change makes it
  * another file. Offsets are `{ file, row }`; reading goes on at the page that holds the row.
  *
- * Values: whole numbers of any width are numbers where a number holds them exactly, else bigints; decimals and floats
- * are numbers; dates and times of day on a date are `Date`, to the millisecond; a time alone is what it is stored as;
- * text is a string, bytes a `Uint8Array`; lists are arrays, structs and maps plain objects; what is missing is null.
+ * Values: a value is a number or a `Date` where that holds it exactly. Other whole numbers, of any width, are bigints; other decimals are
+ * texts with all their digits (bigints where they have no decimals), and so are moments that are finer than a millisecond, in UTC. Floats are
+ * numbers; a time alone is what it is stored as; text is a string, bytes a `Uint8Array`; JSON is read as `jsonFile` does; lists are
+ * arrays, structs and maps plain objects; what is missing is null.
  *
  * Memory: one page of each column at a time; for columns of lists, maps and structs, one row group of the column.
  * Cost: 3 million flights (13 MB, 5 columns, zstd) at about 3 million rows a second on one core of a small server.

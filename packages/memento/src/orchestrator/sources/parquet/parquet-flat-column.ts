@@ -1,16 +1,18 @@
 import type { ColumnMetaData, SchemaTree } from "hyparquet";
 import { readPage } from "hyparquet/src/column.js";
-import { convert, DEFAULT_PARSERS } from "hyparquet/src/convert.js";
+import { convert } from "hyparquet/src/convert.js";
 import { getMaxDefinitionLevel } from "hyparquet/src/schema.js";
 
 import type { InputFile } from "../file/input-file.ts";
 import { parquetCodecs } from "./parquet-codecs.ts";
 import type { GroupPlace, OpenRow, ParquetColumn } from "./parquet-column.ts";
+import { decimalScale, decimalValue, storedElement } from "./parquet-decimals.ts";
 import { DictionaryIndexes } from "./parquet-dictionary-indexes.ts";
 import { chunkExtent } from "./parquet-metadata.ts";
 import { ParquetPages, viewOf } from "./parquet-pages.ts";
 import type { PageHeader } from "./parquet-pages.ts";
-import { plainValue, textOf } from "./parquet-values.ts";
+import { parquetParsers } from "./parquet-parsers.ts";
+import { plainValue } from "./parquet-values.ts";
 
 /** What hyparquet needs to know of a column to decode its pages. */
 export type PageDecoder = Parameters<typeof readPage>[2];
@@ -34,13 +36,17 @@ export class FlatColumn implements ParquetColumn {
   readonly name: string;
   filled = 0;
   readonly #schemaPath: SchemaTree[];
+  readonly #path: string;
   readonly #utf8: boolean;
+  /** Makes a row's value of a decoded one. */
+  readonly #read: (value: unknown) => unknown;
+  readonly #isDecimal: boolean;
   readonly #maxDefinitionLevel: number;
   readonly #pages: ParquetPages;
   readonly #indexes = new DictionaryIndexes();
   #decoder: PageDecoder | null = null;
   #dictionary: readonly unknown[] = [];
-  /** Whether the values are milliseconds, to be made into dates of their own for each row. */
+  /** Whether numbers are milliseconds, to be made into dates of their own for each row. */
   #dates = false;
   /** Whether the dictionary's values can be changed in place, so that each row needs a copy. */
   #copies = false;
@@ -57,7 +63,12 @@ export class FlatColumn implements ParquetColumn {
     this.name = element?.name ?? "";
     this.#schemaPath = schemaPath;
     this.#maxDefinitionLevel = getMaxDefinitionLevel(schemaPath);
-    this.#utf8 = binaryAsText || element?.converted_type === "ENUM" || element?.logical_type?.type === "ENUM";
+    const scale = element === undefined ? null : decimalScale(element);
+    this.#path = file.path;
+    this.#isDecimal = scale !== null;
+    this.#read = scale === null ? plainValue : (value) => decimalValue(value, scale);
+    const isText = binaryAsText || element?.converted_type === "ENUM" || element?.logical_type?.type === "ENUM";
+    this.#utf8 = isText && !this.#isDecimal;
     this.#pages = new ParquetPages(file, readAheadBytes);
   }
 
@@ -115,7 +126,7 @@ export class FlatColumn implements ParquetColumn {
 
   #takeDictionary(body: Uint8Array<ArrayBuffer>, header: PageHeader, decoder: PageDecoder): void {
     const { data = [] } = readPage({ view: viewOf(body), offset: 0 }, header, decoder, undefined, undefined, 0);
-    this.#dictionary = Array.from<unknown, unknown>(convert(data, decoder), plainValue);
+    this.#dictionary = Array.from<unknown, unknown>(convert(data, decoder), this.#read);
     this.#copies = this.#dictionary.some((value) => typeof value === "object");
   }
 
@@ -145,9 +156,9 @@ export class FlatColumn implements ParquetColumn {
       const open = rows[row];
       if (open === undefined) return;
       const index = indexes[row + offset] ?? -1;
-      if (index < 0) open[name] = null;
-      else if (this.#dates) open[name] = new Date(dictionary[index] as number);
-      else open[name] = this.#copies ? plainValue(dictionary[index]) : dictionary[index];
+      const value = index < 0 ? null : dictionary[index];
+      if (this.#dates && typeof value === "number") open[name] = new Date(value);
+      else open[name] = this.#copies ? plainValue(value) : value;
     }
   }
 
@@ -157,33 +168,25 @@ export class FlatColumn implements ParquetColumn {
       const open = rows[row];
       if (open === undefined) return;
       const value = values[row + offset];
-      open[this.name] = this.#dates && typeof value === "number" ? new Date(value) : plainValue(value);
+      open[this.name] = this.#dates && typeof value === "number" ? new Date(value) : this.#read(value);
     }
   }
 
   #decoderFor(metadata: ColumnMetaData): PageDecoder {
     const element = this.#schemaPath.at(-1)?.element;
     if (element === undefined) throw new Error("parquet column has no schema");
-    const milliseconds = (value: number): number => {
-      this.#dates = true;
-      return value;
-    };
     return {
       pathInSchema: [this.name],
-      element,
+      element: this.#isDecimal ? storedElement(element) : element,
       schemaPath: this.#schemaPath,
       type: metadata.type,
       codec: metadata.codec,
       compressors: parquetCodecs,
       utf8: this.#utf8,
-      parsers: {
-        ...DEFAULT_PARSERS,
-        stringFromBytes: textOf,
-        timestampFromMilliseconds: (value) => milliseconds(Number(value)),
-        timestampFromMicroseconds: (value) => milliseconds(Number(value / 1000n)),
-        timestampFromNanoseconds: (value) => milliseconds(Number(value / 1_000_000n)),
-        dateFromDays: (value) => milliseconds(value * 86_400_000),
-      },
+      parsers: parquetParsers({ path: this.#path, column: this.name }, (moment) => {
+        this.#dates = true;
+        return moment;
+      }),
     };
   }
 }

@@ -12,7 +12,8 @@ import { unreadableParquet } from "./parquet-errors.ts";
 import { FlatColumn } from "./parquet-flat-column.ts";
 import { asyncBuffer, parquetMetadata } from "./parquet-metadata.ts";
 import { NestedColumn } from "./parquet-nested-column.ts";
-import { textOf } from "./parquet-values.ts";
+import { nestedMetadata, nestedReader } from "./parquet-nested-values.ts";
+import { parquetParsers } from "./parquet-parsers.ts";
 
 /** How to read the rows of a Parquet file. */
 export interface ParquetTableOptions {
@@ -127,13 +128,15 @@ async function openColumns(
     const { name } = child.element;
     const scan = await parquetScan({
       file: buffer,
-      metadata,
+      metadata: nestedMetadata(metadata, child, binaryAsText),
       columns: [name],
       compressors: parquetCodecs,
-      utf8: binaryAsText,
-      parsers: { stringFromBytes: textOf },
+      utf8: false,
+      parsers: parquetParsers({ path: file.path, column: name }, (moment) =>
+        typeof moment === "number" ? new Date(moment) : moment,
+      ),
     });
-    return new NestedColumn(name, scan);
+    return new NestedColumn(name, scan, nestedReader(child));
   });
   return await Promise.all(opening);
 }
