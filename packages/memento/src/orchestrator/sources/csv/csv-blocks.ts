@@ -2,7 +2,7 @@ import { isMementoError } from "../../../core/errors.ts";
 import { brokenRecord } from "../file/broken-record.ts";
 import type { Breakage } from "../file/broken-record.ts";
 import type { BytePlace } from "../file/file-place.ts";
-import type { InputFile } from "../file/input-file.ts";
+import { type InputFile, readExactly } from "../file/input-file.ts";
 import { nextLineStart } from "../file/last-line.ts";
 import type { LastLine } from "../file/last-line.ts";
 import type { RecordBlock } from "../file/record-blocks.ts";
@@ -152,7 +152,11 @@ async function firstRecord(file: InputFile, options: CsvOptions): Promise<FirstR
   })) {
     const [values] = records;
     const [end] = ends;
-    if (values !== undefined && end !== undefined) return { values, start, end };
+    if (values !== undefined && end !== undefined) {
+      const first = { values, start, end };
+      await checkLineEnds(file, first, options);
+      return first;
+    }
     const breakage = breakageOf(problem, options.lastLine);
     if (breakage === "wait") return null;
     if (breakage !== null) throw await brokenRecord(file, { ...breakage, byte: start, record: 1 });
@@ -164,6 +168,16 @@ async function firstRecord(file: InputFile, options: CsvOptions): Promise<FirstR
     });
   }
   return null;
+}
+
+/** A CR alone ends no line: the whole file would be its header, or its only record, and nothing would be read. */
+async function checkLineEnds(file: InputFile, { values, start, end }: FirstRecord, options: CsvOptions): Promise<void> {
+  if (!values.some((value) => /\r(?!\n)/.test(value))) return;
+  if (options.header !== true && end < (await file.size())) return;
+  const { hasBareReturn } = await import("./csv-parser.ts");
+  if (!(await hasBareReturn(await readExactly(file, start, end - start), options.syntax))) return;
+  const problem = String.raw`the lines end in CR alone; write them with LF, by tr '\r' '\n' for example`;
+  throw await brokenRecord(file, { code: "RECORD_INVALID", byte: start, problem });
 }
 
 async function checkNames(file: InputFile, names: readonly string[]): Promise<void> {

@@ -136,6 +136,36 @@ describe("csvFile()", () => {
     });
   });
 
+  test.each([
+    ["id,v\r1,a\r2,b\r3,c\r", {}],
+    ['"i\rd",v\r1,a', {}],
+    ["id,v\r1,a\r2,b\n", {}],
+    ["1,a\r2,b\r3,c\r", { header: false }],
+    ["#x\n1;a\r2;b", { header: false, delimiter: ";", comment: "#" }],
+  ] satisfies [string, Partial<CsvFileOptions>][])(
+    "refuses lines that end in CR alone, of which nothing would be read: %j",
+    async (content, options) => {
+      await withFile(content, async (path) => {
+        const { records, error } = await readAll(csvFile({ path, ...options }));
+        expect(records).toEqual([]);
+        expect(error).toMatchObject({ code: "RECORD_INVALID", details: { path } });
+        expect(error?.message).toContain("the lines end in CR alone");
+      });
+    },
+  );
+
+  test("takes a CR inside of a value for a part of it", async () => {
+    await withFile('"a\rb",c\n1\r2,3\n', async (path) => {
+      const { records } = await readAll(csvFile({ path }));
+      expect(records).toEqual([{ "a\rb": "1\r2", c: "3" }]);
+      const arrays = await readAll(csvFile({ path, header: false }));
+      expect(arrays.records).toEqual([
+        ["a\rb", "c"],
+        ["1\r2", "3"],
+      ]);
+    });
+  });
+
   test("takes a column named __proto__ for a column", async () => {
     await withFile("__proto__,b\n1,2\n", async (path) => {
       const { records } = await readAll(csvFile({ path }));

@@ -21,20 +21,34 @@ export interface CsvRecords {
   readonly problem: "open-quote" | "stray-quote" | null;
 }
 
+const LINE_ENDS: readonly string[] = ["\r\n", "\n"];
+
+/** True where a record's text is several ones by lines that end in CR alone, which are not told from a value that holds one. */
+export async function hasBareReturn(bytes: Buffer, syntax: CsvSyntax): Promise<boolean> {
+  const parser = new CsvParser(syntax, 0, [...LINE_ENDS, "\r"]);
+  try {
+    const taken = await parser.take(bytes);
+    const rest = await parser.finish();
+    return taken.records.length + rest.records.length > 1;
+  } finally {
+    parser.abandon();
+  }
+}
+
 /** Parses CSV text piece by piece, and says to the byte where each record ends. Empty lines are no records. */
 export class CsvParser {
   readonly #parser: Parser;
   #records: string[][] = [];
   #ends: number[] = [];
 
-  constructor(syntax: CsvSyntax, start: number) {
+  constructor(syntax: CsvSyntax, start: number, lineEnds = LINE_ENDS) {
     this.#parser = parse({
       delimiter: syntax.delimiter,
       quote: syntax.quote,
       escape: syntax.escape,
       ...(syntax.comment === null ? {} : { comment: syntax.comment, comment_no_infix: true }),
       // Both named, so that a file may mix them; found by themselves, only the first one would count.
-      record_delimiter: ["\r\n", "\n"],
+      record_delimiter: [...lineEnds],
       skip_empty_lines: true,
       // How many values a record must have is checked where the record is taken.
       relax_column_count: true,
