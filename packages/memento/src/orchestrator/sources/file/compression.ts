@@ -27,7 +27,7 @@ export async function compressionOf(file: InputFile, compression: Compression): 
   if (compression === "none") return compression;
   const first = new Uint8Array(ZSTD_MAGIC.length);
   const filled = await file.readAt(0, first);
-  const named = compression !== "auto" || COMPRESSED_ENDING.test(file.path);
+  const named = compression !== "auto" || COMPRESSED_ENDING.test(file.name ?? file.path);
   if (filled === 0 && named) throw cut(file, "is empty, and should be compressed");
   if (compression !== "auto") return compression;
   const begins = (magic: readonly number[]): boolean => magic.every((byte, index) => first[index] === byte);

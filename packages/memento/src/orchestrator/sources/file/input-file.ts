@@ -6,6 +6,8 @@ import { MementoError } from "../../../core/errors.ts";
 /** A file that is open for reading at any place. */
 export interface InputFile {
   readonly path: string;
+  /** Its name, where the path does not end with it. */
+  readonly name?: string;
   /** Its length now, in bytes; a file may grow while it is read. */
   size(): Promise<number>;
   /** Reads bytes from `position` on until `into` is full or the file ends, and says how many; CANCELLED once it is closed. */

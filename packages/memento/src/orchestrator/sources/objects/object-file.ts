@@ -16,6 +16,7 @@ interface Segment {
 /** An object as a file: a few pieces of it are held, and every request asks for the object as it was listed. */
 export class ObjectFile implements InputFile {
   readonly path: string;
+  readonly name: string;
   readonly identity: string;
   readonly #bucket: ObjectBucket;
   readonly #object: ListedObject;
@@ -29,6 +30,7 @@ export class ObjectFile implements InputFile {
     { path, signal }: Pick<InputFile, "path"> & { readonly signal: AbortSignal },
   ) {
     this.path = path;
+    this.name = object.key;
     this.#signal = signal;
     this.identity = identityOf(object);
     this.#bucket = bucket;

@@ -186,6 +186,16 @@ for (const { name, isThere, start } of services) {
       await expect(reading()).rejects.toMatchObject({ code: "SOURCE_MOVED" });
     });
 
+    test("refuses an empty object whose name says that it is compressed, as a folder does", async () => {
+      await place.put("cut/a.jsonl.gz", "");
+      await place.put("cut/b.jsonl", "");
+      await place.put("cut/c.jsonl.gz", zlib.gzipSync(lines(1, 2)));
+      const { error, records } = await read(objectFiles({ url: place.url("cut") }));
+      expect(records).toEqual([]);
+      expect(error).toMatchObject({ code: "INPUT_CUT" });
+      expect(error?.message).toContain("a.jsonl.gz");
+    });
+
     test("reads 20 MB of lines whole, in pieces", async () => {
       const count = 200_000;
       const text = Array.from({ length: count }, (_, id) => `{"id":${id},"text":"${"é".repeat(40)}"}\n`).join("");
