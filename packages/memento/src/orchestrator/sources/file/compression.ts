@@ -9,6 +9,8 @@ export type Compression = "auto" | "none" | "gzip" | "zstd";
 const COMPRESSIONS: readonly Compression[] = ["auto", "none", "gzip", "zstd"];
 const GZIP_MAGIC = [0x1f, 0x8b];
 const ZSTD_MAGIC = [0x28, 0xb5, 0x2f, 0xfd];
+/** A frame that is passed over may stand first; the lower half of its first byte is free. */
+const ZSTD_SKIPPABLE_MAGIC = [0x50, 0x2a, 0x4d, 0x18];
 const RAW_BYTES = 64 * 1024;
 const TEXT_BYTES = 256 * 1024;
 
@@ -31,7 +33,10 @@ export async function compressionOf(file: InputFile, compression: Compression): 
   if (filled === 0 && named) throw cut(file, "is empty, and should be compressed");
   if (compression !== "auto") return compression;
   const begins = (magic: readonly number[]): boolean => magic.every((byte, index) => first[index] === byte);
-  return begins(GZIP_MAGIC) ? "gzip" : begins(ZSTD_MAGIC) ? "zstd" : "none";
+  if (begins(GZIP_MAGIC)) return "gzip";
+  if (begins(ZSTD_MAGIC)) return "zstd";
+  first[0] = (first[0] ?? 0) & 0xf0;
+  return begins(ZSTD_SKIPPABLE_MAGIC) ? "zstd" : "none";
 }
 
 /** The bytes of a file as they stand in it. */
@@ -59,7 +64,7 @@ export async function* decompressed(
   const options = { chunkSize: TEXT_BYTES, readableHighWaterMark: 1 };
   const stream = method === "gzip" ? zlib.createGunzip(options) : zlib.createZstdDecompress(options);
   const ready: Buffer[] = [];
-  const state: { failure: Error | null; woken: boolean; done: boolean } = { failure: null, woken: false, done: false };
+  const state = { failure: null as Error | null, woken: false, done: false, ended: false };
   let wake: () => void = () => undefined;
   const stir = (): void => {
     state.woken = true;
@@ -78,7 +83,10 @@ export async function* decompressed(
     state.failure = error;
     stir();
   });
-  stream.on("end", finish);
+  stream.on("end", () => {
+    state.ended = true;
+    finish();
+  });
 
   /** What the stream gives until it has done what it was asked for. */
   async function* output(): AsyncGenerator<Buffer> {
@@ -102,15 +110,30 @@ export async function* decompressed(
       fed += chunk.length;
       stream.write(chunk, finish);
       yield* output();
+      // The decoder has met what is none of its data; it would take no more, and never say so.
+      if (state.ended) break;
     }
-    state.done = false;
-    stream.end();
-    yield* output();
-    if (stream.bytesWritten < fed) throw damaged(file, `more stands behind its ${method} data`);
+    if (!state.ended) {
+      state.done = false;
+      stream.end();
+      yield* output();
+    }
+    if (stream.bytesWritten < fed) await checkRest(file, stream.bytesWritten, method);
   } catch (error) {
     throw failureOf(file, method, error);
   } finally {
     stream.destroy();
+  }
+}
+
+/** Behind gzip data zeros may stand, with which tapes and block devices fill up what is written to them; else nothing. */
+async function checkRest(file: InputFile, start: number, method: string): Promise<void> {
+  const bytes = Buffer.allocUnsafeSlow(RAW_BYTES);
+  let filled = await file.readAt(start, bytes);
+  for (let position = start; filled > 0; filled = await file.readAt(position, bytes)) {
+    if (method !== "gzip" || bytes.subarray(0, filled).some((byte) => byte !== 0))
+      throw damaged(file, `more stands behind its ${method} data`);
+    position += filled;
   }
 }
 

@@ -36,8 +36,27 @@ const cases = formats.flatMap((format) => [
 ]);
 const members = Buffer.concat([TEXTS.jsonl.slice(0, 5000), TEXTS.jsonl.slice(5000)].map((text) => zlib.gzipSync(text)));
 
+const skippable = Buffer.from([0x5a, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
+const more = [
+  ["jsonl", "gzip in two members", members],
+  ["jsonl", "gzip with zeros at its end", Buffer.concat([members, Buffer.alloc(512)])],
+  ["jsonl", "zstd behind a frame to skip", Buffer.concat([skippable, zlib.zstdCompressSync(TEXTS.jsonl)])],
+] as const;
+
 describe("compression", () => {
-  test.each([...cases, ["jsonl", "gzip in two members", members] as const])(
+  test("reads gzip with many zeros at its end, and refuses what stands behind them after the records before it", async () => {
+    const member = zlib.gzipSync('{"id":1}\n');
+    await withFile(Buffer.concat([member, Buffer.alloc(200_000)]), async (file) => {
+      expect(await readAll(jsonlFile({ path: file }))).toMatchObject({ records: [{ id: 1 }], error: null });
+    });
+    await withFile(Buffer.concat([member, Buffer.alloc(70_000), member]), async (file) => {
+      const { records, error } = await readAll(jsonlFile({ path: file }));
+      expect(records).toEqual([{ id: 1 }]);
+      expect(error).toMatchObject({ code: "RECORD_INVALID" });
+    });
+  });
+
+  test.each([...cases, ...more])(
     "%s in %s gives the records of the text, and resumes at every offset with exactly those that remain",
     async (format, _method, bytes) => {
       await withFile(bytes, async (file) => {
