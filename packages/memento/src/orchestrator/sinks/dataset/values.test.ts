@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 
 import { by, codeOf, keep, type Row, withFolder } from "../../../../../../test/harness/dataset-loan.ts";
 import { readAll } from "../../../../../../test/harness/source-reading.ts";
-import { jsonlFile } from "../../sources/index.ts";
+import { jsonlFile, recordsFile } from "../../sources/index.ts";
 import { type DatasetFolderOptions, readDataset } from "./index.ts";
 
 type Options = Partial<DatasetFolderOptions> & Pick<DatasetFolderOptions, "format">;
@@ -104,7 +104,7 @@ describe("values", () => {
   test.each<[string, Options, unknown, string]>([
     [
       "NaN in CSV",
-      { format: "csv", columns: { a: "number" } },
+      { format: "csv", columns: { a: "number", b: "json" } },
       { a: Number.NaN },
       "UNSUPPORTED_VALUE rows[1].a is NaN",
     ],
@@ -123,7 +123,12 @@ describe("values", () => {
       { a: 0.5 },
       "RECORD_INVALID rows[1].a is not of",
     ],
-    ["an unknown column", { format: "csv", columns: { a: "json" } }, { b: 1 }, "RECORD_INVALID rows[1].b is no column"],
+    [
+      "an unknown column",
+      { format: "csv", columns: { a: "json", c: "json" } },
+      { b: 1 },
+      "RECORD_INVALID rows[1].b is no column",
+    ],
     ["a list", { format: "jsonl" }, [1], "RECORD_INVALID rows[1] is not an object"],
   ])("refuses %s and leaves nothing behind", async (_name, options, bad, message) => {
     await withFolder(async ({ folder, open }) => {
@@ -135,7 +140,36 @@ describe("values", () => {
   });
 });
 
+test("CSV of one column refuses null: its line would be empty, and readers would find a row less", async () => {
+  await withFolder(async ({ folder, open }) => {
+    const sink = await open({ format: "csv", columns: { a: "string" } });
+    expect(await codeOf(() => sink.write([{ a: "x" }, { a: null }], by()))).toContain(
+      "UNSUPPORTED_VALUE rows[1].a is null",
+    );
+    await sink.write([{ a: "x" }, { a: "" }], by());
+    const { files, rows } = await readDataset(folder);
+    expect(rows).toBe(2);
+    expect((await readAll(recordsFile(files[0]?.path ?? ""))).records).toEqual([{ a: "x" }, { a: "" }]);
+  });
+});
+
 describe("columns", () => {
+  test.each(["parquet", "csv", "jsonl"] as const)("of %s may be named like what every object has", async (format) => {
+    await withFolder(async ({ folder, open }) => {
+      const sink = await open({ format });
+      const named = Object.fromEntries(["constructor", "toString", "__proto__", "id"].map((name) => [name, name]));
+      await sink.write([named, { id: "none" }], by());
+      const { files, rows: count, columns: made } = await readDataset(folder);
+      expect(count).toBe(2);
+      if (format !== "jsonl") expect(Object.keys(made ?? {})).toEqual(Object.keys(named));
+      const { records } = await readAll(recordsFile<Row>(files[0]?.path ?? ""));
+      expect(records.map((row) => Object.entries(row).filter(([, value]) => value !== null && value !== ""))).toEqual([
+        Object.entries(named),
+        [["id", "none"]],
+      ]);
+    });
+  });
+
   test("are those of the first batch, and stay", async () => {
     await withFolder(async ({ folder, open }) => {
       const sink = await open({ format: "parquet" });

@@ -2,6 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 
 import type { DuckDBValue } from "@duckdb/node-api";
 
+import { rowValue } from "../../../core/row-value.ts";
 import type { Workspace } from "./connection.ts";
 import type { DuckdbModule } from "./engine.ts";
 import type { TargetColumn } from "./target.ts";
@@ -131,7 +132,7 @@ class RowReader {
     const values: DuckDBValue[] = [];
     const isKey = this.#keys.includes(name);
     for (let index = start; index < end; index++) {
-      const value = (rows[index] as Readonly<Record<string, unknown>>)[name] ?? null;
+      const value = rowValue(rows[index] as Readonly<Record<string, unknown>>, name) ?? null;
       if (value === null) {
         if (isKey) throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is NULL, and rows are found by it");
         if (!nullable) throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is NULL, and may not be");

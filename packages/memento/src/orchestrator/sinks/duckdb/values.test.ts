@@ -130,6 +130,14 @@ describe("values of columns", () => {
     });
   });
 
+  test("of a column that is named like what every object has are NULL where a row lacks them", async () => {
+    await withSinks(async ({ open, query }) => {
+      const sink = await open({ mode: "append", columns: { a: "INTEGER", constructor: "VARCHAR" } });
+      await sink.write([{ a: 1 }, { a: 2, constructor: "x" }], by("t"));
+      expect(await query("SELECT constructor FROM t ORDER BY a")).toEqual([[null], ["x"]]);
+    });
+  });
+
   test("of every type come back by a revert of a revert", async () => {
     await withSinks(async ({ open, query }) => {
       const columns = {

@@ -100,6 +100,18 @@ describe.skipIf(!isThere)("postgresTable()", () => {
     });
   });
 
+  test("takes a column that is named like what every object has for missing where a row lacks it", async () => {
+    const { table, url } = place();
+    const columns = { id: "int", constructor: "text" };
+    await withSink(postgresTable({ table, url, mode: "upsert", columns, key: "id" }), async (sink) => {
+      await sink.write([{ id: 1 }, { id: 2, constructor: "x" }], by("t1"));
+      expect(await server.query(`SELECT constructor AS c FROM ${table} ORDER BY id`)).toEqual([
+        { c: null },
+        { c: "x" },
+      ]);
+    });
+  });
+
   test.each([
     ["a lone surrogate", { id: 1, name: "\uD800" }, "UNSUPPORTED_VALUE", "rows[2].name"],
     ["NaN in JSON", { id: 1, doc: { a: [Number.NaN] } }, "UNSUPPORTED_VALUE", "rows[2].doc"],

@@ -1,4 +1,5 @@
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
+import { rowValue } from "../../../core/row-value.ts";
 import type { TargetColumn } from "./target.ts";
 
 /** Turns a value into what the engine is sent; `problem` throws UNSUPPORTED_VALUE with the rest of a sentence. */
@@ -32,7 +33,7 @@ export class RowReader<Sent> {
     const record = row as Readonly<Record<string, unknown>>;
     let known = 0;
     for (const [place, column] of this.#columns.entries()) {
-      const value = record[column.name];
+      const value = rowValue(record, column.name);
       if (value !== undefined || Object.hasOwn(record, column.name)) known += 1;
       if (value === undefined || value === null) {
         if (this.#keys[place] === true)

@@ -1,6 +1,7 @@
 import type { SQLInputValue } from "node:sqlite";
 
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
+import { rowValue } from "../../../core/row-value.ts";
 import type { TargetColumn } from "./target.ts";
 
 const COLUMN_VALUES = "and a column holds text, numbers, booleans, dates and bytes";
@@ -36,7 +37,7 @@ export class RowBinder {
     let known = 0;
     for (let place = 0; place < columns.length; place++) {
       const column = columns[place] as TargetColumn;
-      const value = record[column.name];
+      const value = rowValue(record, column.name);
       if (value !== undefined || Object.hasOwn(record, column.name)) known += 1;
       const bound = bindValue(value, column, index);
       if (bound === null && this.#keys[place] === true) {

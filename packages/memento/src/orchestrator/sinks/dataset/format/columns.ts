@@ -22,15 +22,15 @@ export function recordOf(row: unknown, index: number): Readonly<Record<string, u
 
 /** The columns of a batch, each of the type of its first value. RECORD_INVALID for one that holds nothing at all. */
 export function inferColumns(rows: readonly unknown[]): Columns {
-  const columns: Record<string, DatasetColumnType | null> = {};
+  const columns = new Map<string, DatasetColumnType | null>();
   for (const [index, row] of rows.entries()) {
     for (const [name, value] of Object.entries(recordOf(row, index))) {
-      if (columns[name] === undefined) columns[name] = null;
-      if (columns[name] === null && value !== null && value !== undefined)
-        columns[name] = typeOf(value, `rows[${index}].${name}`);
+      const isNothing = value === null || value === undefined;
+      if ((columns.get(name) ?? null) === null)
+        columns.set(name, isNothing ? null : typeOf(value, `rows[${index}].${name}`));
     }
   }
-  for (const [name, type] of Object.entries(columns)) {
+  for (const [name, type] of columns) {
     if (type !== null) continue;
     throw new MementoError(
       "RECORD_INVALID",
@@ -41,7 +41,7 @@ export function inferColumns(rows: readonly unknown[]): Columns {
       },
     );
   }
-  return columns as Columns;
+  return Object.fromEntries(columns) as Columns;
 }
 
 function typeOf(value: unknown, item: string): DatasetColumnType {

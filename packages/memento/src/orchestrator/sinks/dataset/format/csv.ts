@@ -1,8 +1,10 @@
-import { type Columns, columnValue, type DatasetColumnType, recordOf, refuseUnknown } from "./columns.ts";
+import { rowValue } from "../../../../core/row-value.ts";
+import { type Columns, columnValue, type DatasetColumnType, recordOf, refusal, refuseUnknown } from "./columns.ts";
 import { type DataFormat, textChunks } from "./data-format.ts";
 import { base64, jsonText } from "./json-text.ts";
 
 const END_OF_LINE = "\r\n";
+const NO_LINE = "is null, which a CSV file of one column has no line for";
 
 /** RFC 4180: one header, commas, CRLF, quotes where they are needed. Null is an empty field, empty text is `""`. */
 export const csvFormat: DataFormat = {
@@ -14,8 +16,12 @@ export const csvFormat: DataFormat = {
     yield* textChunks(slice, (row, index) => {
       const record = recordOf(row, index);
       refuseUnknown(record, columns ?? {}, index);
-      const texts = fields.map(([name, type]) => fieldText(record[name], type, () => `rows[${index}].${name}`));
-      return texts.join(",") + END_OF_LINE;
+      const line = fields
+        .map(([name, type]) => fieldText(rowValue(record, name), type, () => `rows[${index}].${name}`))
+        .join(",");
+      // With one column, null would be an empty line, which readers skip.
+      if (line === "") throw refusal("UNSUPPORTED_VALUE", `rows[${index}].${fields[0]?.[0]}`, NO_LINE);
+      return line + END_OF_LINE;
     });
   },
   async *merge(files, columns) {

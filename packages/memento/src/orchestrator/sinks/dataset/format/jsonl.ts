@@ -1,3 +1,4 @@
+import { rowValue } from "../../../../core/row-value.ts";
 import { type Columns, columnValue, recordOf, refuseUnknown } from "./columns.ts";
 import { type DataFormat, textChunks } from "./data-format.ts";
 import { jsonText } from "./json-text.ts";
@@ -22,7 +23,7 @@ function columnLine(row: unknown, index: number, columns: Columns): string {
   refuseUnknown(record, columns, index);
   const members = Object.entries(columns).map(([name, type]) => {
     const item = (): string => `rows[${index}].${name}`;
-    return `${JSON.stringify(name)}:${jsonText(columnValue(record[name], type, item), item)}`;
+    return `${JSON.stringify(name)}:${jsonText(columnValue(rowValue(record, name), type, item), item)}`;
   });
   return `{${members.join(",")}}`;
 }

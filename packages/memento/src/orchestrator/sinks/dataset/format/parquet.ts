@@ -3,6 +3,7 @@ import zlib from "node:zlib";
 import type { SchemaElement } from "hyparquet";
 import type { ParquetWriter } from "hyparquet-writer";
 
+import { rowValue } from "../../../../core/row-value.ts";
 import { parquetCodecs } from "../../../sources/parquet/parquet-codecs.ts";
 import { type Columns, columnValue, type DatasetColumnType, recordOf, refuseUnknown } from "./columns.ts";
 import { type DataFormat, takeTurn, TURN_ROWS } from "./data-format.ts";
@@ -123,7 +124,7 @@ async function columnsOf(
     refuseUnknown(record, columns, index);
     for (const [place, [name, type]] of fields.entries()) {
       const item = (): string => `rows[${index}].${name}`;
-      const value = columnValue(record[name], type, item);
+      const value = columnValue(rowValue(record, name), type, item);
       values[place]?.push(type === "json" && value !== null ? jsonText(value, item) : value);
     }
     if ((index - from) % TURN_ROWS === TURN_ROWS - 1) await takeTurn();
