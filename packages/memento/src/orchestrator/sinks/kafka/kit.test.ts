@@ -21,7 +21,7 @@ describe.skipIf(!isThere)("kafkaTopic() whose records are answered", () => {
     mode: "append",
     compensates: true,
     place: kafkaTopicPlace(() => server?.broker ?? "", { answers: true }),
-    badRow: { row: { id: "bad", amount: 1n }, code: "UNSUPPORTED_VALUE" },
+    badRow: { row: { id: "bad", amount: Number.NaN }, code: "UNSUPPORTED_VALUE" },
     workerModule: new URL("../../../../../../test/workers/kafka-topic.ts", import.meta.url),
     knownGaps: { "write() > takes a large batch": "records that are answered stay, and are not counted as removed" },
   } as const;
