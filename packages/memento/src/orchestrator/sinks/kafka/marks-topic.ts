@@ -70,6 +70,15 @@ export class MarksTopic {
     return this.books;
   }
 
+  /**
+   * The highest epoch that anybody has sent anything by, as of the last look: that of a transaction whose end is not in the log yet
+   * too. A commit is acknowledged before its end is there, and whoever sends had the timeline by then, come of it what may.
+   */
+  get highestEpoch(): number {
+    const open = [...this.#open.values()].flat();
+    return Math.max(this.books.epoch, ...open.map(({ value }) => (value === null ? 0 : contentOf(value).epoch)));
+  }
+
   /** The record of one step. */
   stepRecord(step: SentStep, epoch: number): OutgoingRecord {
     return this.#record(String(step.position), { format: 1, epoch, step } satisfies StepValue);
@@ -136,7 +145,7 @@ export class MarksTopic {
       this.books.remove(Number(suffix));
       return;
     }
-    const content = JSON.parse(value.toString("utf8")) as HeadValue | StepValue;
+    const content = contentOf(value);
     if (content.format !== 1) {
       throw new MementoError(
         "FORMAT_UNKNOWN",
@@ -147,6 +156,8 @@ export class MarksTopic {
     else this.books.head(content.epoch, content.oldest, content.oldestToken);
   }
 }
+
+const contentOf = (value: Buffer): HeadValue | StepValue => JSON.parse(value.toString("utf8")) as HeadValue | StepValue;
 
 function notCompacted(topic: string, policy: string): MementoError {
   return new MementoError(

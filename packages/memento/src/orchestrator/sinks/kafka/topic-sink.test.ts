@@ -10,6 +10,7 @@ import { systemClock } from "../../../core/ports.ts";
 import { KafkaClient } from "../../kafka/client.ts";
 import type { Sink } from "../sink.ts";
 import { kafkaTopic, type KafkaTopicOptions } from "./index.ts";
+import { MarksTopic } from "./marks-topic.ts";
 import { Transactions } from "./transactions.ts";
 
 interface Row {
@@ -169,6 +170,23 @@ describe.skipIf(!isThere)("kafkaTopic()", { timeout: 180_000 }, () => {
       await expect(call()).rejects.toMatchObject({ code: "FENCED" });
     await next.write(rows(5, 6), by(2, 4));
     expect(await idsIn(topic)).toEqual([1, 2, 5, 6]);
+  });
+
+  test("a worker is refused what was sent before as soon as another one has sent by a higher epoch, committed or not", async () => {
+    const topic = await makeTopic(broker());
+    const sink = await opened({ topic });
+    const { mark } = await sink.write([{ id: 1 }], by(1));
+    const client = await KafkaClient.open({ brokers: broker() }, "A test");
+    onTestFinished(async () => await client.close());
+    const marks = new MarksTopic(client, `${topic}.memento`, await sink.place(), "one", "out");
+    const transactions = new Transactions(client, `other-${topic}`, 60_000);
+    onTestFinished(async () => await transactions.drop());
+    await transactions.seize();
+    expect(await sink.write([{ id: 1 }], by(1))).toEqual({ rows: 0, duplicate: true, mark });
+    await transactions.run(async ({ send }) => {
+      await send([marks.headRecord(2, 0)]);
+      await expect(sink.write([{ id: 1 }], by(1))).rejects.toMatchObject({ code: "FENCED" });
+    });
   });
 
   test("what a worker has open when it is taken over is aborted, and its late commit is refused", async () => {

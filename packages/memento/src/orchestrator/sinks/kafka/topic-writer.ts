@@ -71,27 +71,33 @@ export class TopicWriter {
     });
     for (const note of notes) this.#marks.apply(note);
     // Nothing was sent, and so no broker has said yet that nobody has come after us.
-    if (notes.length === 0) this.#demand(epoch, await this.#marks.refresh());
+    if (notes.length === 0) await this.#demandNow(epoch);
     return result;
   }
 
   async #admit(epoch: number): Promise<void> {
     if (this.#transactions.isHeld) {
-      this.#demand(epoch, this.#marks.books);
+      this.#demand(epoch);
       return;
     }
     await this.#marks.ensure();
     // A producer of ours would fence the rightful one, if only for a moment: whoever is too late is told before.
-    this.#demand(epoch, await this.#marks.refresh());
+    await this.#demandNow(epoch);
     await this.#transactions.seize();
-    this.#demand(epoch, await this.#marks.refresh());
+    await this.#demandNow(epoch);
   }
 
-  #demand(epoch: number, books: SentBooks): void {
-    if (epoch >= books.epoch) return;
+  async #demandNow(epoch: number): Promise<void> {
+    await this.#marks.refresh();
+    this.#demand(epoch);
+  }
+
+  #demand(epoch: number): void {
+    const { highestEpoch } = this.#marks;
+    if (epoch >= highestEpoch) return;
     throw new MementoError(
       "FENCED",
-      `${this.#where} is held with epoch ${books.epoch}, and epoch ${epoch} was offered`,
+      `${this.#where} is held with epoch ${highestEpoch}, and epoch ${epoch} was offered`,
     );
   }
 }
