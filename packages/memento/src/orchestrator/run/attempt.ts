@@ -58,10 +58,11 @@ export class Attempt {
   }
 
   /** Runs a stage's code to its end, or until the attempt is given up. STAGE_TIMEOUT, FENCED. */
-  async run<Value>(code: () => Promise<Value>): Promise<Value> {
+  async run<Value>(code: () => Value | Promise<Value>): Promise<Value> {
     try {
       if (this.#own !== null) this.#beganMs = this.#beatMs = this.#limits.clock.monotonic();
-      return await this.#unlessGivenUp(code());
+      const result = code();
+      return result instanceof Promise ? await this.#unlessGivenUp(result) : result;
     } finally {
       this.#over = true;
     }
@@ -91,6 +92,11 @@ export class Attempt {
       this.#underWay.delete(work);
       this.beat();
     }
+  }
+
+  /** True: nothing of the attempt is under way. */
+  get isSettled(): boolean {
+    return this.#underWay.size === 0;
   }
 
   /** Resolves once nothing of the attempt can change anything any more. */

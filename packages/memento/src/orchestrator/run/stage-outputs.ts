@@ -38,7 +38,7 @@ export class StageOutputs {
   async inputOf(stage: StageDefinition): Promise<StageInput> {
     const input: Record<string, unknown> = {};
     for (const [name, from] of Object.entries(stage.inputs)) {
-      if (this.#takers.get(from) === 1) input[name] = await this.#take(from);
+      if (this.#takers.get(from) === 1) input[name] = this.#held.has(from) ? this.#take(from) : await this.#saved(from);
       else await this.#share(from, input, name);
     }
     return input;
@@ -57,8 +57,7 @@ export class StageOutputs {
     return !parallel && Object.values(state).some((value) => typeof value === "object" && value !== null);
   }
 
-  async #take(stage: string): Promise<unknown> {
-    if (!this.#held.has(stage)) return await this.#saved(stage);
+  #take(stage: string): unknown {
     const value = this.#held.get(stage);
     this.#held.delete(stage);
     return value;

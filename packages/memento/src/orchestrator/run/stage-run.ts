@@ -57,8 +57,8 @@ export class StageRun {
   #total: number | null;
   #unsavedRecords = 0;
   #share: number | null = null;
-  readonly batches: BatchesInHand;
-  readonly #writes = new WriteTurns();
+  #batches: BatchesInHand | null = null;
+  #writes: WriteTurns | null = null;
   #turnStartedMs: number;
   /** When this work, and not another one beside it, was saved last. */
   #savedAtMs: number;
@@ -68,7 +68,6 @@ export class StageRun {
     this.work = work;
     this.stage = stage;
     this.#stop = stop;
-    this.batches = new BatchesInHand(stage.name);
     const { timeoutMs, heartbeatMs } = stage;
     const { clock, lease } = session;
     this.attempt = new Attempt({ stage, timeoutMs, heartbeatMs, clock, lease, stop: stop.signal });
@@ -101,16 +100,26 @@ export class StageRun {
     return this.#records;
   }
 
+  /** The batches that the code has in hand. */
+  get batches(): BatchesInHand {
+    return (this.#batches ??= new BatchesInHand(this.stage.name));
+  }
+
   /** Runs the attempt's code to its end. What it has begun and not waited for is waited for, and fails it where that fails. */
   async toEnd<Value>(code: (run: StageRun) => Value): Promise<Awaited<Value>> {
-    return await this.attempt.run(() => this.#whole(code(this)));
+    return await this.attempt.run(() => {
+      const result = code(this);
+      // Most code gives a promise. What gives its value at once, and has begun nothing, is at its end.
+      const isThere = !isThenable(result) && this.#writes === null && this.#batches === null && this.attempt.isSettled;
+      return isThere ? (result as Awaited<Value>) : this.#whole(result);
+    });
   }
 
   async #whole<Value>(result: Value): Promise<Awaited<Value>> {
     const value = await result;
-    await this.#writes.done();
+    await this.#writes?.done();
     await this.attempt.settled();
-    this.batches.demandNoneLeft();
+    this.#batches?.demandNoneLeft();
     return value;
   }
 
@@ -153,7 +162,7 @@ export class StageRun {
     } finally {
       await batches?.return?.();
       // What nobody has waited for is written in that batch, too.
-      if (isLeft) await this.#writes.done();
+      if (isLeft) await this.#writes?.done();
       this.batches.end(name);
       if (isLeft) this.batches.demandNoneLeft();
     }
@@ -169,7 +178,7 @@ export class StageRun {
   async #close(name: string, batch: SourceBatch<unknown>): Promise<void> {
     const { session, work } = this;
     this.attempt.demand();
-    if (this.#writes.areUnderWay) await this.#writes.done();
+    if (this.#writes?.areUnderWay === true) await this.#writes.done();
     this.batches.close(name);
     session.advance(work, name, batch.partition, batch.offset);
     // In the middle of another source's batch more writes of that one are to come.
@@ -218,9 +227,10 @@ export class StageRun {
       );
     if (rows.length === 0) return;
     // What waits for its turn is what was handed over, whatever the caller does with the array meanwhile.
-    const handed = this.#writes.isTaken(name) ? [...rows] : rows;
+    const writes = (this.#writes ??= new WriteTurns());
+    const handed = writes.isTaken(name) ? [...rows] : rows;
     const batches = this.batches.all();
-    await this.#writes.take(name, async () => {
+    await writes.take(name, async () => {
       await this.#claim(`sink ${name}`);
       attempt.demand();
       session.lease.demand();
@@ -334,7 +344,7 @@ export class StageRun {
   /** Saves what the work has done so far; progress goes with it. */
   async save(save: Omit<SessionSave, "stage" | "work">): Promise<MementoEntry> {
     // Where nothing is to be waited for, the state is captured before this returns.
-    if (this.#writes.areUnderWay) await this.#writes.done();
+    if (this.#writes?.areUnderWay === true) await this.#writes.done();
     this.attempt.demand();
     this.work.progress = {
       stage: this.stage.name,
@@ -383,3 +393,6 @@ export class StageRun {
     return this.#unsavedRecords >= records || this.session.clock.monotonic() - this.#savedAtMs >= ms;
   }
 }
+
+const isThenable = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
