@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomFillSync } from "node:crypto";
 
 /** Where time comes from: passed in everywhere, so that tests and simulators own it. */
 export interface Clock {
@@ -46,17 +46,23 @@ export const systemClock: Clock = {
 };
 
 const POOL_BYTES = 4_096;
-let pool = Buffer.alloc(0);
+const pool = new Uint8Array(POOL_BYTES);
+/** What stands before it in the pool was handed out. */
+let poolStart = POOL_BYTES;
 
 /** The machine's own source of randomness, fetched in pools: one call to the kernel for each few bytes costs more than sealing them. */
 export const systemRandom: Random = {
   bytes: (count) => {
     if (count > POOL_BYTES) return randomBytes(count);
-    if (pool.length < count) pool = randomBytes(POOL_BYTES);
-    const taken = Uint8Array.from(pool.subarray(0, count));
+    if (poolStart + count > POOL_BYTES) {
+      randomFillSync(pool);
+      poolStart = 0;
+    }
+    const start = poolStart;
+    poolStart += count;
+    const taken = pool.slice(start, poolStart);
     // What was handed out is never kept: keys are among it.
-    pool.fill(0, 0, count);
-    pool = pool.subarray(count);
+    pool.fill(0, start, poolStart);
     return taken;
   },
 };

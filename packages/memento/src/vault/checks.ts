@@ -7,17 +7,21 @@ import type { Lease, TimelineRecord } from "../core/timeline.ts";
 import type { CaretakerRecord, StoreMeta } from "../store/store.ts";
 
 const HMAC_BLOCK_BYTES = 64;
+const DIGEST_BYTES = 32;
+/** Longer rows than any head's or lease's are put together in a buffer of their own. */
+const ROW_BYTES_MAX = 1_024;
 
 /** Makes and compares the keyed checks (HMAC-SHA256) of a store's own rows: nobody without the key can change or invent one. */
 export class RowChecks {
-  readonly #inner: Buffer;
-  readonly #outer: Buffer;
+  /** The key's block, and room for what is hashed behind it. */
+  readonly #inner = Buffer.alloc(HMAC_BLOCK_BYTES + ROW_BYTES_MAX);
+  readonly #outer = Buffer.alloc(HMAC_BLOCK_BYTES + DIGEST_BYTES);
 
   constructor(key: Uint8Array) {
     const block = Buffer.alloc(HMAC_BLOCK_BYTES);
     block.set(key);
-    this.#inner = Buffer.from(block.map((byte) => byte ^ 0x36));
-    this.#outer = Buffer.from(block.map((byte) => byte ^ 0x5c));
+    this.#inner.set(block.map((byte) => byte ^ 0x36));
+    this.#outer.set(block.map((byte) => byte ^ 0x5c));
   }
 
   meta(meta: Omit<StoreMeta, "check">): string {
@@ -58,7 +62,14 @@ export class RowChecks {
 
   /** HMAC-SHA256 (RFC 2104) by two one-shot hashes: a save makes one, and an Hmac object costs it twice as much. */
   #check(fields: Json): string {
-    const inner = hash("sha256", Buffer.concat([this.#inner, Buffer.from(canonicalJson(fields), "utf8")]), "buffer");
-    return hash("sha256", Buffer.concat([this.#outer, inner]), "base64url");
+    this.#outer.set(hash("sha256", this.#behindKey(canonicalJson(fields)), "buffer"), HMAC_BLOCK_BYTES);
+    return hash("sha256", this.#outer, "base64url");
+  }
+
+  #behindKey(text: string): Buffer {
+    // No character takes more than three bytes for each of its code units.
+    if (3 * text.length <= ROW_BYTES_MAX)
+      return this.#inner.subarray(0, HMAC_BLOCK_BYTES + this.#inner.write(text, HMAC_BLOCK_BYTES, "utf8"));
+    return Buffer.concat([this.#inner.subarray(0, HMAC_BLOCK_BYTES), Buffer.from(text, "utf8")]);
   }
 }

@@ -5,7 +5,7 @@ import { entryText } from "../store/entry-text.ts";
 import { FORMAT_VERSION, INCREMENTS_VERSION } from "../store/header.ts";
 import { compressSection, type CompressedSection, type Compression } from "./compression.ts";
 import type { DirectoryLayer } from "./directory.ts";
-import { encodeManifest, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
+import { manifestText, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
 import { sealPack, type DataKey, type SealedPack } from "./seal.ts";
 
 /** One memento on its way into a pack. */
@@ -47,7 +47,7 @@ export function buildPack(
   const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
   const layout = new SectionLayout(total <= INLINE_BYTES_MAX);
   const manifests = items.map(({ parentDigest, base, layer, held }) =>
-    encodeManifest(
+    manifestText(
       parentDigest,
       base,
       layer,
@@ -55,10 +55,10 @@ export function buildPack(
     ),
   );
   const [first, ...others] = layout.sections;
-  const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? Buffer.alloc(0)));
+  const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? ""));
   const entries = items.map(({ entry }) => entry);
   const compressed = [
-    compressSection(joinFirstSection(manifests, first?.parts ?? []), compression),
+    compressSection(joinFirstSection(manifests.map(utf8), first?.parts ?? []), compression),
     ...others.map(({ parts, section }) => section ?? compressSection(joined(parts), compression)),
   ];
   const seal = (ready: readonly CompressedSection[]): BuiltPack => ({
@@ -69,6 +69,8 @@ export function buildPack(
     ? seal(compressed)
     : Promise.all(compressed.map(async (section) => await section)).then(seal);
 }
+
+const utf8 = (text: string): Buffer => Buffer.from(text, "utf8");
 
 /** One part stays the bytes that it is: they may be many. */
 const joined = (parts: readonly Uint8Array[]): Uint8Array => (parts.length === 1 && parts[0]) || Buffer.concat(parts);

@@ -1,4 +1,4 @@
-import { encodeSnapshot, snapshotValue, type EncodedValue } from "./codec.ts";
+import { encodeSnapshot, snapshotValue, type EncodedValue, type Snapshot } from "./codec.ts";
 import { ArrayEncoder, type ArrayVersion } from "./delta/index.ts";
 import { DELTA_CONTENT_BYTES_MIN } from "./increments.ts";
 
@@ -57,6 +57,31 @@ export interface CapturedPiece {
 
 const UNKNOWN = { base: null, delta: null } as const;
 
+/** A value of which no earlier version is remembered. */
+class WholePiece implements CapturedPiece {
+  readonly #snapshot: Snapshot;
+
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
+  }
+
+  get size(): number {
+    return this.#snapshot.size;
+  }
+
+  step(): boolean {
+    return true;
+  }
+
+  encode(): EncodedValue {
+    return encodeSnapshot(this.#snapshot);
+  }
+
+  change(): typeof UNKNOWN {
+    return UNKNOWN;
+  }
+}
+
 /**
  * Captures the values of pieces as they are now. An array of flat or frozen items that is saved again and again is encoded
  * as a change of what it was the last time.
@@ -82,8 +107,7 @@ export class PieceCapture {
   #capture(key: string, value: unknown, scope: string): CapturedPiece {
     const version = ArrayEncoder.suits(value) ? this.#captureArray(`${scope}\n${key}`, key, value) : null;
     if (version !== null) return ofArray(version);
-    const snapshot = snapshotValue(value, key);
-    return { size: snapshot.size, step: () => true, encode: () => encodeSnapshot(snapshot), change: () => UNKNOWN };
+    return new WholePiece(snapshotValue(value, key));
   }
 
   #captureArray(line: string, key: string, array: readonly unknown[]): ArrayVersion | null {

@@ -22,11 +22,13 @@ const HASHED_A_TURN_BYTES = 2_097_152;
 /** Contents that a vault keeps at hand for the next deltas; those that changed longest ago are read again when needed. */
 const CHAINS_BYTES_MAX = 67_108_864;
 
+const NONE: ReadonlyMap<string, PieceChain> = new Map();
+
 /** How the pieces that changed lately are held, of all timelines of a vault: many writers share what one may remember. */
 export class PieceChains {
   readonly #chains = new Map<string, PieceChain>();
   /** Large pieces that were new in the last memento: the next one may well change them. */
-  #latest: ReadonlyMap<string, PieceChain> = new Map();
+  #latest: ReadonlyMap<string, PieceChain> = NONE;
   #bytes = 0;
 
   /**
@@ -43,9 +45,9 @@ export class PieceChains {
   /** Keeps the chains of an acknowledged memento: of pieces that it changed, and of those that were new in it. */
   take(timeline: string, { chains, latest }: Pick<PieceChange, "chains" | "latest">): void {
     // What is new takes the place of what was there under its key.
-    for (const key of latest.keys()) this.#drop(placeOf(timeline, key));
-    this.#latest = new Map([...latest].map(([key, chain]) => [placeOf(timeline, key), chain]));
-    for (const [key, chain] of chains) {
+    for (const key of latest?.keys() ?? []) this.#drop(placeOf(timeline, key));
+    this.#latest = latest === null ? NONE : new Map([...latest].map(([key, chain]) => [placeOf(timeline, key), chain]));
+    for (const [key, chain] of chains ?? []) {
       const place = placeOf(timeline, key);
       this.#drop(place);
       this.#chains.set(place, chain);
@@ -80,10 +82,10 @@ interface PieceChangePorts {
 export class PieceChange {
   readonly held: HeldPiece[] = [];
   readonly changes = new Map<string, PieceRef | null>();
-  /** The chains of the pieces that it overwrites, for the writer to keep once the memento is acknowledged. */
-  readonly chains = new Map<string, PieceChain>();
+  /** The chains of the pieces that it overwrites, for the writer to keep once the memento is acknowledged; null: of none. */
+  chains: Map<string, PieceChain> | null = null;
   /** The same of large pieces that are new. */
-  readonly latest = new Map<string, PieceChain>();
+  latest: Map<string, PieceChain> | null = null;
   readonly #timeline: Pick<TimelineRecord, "key" | "caretaker">;
   readonly #id: string;
   readonly #ground: PieceDirectory;
@@ -147,13 +149,13 @@ export class PieceChange {
     if (!full && this.#isSame(key, content, digest)) return;
     const chain = full ? null : (known ?? (await this.#readChain(key)));
     if (chain === null) {
-      this.latest.set(key, wholePiece(this.#id, digest, content));
+      (this.latest ??= new Map()).set(key, wholePiece(this.#id, digest, content));
       this.#hold(key, content, digest, { bytes: content.bytes, base: null, section });
       return;
     }
     const delta = known === null ? await deltaOf(chain, piece, content) : compared;
     const { bytes, base, chain: next } = holdNext(chain, this.#id, digest, content, delta);
-    this.chains.set(key, next);
+    (this.chains ??= new Map()).set(key, next);
     this.#hold(key, content, digest, { bytes, base, section: null });
   }
 

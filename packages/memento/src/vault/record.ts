@@ -75,17 +75,16 @@ export interface PlacedPiece extends Omit<HeldPiece, "section"> {
   readonly offset: number;
 }
 
-/** Writes a record's manifest. */
-export function encodeManifest(
+/** A record's manifest, as the text that is stored in UTF-8. */
+export function manifestText(
   parentDigest: string | null,
   base: string | null,
   layer: DirectoryLayer,
   held: readonly PlacedPiece[],
-): Uint8Array {
-  const own = new Set(held.map(({ key }) => key));
+): string {
   const elsewhere: ManifestJson["d"][number][] = [];
   for (const [key, ref] of layer.changes) {
-    if (own.has(key)) continue;
+    if (ref?.holder === layer.id) continue;
     elsewhere.push(ref === null ? [key, null] : [key, ref.holder, ref.encoding, ref.bytes, ref.digest]);
   }
   const manifest: ManifestJson = {
@@ -98,7 +97,7 @@ export function encodeManifest(
     }),
     d: elsewhere,
   };
-  return Buffer.from(JSON.stringify(manifest), "utf8");
+  return JSON.stringify(manifest);
 }
 
 /** Reads a record's manifest; the seal has been checked, so what does not read was written by a broken or newer writer. */
@@ -135,6 +134,7 @@ export function decodeManifest(bytes: Uint8Array, entry: MementoEntry): MementoM
 }
 
 /** A memento's digest: over its clear entry as stored, and its manifest. */
-export function recordDigest(entry: string, manifest: Uint8Array): string {
+export function recordDigest(entry: string, manifest: Uint8Array | string): string {
+  if (typeof manifest === "string") return sha256(`${entry}\n${manifest}`);
   return sha256(Buffer.concat([Buffer.from(entry, "utf8"), Buffer.from("\n"), manifest]));
 }

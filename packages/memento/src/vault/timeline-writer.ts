@@ -168,7 +168,7 @@ export class TimelineWriter {
     const id = newMementoId(this.timeline.key, sequence, this.#ports.random);
     const change = new PieceChange(this.timeline, id, ground, this.#ports);
     change.drop(draft.drop ?? []);
-    change.refer(draft.refs ?? new Map(), draft.full ?? false);
+    if (draft.refs !== undefined) change.refer(draft.refs, draft.full ?? false);
     for (const [key, snapshot] of captured) {
       const large = change.set(key, snapshot, draft.full ?? false);
       if (large !== null) await large;
@@ -220,15 +220,15 @@ export class TimelineWriter {
       reason: draft.reason,
       status: draft.status,
       created: new Date(this.#ports.clock.now()).toISOString(),
+      labels: draft.labels ?? {},
+      metadata: draft.metadata ?? {},
+      sizes: { logicalBytes, heldBytes: held.reduce((sum, { bytes }) => sum + bytes.length, draft.partsBytes ?? 0) },
       ...(name === undefined ? {} : { name }),
       ...(run === undefined ? {} : { run }),
       ...(version === undefined ? {} : { version }),
       ...(stage === undefined ? {} : { stage }),
       ...(stageIndex === undefined ? {} : { stageIndex }),
       ...(resumeCount === undefined ? {} : { resumeCount }),
-      labels: draft.labels ?? {},
-      metadata: draft.metadata ?? {},
-      sizes: { logicalBytes, heldBytes: held.reduce((sum, { bytes }) => sum + bytes.length, draft.partsBytes ?? 0) },
     };
   }
 }

@@ -23,7 +23,8 @@ export class Attempt {
   readonly signal: AbortSignal;
   readonly #limits: AttemptLimits;
   readonly #own: AbortController | null;
-  readonly #underWay = new Set<Promise<unknown>>();
+  /** null: nothing was ever begun, as by most. */
+  #underWay: Set<Promise<unknown>> | null = null;
   #givenUp: PromiseWithResolvers<never> | null = null;
   #over = false;
   /** Why it was given up; null where it came to its end. */
@@ -85,23 +86,24 @@ export class Attempt {
 
   /** Takes part in `settled`: what has begun to change something is waited for before anything is taken back. */
   async track<Value>(work: Promise<Value>): Promise<Value> {
-    this.#underWay.add(work);
+    const underWay = (this.#underWay ??= new Set());
+    underWay.add(work);
     try {
       return await work;
     } finally {
-      this.#underWay.delete(work);
+      underWay.delete(work);
       this.beat();
     }
   }
 
   /** True: nothing of the attempt is under way. */
   get isSettled(): boolean {
-    return this.#underWay.size === 0;
+    return this.#underWay === null || this.#underWay.size === 0;
   }
 
   /** Resolves once nothing of the attempt can change anything any more. */
   async settled(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    while (this.#underWay !== null && this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
   /** Time in here does not count. */

@@ -268,7 +268,7 @@ export class RunSession {
     }
     if (captured !== null) {
       for (const [key, value] of captured.unsaved) if (this.#unsaved.get(key) === value) this.#unsaved.delete(key);
-      for (const key of captured.outputs.keys()) this.#unsavedOutputs.delete(key);
+      for (const key of captured.outputs?.keys() ?? []) this.#unsavedOutputs.delete(key);
       if (!this.parallel) this.#savedStateKeys = Object.keys(this.state);
       if (work !== undefined) this.#settle(work, captured);
     }
@@ -289,7 +289,7 @@ export class RunSession {
     save: SessionSave & { readonly status: MementoStatus },
     pieces: ReadonlyMap<string, unknown>,
     drop: readonly string[],
-    captured: ReadonlyMap<string, CapturedPiece> = new Map(),
+    captured: ReadonlyMap<string, CapturedPiece> | null = null,
   ): Promise<SavedMemento> {
     const { stage, reason, status } = save;
     const appending = this.#writer.append({
@@ -299,13 +299,13 @@ export class RunSession {
       run: this.run.id,
       version: this.pipeline.version,
       resumeCount: this.run.resumeCount,
-      ...(stage === undefined ? {} : { stage: stage.name, stageIndex: this.indexOf(stage) }),
-      ...(save.name === undefined ? {} : { name: save.name, replaceName: save.replaceName ?? false }),
       labels: save.labels ?? {},
       fields: { ...save.fields },
       pieces,
-      captured,
       drop,
+      ...(captured === null ? {} : { captured }),
+      ...(stage === undefined ? {} : { stage: stage.name, stageIndex: this.indexOf(stage) }),
+      ...(save.name === undefined ? {} : { name: save.name, replaceName: save.replaceName ?? false }),
     });
     try {
       return await appending;
@@ -316,8 +316,8 @@ export class RunSession {
   }
 
   #capture(work: StageWork | null, stageEnded: boolean, withState: boolean): Captured {
-    const unsaved = new Map(this.#unsaved);
-    const outputs = new Map(this.#unsavedOutputs);
+    const unsaved = [...this.#unsaved];
+    const outputs = this.#unsavedOutputs.size === 0 ? null : new Map(this.#unsavedOutputs);
     const pieces = new Map<string, unknown>();
     const drop: string[] = [];
     const forget = (key: string): void => {

@@ -33,8 +33,9 @@ export interface SessionSave {
 export interface Captured {
   readonly pieces: Map<string, unknown>;
   readonly drop: string[];
-  readonly unsaved: Map<string, unknown>;
-  readonly outputs: ReadonlyMap<string, CapturedPiece>;
+  readonly unsaved: readonly (readonly [string, unknown])[];
+  /** Outputs as they were at the ends of their stages; null where there are none. */
+  readonly outputs: ReadonlyMap<string, CapturedPiece> | null;
   readonly offsets: readonly (readonly [string, SourceOffsets])[];
   readonly sinks: readonly (readonly [string, SinkRecord])[];
   readonly own: readonly (readonly [string, unknown])[];

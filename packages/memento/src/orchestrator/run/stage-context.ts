@@ -10,26 +10,18 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
   const { scope } = stage;
   const { id, key, resumeCount } = session.run;
   const full = (name: string): string => (scope === null ? name : scope.prefix + name);
-  const params = once(() => {
-    const own = copyValue(session.run.params);
-    return scope === null ? own : scope.params(own);
-  });
+  const { params } = session.run;
+  const hasMembers = typeof params === "object" && params !== null && Object.keys(params).length > 0;
   const versions = [...session.resources.sources].map(([name, source]) => [name, source.schemaVersion] as const);
-  return {
-    get params() {
-      return params();
-    },
+  const context: StageContext = {
+    params: hasMembers || scope !== null ? {} : copyValue(params),
     run: { id, key, resumeCount },
     stage: stage.name,
-    get offsets() {
-      return inScope(scope, session.allOffsets(work));
-    },
+    offsets: inScope(scope, session.allOffsets(work)),
     schemaVersions: inScope(scope, Object.fromEntries(versions)),
     participants: inScope(scope, Object.fromEntries(session.resources.participants)),
     credentials: inScope(scope, session.resources.credentials),
-    get state() {
-      return work.state;
-    },
+    state: scope === null ? work.state : {},
     progress: run.progress,
     signal: attempt.signal,
     heartbeat: () => {
@@ -48,7 +40,19 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
         fields: session.redaction.json(fields),
       }),
   };
+  // An accessor costs more than a small stage has to spare: only where there is something to copy, to follow, or to make.
+  if (hasMembers || scope !== null) {
+    const own = once(() => (scope === null ? copyValue(params) : scope.params(copyValue(params))));
+    Object.defineProperty(context, "params", { ...MEMBER, get: own });
+  }
+  if (session.resources.sources.size > 0)
+    Object.defineProperty(context, "offsets", { ...MEMBER, get: () => inScope(scope, session.allOffsets(work)) });
+  if (scope !== null) Object.defineProperty(context, "state", { ...MEMBER, get: () => work.state });
+  return context;
 }
+
+/** As in an object's literal. */
+const MEMBER = { enumerable: true, configurable: true } as const;
 
 /** Made when it is first asked for. */
 function once<Value>(make: () => Value): () => Value {

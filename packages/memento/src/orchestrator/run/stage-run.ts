@@ -1,12 +1,6 @@
 import { MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
-import type {
-  CheckpointInterval,
-  FlowSummary,
-  StageContext,
-  StageDefinition,
-  StageProgress,
-} from "../pipeline/stage.ts";
+import type { CheckpointInterval, FlowSummary, StageContext, StageDefinition } from "../pipeline/stage.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source, SourceBatch, SourceOffsets } from "../sources/source.ts";
 import { Attempt } from "./attempt.ts";
@@ -17,6 +11,7 @@ import type { RunSession } from "./run-session.ts";
 import { PIECE } from "./run-state.ts";
 import type { SessionSave } from "./session-save.ts";
 import { stageContext } from "./stage-context.ts";
+import { StageCounts } from "./stage-counts.ts";
 import type { StageWork } from "./stage-work.ts";
 import { StopRun, type StopWish } from "./stop.ts";
 import { WriteTurns } from "./write-turns.ts";
@@ -49,13 +44,10 @@ export class StageRun {
   readonly work: StageWork;
   readonly stage: StageDefinition;
   readonly attempt: Attempt;
-  readonly flows: Record<string, FlowSummary>;
-  readonly progress: StageProgress;
+  readonly progress: StageCounts;
   readonly #stop: StopWish;
   readonly #interval: CheckpointInterval | null;
-  #records: number;
-  #total: number | null;
-  #unsavedRecords = 0;
+  #flows: Record<string, FlowSummary> | null = null;
   #share: number | null = null;
   #batches: BatchesInHand | null = null;
   #writes: WriteTurns | null = null;
@@ -73,31 +65,17 @@ export class StageRun {
     this.attempt = new Attempt({ stage, timeoutMs, heartbeatMs, clock, lease, stop: stop.signal });
     const policy = stage.checkpoint ?? session.pipeline.checkpoint;
     this.#interval = typeof policy === "object" ? policy : null;
-    const before = work.progress;
-    this.#records = before?.records ?? 0;
-    this.#total = before?.total ?? null;
-    // A stage may be called like what every object inherits.
-    this.flows = Object.assign(Object.create(null) as Record<string, FlowSummary>, before?.flows);
+    this.progress = new StageCounts(work.progress, () => this.attempt.beat());
     this.#turnStartedMs = this.#savedAtMs = clock.monotonic();
-    const records = (): number => this.#records;
-    const total = (): number | null => this.#total;
-    const setTotal = (value: number | null): void => void (this.#total = value);
-    this.progress = {
-      get records() {
-        return records();
-      },
-      get total() {
-        return total();
-      },
-      set total(value) {
-        setTotal(value);
-      },
-      add: (more) => this.#count(more),
-    };
   }
 
-  get records(): number {
-    return this.#records;
+  /** What the stages of a flow have done so far. */
+  get flows(): Record<string, FlowSummary> {
+    // A stage may be called like what every object inherits.
+    return (this.#flows ??= Object.assign(
+      Object.create(null) as Record<string, FlowSummary>,
+      this.work.progress?.flows,
+    ));
   }
 
   /** The batches that the code has in hand. */
@@ -184,7 +162,7 @@ export class StageRun {
     // In the middle of another source's batch more writes of that one are to come.
     if (this.batches.none) session.forward.catchUp(session, work);
     this.#share = batch.share ?? null;
-    this.#count(batch.records.length);
+    this.progress.add(batch.records.length);
   }
 
   #sourceNamed(name: string): Source {
@@ -273,8 +251,8 @@ export class StageRun {
       session.emit({
         type: "progress",
         stage: this.stage.name,
-        records: this.#records,
-        total: this.#total,
+        records: this.progress.records,
+        total: this.progress.total,
         share: this.#share,
       });
     }
@@ -346,20 +324,15 @@ export class StageRun {
     // Where nothing is to be waited for, the state is captured before this returns.
     if (this.#writes?.areUnderWay === true) await this.#writes.done();
     this.attempt.demand();
-    this.work.progress = {
-      stage: this.stage.name,
-      records: this.#records,
-      total: this.#total,
-      flows: { ...this.flows },
-    };
-    const counted = this.#unsavedRecords;
-    this.#unsavedRecords = 0;
+    const { records, total } = this.progress;
+    this.work.progress = { stage: this.stage.name, records, total, flows: { ...this.flows } };
+    const counted = this.progress.saving();
     try {
       const entry = await this.attempt.track(this.session.save({ ...save, stage: this.stage, work: this.work }));
       this.#savedAtMs = this.session.clock.monotonic();
       return entry;
     } catch (error) {
-      this.#unsavedRecords += counted;
+      this.progress.notSaved(counted);
       throw error;
     }
   }
@@ -381,16 +354,10 @@ export class StageRun {
     }
   }
 
-  #count(records: number): void {
-    this.attempt.beat();
-    this.#records += records;
-    this.#unsavedRecords += records;
-  }
-
   #due(): boolean {
-    if (this.#interval === null || this.#unsavedRecords === 0) return false;
+    if (this.#interval === null || this.progress.unsaved === 0) return false;
     const { records = Number.POSITIVE_INFINITY, ms = Number.POSITIVE_INFINITY } = this.#interval;
-    return this.#unsavedRecords >= records || this.session.clock.monotonic() - this.#savedAtMs >= ms;
+    return this.progress.unsaved >= records || this.session.clock.monotonic() - this.#savedAtMs >= ms;
   }
 }
 

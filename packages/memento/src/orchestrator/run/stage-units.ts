@@ -62,7 +62,13 @@ async function runTask(ports: StagePorts, stage: TaskStage): Promise<void> {
     return plain ? stage.run(context, input) : runChecked(stage, context, input, begun);
   });
   run.work.progress = null;
-  await complete(ports, { run, stage, value, records: run.records, provenance: { input: outputs.digestOf(stage) } });
+  await complete(ports, {
+    run,
+    stage,
+    value,
+    records: run.progress.records,
+    provenance: { input: outputs.digestOf(stage) },
+  });
 }
 
 async function runChecked(
@@ -94,7 +100,8 @@ async function runSegment(ports: StagePorts, { root, stages }: FlowSegment): Pro
   });
   const summaries: Readonly<Record<string, FlowSummary>> = run.flows;
   // Until its last stage is saved, a resumed flow must find its counts again.
-  run.work.progress = { stage: root.name, records: run.records, total: run.records, flows: summaries };
+  const { records } = run.progress;
+  run.work.progress = { stage: root.name, records, total: records, flows: summaries };
   for (const stage of stages) {
     if (session.completed.has(stage.name)) continue;
     const summary = summaries[stage.name];

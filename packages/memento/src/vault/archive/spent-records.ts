@@ -1,5 +1,5 @@
 import { entryText } from "../../store/entry-text.ts";
-import { encodeManifest, recordDigest, type MementoManifest } from "../record.ts";
+import { manifestText, recordDigest, type MementoManifest } from "../record.ts";
 import type { OpenedPack } from "../repack.ts";
 
 /**
@@ -13,8 +13,8 @@ export function fillSpent(pack: OpenedPack, slots: readonly number[], digests: M
     const entry = pack.header.entries[slot];
     if (entry === undefined) continue;
     const layer = { id: entry.id, depth: 1, changes: new Map() };
-    const manifest = encodeManifest(digests.get(entry.timeline) ?? null, null, layer, []);
-    manifests[slot] = manifest;
+    const manifest = manifestText(digests.get(entry.timeline) ?? null, null, layer, []);
+    manifests[slot] = Buffer.from(manifest, "utf8");
     digests.set(entry.timeline, recordDigest(entryText(entry), manifest));
   }
   return { ...pack, manifests };
