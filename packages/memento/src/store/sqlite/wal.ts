@@ -1,4 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
+import { endianness } from "node:os";
 
 import { systemCode } from "../../core/path-errors.ts";
 
@@ -114,11 +115,11 @@ function readHeader(bytes: Buffer): WalHeader | null {
   if (bytes.length < HEADER_BYTES) return null;
   const magic = bytes.readUInt32BE(0);
   const bigEndian = (magic & 1) === 1;
-  const stored = [bytes.readUInt32BE(24), bytes.readUInt32BE(28)] as const;
+  const stored = [bytes.readInt32BE(24), bytes.readInt32BE(28)] as const;
   const sound = (magic & ~1) >>> 0 === MAGIC && same(stored, addWords([0, 0], bytes.subarray(0, 24), bigEndian));
   return {
     pageBytes: bytes.readUInt32BE(8),
-    salts: [bytes.readUInt32BE(16), bytes.readUInt32BE(20)],
+    salts: [bytes.readInt32BE(16), bytes.readInt32BE(20)],
     bigEndian,
     stored,
     sound,
@@ -147,22 +148,34 @@ function framesOf(file: FileHandle, { pageBytes, bigEndian }: WalHeader): AsyncI
 function readFrame(bytes: Buffer, bigEndian: boolean): Frame {
   return {
     commits: bytes.readUInt32BE(4) !== 0,
-    salts: [bytes.readUInt32BE(8), bytes.readUInt32BE(12)],
-    stored: [bytes.readUInt32BE(16), bytes.readUInt32BE(20)],
+    salts: [bytes.readInt32BE(8), bytes.readInt32BE(12)],
+    stored: [bytes.readInt32BE(16), bytes.readInt32BE(20)],
     computed: (seed) =>
       addWords(addWords(seed, bytes.subarray(0, 8), bigEndian), bytes.subarray(FRAME_HEADER_BYTES), bigEndian),
   };
 }
 
-/** SQLite's checksum: two sums that feed each other, over pairs of 32-bit words. */
+/**
+ * SQLite's checksum: two sums that feed each other, over pairs of 32-bit words. As signed numbers: the sums are the same, and
+ * a log of some megabytes is read before anything is compiled, when larger ones are objects each.
+ */
 function addWords(seed: Checksum, bytes: Buffer, bigEndian: boolean): Checksum {
   let [first, second] = seed;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let offset = 0; offset + 8 <= bytes.length; offset += 8) {
-    first = (first + view.getUint32(offset, !bigEndian) + second) >>> 0;
-    second = (second + view.getUint32(offset + 4, !bigEndian) + first) >>> 0;
+  const words = wordsOf(bytes, bigEndian);
+  for (let index = 0; index + 2 <= words.length; index += 2) {
+    first = (first + (words[index] ?? 0) + second) | 0;
+    second = (second + (words[index + 1] ?? 0) + first) | 0;
   }
   return [first, second];
+}
+
+const isBigEndian = endianness() === "BE";
+
+function wordsOf(bytes: Buffer, bigEndian: boolean): Int32Array {
+  const isReady = bigEndian === isBigEndian && bytes.byteOffset % 4 === 0;
+  const own = isReady ? bytes : Buffer.from(bytes.subarray(0, bytes.length & ~3));
+  if (bigEndian !== isBigEndian) own.swap32();
+  return new Int32Array(own.buffer, own.byteOffset, own.length >> 2);
 }
 
 async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
