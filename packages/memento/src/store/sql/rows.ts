@@ -3,7 +3,7 @@ import type { Lease, TimelineHead, TimelineRecord, TimelineState } from "../../c
 import { damagedRow, leaseHolderOf, nullable, textOf } from "../columns.ts";
 import type { CaretakerRecord, KeyRecord, StoreMeta } from "../store.ts";
 
-/** A row as a server's client gives it; whole numbers may come as texts. */
+/** A row as a server's client gives it; whole numbers may come as texts, or as bigint where the program has the client read them so. */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** What becomes of a data key: it seals, it only opens, or nothing but its id is left. */
@@ -12,7 +12,8 @@ export type KeyState = "active" | "retired" | "dropped";
 /** A column's whole number; DAMAGED when it holds anything else. */
 export function numberOf(row: Row, column: string): number {
   const value = row[column];
-  const number = typeof value === "string" && /^-?[0-9]{1,16}$/.test(value) ? Number(value) : value;
+  const isText = typeof value === "string" && /^-?[0-9]{1,16}$/.test(value);
+  const number = isText || typeof value === "bigint" ? Number(value) : value;
   if (typeof number === "number" && Number.isSafeInteger(number)) return number;
   throw damagedRow(`The column ${column} of a row holds no whole number`);
 }
