@@ -12,7 +12,7 @@ import { appendCall } from "./append-call.ts";
 import { postgresStatements } from "./dialect.ts";
 import { failureOf, isLost, sqlState } from "./failure.ts";
 import { ConnectionLender } from "./lender.ts";
-import { migrate, readServer, schemaVersion } from "./schema.ts";
+import { migrate, readServer, schemaVersion, type ServerFacts } from "./schema.ts";
 import { namedStatement, PostgresSession } from "./session.ts";
 
 /** What an engine is made of. */
@@ -26,8 +26,9 @@ export interface PostgresEngineOptions {
 }
 
 const PART_BYTES = 8_388_608;
+/** Behind the gate a statement must see what others committed while it was waited for, whatever the database's default is. */
 const BEGIN =
-  "BEGIN; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+  "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 const TABLES = ["commit_log", "body_part", "memento", "timeline", "memento_name", "caretaker", "wrapped_key", "store"];
 
 /** PostgreSQL behind a pool of connections. */
@@ -38,12 +39,14 @@ export class PostgresEngine implements SqlEngine {
   readonly #options: PostgresEngineOptions;
   readonly #statements: SqlStatements;
   readonly #lender: ConnectionLender;
+  readonly #readsCommitted: boolean;
 
-  private constructor(options: PostgresEngineOptions, durable: boolean) {
+  private constructor(options: PostgresEngineOptions, { durable, readsCommitted }: ServerFacts) {
     const { schema, url } = options;
     this.#options = options;
     this.#statements = postgresStatements(schema);
     this.#lender = new ConnectionLender(options.pool, options.owned, options.clock);
+    this.#readsCommitted = readsCommitted;
     this.url = url;
     this.supports = { durable, sharedBy: "network", bodyBytesMax: 2 ** 31 - 1, reclaimsSpace: true };
   }
@@ -54,7 +57,7 @@ export class PostgresEngine implements SqlEngine {
     try {
       const client = await pool.connect();
       try {
-        return new PostgresEngine(options, (await readServer(client, url)).durable);
+        return new PostgresEngine(options, await readServer(client, url));
       } finally {
         client.release();
       }
@@ -71,7 +74,7 @@ export class PostgresEngine implements SqlEngine {
 
   async make(first: (session: SqlSession) => Promise<void>): Promise<void> {
     const { schema } = this.#options;
-    await this.#transact("BEGIN", async (client) => {
+    await this.#transact(async (client) => {
       await migrate(client, schema, this.url);
       await first(new PostgresSession(client, this.#statements, this.url));
     });
@@ -82,17 +85,14 @@ export class PostgresEngine implements SqlEngine {
   }
 
   async single<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
-    return await this.#use(async (client) => await work(new PostgresSession(client, this.#statements, this.url)));
+    return await this.#alone(async (client) => await work(new PostgresSession(client, this.#statements, this.url)));
   }
 
   async write<T>(work: (session: SqlSession) => Promise<T>): Promise<T> {
     return await repeatRolledBack(
       this.#options.clock,
       async () =>
-        await this.#transact(
-          BEGIN,
-          async (client) => await work(new PostgresSession(client, this.#statements, this.url)),
-        ),
+        await this.#transact(async (client) => await work(new PostgresSession(client, this.#statements, this.url))),
     );
   }
 
@@ -126,7 +126,7 @@ export class PostgresEngine implements SqlEngine {
     if (call === null) return false;
     try {
       const statement = namedStatement(`CALL "${this.#options.schema}".${call.sql}`);
-      await this.#use(async (client) => await client.query<object>({ ...statement, values: call.values }));
+      await this.#alone(async (client) => await client.query<object>({ ...statement, values: call.values }));
       return true;
     } catch (error) {
       const { cause } = error as Error;
@@ -176,9 +176,14 @@ export class PostgresEngine implements SqlEngine {
     return Number(rows[0]?.bytes ?? 0);
   }
 
-  async #transact<T>(begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  /** Work of one statement, which is its own transaction: one of ours, where the server would begin it otherwise. */
+  async #alone<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    return this.#readsCommitted ? await this.#use(work) : await this.#transact(work);
+  }
+
+  async #transact<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     return await this.#use(async (client) => {
-      await client.query(begin);
+      await client.query(BEGIN);
       let result: T;
       try {
         result = await work(client);

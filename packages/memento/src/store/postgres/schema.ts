@@ -16,21 +16,23 @@ const SERVER_VERSION_MIN = 130_000;
 export interface ServerFacts {
   /** False: a commit may be lost by a power cut, because the server does not wait for its disk. */
   readonly durable: boolean;
+  /** True: a statement that is its own transaction sees what others committed while it waited for them. */
+  readonly readsCommitted: boolean;
 }
 
 /** Looks at the server; ENGINE_UNSUITABLE for one that is too old or no PostgreSQL. Changes nothing. */
 export async function readServer(client: ClientBase, url: string): Promise<ServerFacts> {
   const { rows } = await client.query<Record<string, string | null>>(
     `SELECT current_setting('server_version_num') AS number, current_setting('server_version') AS version,
-      current_setting('fsync') AS fsync`,
+      current_setting('fsync') AS fsync, current_setting('default_transaction_isolation') AS isolation`,
   );
-  const { number, version, fsync } = rows[0] ?? {};
+  const { number, version, fsync, isolation } = rows[0] ?? {};
   if (Number(number) < SERVER_VERSION_MIN)
     throw new MementoError(
       "ENGINE_UNSUITABLE",
       `${url}: the server is PostgreSQL ${version}; 13 is the oldest that will do`,
     );
-  return { durable: fsync !== "off" };
+  return { durable: fsync !== "off", readsCommitted: isolation === "read committed" };
 }
 
 /**
