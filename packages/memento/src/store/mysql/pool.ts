@@ -17,6 +17,13 @@ export interface MysqlPoolOptions {
   readonly lockTimeoutMs?: number;
 }
 
+/**
+ * What a server may have otherwise for all sessions: each statement is a transaction of its own, the end of one begins no
+ * other, and no answer or change is cut short or refused for its size.
+ */
+const SESSION =
+  "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_big_selects = 1, sql_select_limit = 18446744073709551615";
+
 /** Makes a pool of connections to the server of a URL; `purpose` begins the sentence of PEER_MISSING. */
 export async function makeMysqlPool(location: SqlLocation, options: MysqlPoolOptions, purpose: string): Promise<Pool> {
   const { connectTimeoutMs = 10_000, lockTimeoutMs = 10_000 } = options;
@@ -39,9 +46,9 @@ export async function makeMysqlPool(location: SqlLocation, options: MysqlPoolOpt
   });
   pool.on("connection", (connection) => {
     const seconds = Math.max(1, Math.round(lockTimeoutMs / 1_000));
-    connection.query(
-      `SET SESSION innodb_lock_wait_timeout = ${seconds}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'`,
-    );
+    connection.query(`SET SESSION innodb_lock_wait_timeout = ${seconds}, ${SESSION}`);
+    // The variable has another name on each engine. Nobody is to read what may still be rolled back.
+    connection.query("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
     // A connection that ends while it lies idle is replaced when the next one is asked for.
     connection.on("error", () => undefined);
   });

@@ -27,6 +27,16 @@ const TABLES = [
 const MAKING_SECONDS = 60;
 const PART_BYTES_MAX = 4_194_304;
 
+/** What a session must say of itself. A pool that the store makes sees to it; one that is handed in may be another's too. */
+const SESSION: Readonly<Record<string, RegExp>> = {
+  autocommit: /^ON$/u,
+  completion_type: /^NO_CHAIN$/u,
+  sql_safe_updates: /^OFF$/u,
+  sql_select_limit: /^18446744073709551615$/u,
+  transaction_isolation: /^(?!READ-UNCOMMITTED)/u,
+  tx_isolation: /^(?!READ-UNCOMMITTED)/u,
+};
+
 /** What a server says of itself. */
 export interface ServerFacts {
   /** False: a commit may be lost by a power cut, because the server does not wait for its disk. */
@@ -39,7 +49,8 @@ export interface ServerFacts {
 
 /**
  * Looks at the server; changes nothing. ENGINE_UNSUITABLE for one that is too old, that keeps its binary log by statements,
- * or whose nodes take writes side by side: there no lock of one is seen by the others.
+ * or whose nodes take writes side by side: there no lock of one is seen by the others. So too for a session that leaves
+ * transactions open, reads what is not committed, or cuts answers short.
  */
 export async function readServer(connection: Connection, url: string): Promise<ServerFacts> {
   const [rows] = await connection.query<RowDataPacket[]>(
@@ -61,6 +72,7 @@ export async function readServer(connection: Connection, url: string): Promise<S
     variables.get("group_replication_single_primary_mode") === "OFF"
   )
     throw refuse("the server's group takes writes on several nodes");
+  await checkSession(connection, url);
   const hasBinaryLog = variables.get("log_bin") === "ON";
   if (hasBinaryLog && variables.get("binlog_format") === "STATEMENT")
     throw refuse("the server's binlog_format is STATEMENT; ROW or MIXED will do");
@@ -71,6 +83,17 @@ export async function readServer(connection: Connection, url: string): Promise<S
     collation: isMaria ? "utf8mb4_nopad_bin" : "utf8mb4_0900_bin",
     partBytesMax: Math.min(PART_BYTES_MAX, Math.floor(Number(variables.get("max_allowed_packet")) / 2)),
   };
+}
+
+async function checkSession(connection: Connection, url: string): Promise<void> {
+  const names = Object.keys(SESSION);
+  const [rows] = await connection.query<RowDataPacket[]>("SHOW SESSION VARIABLES WHERE Variable_name IN (?)", [names]);
+  for (const { Variable_name: name, Value: value } of rows) {
+    if (SESSION[String(name)]?.test(String(value)) !== false) continue;
+    throw new MementoError("ENGINE_UNSUITABLE", `${url}: a session of the pool has ${name} = ${value}`, {
+      hint: `Set ${name} to its default for the sessions of this pool, or let the store make its own pool by a url.`,
+    });
+  }
 }
 
 /** Which version of the tables there is; 0 when there are none. FORMAT_UNKNOWN for a newer one, DAMAGED when some are missing. */

@@ -15,7 +15,10 @@ const URLS: SqlUrlForm = { schemes: ["mysql", "mariadb"], port: 3306, place: "pr
 export interface MysqlStoreOptions {
   /** `mysql://user:password@host:port/database?prefix=memento_&sslmode=verify-full`; see docs/stores.md. */
   readonly url?: string;
-  /** A pool of `mysql2/promise`. It is not closed with the store, and the settings of its sessions stay as they are. */
+  /**
+   * A pool of `mysql2/promise`. It is not closed with the store, and the settings of its sessions stay as they are:
+   * ENGINE_UNSUITABLE for some of those that a store cannot be kept by.
+   */
   readonly pool?: Pool;
   /** What the names of the store's tables begin with; the URL's, or `memento_`. */
   readonly prefix?: string;
