@@ -48,12 +48,15 @@ const TIMELINES_HELD_MAX = 2_048;
 /** Which caretakers and timelines there are, and their logs. */
 export class Catalogue {
   readonly #parts: StoreParts;
+  readonly #confirm: () => Promise<void>;
   readonly #caretakers = new Map<string, CaretakerLog>();
   readonly #timelines = new Map<string, OpenTimeline>();
   readonly #names = new Map<string, string>();
 
-  constructor(parts: StoreParts) {
+  /** `confirm` throws where the store itself is gone: it is asked before anybody is told that there is nothing. */
+  constructor(parts: StoreParts, confirm: () => Promise<void>) {
     this.#parts = parts;
+    this.#confirm = confirm;
   }
 
   /** A caretaker's log; an empty one when nothing was written for it yet. */
@@ -73,6 +76,7 @@ export class Catalogue {
     const names = await concurrently(folders, tuning.requestsAtOnce, (folder) =>
       this.nameOf(nodePath.join(paths.caretakers, folder)),
     );
+    if (names.length === 0) await this.#confirm();
     return names.filter((name) => name !== null).toSorted();
   }
 
@@ -81,7 +85,7 @@ export class Catalogue {
     const known = this.#timelines.get(key);
     if (known !== undefined) return this.#remember(known);
     const facts = await this.#soundFacts(key);
-    if (facts === null) return null;
+    if (facts === null) return await this.#none();
     if (facts === "unusable") return await this.#searched(key);
     const caretaker = this.caretaker(facts.record.caretaker);
     if (caretaker.known?.state.timelines.has(key) !== true) await caretaker.refresh();
@@ -91,6 +95,10 @@ export class Catalogue {
 
   /** The timeline with this address; null when there is none. */
   async find(address: TimelineAddress): Promise<OpenTimeline | null> {
+    return (await this.#at(address)) ?? (await this.#none());
+  }
+
+  async #at(address: TimelineAddress): Promise<OpenTimeline | null> {
     const caretaker = this.caretaker(address.caretaker);
     const { state } = await caretaker.refresh();
     return await this.#listed(caretaker, state.addresses.get(addressText(address)) ?? "");
@@ -99,7 +107,7 @@ export class Catalogue {
   /** Makes a timeline, or gives the one that has the address. INVALID_ARGUMENT for a key that another one has. */
   async make(facts: TimelineFacts): Promise<OpenTimeline> {
     const { record, lease } = facts;
-    const existing = await this.find(record);
+    const existing = await this.#at(record);
     if (existing !== null) return existing;
     const { files, paths } = this.#parts;
     await files.ensureFolder(paths.timeline(record.key));
@@ -137,9 +145,15 @@ export class Catalogue {
       const { state } = await this.caretaker(name).refresh();
       for (const [key, { stamp }] of state.timelines) made.push({ name, key, stamp });
     });
+    if (made.length === 0) await this.#confirm();
     if (caretaker === null) made.sort((a, b) => a.stamp - b.stamp || (a.key < b.key ? -1 : 1));
     const opened = inOrder(made, requestsAtOnce, ({ name, key }) => this.#listed(this.caretaker(name), key));
     for await (const timeline of opened) if (timeline !== null) yield timeline;
+  }
+
+  async #none(): Promise<null> {
+    await this.#confirm();
+    return null;
   }
 
   /** Writes down where the logs stand that this process has moved. */

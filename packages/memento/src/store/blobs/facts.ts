@@ -28,10 +28,24 @@ export class Facts {
     return (await this.#read())?.meta ?? null;
   }
 
-  /** The facts as their file has them now. */
+  /** The facts as their file has them now; null where there never was a store. NOT_A_STORE for one that is gone. */
   async reread(): Promise<StoreMeta | null> {
+    await this.confirm();
     this.#known = null;
     return await this.read();
+  }
+
+  /**
+   * Looks again, where the store was met before, whether it is still there: who finds nothing in it may be looking at a
+   * folder that was moved away, or at a disk that is no longer mounted. NOT_A_STORE; DAMAGED where only its file is gone.
+   */
+  async confirm(): Promise<void> {
+    const { files, paths, url } = this.#parts;
+    if (this.#known === null || (await files.read(paths.store)) !== null) return;
+    await this.#demandNothing();
+    throw new MementoError("NOT_A_STORE", `The store at ${url} is gone: it was there when this process opened it`, {
+      hint: "Bring back what was moved, or mount its disk again; then go on.",
+    });
   }
 
   /** The facts, for everything that writes. NOT_A_STORE. */
@@ -74,11 +88,7 @@ export class Facts {
     const { files, paths } = this.#parts;
     const bytes = await files.read(paths.store);
     if (bytes === null) {
-      await Promise.all(
-        [paths.packs, paths.caretakers, paths.timelines].map(async (folder) => {
-          for await (const name of files.list(folder)) throw missingFile(paths.store, { holds: name });
-        }),
-      );
+      await this.#demandNothing();
       return null;
     }
     const { value } = await openJson<WrittenFacts>(bytes, "store", paths.store);
@@ -91,5 +101,15 @@ export class Facts {
     }
     this.#known = value;
     return value;
+  }
+
+  /** Where the store's own file is missing, nothing else of a store may be there. DAMAGED. */
+  async #demandNothing(): Promise<void> {
+    const { files, paths } = this.#parts;
+    await Promise.all(
+      [paths.packs, paths.caretakers, paths.timelines].map(async (folder) => {
+        for await (const name of files.list(folder)) throw missingFile(paths.store, { holds: name });
+      }),
+    );
   }
 }

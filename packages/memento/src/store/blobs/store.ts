@@ -95,7 +95,7 @@ export class BlobStore implements MementoStore {
     const paths = new StorePaths(place.root);
     const { blobs: files, tuning, url } = place;
     this.#parts = { paths, files, tuning, url, recent: new RecentEntries(), stamps: new Stamps(clock), random };
-    this.#catalogue = new Catalogue(this.#parts);
+    this.#catalogue = new Catalogue(this.#parts, async () => await this.#facts.confirm());
     this.#keys = new Keys(this.#parts);
     this.#facts = new Facts(this.#parts, this.#keys);
     this.#packs = new Packs(this.#parts);
