@@ -63,6 +63,20 @@ describe.skipIf(!isThere)("ConnectionLender", () => {
     lender.giveBack(next, false);
   });
 
+  test("lends no connection that ended before it came back", async () => {
+    const { pool, lender } = lend(2);
+    const first = await lender.borrow();
+    const pid = await processOf(first);
+    // What ends a connection may lie right behind an answer, so that its borrower has not heard of it yet.
+    const ended = new Promise((resolve) => first.once("end", resolve));
+    await pool.query("SELECT pg_terminate_backend($1)", [pid]);
+    await ended;
+    lender.giveBack(first, false);
+    const next = await lender.borrow();
+    expect(await processOf(next)).not.toBe(pid);
+    lender.giveBack(next, false);
+  });
+
   test("gives the pool what nobody asks for any more", async () => {
     const clock = new ManualClock(0);
     const { pool, lender } = lend(2, true, clock);

@@ -14,6 +14,7 @@ export class ConnectionLender {
   readonly #owned: boolean;
   readonly #clock: Clock;
   readonly #heard = new WeakSet<PoolClient>();
+  readonly #ended = new WeakSet<PoolClient>();
   #atHand: PoolClient | null = null;
   #usedSinceLook = false;
   #stopLooking: (() => void) | null = null;
@@ -34,7 +35,7 @@ export class ConnectionLender {
     }
     const client = await this.#pool.connect();
     if (!this.#heard.has(client)) {
-      // A connection that ends while it is lent tells its statement so; one that ends at hand is lent no more.
+      // A connection that ends while it is lent tells its statement so; one that ends behind that, or at hand, is lent no more.
       client.on("error", () => this.#forget(client));
       client.on("end", () => this.#forget(client));
       this.#heard.add(client);
@@ -44,8 +45,9 @@ export class ConnectionLender {
 
   /** Takes a connection back; `lost`: it is of no more use. */
   giveBack(client: PoolClient, lost: boolean): void {
-    if (lost || !this.#owned || this.#atHand !== null || this.#pool.waitingCount > 0 || this.#pool.ending) {
-      client.release(lost);
+    const isGone = lost || this.#ended.has(client);
+    if (isGone || !this.#owned || this.#atHand !== null || this.#pool.waitingCount > 0 || this.#pool.ending) {
+      client.release(isGone);
       return;
     }
     this.#atHand = client;
@@ -77,6 +79,7 @@ export class ConnectionLender {
   }
 
   #forget(client: PoolClient): void {
+    this.#ended.add(client);
     if (this.#atHand !== client) return;
     this.#atHand = null;
     client.release(true);
