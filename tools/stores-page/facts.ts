@@ -101,7 +101,7 @@ const databases: readonly DriverFacts[] = [
       ["postgres://HOST/DATABASE?sslmode=verify-full&sslrootcert=FILE&pool=20", TLS_PARAMETERS],
     ],
     packages: ["pg"],
-    needs: ["PostgreSQL 13 or newer, a database, and an account that may make a schema there, or owns it"],
+    needs: ["PostgreSQL 13 or newer, a database in UTF8, and an account that may make a schema there, or owns it"],
     credentials: IN_URL_OR_HANDED_IN,
     facts: [
       "An append is one round trip. `synchronous_commit` is switched on for the store where it is off; on a server with `fsync = off` the store says that it is not durable.",

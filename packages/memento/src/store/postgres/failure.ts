@@ -5,6 +5,8 @@ import { mustRepeat } from "../sql/session.ts";
 const CODES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   "08": ["STORE_UNREACHABLE", "the connection failed"],
   "22": ["DAMAGED", "a value is not of the form that its column has"],
+  "22021": ["INVALID_ARGUMENT", "PostgreSQL's texts do not take a character"],
+  "22P05": ["ENGINE_UNSUITABLE", "the database's encoding does not have a character; one in UTF8 has them all"],
   "23": ["DAMAGED", "a row breaks a rule of its table"],
   "25006": ["ACCESS_DENIED", "the database, or the account's session, is read-only"],
   "25P03": ["STORE_UNREACHABLE", "the transaction was held up for too long"],

@@ -51,6 +51,20 @@ describe.skipIf(!isThere)("PostgresStore", () => {
     }
   });
 
+  test("a text that the database's encoding does not have is no damage, and one with a NUL neither", async () => {
+    const { query, url } = engine.server();
+    await query("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+    await using store = await engine.open(url(newPlace()).replace("/postgres?", "/latin?"));
+    const make = new StoreFixture(1);
+    await store.create(make.meta(), make.key("integrity"));
+    const line = await make.timeline(store);
+    await line.save(store, { name: "größe" });
+    const error = await expectFailure("ENGINE_UNSUITABLE", () => line.save(store, { name: "日本" }));
+    expect(error.message).toContain("LATIN1");
+    await expectFailure("INVALID_ARGUMENT", () => store.findByName("etl", "a\0b"));
+    expect(await collect(store.check())).toEqual([]);
+  });
+
   describe.each(["repeatable read", "serializable"])("where transactions are %s by default", (level) => {
     const withLevel = async (work: () => Promise<void>): Promise<void> => {
       const { query } = engine.server();
