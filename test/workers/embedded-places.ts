@@ -21,7 +21,7 @@ export interface EmbeddedDriver {
 }
 
 /** A place of the conformance kit: a folder in a temporary folder of its own. */
-async function filePlace(): Promise<StorePlace> {
+export async function filePlace(): Promise<StorePlace> {
   const folder = await mkdtemp(join(tmpdir(), "memento-file-"));
   const path = join(folder, "store");
   return { open: () => FileStore.open({ path }), address: path, dispose: () => rm(folder, { recursive: true }) };

@@ -41,6 +41,8 @@ export class Follower {
   readonly #writer: ReplicaWriter;
   #storeId: string | null = null;
   #cursor: string | null = null;
+  /** The last memento that was brought. */
+  #memento: string | null = null;
   #notices: NoticeBalance | null = null;
   readonly #owed = new Set<string>();
   #turn: Promise<unknown> = Promise.resolve();
@@ -119,7 +121,7 @@ export class Follower {
     let oldest: number | null = null;
     const meta = await primary.meta();
     if (meta !== null) {
-      const cursor = this.#storeId === null ? readProgress(await this.#kept.load(), meta.id).primary : this.#cursor;
+      const cursor = this.#storeId === null ? readProgress(await this.#kept.load(), this.#place(meta.id)).primary : this.#cursor;
       for await (const { header } of primary.commits(cursor)) {
         oldest ??= writtenAt(header);
         commits += 1;
@@ -166,19 +168,42 @@ export class Follower {
     if (this.#storeId !== null) return true;
     const meta = await this.#writer.create();
     if (meta === null) return false;
-    const progress = readProgress(await this.#kept.load(), meta.id);
+    const progress = await this.#progress(meta.id);
     this.#cursor = progress.primary;
+    this.#memento = progress.memento;
     this.#notices = new NoticeBalance(this.pair.replica, progress.replica, progress.notices);
     for (const id of progress.owed) this.#owed.add(id);
     this.#storeId = meta.id;
     return true;
   }
 
+  /** Whose progress is kept here. */
+  #place(store: string): Pick<Progress, "store" | "between"> {
+    return { store, between: [this.pair.primary.url, this.pair.replica.url] };
+  }
+
+  /** What was kept; from the start where the replica lacks the memento that it ends with: it was emptied since, or put back to an earlier state. */
+  async #progress(store: string): Promise<Progress> {
+    const place = this.#place(store);
+    const kept = readProgress(await this.#kept.load(), place);
+    return kept.memento !== null && (await this.#has(kept.memento)) ? kept : readProgress(null, place);
+  }
+
+  async #has(id: string): Promise<boolean> {
+    try {
+      return (await lookAt(this.pair.replica, id)) !== null;
+    } catch (error) {
+      // It is there: what is wrong with it is another matter.
+      if (isMementoError(error, "DAMAGED")) return true;
+      throw error;
+    }
+  }
+
   async #drain(): Promise<void> {
     if (!(await this.#ready()) || this.#notices === null) return;
     let unsaved = 0;
     for await (const commit of this.pair.primary.commits(this.#cursor)) {
-      await this.#writer.commit(commit, this.#notices);
+      this.#memento = (await this.#writer.commit(commit, this.#notices)) ?? this.#memento;
       this.#cursor = commit.cursor;
       unsaved += 1;
       if (unsaved % SAVED_EVERY === 0) await this.#save();
@@ -226,8 +251,9 @@ export class Follower {
 
   async #save(): Promise<void> {
     const progress: Progress = {
-      store: this.#storeId ?? "",
+      ...this.#place(this.#storeId ?? ""),
       primary: this.#cursor,
+      memento: this.#memento,
       replica: this.#notices?.cursor ?? null,
       notices: this.#notices?.counts ?? [],
       owed: [...this.#owed],

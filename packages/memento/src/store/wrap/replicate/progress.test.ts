@@ -6,13 +6,14 @@ import { describe, expect, test } from "vitest";
 
 import { moody } from "../../../../../../test/harness/moody-store.ts";
 import { expectSame, fixtureReplicaAuthority, replicaContent } from "../../../../../../test/harness/replica-content.ts";
-import { embeddedDrivers } from "../../../../../../test/workers/embedded-places.ts";
+import { embeddedDrivers, filePlace } from "../../../../../../test/workers/embedded-places.ts";
 import { StoreFixture } from "../../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../../testing/store/kit.ts";
 import { fillStore } from "../../../testing/store/sample.ts";
 import { sealedBatch } from "../../../testing/store/sealed-batch.ts";
 import { MemoryStore } from "../../memory/store.ts";
 import type { MementoStore } from "../../store.ts";
+import { promoteReplica } from "./promote.ts";
 import { fileReplicaState, memoryReplicaState } from "./replica-state.ts";
 import { replicateStore } from "./replicate.ts";
 
@@ -100,5 +101,50 @@ describe("the progress of a replica", () => {
     await open(memoryReplicaState()).store.catchUp();
     await expectSame(primary, inner);
     await expectCode("IO_FAILED", () => open(fileReplicaState(join(folder, "none", "x"))).store.catchUp());
+  });
+
+  test("is not believed of a replica that was emptied since, or put back to an earlier state", async () => {
+    const [primary, replica] = [await MemoryStore.open(), await MemoryStore.open()];
+    const [emptied, early] = [await MemoryStore.open(), await MemoryStore.open()];
+    const make = new StoreFixture(1);
+    await primary.create(make.meta(), make.key("integrity"));
+    await fillStore(primary, make);
+    const follow = async (store: MementoStore, state = memoryReplicaState()): Promise<void> => {
+      const replicas = [{ store, state }];
+      await replicateStore({ primary, replicas, mode: "streamed", authority }).catchUp();
+      await expectSame(primary, store);
+    };
+    await follow(early);
+    await (await make.timeline(primary)).save(primary);
+    await primary.note(make.notice("restored"));
+    const state = memoryReplicaState();
+    await follow(replica, state);
+    const kept = await state.load();
+    for (const store of [emptied, early]) {
+      await state.save(kept ?? "");
+      await follow(store, state);
+    }
+  });
+
+  test("is not believed once primary and replica have changed places", async () => {
+    const place = await filePlace();
+    const [one, other] = [await MemoryStore.open(), await place.open()];
+    const make = new StoreFixture(1);
+    await one.create(make.meta(), make.key("integrity"));
+    await fillStore(one, make);
+    const state = memoryReplicaState();
+    const follow = async (primary: MementoStore, replica: MementoStore): Promise<void> => {
+      const replicas = [{ store: replica, state }];
+      const store = replicateStore({ primary, replicas, mode: "streamed", authority });
+      await store.catchUp();
+      expect((await store.lag())[0]).toMatchObject({ state: "following", commits: 0 });
+      await expectSame(primary, replica);
+    };
+    await follow(one, other);
+    await promoteReplica(other, { authority });
+    await (await make.timeline(other)).save(other);
+    await follow(other, one);
+    await other.close();
+    await place.dispose();
   });
 });

@@ -12,10 +12,13 @@ export interface ReplicaState {
 
 /** How far a replica has come. */
 export interface Progress {
-  /** The store's id, so that the progress of another store is not believed. */
+  /** Whose it is: that of another store, or of another pair of its places, is not believed. */
   readonly store: string;
+  readonly between: readonly [primary: string, replica: string];
   /** The last commit of the primary that the replica has. */
   readonly primary: string | null;
+  /** The last memento that was brought: a replica that does not have it is not the one of which this was kept any more. */
+  readonly memento: string | null;
   /** How far the replica's own log was read, to find notices that are there already. */
   readonly replica: string | null;
   /** Digests of notices that were met more often on one side (replica: above 0) than on the other. */
@@ -59,13 +62,14 @@ export function memoryReplicaState(): ReplicaState {
   };
 }
 
-/** The progress that was kept of this store; from the start, where there is none or it does not read. */
-export function readProgress(text: string | null, store: string): Progress {
-  const none: Progress = { store, primary: null, replica: null, notices: [], owed: [] };
+/** The progress that was kept of this store between these two places; from the start, where there is none or it does not read. */
+export function readProgress(text: string | null, { store, between }: Pick<Progress, "store" | "between">): Progress {
+  const none: Progress = { store, between, primary: null, memento: null, replica: null, notices: [], owed: [] };
   if (text === null) return none;
   try {
     const found = JSON.parse(text) as Partial<Progress> | null;
-    const sound = found?.store === store && Array.isArray(found.notices) && Array.isArray(found.owed);
+    const isOurs = found?.store === store && between.every((url, index) => found.between?.[index] === url);
+    const sound = isOurs && Array.isArray(found.notices) && Array.isArray(found.owed);
     return sound ? { ...none, ...found } : none;
   } catch (error) {
     if (error instanceof SyntaxError) return none;

@@ -104,17 +104,21 @@ export class ReplicaWriter {
     }
   }
 
-  /** Brings a commit of the primary's log. */
-  async commit(commit: StoredCommit, notices: NoticeBalance): Promise<void> {
+  /** Brings a commit of the primary's log; gives the last memento in it, null for a notice. */
+  async commit(commit: StoredCommit, notices: NoticeBalance): Promise<string | null> {
     const header = decodeHeader(commit.header, `commit ${commit.cursor}`);
-    if (header.type === "pack") return await this.#pack(commit, header);
-    if (await notices.take(commit.header)) return;
+    if (header.type === "pack") {
+      await this.#pack(commit, header);
+      return header.entries[commit.accepted.at(-1) ?? -1]?.id ?? null;
+    }
+    if (await notices.take(commit.header)) return null;
     try {
       await this.#notice(commit.header, header.notice, notices);
     } catch (error) {
       notices.giveBack(commit.header);
       throw error;
     }
+    return null;
   }
 
   /** Brings the bytes that the primary has of a memento by now, where the replica has others. True when it had. */
