@@ -121,7 +121,8 @@ export class Follower {
     let oldest: number | null = null;
     const meta = await primary.meta();
     if (meta !== null) {
-      const cursor = this.#storeId === null ? readProgress(await this.#kept.load(), this.#place(meta.id)).primary : this.#cursor;
+      const cursor =
+        this.#storeId === null ? readProgress(await this.#kept.load(), this.#place(meta.id)).primary : this.#cursor;
       for await (const { header } of primary.commits(cursor)) {
         oldest ??= writtenAt(header);
         commits += 1;
@@ -210,8 +211,14 @@ export class Follower {
     }
     const owed = this.#owed.size;
     for (const id of this.#owed) {
-      await this.#writer.bytes(id);
+      // It may be owed again while it is brought.
       this.#owed.delete(id);
+      try {
+        await this.#writer.bytes(id);
+      } catch (error) {
+        this.#owed.add(id);
+        throw error;
+      }
     }
     if (unsaved + owed > 0) await this.#save();
   }

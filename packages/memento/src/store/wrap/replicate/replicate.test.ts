@@ -4,6 +4,7 @@ import { moody } from "../../../../../../test/harness/moody-store.ts";
 import { expectSame, fixtureReplicaAuthority, replicaContent } from "../../../../../../test/harness/replica-content.ts";
 import { replicaPair, within } from "../../../../../../test/harness/replica-pair.ts";
 import { sqlitePlace } from "../../../../../../test/workers/sqlite-place.ts";
+import { systemClock } from "../../../core/ports.ts";
 import { chaosStore } from "../../../testing/chaos-store.ts";
 import { expectAppended, StoreFixture } from "../../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../../testing/store/kit.ts";
@@ -11,6 +12,7 @@ import { fillStore } from "../../../testing/store/sample.ts";
 import { sealedBatch } from "../../../testing/store/sealed-batch.ts";
 import { MemoryStore } from "../../memory/store.ts";
 import type { MementoStore } from "../../store.ts";
+import { retryStore } from "../retry.ts";
 import { promoteReplica } from "./promote.ts";
 import { replicateStore, type ReplicateOptions } from "./replicate.ts";
 
@@ -41,6 +43,46 @@ describe("replicateStore(), synchronous", () => {
     await timeline.save(store);
     await expectSame(primary, inner);
     expect((await store.lag())[0]).toMatchObject({ state: "following", commits: 0 });
+  });
+
+  test("a call that was refused by its own first try is acknowledged once the replica has it, and not before", async () => {
+    const { inner, replica, store, make } = await replicaPair();
+    const timeline = await make.timeline(store);
+    const retried = retryStore(store, { clock: systemClock, attemptsMax: 2, firstPauseMs: 1 });
+    const take = async (): Promise<boolean> =>
+      await retried.acquireLease({ timeline: timeline.key, lease: make.lease(2) });
+    replica.fails = "STORE_UNREACHABLE";
+    await expectCode("STORE_UNREACHABLE", take);
+    replica.fails = null;
+    await take();
+    expect((await inner.timeline(timeline.key))?.lease.epoch).toBe(2);
+  });
+
+  test("a pack that is replaced once more while it is copied is copied once more", async () => {
+    const inner = await MemoryStore.open();
+    const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow = chaosStore(inner, {
+      before: async ({ method }) => {
+        if (method !== "replacePack") return;
+        begun.resolve();
+        await goOn.promise;
+      },
+    });
+    const { primary, store, make } = await replicaPair({ replicas: [{ store: slow }] });
+    const timeline = await make.timeline(store);
+    const record = timeline.next();
+    await store.append(sealedBatch(make, [record], make.key("data")));
+    const replace = async (): Promise<boolean> => {
+      const dataKey = make.key("data");
+      const pack = sealedBatch(make, [record], dataKey);
+      return await store.replacePack({ ...pack, ids: [record.entry.id], expectedHeaderDigest: null, dataKey });
+    };
+    const first = replace();
+    await begun.promise;
+    const second = replace();
+    goOn.resolve();
+    expect(await Promise.all([first, second])).toEqual([true, true]);
+    await expectSame(primary, inner);
   });
 
   test("keeps several replicas, each with its own luck", async () => {

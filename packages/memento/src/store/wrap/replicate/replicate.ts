@@ -164,12 +164,14 @@ class Replication {
   /** Called once the primary has done a call. */
   async after(call: StoreCall, answer: unknown): Promise<void> {
     const touched = TOUCHES[call.method];
-    if (touched === undefined || answer === false) return;
+    if (touched === undefined) return;
     const { mode, onReplicaFailure } = this.#options;
     const followed = this.#members.map(async (member) => {
       const { follower } = member;
-      if (touched === "packs") follower.owe(packsOf(call));
       const missed = hasMissed(member);
+      // A refusal changes nothing; but it may be of the caller's own first try, which a replica has missed.
+      if (answer === false && !missed) return;
+      if (touched === "packs") follower.owe(packsOf(call));
       // A failing one is tried again by and by, and then looked through: once more if that has begun already.
       if (missed && (mode === "streamed" ? follower.problem !== null : onReplicaFailure === "lag")) member.misses += 1;
       else if (mode === "streamed") {
