@@ -5,9 +5,11 @@ import { join } from "node:path";
 
 import { describe, expect, onTestFinished, test } from "vitest";
 
+import { moody } from "../../../../test/harness/moody-store.ts";
 import { replicaContent } from "../../../../test/harness/replica-content.ts";
 import { isMementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
+import { MemoryStore } from "../store/memory/store.ts";
 import { openStore } from "../store/open-store.ts";
 import type { MementoStore } from "../store/store.ts";
 import { promoteReplica, replicateStore, type HealReport, type ReplicateOptions } from "../store/wrap/index.ts";
@@ -191,6 +193,26 @@ describe("healing", () => {
     expect(await store.heal(second)).toBe(null);
     expect((await store.heal(first))?.from).toContain("replica");
     expect(await store.heal(first)).toBe(null);
+    await store.close();
+  });
+
+  test("a replica that refuses does not keep the next one from helping", async () => {
+    const { memento, folder, alone, bare } = await drill("sqlite", "file");
+    const [first = ""] = await use(memento, 1, 1);
+    flip(folder, "sqlite", first);
+    const { vault } = await alone("replica");
+    const refusing = moody(await MemoryStore.open());
+    refusing.fails = "ACCESS_DENIED";
+    const store = replicateStore({
+      primary: await bare("primary"),
+      replicas: [{ store: refusing.store }, { store: await bare("replica") }],
+      mode: "streamed",
+      authority: replicaAuthority(vault),
+    });
+    expect(await store.heal(first)).toMatchObject({
+      from: expect.stringContaining("replica"),
+      refused: [{ replica: "memory:", why: "made to fail" }],
+    });
     await store.close();
   });
 

@@ -82,8 +82,8 @@ async function putBack(
   keys: readonly KeyRecord[],
   authority: ReplicaAuthority,
 ): Promise<string | null> {
-  const stored = await replica.read(id);
-  if (stored === null) return "it does not have the memento";
+  const stored = await readThere(id, replica);
+  if (typeof stored === "string") return stored;
   const { header, body } = stored;
   if (body === null) return "it has let the body go";
   const damage = await problemOf(id, stored, authority);
@@ -92,4 +92,14 @@ async function putBack(
   if (dataKey !== null && !keys.some((key) => key.id === dataKey)) return "its key was destroyed here";
   const replaced = await primary.replacePack({ ids: [id], header, body, expectedHeaderDigest: null, dataKey: null });
   return replaced ? null : "the memento is not here";
+}
+
+/** A replica's pack, or why it has none to give: whatever keeps it from that, another one may help. */
+async function readThere(id: string, replica: MementoStore): Promise<StoredMemento | string> {
+  try {
+    return (await replica.read(id)) ?? "it does not have the memento";
+  } catch (error) {
+    if (!isMementoError(error)) throw error;
+    return error.message;
+  }
 }
