@@ -17,6 +17,8 @@ export interface Passage {
 /** A TCP proxy on a free port of 127.0.0.1 that can lose, hold up and cut. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
+  /** The server's port that new connections go to. */
+  serverPort: number;
   /** What is done from now on; `{}` passes everything. */
   passage: Passage;
   /** Resets every connection. */
@@ -26,9 +28,9 @@ export interface TcpProxy extends AsyncDisposable {
 /** Starts a proxy before a server of 127.0.0.1. */
 export async function startProxy(serverPort: number): Promise<TcpProxy> {
   const connections = new Set<Connection>();
-  const proxy: { passage: Passage } = { passage: {} };
+  const proxy: { passage: Passage; serverPort: number } = { passage: {}, serverPort };
   const listener: NetServer = createServer((client) => {
-    const server = connect(serverPort, "127.0.0.1");
+    const server = connect(proxy.serverPort, "127.0.0.1");
     const connection: Connection = {
       cut: () => {
         connections.delete(connection);

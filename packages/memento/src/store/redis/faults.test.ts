@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
-import { redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
+import { ask, redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
 import { startProxy } from "../../../../../test/harness/servers/tcp-proxy.ts";
 import { isMementoError } from "../../core/errors.ts";
 import { systemClock } from "../../core/ports.ts";
@@ -105,6 +105,28 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("faults of a Redi
       for (const call of waiting) await expectCode("STORE_UNREACHABLE", async () => await call);
       expect((await store.timeline(timeline.key))?.head).toBe(null);
     });
+  });
+
+  test("a server that has become a replica, and keeps its connections, is left for the one that its address means by now", async () => {
+    await using one = await startRedis();
+    await using two = await startRedis("replicaof", `127.0.0.1 ${one.port}`);
+    await using address = await startProxy(one.port);
+    await using first = await RedisStore.openUrl(one.url("moved").replace(String(one.port), String(address.port)));
+    const make = new StoreFixture(8);
+    await first.create(make.meta(), make.key("integrity"));
+    const store = retryStore(first, { clock: systemClock });
+    const timeline = await make.timeline(store);
+    const saved = [await timeline.save(store)];
+    const isThere = async (): Promise<void> => {
+      await using other = await RedisStore.openUrl(two.url("moved"));
+      expect((await other.timeline(timeline.key))?.head?.sequence).toBe(1);
+    };
+    await vi.waitFor(isThere, { timeout: 30_000 });
+    address.serverPort = two.port;
+    await ask(two.port, "REPLICAOF NO ONE");
+    await ask(one.port, `REPLICAOF 127.0.0.1 ${two.port}`);
+    saved.push(await timeline.save(store));
+    expect(await idsOf(store)).toEqual(saved.map(({ id }) => id));
   });
 
   test("a server that is silent is given up in time, and so is one that takes no connection", async () => {

@@ -183,8 +183,14 @@ export class Link {
     } catch (error) {
       if (error instanceof Error && error.message.startsWith("NOSCRIPT"))
         throw new MementoError("IO_FAILED", "The server does not know the script", { details: { reply: "NOSCRIPT" } });
+      if (error instanceof Error && /^READONLY|read only replica/.test(error.message)) this.#leaveReplica();
       throw this.#failure(error);
     }
+  }
+
+  /** A server that has become a replica may keep its connections: a new one finds the server that the address means by now. */
+  #leaveReplica(): void {
+    if (this.#options.isOwned && !isClusterClient(this.#client)) this.#client.disconnect();
   }
 
   /** The answer, or the end of the connection, whichever comes first. */
