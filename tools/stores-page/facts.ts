@@ -215,7 +215,7 @@ const objects: readonly DriverFacts[] = [
     credentials:
       "the SDK's own chain (environment, profile, role of the machine, web identity), or a client of your own; never in the URL",
     facts: [
-      "A small save is one PUT, a large one two; bodies past 8 MB are sent in parts. A connection is given up after 5 s, a request after 30 s and a second more for each MB.",
+      "A small save is one PUT, a large one two; bodies past 8 MB are sent in parts. A connection is given up after 5 s, a request after 30 s and a second more for each MB that it sends, an answer after 30 s in which nothing of it came.",
       VERSIONS_KEPT,
     ],
     engines: ["s3-minio", "s3-versitygw"],

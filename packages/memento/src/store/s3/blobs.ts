@@ -2,10 +2,11 @@ import type * as Sdk from "@aws-sdk/client-s3";
 import type { S3Client } from "@aws-sdk/client-s3";
 
 import { isMementoError, type MementoError } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, Random } from "../../core/ports.ts";
 import type { BlobPort } from "../blobs/blob-port.ts";
 import { hasBytes } from "../blobs/create-settled.ts";
-import { bytesIn, oneOf } from "../blobs/object-bytes.ts";
+import { bytesIn, oneOf, readAll } from "../blobs/object-bytes.ts";
+import { Requests, type Attempt } from "../blobs/requests.ts";
 import { s3UrlOf, type S3Address } from "./address.ts";
 import { failureOf, s3Error, type S3Failure } from "./errors.ts";
 import { putInParts } from "./multipart.ts";
@@ -15,9 +16,10 @@ export interface S3BlobsOptions {
   readonly sdk: typeof Sdk;
   readonly client: S3Client;
   readonly address: S3Address;
-  /** A request's time with all of the SDK's repeats, in milliseconds; a second more for each MB that it sends. */
+  /** A request's time with all of the SDK's repeats, in milliseconds; a second more for each MB that it sends, and as long for each piece of an object. */
   readonly requestMsMax: number;
   readonly clock: Clock;
+  readonly random: Random;
 }
 
 /** Larger blobs are sent in parts. */
@@ -27,6 +29,8 @@ const BYTES_A_MS = 1_000;
 /** Servers answer 409 where two create at once; one of them is through soon. */
 const CONFLICTS_MAX = 10;
 const CONFLICT_PAUSE_MS = 20;
+/** How often an object is asked for whose bytes do not come to their end. */
+const READS_MAX = 4;
 
 const NOBODY = new Set(["NoSuchKey", "NotFound"]);
 const CONFLICTS = new Set(["ConditionalRequestConflict", "OperationAborted"]);
@@ -39,28 +43,41 @@ export class S3Blobs implements BlobPort {
   readonly #url: string;
   readonly #requestMsMax: number;
   readonly #clock: Clock;
+  readonly #reads: Requests;
 
-  constructor({ sdk, client, address, requestMsMax, clock }: S3BlobsOptions) {
+  constructor({ sdk, client, address, requestMsMax, clock, random }: S3BlobsOptions) {
     this.#sdk = sdk;
     this.#client = client;
     this.#bucket = address.bucket;
     this.#url = s3UrlOf(address);
     this.#requestMsMax = requestMsMax;
     this.#clock = clock;
+    const bounds = { attemptsMax: 1, silenceMsMax: requestMsMax };
+    this.#reads = new Requests({
+      clock,
+      random,
+      bounds,
+      failureOf: (error, doing) => s3Error(failureOf(error), doing),
+    });
   }
 
   async read(key: string): Promise<Uint8Array | null> {
-    try {
-      const command = new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key });
-      const { Body, ContentLength = 0 } = await this.#client.send(command, this.#within(0));
-      if (Body === undefined) return new Uint8Array();
-      const bytes = await Body.transformToByteArray();
-      if (bytes.byteLength !== ContentLength) throw cutAnswer(bytes.byteLength, ContentLength);
-      return bytes;
-    } catch (error) {
-      const failure = failureOf(error);
-      if (NOBODY.has(failure.name)) return null;
-      throw this.#error(failure, "read", key);
+    for (let attempt = 1; ; attempt++) {
+      let isAnswered = false;
+      const ask: Attempt<Uint8Array | null> = async ({ signal, alive }) => {
+        const answer = await this.#get(key, signal);
+        if (answer === null) return null;
+        isAnswered = true;
+        alive();
+        const { Body, ContentLength = null } = answer;
+        return await readAll((Body ?? []) as AsyncIterable<Uint8Array>, ContentLength, alive);
+      };
+      try {
+        return await this.#reads.send(`read ${key} of ${this.#url}`, ask);
+      } catch (error) {
+        // The SDK repeats a request until it is answered, and not one whose answer was cut.
+        if (!isAnswered || attempt === READS_MAX || !isMementoError(error, "STORE_UNREACHABLE")) throw error;
+      }
     }
   }
 
@@ -150,6 +167,18 @@ export class S3Blobs implements BlobPort {
     }
   }
 
+  /** The answer to a question for an object, as its headers have come; null when there is none. */
+  async #get(key: string, abortSignal: AbortSignal): Promise<Sdk.GetObjectCommandOutput | null> {
+    try {
+      return await this.#client.send(new this.#sdk.GetObjectCommand({ Bucket: this.#bucket, Key: key }), {
+        abortSignal,
+      });
+    } catch (error) {
+      if (NOBODY.has(failureOf(error).name)) return null;
+      throw error;
+    }
+  }
+
   async #page(
     Prefix: string,
     StartAfter: string | undefined,
@@ -210,8 +239,4 @@ export class S3Blobs implements BlobPort {
   #error(failure: S3Failure, doing: string, key: string): MementoError {
     return s3Error(failure, `${doing} ${key} of ${this.#url}`);
   }
-}
-
-function cutAnswer(got: number, wanted: number): Error {
-  return Object.assign(new Error(`the answer was cut: ${got} bytes of ${wanted} came`), { code: "ECONNRESET" });
 }

@@ -21,7 +21,7 @@ export interface S3StoreOptions {
   readonly pathStyle?: boolean;
   /** A client to use; it is not destroyed, and endpoint, region and pathStyle only stand in the store's URL then. */
   readonly client?: S3Client;
-  /** How long a request may take with all of its repeats, in milliseconds; a second more for each MB that it sends. 30,000 by default. */
+  /** How long a request may take with all of its repeats, in milliseconds; a second more for each MB that it sends, and as long for each piece of an answer. 30,000 by default. */
   readonly requestMsMax?: number;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -41,7 +41,8 @@ const SOCKETS_MAX = 64;
  * write, and ENGINE_UNSUITABLE says so of a server that does not. Credentials come by the SDK's own chain (environment,
  * profile, role) or with a client. A small save is one PUT, a large one two.
  *
- * A connection is given up after 5 s, a request after 30 s and a second more for each MB; PLACE_MISSING, ACCESS_DENIED and
+ * A connection is given up after 5 s, a request after 30 s and a second more for each MB that it sends, an answer after
+ * 30 s in which nothing of it came, and one that is cut is asked for again; PLACE_MISSING, ACCESS_DENIED and
  * STORE_UNREACHABLE are told at the first call, because opening sends nothing. A bucket that keeps versions keeps wrapped
  * keys that a secure delete has written over: give it a rule that expires noncurrent versions.
  */
@@ -60,7 +61,7 @@ export class S3Store extends BlobStore {
     const sdk = await loadPeer<typeof Sdk>("@aws-sdk/client-s3", "^3.700.0", "A store on S3");
     const own = client ?? newClient(sdk, address);
     const place: BlobPlace & { readonly blobs: S3Blobs } = {
-      blobs: new S3Blobs({ sdk, client: own, address, requestMsMax, clock }),
+      blobs: new S3Blobs({ sdk, client: own, address, requestMsMax, clock, random }),
       root: address.prefix,
       url: s3UrlOf(address),
       supports: { durable: true, sharedBy: "network", bodyBytesMax: BODY_BYTES_MAX, reclaimsSpace: true },
