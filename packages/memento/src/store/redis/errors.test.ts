@@ -8,7 +8,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
-import { redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
+import { ask, redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
 import { freePort } from "../../../../../test/harness/servers/server.ts";
 import { isMementoError, type ErrorCode, type MementoError } from "../../core/errors.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
@@ -166,6 +166,24 @@ describe.skipIf(!(await requireEngine("Redis", redisIsThere)))("what goes wrong 
     expect(error.code).toBe("DISK_FULL");
     expect(saved.length).toBeGreaterThan(2);
     expect((await store.timeline(timeline.key))?.head?.id).toBe(saved.at(-1));
+    expect(await collect(store.check())).toEqual([]);
+  });
+
+  test("a server without memory left takes what gives some back: leases, removals, and their reclaiming", async () => {
+    await using small = await startRedis();
+    await using store = await RedisStore.openUrl(small.url("full"));
+    const make = new StoreFixture(1);
+    await store.create(make.meta(), make.key("integrity"));
+    const timeline = await make.timeline(store);
+    const { id } = await timeline.save(store);
+    await timeline.save(store);
+    expect(await ask(small.port, "CONFIG SET maxmemory 1000000")).toBe("+OK\r\n");
+    await expectCode("DISK_FULL", async () => await timeline.save(store));
+    const collector = await make.timeline(store);
+    expect(await store.acquireLease({ timeline: collector.key, lease: make.lease(2) })).toBe(true);
+    expect(await store.remove([id], make.notice("cleaned", { mementos: [id] }))).toEqual([id]);
+    expect(await store.reclaim([id])).toMatchObject({ packs: 1 });
+    expect(await store.releaseLease({ timeline: collector.key, lease: make.lease(2, null) }, "owner-2")).toBe(true);
     expect(await collect(store.check())).toEqual([]);
   });
 

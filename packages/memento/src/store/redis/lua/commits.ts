@@ -164,6 +164,7 @@ for k = 4, #KEYS do
   end
 end
 if #live == 0 then return {'ok', live} end
+evenWhenFull()
 local refusal = logRow('n ' .. #live .. ' ' .. ARGV[2] .. '\\n' .. ARGV[3])
 if refusal then return {refusal, last} end
 for i, it in ipairs(found) do
@@ -200,6 +201,7 @@ while at <= #ARGV do
     if not removedBy or removedBy == '0' then isFree = false end
   end
   if isFree then
+    evenWhenFull()
     redis.call('HSET', bucket, n, ARGV[at + 2] .. string.sub(row, #ARGV[at + 1] + 1))
     for body = 1, bodies do redis.call('UNLINK', KEYS[key + slots + body]) end
     freed[#freed + 1] = index

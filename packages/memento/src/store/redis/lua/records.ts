@@ -68,6 +68,7 @@ export const MAKE_TIMELINE = storeScript(
 local there = redis.call('HGET', KEYS[2], ARGV[2])
 if there then return {'ok', redis.call('HGETALL', tag .. 't:' .. there)} end
 if redis.call('EXISTS', KEYS[4]) == 1 then return {'key'} end
+evenWhenFull()
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('ZADD', KEYS[3], redis.call('ZCARD', KEYS[3]), ARGV[3])
 for at = 4, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1]) end
@@ -110,6 +111,7 @@ export const LEASE = storeScript(
   `
 local lease = redis.call('HMGET', KEYS[2], 'epoch', 'owner')
 if lease[1] ~= ARGV[2] or (ARGV[3] ~= '' and lease[2] ~= ARGV[3]) then return {'ok'} end
+evenWhenFull()
 for at = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1]) end
 if ARGV[4] == '1' then redis.call('HDEL', KEYS[2], 'request') end
 return {'ok', redis.call('HGETALL', KEYS[2])}

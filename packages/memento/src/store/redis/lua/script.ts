@@ -47,6 +47,10 @@ local function bodyLength(token, parts)
   for part = 0, parts - 1 do length = length + redis.call('STRLEN', bodyKey(token, part)) end
   return length
 end`,
+  // For what gives memory back, or is needed for that. A full server refuses a script's first write if it could take more
+  // memory, and nothing behind a deletion, even of what is not there.
+  evenWhenFull: `
+local function evenWhenFull() redis.call('HDEL', KEYS[1], '') end`,
   // KEYS[2] must be the bucket of the next commit: a key that is written to is named before, or a cluster that is moving
   // the slot could not tell that it is not here. A number that is taken although it should be the next one: the counter
   // was changed, and nothing is written over.
