@@ -15,12 +15,14 @@ export async function keysBefore({ primary, replica }: ReplicaPair): Promise<Key
 
 /**
  * Brings the replica's keys to where the primary's were: wrappings, retirements and destructions. Called once every commit
- * that was there when they were looked at is on the replica. `compare` is called before a key is destroyed: packs that were
- * sealed anew must be there by then, or what is to stay would be lost with it.
+ * that was there when they were looked at is on the replica. `compare` is called before a key is retired or destroyed: packs
+ * that were sealed anew must be there by then. Under a retired key they could not be brought any more, and with a destroyed
+ * one what is to stay would be lost.
  */
 export async function copyKeys(pair: ReplicaPair, before: KeysBefore, compare: () => Promise<unknown>): Promise<void> {
   const { replica } = pair;
   const wanted = new Map(before.primary.map((key) => [key.id, key]));
+  const retired: string[] = [];
   for (const there of before.replica) {
     const here = wanted.get(there.id);
     if (here === undefined) continue;
@@ -28,10 +30,11 @@ export async function copyKeys(pair: ReplicaPair, before: KeysBefore, compare: (
       const { retired: _, ...wrapping } = here;
       await replica.rewrapKey(wrapping, there.ring);
     }
-    if (here.retired === true && there.retired !== true) await replica.retireKey(there.id);
+    if (here.retired === true && there.retired !== true) retired.push(there.id);
   }
   const gone = before.replica.filter(({ id, purpose }) => purpose === "data" && !wanted.has(id));
-  if (gone.length === 0) return;
+  if (retired.length + gone.length === 0) return;
   await compare();
+  for (const id of retired) await replica.retireKey(id);
   for (const { id } of gone) await replica.dropKey(id);
 }
