@@ -23,7 +23,8 @@ export async function copyKeys(pair: ReplicaPair, before: KeysBefore, compare: (
   const { replica } = pair;
   const wanted = new Map(before.primary.map((key) => [key.id, key]));
   const retired: string[] = [];
-  for (const there of before.replica) {
+  // Those that came with the commits too.
+  for (const there of await replica.keys()) {
     const here = wanted.get(there.id);
     if (here === undefined) continue;
     if (here.ring !== there.ring || here.wrapped !== there.wrapped) {

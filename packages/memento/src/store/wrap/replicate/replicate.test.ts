@@ -344,6 +344,17 @@ describe("replicateStore(), streamed", () => {
     await expectSame(primary, inner);
   });
 
+  test("a key that was retired before the replica had anything under it is retired there too, once it has caught up", async () => {
+    const [primary, replica] = [await MemoryStore.open(), await MemoryStore.open()];
+    const make = new StoreFixture(1);
+    await primary.create(make.meta(true), make.key("integrity"));
+    const dataKey = make.key("data");
+    await primary.append(sealedBatch(make, [(await make.timeline(primary)).next()], dataKey));
+    await primary.retireKey(dataKey.id);
+    await replicateStore({ primary, replicas: [{ store: replica }], mode: "streamed", authority }).catchUp();
+    await expectSame(primary, replica);
+  });
+
   test("close brings the replica what is left", async () => {
     const { primary, inner, store, make } = await replicaPair({ mode: "streamed" });
     const timeline = await make.timeline(store);
