@@ -178,6 +178,7 @@ describe.skipIf(!(await requireEngine("azurite", azuriteIsThere)))("errors of Az
     ["azure://account/container?endpoint=http%3A%2F%2Fu%3ASECRET%40h", "INVALID_ARGUMENT"],
     ["azure://account/container?endpoint=ftp%3A%2F%2Fh", "INVALID_ARGUMENT"],
     ["azure://account/container/a//b", "INVALID_ARGUMENT"],
+    ["azure://account/container/a%5Cb", "INVALID_ARGUMENT"],
     ["azure://account/container/%zz", "INVALID_ARGUMENT"],
   ])("refuses %s, and repeats no secret", async (url, code) => {
     for (const variable of VARIABLES) vi.stubEnv(variable, "");

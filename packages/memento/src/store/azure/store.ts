@@ -94,7 +94,7 @@ export class AzureStore extends BlobStore {
 
 function placeIn(container: ContainerClient, settings: AzureSettings, secrets: readonly string[]): BlobPlace {
   const { clock = systemClock, random = systemRandom, requests: bounds } = settings;
-  const prefix = segmentsOf(settings.prefix ?? "");
+  const prefix = prefixOf(settings.prefix ?? "");
   const requests = new Requests({
     clock,
     random,
@@ -118,6 +118,14 @@ function placeIn(container: ContainerClient, settings: AzureSettings, secrets: r
     createCondition: "If-None-Match: *",
     close: async () => {},
   };
+}
+
+/** The names of a prefix. INVALID_ARGUMENT for those that would be others once they are written. */
+function prefixOf(prefix: string): readonly string[] {
+  if (prefix.includes("\\")) {
+    throw new MementoError("INVALID_ARGUMENT", "A store's prefix on Azure has no \\, which the service takes for a /");
+  }
+  return segmentsOf(prefix);
 }
 
 /** Where an account is, unless it is said. */
