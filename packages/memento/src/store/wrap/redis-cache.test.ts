@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
 
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
 import { redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
+import { isMementoError } from "../../core/errors.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
 import { expectCode } from "../../testing/store/kit.ts";
 import { sealedBatch } from "../../testing/store/sealed-batch.ts";
@@ -199,6 +201,15 @@ describe("RedisPackCache.open()", () => {
   test("wants a URL or a client", async () => {
     await expectCode("INVALID_ARGUMENT", () => RedisPackCache.open({}));
   });
+
+  test.each(["http://127.0.0.1/", "127.0.0.1", "redis://u:SECRET@127.0.0.1:99999", "redis://u:SECRET%zz@127.0.0.1"])(
+    "refuses %s, and repeats no secret",
+    async (url) => {
+      const error: unknown = await RedisPackCache.open({ url }).catch((caught: unknown) => caught);
+      expect(isMementoError(error, "INVALID_ARGUMENT")).toBe(true);
+      expect(inspect(error)).not.toContain("SECRET");
+    },
+  );
 });
 
 describe("unframePack()", () => {

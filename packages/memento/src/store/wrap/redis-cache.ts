@@ -3,6 +3,7 @@ import type * as ioredis from "ioredis";
 import { MementoError } from "../../core/errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import { loadPeer } from "../optional-peer.ts";
+import { URL_ENCODING_HINT } from "../url-encoding.ts";
 import type { SharedPackCache } from "./cache.ts";
 import type { PackBytes } from "./pack-cache.ts";
 import { framePack, unframePack } from "./pack-frame.ts";
@@ -76,8 +77,7 @@ export class RedisPackCache implements SharedPackCache, AsyncDisposable {
     if (client !== undefined) return new RedisPackCache(client, null, options);
     if (url === undefined) throw new MementoError("INVALID_ARGUMENT", "A cache in Redis needs a URL or a client");
     const { Redis: Client } = await loadPeer<typeof ioredis>("ioredis", RANGE, "A cache in Redis");
-    // Calls fail at once while there is no connection; it is made again in the background.
-    const own = new Client(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0, connectTimeout: 2_000 });
+    const own = clientOf(Client, url);
     const cache = new RedisPackCache(own, own, options);
     own.on("error", (error: Error) => cache.#fail(error));
     await cache.#firstConnection(own);
@@ -154,4 +154,22 @@ export class RedisPackCache implements SharedPackCache, AsyncDisposable {
     await Promise.race([settled, tooLong]);
     waiting.abort();
   }
+}
+
+/** A client whose calls fail at once while there is no connection; it is made again in the background. INVALID_ARGUMENT, without what the URL says. */
+function clientOf(Client: typeof ioredis.Redis, url: string): ioredis.Redis {
+  const settings = { enableOfflineQueue: false, maxRetriesPerRequest: 0, connectTimeout: 2_000 };
+  try {
+    if (/^rediss?:\/\//.test(url)) return new Client(url, settings);
+  } catch (error) {
+    // The client's own error holds the URL, and so the password.
+    if (!(error instanceof TypeError || error instanceof URIError)) throw error;
+  }
+  throw new MementoError(
+    "INVALID_ARGUMENT",
+    "The URL of a cache in Redis is redis://user:password@host:port/database",
+    {
+      hint: URL_ENCODING_HINT,
+    },
+  );
 }
