@@ -3,7 +3,7 @@ import { MementoError } from "../../core/errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import type { MementoStore, PackGlance, PackReplacement, StoredMemento } from "../store.ts";
 import { interceptStore, type StoreCall, type StoreMethod } from "./intercept.ts";
-import { answerOf, glanceVersion, PackCache, type PackBytes } from "./pack-cache.ts";
+import { answerOf, glanceVersion, nameOf, PackCache, type PackBytes } from "./pack-cache.ts";
 
 /** A place outside this process where sealed packs are kept for a while. It may lose anything at any time, and never throws. */
 export interface SharedPackCache {
@@ -70,7 +70,9 @@ export function cacheStore(store: MementoStore, options: CacheOptions = {}): Cac
     if (!CHANGING.has(call.method)) return await proceed();
     cache.begin(call);
     try {
-      return await proceed();
+      const answer = await proceed();
+      if (call.method === "replacePack" && answer === true) await cache.share(call.args[0] as PackReplacement);
+      return answer;
     } finally {
       // Also when it failed: its answer may have been lost.
       cache.end(call);
@@ -202,6 +204,14 @@ class ReadCache {
     const id = await this.#storeId;
     if (id === null) this.#storeId = null;
     return id === null ? null : `${id}:${version}`;
+  }
+
+  /** Puts a new pack where others find it: what lies there by its name may be damaged, and was mended by this. */
+  async share({ header, body }: PackReplacement): Promise<void> {
+    if (this.#shared === null || body === null) return;
+    const { version, isSealed } = nameOf({ header, body });
+    const name = isSealed ? await this.#sharedName(version) : null;
+    if (name !== null) this.#shared.put(name, { header, body });
   }
 
   begin(call: StoreCall): void {

@@ -37,6 +37,17 @@ export function glanceVersion({ headerDigest, bodyBytes }: PackGlance): string |
   return bodyBytes === null ? null : `${headerDigest}.${bodyBytes}`;
 }
 
+/** The name of a pack, and what of its header is asked for beside it. DAMAGED for a header that does not read. */
+export function nameOf({ header, body }: PackBytes): {
+  readonly version: string;
+  readonly isSealed: boolean;
+  readonly dataKey: string | null;
+} {
+  const { suite, dataKey, nonce } = decodePackHeader(header, "a pack");
+  const isSealed = suite === "A256GCM" && nonce !== "";
+  return { version: packVersion(header, body, isSealed), isSealed, dataKey };
+}
+
 /** Packs by the names of their bytes, and the mementos in them by their ids, within a bound of memory. */
 export class PackCache {
   readonly #packs: ByteLru<CachedPack>;
@@ -70,9 +81,7 @@ export class PackCache {
 
   /** Keeps a pack and gives its name; the bytes are copied. */
   add({ header, body }: PackBytes): { readonly version: string; readonly isSealed: boolean } {
-    const { suite, dataKey, nonce } = decodePackHeader(header, "a pack");
-    const isSealed = suite === "A256GCM" && nonce !== "";
-    const version = packVersion(header, body, isSealed);
+    const { version, isSealed, dataKey } = nameOf({ header, body });
     const bytes = { header: Uint8Array.from(header), body: Uint8Array.from(body) };
     if (this.#packs.get(version) === undefined) {
       const size = header.byteLength + body.byteLength + PLACE_BYTES;

@@ -12,6 +12,7 @@ import { expectCode } from "../../testing/store/kit.ts";
 import { sealedBatch } from "../../testing/store/sealed-batch.ts";
 import { MemoryStore } from "../memory/store.ts";
 import { cacheStore, type SharedPackCache } from "./cache.ts";
+import { interceptStore } from "./intercept.ts";
 import { framePack, unframePack } from "./pack-frame.ts";
 import { RedisPackCache } from "./redis-cache.ts";
 
@@ -154,6 +155,29 @@ describe.skipIf(!isThere)("RedisPackCache", () => {
     expect(trusting.cacheFacts().packs).toBe(0);
     const checking = cacheStore(inner, { shared, isWhole });
     for (const id of ids) expect(await checking.read(id)).toEqual(await inner.read(id));
+  });
+
+  test("a pack that was damaged when it was read, and is mended, is given mended to all", async () => {
+    await using shared = await RedisPackCache.open({ client, prefix: "f:", ...PATIENT });
+    const { inner, two, ids } = await filled(shared);
+    const sick = { isSick: true };
+    const one = cacheStore(
+      interceptStore(inner, async (call, proceed) => {
+        const answer = await proceed();
+        if (call.method === "read" && sick.isSick) (answer as { readonly body: Uint8Array }).body.fill(0);
+        return answer;
+      }),
+      { shared },
+    );
+    for (const id of ids) await one.read(id);
+    await settled("f:*");
+    sick.isSick = false;
+    for (const id of ids) {
+      const { header, body } = (await inner.read(id)) ?? expect.fail("it is gone");
+      await one.replacePack({ ids: [id], header, body, expectedHeaderDigest: null, dataKey: null });
+    }
+    for (const id of ids) await vi.waitFor(async () => expect(await two.read(id)).toEqual(await inner.read(id)));
+    for (const id of ids) expect(await one.read(id)).toEqual(await inner.read(id));
   });
 
   test("a Redis that dies, hangs and comes back is never noticed by readers, and told of once", async () => {
