@@ -102,7 +102,7 @@ class ReadCache {
   /** Grows with each change's begin and end: what was read meanwhile may be old already. */
   #changes = 0;
   #changing = 0;
-  #storeId: Promise<string | null> | null = null;
+  #storeId: string | null = null;
   readonly #counts = { hits: 0, sharedHits: 0, misses: 0 };
 
   constructor(store: MementoStore, options: CacheOptions) {
@@ -200,9 +200,7 @@ class ReadCache {
   }
 
   async #sharedName(version: string): Promise<string | null> {
-    this.#storeId ??= this.#store.meta().then((meta) => meta?.id ?? null);
-    const id = await this.#storeId;
-    if (id === null) this.#storeId = null;
+    const id = (this.#storeId ??= (await this.#store.meta())?.id ?? null);
     return id === null ? null : `${id}:${version}`;
   }
 

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
 import { redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
-import { isMementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
+import { chaosStore } from "../../testing/chaos-store.ts";
 import { StoreFixture } from "../../testing/store/fixture.ts";
 import { expectCode } from "../../testing/store/kit.ts";
 import { sealedBatch } from "../../testing/store/sealed-batch.ts";
@@ -178,6 +179,21 @@ describe.skipIf(!isThere)("RedisPackCache", () => {
     }
     for (const id of ids) await vi.waitFor(async () => expect(await two.read(id)).toEqual(await inner.read(id)));
     for (const id of ids) expect(await one.read(id)).toEqual(await inner.read(id));
+  });
+
+  test("a store that failed once is asked again", async () => {
+    await using shared = await RedisPackCache.open({ client, prefix: "g:", ...PATIENT });
+    const { inner, ids } = await filled(shared);
+    let asked = 0;
+    const before = ({ method }: { readonly method: string }): void => {
+      if (method !== "meta") return;
+      asked += 1;
+      if (asked === 1) throw new MementoError("STORE_UNREACHABLE", "made to fail");
+    };
+    const store = cacheStore(chaosStore(inner, { before }), { shared });
+    const [id = ""] = ids;
+    await expectCode("STORE_UNREACHABLE", () => store.read(id));
+    expect(await store.read(id)).toEqual(await inner.read(id));
   });
 
   test("a Redis that dies, hangs and comes back is never noticed by readers, and told of once", async () => {
