@@ -1,3 +1,4 @@
+import { sha256 } from "../../../core/digest.ts";
 import { isMementoError, MementoError } from "../../../core/errors.ts";
 import type { Notice } from "../../../core/event.ts";
 import type { MementoEntry } from "../../../core/memento.ts";
@@ -123,19 +124,29 @@ export class ReplicaWriter {
 
   /** Brings the bytes that the primary has of a memento by now, where the replica has others. True when it had. */
   async bytes(id: string): Promise<boolean> {
+    const brought = await this.#bring(id);
+    if (brought === null) return false;
+    // Another one who follows may have brought newer bytes meanwhile, and these have taken their place.
+    if ((await lookAt(this.#pair.primary, id))?.headerDigest !== brought) await this.bytes(id);
+    return true;
+  }
+
+  /** Gives the digest of the header that was brought; null where the replica keeps what it has. */
+  async #bring(id: string): Promise<string | null> {
     const { primary, replica } = this.#pair;
     const [here, there] = [await lookAt(primary, id), await lookAt(replica, id)];
-    if (here === null || there === null) return false;
+    if (here === null || there === null) return null;
     const looksSame = here.bodyBytes === there.bodyBytes && here.headerDigest === there.headerDigest;
-    if (looksSame && (this.#isSealed || here.bodyBytes === null)) return false;
+    if (looksSame && (this.#isSealed || here.bodyBytes === null)) return null;
     const stored = await primary.read(id);
-    if (stored === null) return false;
+    if (stored === null) return null;
     const { header, body } = stored;
-    if (body === null && here.headerDigest === there.headerDigest) return (await replica.reclaim([id])).packs > 0;
+    const digest = sha256(header);
+    if (body === null && digest === there.headerDigest) return (await replica.reclaim([id])).packs > 0 ? digest : null;
     // Only of a sealed pack the header says which body it has.
     if (looksSame && body !== null && Buffer.compare((await replica.read(id))?.body ?? new Uint8Array(), body) === 0)
-      return false;
-    return await this.#replace(id, { header, body });
+      return null;
+    return (await this.#replace(id, { header, body })) ? digest : null;
   }
 
   async #replace(id: string, { header, body }: Pick<StoredMemento, "header" | "body">): Promise<boolean> {

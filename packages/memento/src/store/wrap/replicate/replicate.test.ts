@@ -58,33 +58,6 @@ describe("replicateStore(), synchronous", () => {
     expect((await inner.timeline(timeline.key))?.lease.epoch).toBe(2);
   });
 
-  test("a pack that is replaced once more while it is copied is copied once more", async () => {
-    const inner = await MemoryStore.open();
-    const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const slow = chaosStore(inner, {
-      before: async ({ method }) => {
-        if (method !== "replacePack") return;
-        begun.resolve();
-        await goOn.promise;
-      },
-    });
-    const { primary, store, make } = await replicaPair({ replicas: [{ store: slow }] });
-    const timeline = await make.timeline(store);
-    const record = timeline.next();
-    await store.append(sealedBatch(make, [record], make.key("data")));
-    const replace = async (): Promise<boolean> => {
-      const dataKey = make.key("data");
-      const pack = sealedBatch(make, [record], dataKey);
-      return await store.replacePack({ ...pack, ids: [record.entry.id], expectedHeaderDigest: null, dataKey });
-    };
-    const first = replace();
-    await begun.promise;
-    const second = replace();
-    goOn.resolve();
-    expect(await Promise.all([first, second])).toEqual([true, true]);
-    await expectSame(primary, inner);
-  });
-
   test("keeps several replicas, each with its own luck", async () => {
     const [good, bad] = [await MemoryStore.open(), await MemoryStore.open()];
     const mood = moody(bad);
