@@ -5,6 +5,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { requireEngine } from "../../../../../test/harness/engines.ts";
+import { memoryInUse } from "../../../../../test/harness/memory-in-use.ts";
 import { redisIsThere, startRedis, type RedisServer } from "../../../../../test/harness/servers/redis.ts";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { chaosStore } from "../../testing/chaos-store.ts";
@@ -227,6 +228,20 @@ describe.skipIf(!isThere)("RedisPackCache", () => {
       await readAll();
     }
     expect(shared.facts().answers).toBe(true);
+  });
+
+  test("what a silent Redis was sent does not stay in memory", async () => {
+    await using silent = await startRedis();
+    const url = `redis://127.0.0.1:${silent.port}`;
+    await using shared = await RedisPackCache.open({ url, timeoutMs: 20, pauseMs: 0 });
+    silent.signal("SIGSTOP");
+    const before = memoryInUse();
+    for (let round = 0; round < 60; round++) {
+      shared.put(`pack ${round}`, { header: new Uint8Array(10), body: new Uint8Array(4_000_000) });
+      await sleep(100);
+    }
+    expect(memoryInUse() - before).toBeLessThan(120_000_000);
+    silent.signal("SIGCONT");
   });
 
   test("a Redis that is not there is a cache with nothing in it", async () => {

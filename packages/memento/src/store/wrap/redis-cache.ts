@@ -120,6 +120,8 @@ export class RedisPackCache implements SharedPackCache, AsyncDisposable {
     if (clock.monotonic() < this.#restsUntil) return null;
     const waiting = new AbortController();
     const tooLate = clock.sleep(timeoutMs, waiting.signal).then(() => {
+      // The client would hold what was sent until the connection ends, which may be never. It connects anew by itself.
+      this.#own?.disconnect(true);
       throw new Error(`no answer within ${timeoutMs} ms`);
     });
     try {
