@@ -6,6 +6,7 @@ import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { chaosStore } from "../testing/chaos-store.ts";
 import type { Caretaker } from "./caretaker.ts";
+import type { SaveOptions } from "./save-options.ts";
 
 async function opened(): Promise<{ memento: Memento; store: MemoryStore; etl: Caretaker }> {
   const store = await MemoryStore.open();
@@ -159,6 +160,36 @@ describe("names", () => {
       expect((await etl.statistics()).mementos).toBe(0);
     },
   );
+});
+
+describe("what callers without types may say", () => {
+  const anything = (options: unknown): SaveOptions => options as SaveOptions;
+
+  test.each([
+    [{ labels: ["nightly"] }, "INVALID_ARGUMENT", "labels"],
+    [{ labels: "nightly" }, "INVALID_ARGUMENT", "labels"],
+    [{ labels: null }, "INVALID_ARGUMENT", "labels"],
+    [{ labels: { attempt: 3 } }, "INVALID_ARGUMENT", "attempt"],
+    [{ labels: { attempt: null } }, "INVALID_ARGUMENT", "attempt"],
+    [{ metadata: ["a"] }, "INVALID_ARGUMENT", "metadata"],
+    [{ metadata: "a" }, "INVALID_ARGUMENT", "metadata"],
+    [{ description: 5 }, "INVALID_ARGUMENT", "description"],
+    [{ kind: "thing" }, "INVALID_ARGUMENT", "kind"],
+    [{ kind: "pipeline" }, "INVALID_ARGUMENT", "kind"],
+    [{ id: 7 }, "NAME_INVALID", "7"],
+    [{ originator: 7 }, "NAME_INVALID", "7"],
+  ])("%j is refused by name, as a state and as a stream, and the store stays sound", async (options, code, named) => {
+    const { memento, etl } = await opened();
+    const { id } = await etl.save({ n: 1 }, { labels: { nightly: "yes" } });
+    const refused = { code, message: expect.stringContaining(named) as string };
+    await expect(etl.save({ n: 2 }, anything(options))).rejects.toMatchObject(refused);
+    await expect(etl.saveStream([new Uint8Array(9)], anything(options))).rejects.toMatchObject(refused);
+    const found: string[] = [];
+    for await (const info of etl.list({ labels: { nightly: "yes" } })) found.push(info.id);
+    expect(found).toEqual([id]);
+    expect((await memento.statistics()).total.mementos).toBe(1);
+    expect(await memento.verify()).toMatchObject({ sound: true });
+  });
 });
 
 describe("list()", () => {

@@ -14,8 +14,7 @@ import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
-import type { SaveOptions } from "./save-options.ts";
-import { checkSaved } from "./saved-name.ts";
+import { checkSaveOptions, type SaveOptions } from "./save-options.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { MementoStatistics } from "./statistics-sum.ts";
 import type { StreamInput } from "./stream-input.ts";
@@ -41,10 +40,10 @@ export class Caretaker {
     this.name = checkName("The caretaker", name);
   }
 
-  /** Saves a state; when this resolves it is durable and verified on every later read. UNSUPPORTED_VALUE, EXISTS, DISK_FULL. */
+  /** Saves a state; when this resolves it is durable and verified on every later read. UNSUPPORTED_VALUE, EXISTS, INVALID_ARGUMENT, NAME_INVALID, DISK_FULL. */
   async save(state: unknown, options: SaveOptions = {}): Promise<MementoInfo> {
     const { id, labels = {}, replace = false, originator = "default", kind = "value" } = options;
-    checkSaved(id, labels);
+    checkSaveOptions(options);
     const pieces = this.#capture.capture(stateToPieces(state), originator);
     const known = id === undefined || replace ? null : await this.#sameByName(id, pieces);
     if (known !== null) return infoOf(known);
@@ -86,8 +85,8 @@ export class Caretaker {
    * written again, wherever they have moved. EXISTS, CANCELLED, INPUT_MISSING, DISK_FULL.
    */
   async saveStream(input: StreamInput, options: StreamOptions = {}): Promise<MementoInfo> {
-    const { id, labels = {}, originator = "default", kind = "file" } = options;
-    checkSaved(id, labels);
+    const { labels = {}, originator = "default", kind = "file" } = options;
+    checkSaveOptions(options);
     const writer = async (): Promise<TimelineWriter> => {
       this.#writers.delete(originator);
       return await this.#writer(originator, kind);

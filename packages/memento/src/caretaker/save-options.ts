@@ -1,4 +1,6 @@
+import { MementoError } from "../core/errors.ts";
 import type { OriginatorKind } from "../core/memento.ts";
+import { checkSaved } from "./saved-name.ts";
 
 /** How to save a state. */
 export interface SaveOptions {
@@ -18,4 +20,30 @@ export interface SaveOptions {
   readonly originator?: string;
   /** What kind of thing that is. Default `value`. */
   readonly kind?: Exclude<OriginatorKind, "pipeline">;
+}
+
+const KINDS: ReadonlySet<unknown> = new Set<SaveOptions["kind"]>([
+  "document",
+  "table",
+  "file",
+  "configuration",
+  "value",
+]);
+
+/** NAME_INVALID, or INVALID_ARGUMENT naming the option, for what would not come back as it was given, whatever types the caller knows of. */
+export function checkSaveOptions({
+  id,
+  labels = {},
+  metadata = {},
+  description = "",
+  kind = "value",
+}: SaveOptions): void {
+  checkSaved(id, labels);
+  const given: unknown = metadata;
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new MementoError("INVALID_ARGUMENT", "The metadata of a memento are an object");
+  if (typeof description !== "string")
+    throw new MementoError("INVALID_ARGUMENT", `The description of a memento is a text, not a ${typeof description}`);
+  if (!KINDS.has(kind))
+    throw new MementoError("INVALID_ARGUMENT", `A memento's kind is one of ${[...KINDS].join(", ")}, not ${kind}`);
 }

@@ -47,7 +47,9 @@ export function parseMementoId(id: string): MementoIdParts | undefined {
 /** Returns `name`, or throws NAME_INVALID with what it is the name of. */
 export function checkName(what: string, name: string): string {
   // Names stand in URLs, file names and terminals: control characters and lone surrogates have no place there.
-  const sound = name.length >= 1 && name.length <= 200 && name.isWellFormed() && !/\p{Cc}/u.test(name);
+  const isText = typeof name === "string";
+  const sound = isText && name.length >= 1 && name.length <= 200 && name.isWellFormed() && !/\p{Cc}/u.test(name);
   if (sound) return name;
-  throw new MementoError("NAME_INVALID", `${what} ${JSON.stringify(name.slice(0, 60))} is not a valid name`);
+  const told = isText ? JSON.stringify(name.slice(0, 60)) : `${String(name)} (a ${typeof name})`;
+  throw new MementoError("NAME_INVALID", `${what} ${told} is not a valid name`);
 }
