@@ -2,7 +2,7 @@ import { isMementoError, MementoError } from "../core/errors.ts";
 import { randomText } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { KeyRecord, MementoStore } from "../store/store.ts";
-import { KEY_BYTES, type KeyRing, type WrappedKey } from "./keys/key-ring.ts";
+import { KEY_BYTES, wrapChecked, type KeyRing, type WrappedKey } from "./keys/key-ring.ts";
 import type { DataKey } from "./seal.ts";
 
 /** What a wrapping authenticates besides the key. */
@@ -10,7 +10,7 @@ function boundText({ id, purpose, group }: Pick<KeyRecord, "id" | "purpose" | "g
   return JSON.stringify(["memento key 1", id, purpose, group]);
 }
 
-/** Makes a fresh key and its wrapped record. */
+/** Makes a fresh key and its wrapped record, which was opened again. KEY_SERVICE_FAILED. */
 export async function newKeyRecord(
   ring: KeyRing,
   purpose: KeyRecord["purpose"],
@@ -20,7 +20,7 @@ export async function newKeyRecord(
 ): Promise<{ readonly record: KeyRecord; readonly key: Uint8Array }> {
   const key = random.bytes(KEY_BYTES);
   const id = `d${randomText(random, 15)}`;
-  const wrapped = await ring.wrap(key, boundText({ id, purpose, group }));
+  const wrapped = await wrapChecked(ring, key, boundText({ id, purpose, group }));
   return { key, record: { id, purpose, group, ...wrapped, created: new Date(clock.now()).toISOString() } };
 }
 
@@ -40,9 +40,9 @@ export async function unwrapKey(ring: KeyRing, record: KeyRecord): Promise<Uint8
   }
 }
 
-/** Wraps the key of a record by the ring's current key. */
+/** Wraps the key of a record by the ring's current key, and opens the wrapping again. KEY_SERVICE_FAILED. */
 export async function wrapKey(ring: KeyRing, record: KeyRecord, key: Uint8Array): Promise<WrappedKey> {
-  return await ring.wrap(key, boundText(record));
+  return await wrapChecked(ring, key, boundText(record));
 }
 
 /** The data key that seals for a group now, and its record as long as the store may not have it. */

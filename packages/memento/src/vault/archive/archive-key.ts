@@ -1,6 +1,6 @@
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Random } from "../../core/ports.ts";
-import { KEY_BYTES, type KeyRing, type WrappedKey } from "../keys/key-ring.ts";
+import { KEY_BYTES, wrapChecked, type KeyRing, type WrappedKey } from "../keys/key-ring.ts";
 import { boundText, damaged, type ArchiveHeader } from "./layout.ts";
 
 /** The key that seals one file, and how its header keeps it. */
@@ -9,11 +9,11 @@ export interface ContentKey {
   readonly wrapped: WrappedKey;
 }
 
-/** Makes the key of a new file; null where it is not to be sealed. */
+/** Makes the key of a new file; null where it is not to be sealed. KEY_SERVICE_FAILED. */
 export async function newContentKey(ring: KeyRing | null, id: string, random: Random): Promise<ContentKey | null> {
   if (ring === null) return null;
   const key = random.bytes(KEY_BYTES);
-  return { key, wrapped: await ring.wrap(key, boundText(id)) };
+  return { key, wrapped: await wrapChecked(ring, key, boundText(id)) };
 }
 
 /** Opens the key of a file; null for one that is not sealed. KEY_MISSING, KEY_WRONG, DAMAGED; each names `where`. */

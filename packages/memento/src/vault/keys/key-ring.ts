@@ -1,6 +1,6 @@
-import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
 
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { systemRandom, type Random } from "../../core/ports.ts";
 
 /** A data key as a ring key wraps it. */
@@ -89,6 +89,43 @@ export function rawKeyRing(
       }
     },
   };
+}
+
+const WRAP_ATTEMPTS_MAX = 3;
+
+/**
+ * Wraps by a ring's current key, and opens the wrapping again before anything relies on it: what is sealed by a key that
+ * came back as something else is lost. KEY_SERVICE_FAILED when it does not open to the same key.
+ */
+export async function wrapChecked(ring: KeyRing, key: Uint8Array, bound: string): Promise<WrappedKey> {
+  for (let attempt = 1; ; attempt++) {
+    const wrapped = await ring.wrap(key, bound);
+    const failure = await whyNotOpened(ring, wrapped, bound, key);
+    if (failure === null) return wrapped;
+    // The key may have been revoked between the two calls; then the ring has another current one by now.
+    if (isMementoError(failure, "KEY_WRONG") && attempt < WRAP_ATTEMPTS_MAX) continue;
+    throw new MementoError(
+      "KEY_SERVICE_FAILED",
+      `What ${wrapped.ring} wrapped is not what was given to it; nothing was sealed by it, and nothing replaced`,
+      { cause: failure },
+    );
+  }
+}
+
+async function whyNotOpened(
+  ring: KeyRing,
+  wrapped: WrappedKey,
+  bound: string,
+  key: Uint8Array,
+): Promise<MementoError | null> {
+  try {
+    const opened = await ring.unwrap(wrapped, bound);
+    if (opened.length === key.length && timingSafeEqual(opened, key)) return null;
+    return new MementoError("DAMAGED", `A key wrapped by ${wrapped.ring} opens to another one`);
+  } catch (error) {
+    if (isMementoError(error, "DAMAGED") || isMementoError(error, "KEY_WRONG")) return error;
+    throw error;
+  }
 }
 
 function checkedKey(key: Uint8Array): Uint8Array {
