@@ -10,8 +10,13 @@ export interface AzureKeyCalls {
   wrapKey(
     algorithm: "RSA-OAEP-256",
     key: Uint8Array,
+    options: { readonly abortSignal: AbortSignal },
   ): Promise<{ readonly result: Uint8Array; readonly keyID?: string | undefined }>;
-  unwrapKey(algorithm: "RSA-OAEP-256", encryptedKey: Uint8Array): Promise<{ readonly result: Uint8Array }>;
+  unwrapKey(
+    algorithm: "RSA-OAEP-256",
+    encryptedKey: Uint8Array,
+    options: { readonly abortSignal: AbortSignal },
+  ): Promise<{ readonly result: Uint8Array }>;
 }
 
 /** An RSA key of Azure Key Vault or Managed HSM. */
@@ -21,6 +26,8 @@ export interface AzureKeyVaultOptions {
   /** Makes a `CryptographyClient` for a key's URL; by default with `DefaultAzureCredential` of `@azure/identity`. */
   readonly client?: (keyId: string) => AzureKeyCalls;
   readonly random?: Random;
+  /** How long a call may take. Default a minute. */
+  readonly answerMsMax?: number;
 }
 
 const NONCE_BYTES = 12;
@@ -32,7 +39,7 @@ const SEALED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
  * key, and that one seals ours by AES-256-GCM with `bound`: length and name of the key's version, length of the
  * wrapped key, wrapped key, nonce, ciphertext, tag. Whoever has the public key can wrap too: see docs/keys.md. PEER_MISSING.
  */
-export function azureKeyVault({ keyId, client, random = systemRandom }: AzureKeyVaultOptions): KmsClient {
+export function azureKeyVault({ keyId, client, random = systemRandom, answerMsMax }: AzureKeyVaultOptions): KmsClient {
   const base = keyId.replace(/\/+$/, "");
   const id = `azure-kv:${base.replace(/^https:\/\//, "")}`;
   let making: Promise<(keyId: string) => AzureKeyCalls> | null = client === undefined ? null : Promise.resolve(client);
@@ -40,9 +47,10 @@ export function azureKeyVault({ keyId, client, random = systemRandom }: AzureKey
   return {
     id,
     service: "Azure Key Vault",
-    wrap: async (key, bound) => {
+    answerMsMax,
+    wrap: async (key, bound, abortSignal) => {
       const inner = random.bytes(KEY_BYTES);
-      const { result, keyID } = await (await keyAt(base)).wrapKey("RSA-OAEP-256", inner);
+      const { result, keyID } = await (await keyAt(base)).wrapKey("RSA-OAEP-256", inner, { abortSignal });
       const version = Buffer.from(versionOf(base) === "" ? versionOf(keyID ?? "") : "", "latin1");
       const nonce = random.bytes(NONCE_BYTES);
       const cipher = createCipheriv("aes-256-gcm", inner, nonce).setAAD(Buffer.from(bound, "utf8"));
@@ -52,9 +60,10 @@ export function azureKeyVault({ keyId, client, random = systemRandom }: AzureKey
       const sealed = [cipher.update(key), cipher.final(), cipher.getAuthTag()];
       return Buffer.concat([lengths, version, result, nonce, ...sealed]);
     },
-    unwrap: async (wrapped, bound) => {
+    unwrap: async (wrapped, bound, abortSignal) => {
       const { version, inner, sealed } = takenApart(Buffer.from(wrapped), id);
-      const innerKey = await innerKeyOf(await keyAt(version === "" ? base : `${base}/${version}`), inner, id);
+      const versioned = await keyAt(version === "" ? base : `${base}/${version}`);
+      const innerKey = await innerKeyOf(versioned, inner, id, abortSignal);
       try {
         const opener = createDecipheriv("aes-256-gcm", innerKey, sealed.subarray(0, NONCE_BYTES)).setAAD(
           Buffer.from(bound, "utf8"),
@@ -87,9 +96,14 @@ function takenApart(
   };
 }
 
-async function innerKeyOf(key: AzureKeyCalls, inner: Uint8Array, id: string): Promise<Uint8Array> {
+async function innerKeyOf(
+  key: AzureKeyCalls,
+  inner: Uint8Array,
+  id: string,
+  abortSignal: AbortSignal,
+): Promise<Uint8Array> {
   try {
-    const { result } = await key.unwrapKey("RSA-OAEP-256", inner);
+    const { result } = await key.unwrapKey("RSA-OAEP-256", inner, { abortSignal });
     if (result.length === KEY_BYTES) return result;
   } catch (error) {
     const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;

@@ -21,16 +21,19 @@ export interface GoogleKmsOptions {
   readonly name: string;
   /** A `KeyManagementServiceClient` of `@google-cloud/kms`; by default one is made, with the default credentials of the machine. */
   readonly client?: GoogleKmsCalls;
+  /** How long a call may take. Default a minute. */
+  readonly answerMsMax?: number;
 }
 
 /** A key of Google Cloud KMS, by the official client. `bound` is the additional authenticated data. PEER_MISSING. */
-export function googleKms({ name, client }: GoogleKmsOptions): KmsClient {
+export function googleKms({ name, client, answerMsMax }: GoogleKmsOptions): KmsClient {
   const id = `gcp-kms:${name}`;
   let calls: Promise<GoogleKmsCalls> | null = client === undefined ? null : Promise.resolve(client);
   const kms = async (): Promise<GoogleKmsCalls> => await (calls ??= connect());
   return {
     id,
     service: "Google Cloud KMS",
+    answerMsMax,
     wrap: async (key, bound) => {
       const [{ ciphertext }] = await (
         await kms()
