@@ -6,7 +6,7 @@ import type { TimelineAddress } from "../core/timeline.ts";
 import { isStream, mementoQuery } from "../store/query.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { CapturedPiece, PieceCapture } from "../vault/piece-capture.ts";
-import type { TimelineWriter } from "../vault/timeline-writer.ts";
+import type { MementoDraft, SavedMemento, TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
 import { selectMementos, type Selection } from "./listing.ts";
@@ -15,6 +15,7 @@ import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } f
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
 import { checkSaveOptions, type SaveOptions } from "./save-options.ts";
+import { SaveTurns } from "./save-turns.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { MementoStatistics } from "./statistics-sum.ts";
 import type { StreamInput } from "./stream-input.ts";
@@ -31,7 +32,8 @@ const SAVE_ATTEMPTS_MAX = 20;
 export class Caretaker {
   readonly name: string;
   readonly #vault: Vault;
-  readonly #writers = new Map<string, Promise<TimelineWriter>>();
+  readonly #writers = new Map<string, TimelineWriter>();
+  readonly #turns = new SaveTurns();
   readonly #capture: PieceCapture;
 
   constructor(vault: Vault, name: string) {
@@ -49,31 +51,44 @@ export class Caretaker {
     if (known !== null) return infoOf(known);
     const fields = sealedFields(options);
     const metadata = await this.#clear(options.metadata);
+    const draft = {
+      reason: "save",
+      status: "saved",
+      generation: 0,
+      labels,
+      metadata,
+      fields,
+      captured: pieces,
+      full: options.full ?? false,
+      digestContent: true,
+      ...(id === undefined ? {} : { name: id, replaceName: replace }),
+    } as const;
+    try {
+      const saved = await this.#turns.take(originator, async () => await this.#append(draft, originator, kind));
+      return infoFrom(saved.entry, fields, saved.digest, saved.contentDigest ?? "");
+    } catch (error) {
+      const raced = id !== undefined && isMementoError(error, "EXISTS") ? await this.#sameByName(id, pieces) : null;
+      if (raced !== null) return infoOf(raced);
+      throw error;
+    }
+  }
+
+  /** Appends a state behind whatever is there; to be called for one state of an originator after the other. */
+  async #append(
+    draft: MementoDraft & { readonly captured: ReadonlyMap<string, CapturedPiece> },
+    originator: string,
+    kind: OriginatorKind,
+  ): Promise<SavedMemento> {
     for (let attempt = 1; ; attempt++) {
       const writer = await this.#writer(originator, kind);
       try {
-        const saved = await writer.append({
-          reason: "save",
-          status: "saved",
-          generation: 0,
-          labels,
-          metadata,
-          fields,
-          captured: pieces,
-          drop: writer.pieceKeys().filter((key) => !pieces.has(key)),
-          full: options.full ?? false,
-          digestContent: true,
-          ...(id === undefined ? {} : { name: id, replaceName: replace }),
-        });
-        return infoFrom(saved.entry, fields, saved.digest, saved.contentDigest ?? "");
+        // What the state before it holds, and this one does not, must not be taken for this one's.
+        const drop = writer.pieceKeys().filter((key) => !draft.captured.has(key));
+        return await writer.append({ ...draft, drop });
       } catch (error) {
         // Another process saved in between: states do not build on one another, so this one follows it.
         this.#writers.delete(originator);
-        if (!isMementoError(error, "CONFLICT") || attempt >= SAVE_ATTEMPTS_MAX) {
-          const raced = id !== undefined && isMementoError(error, "EXISTS") ? await this.#sameByName(id, pieces) : null;
-          if (raced !== null) return infoOf(raced);
-          throw error;
-        }
+        if (!isMementoError(error, "CONFLICT") || attempt >= SAVE_ATTEMPTS_MAX) throw error;
       }
     }
   }
@@ -87,12 +102,18 @@ export class Caretaker {
   async saveStream(input: StreamInput, options: StreamOptions = {}): Promise<MementoInfo> {
     const { labels = {}, originator = "default", kind = "file" } = options;
     checkSaveOptions(options);
-    const writer = async (): Promise<TimelineWriter> => {
-      this.#writers.delete(originator);
-      return await this.#writer(originator, kind);
-    };
+    // A writer of its own: what goes on beside it must be met as a conflict, for chunks of the old head may be gone by then.
+    const writer = async (): Promise<TimelineWriter> => await this.#openWriter(originator, kind);
+    const inTurn = async <T>(work: () => Promise<T>): Promise<T> =>
+      await this.#turns.take(originator, async () => {
+        // The state that comes next follows the stream.
+        this.#writers.delete(originator);
+        return await work();
+      });
     const draft = { labels, fields: sealedFields(options), metadata: await this.#clear(options.metadata) };
-    return infoOf(await saveStream({ vault: this.#vault, caretaker: this.name, writer, draft }, input, options));
+    return infoOf(
+      await saveStream({ vault: this.#vault, caretaker: this.name, writer, inTurn, draft }, input, options),
+    );
   }
 
   /** A saved stream, by its id or its name, to be read as often as wanted; `MementoStream` says what is verified when. NOT_FOUND, INVALID_ARGUMENT for a state, DAMAGED. */
@@ -232,15 +253,9 @@ export class Caretaker {
   }
 
   async #writer(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {
-    const open = this.#writers.get(originator) ?? this.#openWriter(originator, kind);
-    this.#writers.set(originator, open);
-    try {
-      return await open;
-    } catch (error) {
-      // The next save opens it anew: a store that could not be reached may be there again.
-      if (this.#writers.get(originator) === open) this.#writers.delete(originator);
-      throw error;
-    }
+    const writer = this.#writers.get(originator) ?? (await this.#openWriter(originator, kind));
+    this.#writers.set(originator, writer);
+    return writer;
   }
 
   async #openWriter(originator: string, kind: OriginatorKind): Promise<TimelineWriter> {

@@ -34,8 +34,10 @@ export interface StreamOptions extends SaveOptions {
 export interface StreamPorts {
   readonly vault: Vault;
   readonly caretaker: string;
-  /** A fresh writer on the originator's present head. */
+  /** A writer of its own on the originator's present head. */
   writer(): Promise<TimelineWriter>;
+  /** Does the work when no other save of the originator is under way in this process: two in one commit would refuse each other. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
   /** What every save adds to its draft. */
   readonly draft: {
     readonly labels: Readonly<Record<string, string>>;
@@ -101,7 +103,7 @@ class StreamSaver {
     const facts: StreamFacts = { bytes: this.#bytes, sha256: this.#whole.current(), chunks: this.#chunks };
     if (named !== null) return await demandSame(named, facts, this.#options.id ?? "");
     try {
-      const { entry } = await this.#append(facts);
+      const { entry } = await this.#ports.inTurn(async () => await this.#append(facts));
       await this.#confirm(entry.id);
       return await vault.load(entry.id);
     } catch (error) {
