@@ -9,7 +9,7 @@ const publicSources = Object.values(library.exports)
 
 const config: KnipConfig = {
   // The command of our own workspace, and tools of the machine that some tests look for.
-  ignoreBinaries: ["memento", "mount", "umount", "strace"],
+  ignoreBinaries: ["memento", "mount", "umount", "strace", "script"],
   ignoreExportsUsedInFile: { interface: true, type: true },
   workspaces: {
     ".": {

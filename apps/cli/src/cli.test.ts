@@ -3,15 +3,13 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import process from "node:process";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { memento, mementoCommand, pipelineFile } from "../../../test/harness/command-line.ts";
 import { requireEngine } from "../../../test/harness/engines.ts";
-import { findExecutables } from "../../../test/harness/executables.ts";
-import { runProcess, shellEnvironment } from "../../../test/harness/process.ts";
-import { shellWord } from "./terminal/shell-word.ts";
+import { shellEnvironment } from "../../../test/harness/process.ts";
+import { mementoOnTerminal, probeScript, type TerminalResult } from "../../../test/harness/terminal.ts";
 
 const COMMANDS = [
   "init",
@@ -135,26 +133,11 @@ describe("memento", () => {
   });
 });
 
-const script = await requireEngine("script (util-linux)", () => {
-  if (process.platform !== "linux") return "its options are those of Linux";
-  return findExecutables("script").length > 0 ? true : "not on PATH";
-});
+const script = await requireEngine("script (util-linux)", probeScript);
 
 describe.skipIf(!script)("memento on a terminal", () => {
-  /** What a terminal of 100 columns would have been sent, its escape character made visible. */
-  async function onTerminal(
-    args: readonly string[],
-    env: NodeJS.ProcessEnv = {},
-  ): Promise<{ readonly sent: string; readonly exitCode: number | null }> {
-    const [file, all] = mementoCommand(args);
-    const line = `stty cols 100 rows 30; ${[file, ...all].map((word) => shellWord(word)).join(" ")}`;
-    const { stdout, exitCode } = await runProcess("script", ["-qec", line, "/dev/null"], {
-      cwd: folder,
-      env: { ...shellEnvironment(), TERM: "xterm-256color", ...env },
-      timeoutMs: 60_000,
-    });
-    return { sent: stdout.replaceAll("\u001b", "␛"), exitCode };
-  }
+  const onTerminal = async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<TerminalResult> =>
+    await mementoOnTerminal(folder, args, { env });
 
   test("has colours, and a line of progress that is cleared at the end", async () => {
     const run = [

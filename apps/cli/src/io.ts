@@ -2,7 +2,10 @@ import process from "node:process";
 import { createInterface } from "node:readline/promises";
 import { isatty } from "node:tty";
 
+import { MementoError } from "@mementojs/memento";
 import { systemClock, type Clock } from "@mementojs/memento/core";
+
+import { printable } from "./terminal/printable.ts";
 
 /** One of a command's two outputs. */
 export interface Output {
@@ -28,7 +31,7 @@ export interface Io {
   readonly err: Output;
   /** Standard input, piece by piece. */
   readonly input?: AsyncIterable<Uint8Array>;
-  /** Asks a question on the terminal; null where there is none to ask on. */
+  /** Asks a question on the terminal; null where there is none to ask on. CANCELLED where Ctrl-C or Ctrl-D is the answer. */
   readonly ask: ((question: string) => Promise<string>) | null;
   /** Calls back on each stop signal, which then does nothing else; the returned function ends that. */
   onStop(listener: (signal: StopSignal) => void): () => void;
@@ -80,10 +83,24 @@ function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io
 }
 
 async function askOnTerminal(question: string): Promise<string> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const { stdin, stderr } = process;
+  const lines = createInterface({ input: stdin, output: stderr });
+  const left = new AbortController();
+  lines.once("SIGINT", () => left.abort(unanswered("Stopped by Ctrl-C", { signal: "SIGINT" })));
+  lines.once("close", () => left.abort(unanswered("The question was not answered", {})));
   try {
-    return await lines.question(question);
+    // What is asked about comes from a store, or from a table, and may hold anything.
+    return await lines.question(printable(question), { signal: left.signal });
+  } catch (error) {
+    if (!left.signal.aborted) throw error;
+    stderr.write("\n");
+    throw left.signal.reason;
   } finally {
     lines.close();
   }
+}
+
+/** Every question is asked before anything is done. */
+function unanswered(message: string, details: Readonly<Record<string, unknown>>): MementoError {
+  return new MementoError("CANCELLED", message, { details, hint: "Nothing was changed." });
 }

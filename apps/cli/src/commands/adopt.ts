@@ -46,7 +46,7 @@ export function registerAdopt(program: Command, run: Runner): void {
       ["memento adopt try --plan HASH --why 'the mended transform is right'", "do it"],
       ["memento adopt try --rerun", "the fork has written data: what taking it out would do"],
     ],
-    exitCodes: [EXIT.damaged, EXIT.refused],
+    exitCodes: [EXIT.damaged, EXIT.refused, 130, 143],
   });
 }
 

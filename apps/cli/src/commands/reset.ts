@@ -54,7 +54,7 @@ export function registerReset(program: Command, run: Runner): void {
       ["memento reset flights", "after asking twice"],
       ["memento reset flights --yes --confirm flights", "in a script"],
     ],
-    exitCodes: [EXIT.damaged, EXIT.refused],
+    exitCodes: [EXIT.damaged, EXIT.refused, 130, 143],
   });
 }
 

@@ -44,7 +44,7 @@ export function registerRm(program: Command, run: Runner): void {
       ["memento rm head~5 head~6 --yes", "two, without asking"],
       ["memento rm invoice-7 --secure --reason 'request of 3 May'", "for good: not even the key opens a copy"],
     ],
-    exitCodes: [EXIT.damaged, EXIT.refused],
+    exitCodes: [EXIT.damaged, EXIT.refused, 130, 143],
   });
 }
 

@@ -52,7 +52,7 @@ export function registerRollback(program: Command, run: Runner): void {
       ["memento rollback stage:extract --plan HASH --why 'bad prices'", "apply the plan that was shown"],
       ["memento rollback head~3 --plan HASH --paused", "look first, then `memento resume`"],
     ],
-    exitCodes: [EXIT.damaged, EXIT.refused],
+    exitCodes: [EXIT.damaged, EXIT.refused, 130, 143],
   });
 }
 
