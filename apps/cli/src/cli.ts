@@ -157,7 +157,7 @@ Exit codes:
   2    the command line is wrong
   3    damage was found
   4    refused: the plan moved, the timeline is held, or something cannot be reverted
-  130  interrupted by Ctrl-C; 143 stopped by SIGTERM
+  130  interrupted by Ctrl-C; 143 stopped by SIGTERM; 141 nobody read its output any more
 `;
 
 function humanReadableArgument(argument: Argument): string {

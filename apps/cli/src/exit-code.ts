@@ -3,6 +3,9 @@ import type { ErrorCode } from "@mementojs/memento";
 /** How a command ends, for scripts. */
 export const EXIT = { done: 0, failed: 1, usage: 2, damaged: 3, refused: 4 } as const;
 
+/** How a command ends whose output nobody reads any more, before it is done: as a shell says it of SIGPIPE. */
+export const EXIT_UNREAD = 141;
+
 /** One sentence for each exit code; help texts show those that a command can end with. */
 export const EXIT_MEANINGS: Readonly<Record<number, string>> = {
   [EXIT.done]: "done",

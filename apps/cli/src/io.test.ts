@@ -1,11 +1,16 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdtempSync, openSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { Memento } from "@mementojs/memento";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { mementoCommand, pipelineFile } from "../../../test/harness/command-line.ts";
 import { requireEngine } from "../../../test/harness/engines.ts";
+import { shellEnvironment } from "../../../test/harness/process.ts";
 import { mementoOnTerminal, probeScript } from "../../../test/harness/terminal.ts";
 
 let folder: string;
@@ -48,4 +53,55 @@ describe.skipIf(!script)("a question on the terminal", () => {
     expect(sent).toContain("Removed 1 memento.");
     expect(exitCode).toBe(0);
   });
+});
+
+describe("an output that goes away", () => {
+  type Stdio = ["ignore", "pipe" | number, "pipe" | number];
+
+  /** Starts a command with outputs of one's own; gives what is left of them, and how it ended. */
+  async function start(args: readonly string[], stdio: Stdio, gone: "stdout" | "stderr" | null = null) {
+    const [file, all] = mementoCommand(["--store", store, ...args]);
+    const child = spawn(file, all, { cwd: folder, env: shellEnvironment(), stdio });
+    if (gone !== null) child[gone]?.destroy();
+    let [stdout, stderr] = ["", ""];
+    child.stdout?.on("data", (data: Buffer) => (stdout += data.toString("latin1")));
+    child.stderr?.on("data", (data: Buffer) => (stderr += data.toString()));
+    const [exitCode] = (await once(child, "close")) as [number | null];
+    return { exitCode, stdout, stderr };
+  }
+
+  const numbers = (into: string): readonly string[] => ["run", pipelineFile("numbers.ts"), "--param", `into=${into}`];
+
+  test("a run goes on without its standard error: what it tells there is beside its result", async () => {
+    const { exitCode, stdout } = await start(numbers("unheard.db"), ["ignore", "pipe", "pipe"], "stderr");
+    expect(stdout).toContain(" completed in ");
+    expect(exitCode).toBe(0);
+  });
+
+  test("a command that nobody reads any more, before it is done, ends as if by SIGPIPE", async () => {
+    await using memento = await Memento.open(store);
+    await memento.caretaker("big").saveStream([randomBytes(4_000_000)], { id: "big" });
+    const { exitCode, stderr } = await start(["get", "big"], ["ignore", "pipe", "pipe"], "stdout");
+    expect({ exitCode, stderr }).toEqual({ exitCode: 141, stderr: "" });
+  });
+
+  test.skipIf(!existsSync("/dev/full"))(
+    "one on a full disk is said to be full; of the other one nothing is said",
+    async () => {
+      const full = openSync("/dev/full", "w");
+      try {
+        for (const json of [[], ["--json"]]) {
+          const { exitCode, stderr } = await start(["ls", ...json], ["ignore", full, "pipe"]);
+          expect(stderr).toMatch(/^error: Standard output cannot be written \(ENOSPC\)\n.*\n {2}code: DISK_FULL\n$/u);
+          expect(exitCode).toBe(1);
+        }
+        const { exitCode, stdout } = await start(numbers("full.db"), ["ignore", "pipe", full]);
+        expect(stdout).toContain(" completed in ");
+        expect(exitCode).toBe(0);
+        expect((await start(["ls", "--nope"], ["ignore", "pipe", full])).exitCode).toBe(2);
+      } finally {
+        closeSync(full);
+      }
+    },
+  );
 });

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline/promises";
 import { isatty } from "node:tty";
 
 import { MementoError } from "@mementojs/memento";
-import { systemClock, type Clock } from "@mementojs/memento/core";
+import { isDiskFull, systemClock, systemCode, type Clock } from "@mementojs/memento/core";
 
 import { printable } from "./terminal/printable.ts";
 
@@ -80,6 +80,12 @@ function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io
         stream.write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
   };
+}
+
+/** The error for a standard output that takes nothing more, as on a full disk. DISK_FULL, IO_FAILED. */
+export function unwritableOutput(cause: unknown): MementoError {
+  const message = `Standard output cannot be written (${systemCode(cause) ?? "unknown reason"})`;
+  return new MementoError(isDiskFull(cause) ? "DISK_FULL" : "IO_FAILED", message, { cause });
 }
 
 async function askOnTerminal(question: string): Promise<string> {

@@ -1,18 +1,20 @@
 import process from "node:process";
 
 import { reportStray, runCli } from "./cli.ts";
-import { processIo } from "./io.ts";
+import { EXIT_UNREAD } from "./exit-code.ts";
+import { processIo, unwritableOutput } from "./io.ts";
 
 const io = processIo();
 const args = process.argv.slice(2);
 
-// Whoever reads our output may go before its end, as `head` does: there is nobody left to tell.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
-    throw error;
-  });
-}
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // Whoever reads our output may go before its end, as `head` does: there is nobody left to tell.
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? EXIT_UNREAD);
+  // On standard error, whatever was asked for: a JSON document has no place left.
+  process.exit(reportStray(unwritableOutput(error), [], io));
+});
+// What stands there is beside the result: the work goes on without it.
+process.stderr.on("error", () => undefined);
 
 process.on("uncaughtException", (error) => process.exit(reportStray(error, args, io)));
 
