@@ -11,7 +11,7 @@ import { chooseTimeline, livingTimelines, timelineName, type LivingTimeline } fr
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { planText } from "../report/plan-text.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 import { counted } from "../terminal/words.ts";
 
 interface AdoptCommandOptions {
@@ -69,7 +69,7 @@ async function adopt(invocation: Invocation, name: string, options: AdoptCommand
     by: whoAsks(),
     why: options.why ?? "",
   });
-  return { json: result, text: () => adoptText(invocation, result, timelineName(timeline.record)) };
+  return { json: result, text: () => adoptText(invocation, result, timelineName(timeline.record), options) };
 }
 
 /** A fork by its own name, where no other has it, or by that of its timeline. */
@@ -87,9 +87,8 @@ async function forkNamed(memento: Memento, name: string): Promise<LivingTimeline
 
 function shown(invocation: Invocation, plan: AdoptPlan, name: string, options: AdoptCommandOptions): string {
   const { io, style } = invocation;
-  const file = options.pipeline === undefined ? [] : ["--pipeline", options.pipeline];
   const line = (rerun: boolean): string =>
-    ownCommand(invocation, "adopt", name, ...(rerun ? ["--rerun"] : []), ...file);
+    ownCommand(invocation, "adopt", name, ...(rerun ? ["--rerun"] : []), ...asGiven("--pipeline", options.pipeline));
   const { forkData, forkPlan } = plan;
   const data = forkData.flatMap(({ kind, name: item, where, entries }) =>
     entries === null ? [] : [`  ${kind} ${item}: ${counted(entries, "row")} of ${where}`],
@@ -125,13 +124,18 @@ function shown(invocation: Invocation, plan: AdoptPlan, name: string, options: A
   return [...first, ...stays, text].join("\n");
 }
 
-function adoptText(invocation: Invocation, { head, undo, plan }: AdoptResult, fork: string): string {
+function adoptText(
+  invocation: Invocation,
+  { head, undo, plan }: AdoptResult,
+  fork: string,
+  { pipeline }: AdoptCommandOptions,
+): string {
   const { style } = invocation;
   const next = plan.forkPlan === null ? [] : ["The next run writes anew what the fork had written."];
   return [
     `${style.green("Adopted")} ${fork} as the head of ${plan.pipeline}`,
     ...next,
     `head ${head}`,
-    style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`),
+    style.dim(`To undo it: ${ownCommand(invocation, "plan", undo, ...asGiven("--pipeline", pipeline))}`),
   ].join("\n");
 }

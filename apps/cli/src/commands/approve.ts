@@ -8,7 +8,7 @@ import { goOn } from "../pipelines/go-on.ts";
 import { findRun } from "../pipelines/runs.ts";
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 
 interface ApproveCommandOptions {
   readonly stage?: string;
@@ -62,9 +62,10 @@ async function approve(invocation: Invocation, id: string, options: ApproveComma
     ...(note === undefined ? {} : { note }),
   });
   const word = reject ? "rejected" : "approved";
+  const named = asGiven("--timeline", options.timeline);
   const line = `${kept.stage} of run ${style.bold(kept.run)} is ${word}`;
   if (!options.resume) {
-    const next = ownCommand(invocation, "resume", kept.run);
+    const next = ownCommand(invocation, "resume", kept.run, ...named);
     return { json: kept, text: () => `${line}\nGo on with it: ${next}` };
   }
   invocation.note(`${kept.stage} of run ${kept.run} is ${word}`);
@@ -75,7 +76,7 @@ async function approve(invocation: Invocation, id: string, options: ApproveComma
     return {
       json: { ...kept, status: "failed" },
       text: () =>
-        `${line}, and the run has failed\nApprove it after all: ${ownCommand(invocation, "approve", kept.run)}`,
+        `${line}, and the run has failed\nApprove it after all: ${ownCommand(invocation, "approve", kept.run, ...named)}`,
     };
   }
 }

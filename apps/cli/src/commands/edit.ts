@@ -15,7 +15,7 @@ import { rollbackSubject, type RollbackSubject } from "../pipelines/rollback-pla
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { parseState } from "../state-json.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 import { editText } from "../terminal/text-editor.ts";
 import { shortValueText } from "../terminal/value-text.ts";
 import { counted } from "../terminal/words.ts";
@@ -92,7 +92,7 @@ async function edit(invocation: Invocation, target: string, options: EditCommand
     by: whoAsks(),
     why,
   });
-  return { json: result, text: () => outcomeText(invocation, subject.pipeline, result, dryRun) };
+  return { json: result, text: () => outcomeText(invocation, subject.pipeline, result, options) };
 }
 
 async function patchOf(
@@ -124,19 +124,20 @@ function outcomeText(
   invocation: Invocation,
   { name }: Pipeline,
   { head, undo, changes }: EditResult,
-  dryRun: boolean,
+  { dryRun, pipeline: file }: EditCommandOptions,
 ): string {
   const { style } = invocation;
   if (changes.length === 0) return `Nothing differs: ${name} stays as it is\nhead ${head}`;
   const list = changes.map((change) => `  ${changeText(change)}`);
-  const facts = dryRun
-    ? [`${counted(changes.length, "place")} of ${name} would change`, ...list, style.dim("Nothing was changed.")]
-    : [
-        `${style.green("Edited")} ${name}`,
-        ...list,
-        `head ${head}`,
-        style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`),
-      ];
+  const facts =
+    dryRun === true
+      ? [`${counted(changes.length, "place")} of ${name} would change`, ...list, style.dim("Nothing was changed.")]
+      : [
+          `${style.green("Edited")} ${name}`,
+          ...list,
+          `head ${head}`,
+          style.dim(`To undo it: ${ownCommand(invocation, "plan", undo, ...asGiven("--pipeline", file))}`),
+        ];
   return facts.join("\n");
 }
 

@@ -37,7 +37,7 @@ describe("memento fork", () => {
       "factor=2",
     ]);
     expect(made.stdout).toMatch(
-      /^Made the fork numbers#try of \w+-2-\w+\nhead \w+-1-\w+\nMind: it writes into the same places as numbers, unless .*\nRun it: memento run \S+numbers\.ts --fork try\n$/u,
+      /^Made the fork numbers#try of \w+-2-\w+\nhead \w+-1-\w+\nMind: it writes into the same places as numbers, unless .*\nRun it: memento run \S+numbers\.ts --name numbers --fork try\n$/u,
     );
     expect(made.exitCode).toBe(0);
     const run = await memento(folder, ["run", pipelineFile("numbers.ts"), "--fork", "try", "--json"]);

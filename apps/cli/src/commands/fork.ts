@@ -63,8 +63,10 @@ async function fork(invocation: Invocation, target: string, options: ForkCommand
   return {
     json: { timeline: key, name: made, forkedFrom: ground, head: entry.id, status: entry.status },
     text: () => {
+      // The file may export several.
+      const { originator } = timeline.record;
       const program = file === null ? "FILE" : path.relative(io.cwd, file);
-      const next = ownCommand(invocation, "run", program, "--fork", name, ...partition);
+      const next = ownCommand(invocation, "run", program, "--name", originator, "--fork", name, ...partition);
       const origin = timelineName(timeline.record);
       return [
         `Made the fork ${style.bold(made)} of ${ground}`,

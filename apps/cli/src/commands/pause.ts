@@ -5,7 +5,7 @@ import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { findRun } from "../pipelines/runs.ts";
 import { openMemento } from "../place/store-place.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 
 /** `memento pause RUN`: lets a run stop at its next checkpoint, until it is resumed. */
 export function registerPause(program: Command, run: Runner): void {
@@ -39,5 +39,9 @@ async function pause(invocation: Invocation, id: string, named: string | undefin
     result.status === "requested"
       ? `run ${bold(result.run)} is under way; its worker was asked to stop at its next checkpoint`
       : `run ${bold(result.run)} is paused`;
-  return { json: result, text: () => `${text}\nGo on with it: ${ownCommand(invocation, "resume", result.run)}` };
+  return {
+    json: result,
+    text: () =>
+      `${text}\nGo on with it: ${ownCommand(invocation, "resume", result.run, ...asGiven("--timeline", named))}`,
+  };
 }

@@ -7,7 +7,7 @@ import { collect } from "../option-values.ts";
 import { rollbackSubject } from "../pipelines/rollback-place.ts";
 import { openMemento } from "../place/store-place.ts";
 import { planText } from "../report/plan-text.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 
 interface PlanCommandOptions {
   readonly only?: readonly string[];
@@ -57,7 +57,7 @@ async function plan(invocation: Invocation, target: string, options: PlanCommand
     text: () => {
       // By id: what head~1 means may be another memento by the time the plan is applied.
       const chosen = (made.only ?? []).flatMap((item) => ["--only", item]);
-      const file = options.pipeline === undefined ? [] : ["--pipeline", options.pipeline];
+      const file = asGiven("--pipeline", options.pipeline);
       const apply = ownCommand(invocation, "rollback", made.target.id, ...chosen, ...file);
       return planText(made, { style, now: io.clock.now(), columns: io.out.isTerminal ? io.out.columns : null, apply });
     },

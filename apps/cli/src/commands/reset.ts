@@ -11,7 +11,7 @@ import { chooseTimeline, timelineName } from "../pipelines/timelines.ts";
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
 import { planText } from "../report/plan-text.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 import { counted } from "../terminal/words.ts";
 
 interface ResetCommandOptions {
@@ -69,8 +69,9 @@ async function reset(invocation: Invocation, name: string, options: ResetCommand
   const place = { caretaker, partition, fork };
   const choice = { ...place, keepData: options.keepData ?? false };
   const plan = await memento.planReset(pipeline, choice);
-  if (options.dryRun === true) return { json: plan, text: () => shown(invocation, plan, options) };
-  const confirm = await confirmed(invocation, plan, options, timelineName(timeline.record));
+  const named = timelineName(timeline.record);
+  if (options.dryRun === true) return { json: plan, text: () => shown(invocation, plan, options, named) };
+  const confirm = await confirmed(invocation, plan, options, named);
   using _stop = catchInterrupts(invocation, "the reset is finished first");
   const result = await memento.reset(pipeline, {
     ...choice,
@@ -81,18 +82,26 @@ async function reset(invocation: Invocation, name: string, options: ResetCommand
     by: whoAsks(),
     why: options.why ?? "",
   });
-  return { json: result, text: () => resetText(invocation, result) };
+  return { json: result, text: () => resetText(invocation, result, options, named) };
 }
 
-function shown(invocation: Invocation, plan: ResetPlan, { keepData, purge }: ResetCommandOptions): string {
+/** `timeline` is what the reset was asked for: a partition of the pipeline, or a fork, is another one than the pipeline's own. */
+function shown(
+  invocation: Invocation,
+  plan: ResetPlan,
+  { keepData, purge, secure, pipeline }: ResetCommandOptions,
+  timeline: string,
+): string {
   const { io, style } = invocation;
-  const chosen = [...(keepData === true ? ["--keep-data"] : []), ...(purge === true ? ["--purge"] : [])];
+  const chosen = Object.entries({ "--keep-data": keepData, "--purge": purge, "--secure": secure })
+    .filter(([, given]) => given === true)
+    .map(([option]) => option);
   const text = planText(plan, {
     style,
     now: io.clock.now(),
     columns: io.out.isTerminal ? io.out.columns : null,
-    title: `Reset ${plan.pipeline}`,
-    apply: ownCommand(invocation, "reset", plan.pipeline, ...chosen),
+    title: `Reset ${timeline}`,
+    apply: ownCommand(invocation, "reset", timeline, ...chosen, ...asGiven("--pipeline", pipeline)),
     asks: true,
   });
   const data = keepData === true ? "The data stays where it is." : "";
@@ -115,7 +124,7 @@ async function confirmed(
       hint: `Say --yes --confirm ${plan.pipeline} to reset it without being asked.`,
     });
   }
-  const first = await io.ask(`${shown(invocation, plan, options)}\nReset ${timeline}? [y/N] `);
+  const first = await io.ask(`${shown(invocation, plan, options, timeline)}\nReset ${timeline}? [y/N] `);
   if (!/^y(?:es)?$/iu.test(first.trim()))
     throw new MementoError("CANCELLED", "Nothing was reset", { hint: "Answer y to reset." });
   const second = (await io.ask(`Type the pipeline's name to go on: `)).trim();
@@ -125,7 +134,12 @@ async function confirmed(
   });
 }
 
-function resetText(invocation: Invocation, { head, undo, plan, purged }: ResetResult): string {
+function resetText(
+  invocation: Invocation,
+  { head, undo, plan, purged }: ResetResult,
+  { pipeline }: ResetCommandOptions,
+  timeline: string,
+): string {
   const { style } = invocation;
   const removed = plan.sinks.map(
     ({ name, remove, restore }) => `  ${name}: ${counted(remove, "row")} removed, ${restore} put back`,
@@ -133,6 +147,6 @@ function resetText(invocation: Invocation, { head, undo, plan, purged }: ResetRe
   const last =
     undo === null
       ? `${counted(purged, "memento")} removed`
-      : style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`);
-  return [`${style.green("Reset")} ${plan.pipeline}`, ...removed, `head ${head}`, last].join("\n");
+      : style.dim(`To undo it: ${ownCommand(invocation, "plan", undo, ...asGiven("--pipeline", pipeline))}`);
+  return [`${style.green("Reset")} ${timeline}`, ...removed, `head ${head}`, last].join("\n");
 }

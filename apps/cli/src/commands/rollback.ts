@@ -9,7 +9,7 @@ import { collect } from "../option-values.ts";
 import { rollbackSubject } from "../pipelines/rollback-place.ts";
 import { whoAsks } from "../pipelines/who-asks.ts";
 import { openMemento } from "../place/store-place.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 import { counted, grouped } from "../terminal/words.ts";
 
 interface RollbackCommandOptions {
@@ -81,7 +81,7 @@ async function rollback(invocation: Invocation, target: string, options: Rollbac
   });
   const before = restored.find(({ memento: head }) => head !== result.head);
   if (before !== undefined) invocation.note(`a rollback to ${before.target} stood unfinished and was finished first`);
-  return { json: result, text: () => rollbackText(invocation, result) };
+  return { json: result, text: () => rollbackText(invocation, result, options) };
 }
 
 interface Evidence {
@@ -95,7 +95,11 @@ interface Evidence {
   }[];
 }
 
-function rollbackText(invocation: Invocation, { head, undo, plan, evidence }: RollbackResult): string {
+function rollbackText(
+  invocation: Invocation,
+  { head, undo, plan, evidence }: RollbackResult,
+  { pipeline }: RollbackCommandOptions,
+): string {
   const { style } = invocation;
   const all = (evidence as Evidence | undefined)?.sinks ?? [];
   const sinks = all.map(({ name, verdict, removed, restored, kept, stays }) => {
@@ -112,6 +116,6 @@ function rollbackText(invocation: Invocation, { head, undo, plan, evidence }: Ro
     `${style.green("Rolled back")} ${plan.pipeline} to #${plan.target.sequence} ${plan.target.id}`,
     ...sinks,
     `head ${head}`,
-    style.dim(`To undo it: ${ownCommand(invocation, "plan", undo)}`),
+    style.dim(`To undo it: ${ownCommand(invocation, "plan", undo, ...asGiven("--pipeline", pipeline))}`),
   ].join("\n");
 }

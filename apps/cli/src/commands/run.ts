@@ -82,7 +82,8 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
     onEvent: report.listener,
     module,
   });
-  return outcomeOf(invocation, { memento, result, report, stop, durationMs: io.clock.monotonic() - startedMs });
+  const durationMs = io.clock.monotonic() - startedMs;
+  return outcomeOf(invocation, { memento, result, report, stop, durationMs, onFork: options.fork !== undefined });
 }
 
 interface RunEnd {
@@ -91,10 +92,12 @@ interface RunEnd {
   readonly report: RunReport;
   readonly stop: Interrupts;
   readonly durationMs: number;
+  readonly onFork: boolean;
 }
 
-function outcomeOf(invocation: Invocation, { memento, result, report, stop, durationMs }: RunEnd): Outcome {
-  const outcome = runOutcome(invocation, { result, report, durationMs, store: memento.vault.store.url });
+function outcomeOf(invocation: Invocation, { memento, stop, ...end }: RunEnd): Outcome {
+  const { result } = end;
+  const outcome = runOutcome(invocation, { ...end, store: memento.vault.store.url });
   return result.status === "interrupted"
     ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }
     : outcome;

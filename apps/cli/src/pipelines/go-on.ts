@@ -34,7 +34,13 @@ export async function goOn(
       module,
     });
     const durationMs = io.clock.monotonic() - startedMs;
-    const outcome = runOutcome(invocation, { result, report, durationMs, store: memento.vault.store.url });
+    const outcome = runOutcome(invocation, {
+      result,
+      report,
+      durationMs,
+      store: memento.vault.store.url,
+      onFork: fork !== "",
+    });
     return result.status === "interrupted"
       ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }
       : outcome;

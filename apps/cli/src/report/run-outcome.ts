@@ -2,7 +2,7 @@ import type { RunResult } from "@mementojs/memento";
 
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome } from "../invocation.ts";
-import { ownCommand } from "../terminal/own-command.ts";
+import { asGiven, ownCommand } from "../terminal/own-command.ts";
 import { counted, durationText } from "../terminal/words.ts";
 import type { RunReport } from "./run-report.ts";
 
@@ -12,6 +12,8 @@ export interface RunEnd {
   readonly report: RunReport;
   readonly durationMs: number;
   readonly store: string;
+  /** True: on a fork, which may have the run of its origin by its id. */
+  readonly onFork: boolean;
 }
 
 /** A run's result, for programs and for people. */
@@ -52,10 +54,10 @@ function recordsOf(stages: RunReport["stages"]): number {
 
 function runText(
   invocation: Pick<Invocation, "style" | "store" | "io">,
-  { result, report, durationMs }: RunEnd,
+  { result, report, durationMs, onFork }: RunEnd,
 ): string {
   const { style } = invocation;
-  const { run, status, alreadyDone, waitingFor, credential, head } = result;
+  const { run, status, alreadyDone, waitingFor, credential, head, timeline } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
   const time = durationText(durationMs);
   const records = recordsOf(report.stages);
@@ -64,13 +66,14 @@ function runText(
     ...(records > 0 ? [counted(records, "record")] : []),
     counted(report.mementos, "memento"),
   ];
-  const goOn = ownCommand(invocation, "resume", run);
+  const named = asGiven("--timeline", onFork ? timeline : undefined);
+  const goOn = ownCommand(invocation, "resume", run, ...named);
   switch (status) {
     case "completed":
       return `run ${style.bold(run)} ${style.green("completed")} in ${time}: ${facts.join(", ")}\nhead ${head}`;
     case "paused":
       if (waitingFor !== null) {
-        const [yes, no] = [[], ["--reject"]].map((last) => ownCommand(invocation, "approve", run, ...last));
+        const [yes, no] = [[], ["--reject"]].map((last) => ownCommand(invocation, "approve", run, ...named, ...last));
         const decide = `Decide: ${yes}, or ${no}`;
         return `run ${style.bold(run)} waits for the approval of ${style.bold(waitingFor)}, at memento ${head}\n${decide}`;
       }
