@@ -169,6 +169,7 @@ function runner(program: Command, io: Io, ended: (exitCode: number) => void): Ru
   return async (work) => {
     const options = program.opts<GlobalOptions>();
     const invocation = invocationOf(io, options, (text) => show(io.err, `${text}\n`));
+    if (invocation.json) io.reserveOutput();
     try {
       const { json, text, exitCode = EXIT.done } = await work(invocation);
       if (invocation.json) io.out.write(toJsonText(json));

@@ -29,6 +29,7 @@ function caught(): Caught {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    reserveOutput: () => undefined,
     enter: () => undefined,
     exit: (code) => void exits.push(code),
   };

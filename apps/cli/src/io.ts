@@ -35,6 +35,8 @@ export interface Io {
   readonly ask: ((question: string) => Promise<string>) | null;
   /** Calls back on each stop signal, which then does nothing else; the returned function ends that. */
   onStop(listener: (signal: StopSignal) => void): () => void;
+  /** Keeps standard output for `out`: what a pipeline's own code writes there goes to standard error from now on. */
+  reserveOutput(): void;
   /** Makes relative paths in a pipeline's code count from this folder. `cwd` stays: what is typed counts from there. */
   enter(folder: string): void;
   /** Ends the process at once. */
@@ -60,6 +62,9 @@ export function processIo(): Io {
         process.off("SIGTERM", listener);
       };
     },
+    reserveOutput: () => {
+      stdout.write = stderr.write.bind(stderr);
+    },
     enter: (folder) => process.chdir(folder),
     exit: (code) => process.exit(code),
   };
@@ -67,6 +72,7 @@ export function processIo(): Io {
 
 function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io["env"]): Output {
   const isTerminal = isatty(stream.fd);
+  const write = stream.write.bind(stream);
   const plain = (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
   return {
     isTerminal,
@@ -74,10 +80,10 @@ function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io
       return stream.columns > 0 ? stream.columns : 80;
     },
     colours: isTerminal && !plain,
-    write: (text) => void stream.write(text),
+    write: (text) => void write(text),
     writeBytes: async (bytes) =>
       await new Promise((resolve, reject) => {
-        stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+        write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
   };
 }

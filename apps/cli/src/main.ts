@@ -5,6 +5,11 @@ import { EXIT_UNREAD } from "./exit-code.ts";
 import { processIo, unwritableOutput } from "./io.ts";
 
 const io = processIo();
+// Taken before a command may keep the streams from others.
+const flushes = [process.stdout, process.stderr].map((stream) => {
+  const write = stream.write.bind(stream);
+  return async () => await new Promise((resolve) => void write("", resolve));
+});
 const args = process.argv.slice(2);
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -20,9 +25,5 @@ process.on("uncaughtException", (error) => process.exit(reportStray(error, args,
 
 process.exitCode = await runCli(args, io);
 // A pipeline's own modules may have left something open that would keep the process alive.
-await Promise.all(
-  [process.stdout, process.stderr].map(
-    async (stream) => await new Promise((resolve) => void stream.write("", resolve)),
-  ),
-);
+await Promise.all(flushes.map(async (flush) => await flush()));
 process.exit();

@@ -56,6 +56,7 @@ async function withInput(
       if (stopBy !== null) process.nextTick(listener, stopBy);
       return () => undefined;
     },
+    reserveOutput: () => undefined,
     enter: () => undefined,
     exit: () => undefined,
   };

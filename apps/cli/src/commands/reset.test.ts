@@ -37,6 +37,7 @@ function terminal(...answers: string[]): { io: Io; asked: string[]; written: str
       return answers[asked.length - 1] ?? "";
     },
     onStop: () => () => undefined,
+    reserveOutput: () => undefined,
     enter: () => undefined,
     exit: () => undefined,
   };

@@ -110,6 +110,7 @@ function terminal(answer: string): Terminal {
       return await Promise.resolve(answer);
     },
     onStop: () => () => undefined,
+    reserveOutput: () => undefined,
     enter: () => undefined,
     exit: () => undefined,
   };

@@ -6,6 +6,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -54,6 +55,25 @@ function rows(): { readonly count: number; readonly sum: number } {
 }
 
 describe("memento run", () => {
+  test("with --json keeps standard output for its one document, whatever the pipeline's code writes there", async () => {
+    writeFileSync(
+      path.join(folder, "loud.ts"),
+      `import process from "node:process";
+       import { definePipeline } from "@mementojs/memento";
+       console.log("the file is loaded");
+       export default definePipeline({ name: "loud", version: "1", stages: (stage) => [
+         stage.task("talk", () => void process.stdout.write("at work\\n")),
+       ] });`,
+    );
+    symlinkSync(path.resolve(import.meta.dirname, "../../../../node_modules"), path.join(folder, "node_modules"));
+    const { exitCode, stdout, stderr } = await memento(folder, ["run", "loud.ts", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ status: "completed" });
+    expect(stderr).toMatch(/^the file is loaded\n[^]*^at work$/mu);
+    expect(exitCode).toBe(0);
+    const people = await memento(folder, ["run", "loud.ts"]);
+    expect(people.stdout).toMatch(/^the file is loaded\nat work\nrun /u);
+  });
+
   test("makes a store where there is none, says so, and tells the stages as they go", async () => {
     const { exitCode, stdout, stderr } = await memento(folder, numbers());
     expect(stderr).toContain(`made a store at sqlite:${folder}/.memento/store.db`);

@@ -33,6 +33,7 @@ function invocation(
       err: output,
       ask: null,
       onStop: () => () => undefined,
+      reserveOutput: () => undefined,
       enter: () => undefined,
       exit: () => undefined,
     },
