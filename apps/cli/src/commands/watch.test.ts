@@ -5,7 +5,12 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { memento, pipelineFile } from "../../../../test/harness/command-line.ts";
+import { requireEngine } from "../../../../test/harness/engines.ts";
 import { startMemento } from "../../../../test/harness/started-command.ts";
+import { mementoOnTerminal, probeScript } from "../../../../test/harness/terminal.ts";
+import { linesOn } from "../terminal/width.ts";
+
+const script = await requireEngine("script (util-linux)", probeScript);
 
 let folder: string;
 
@@ -56,6 +61,21 @@ describe("memento watch", { timeout: 600_000 }, () => {
     expect(lines.at(-1)).toBe(`release ${id}: ended`);
     expect(new Set(lines).size).toBe(lines.length);
     expect((await memento(folder, ["watch", "--once"])).stdout).toBe("No run goes on or waits.\n");
+  });
+
+  test.skipIf(!script)("on a narrow terminal it draws over what it has drawn, where lines are broken too", async () => {
+    await using run = startMemento(folder, ["run", pipelineFile("release.ts"), "--param", "napMs=3600000"]);
+    await run.says("stage nap sleeps until");
+    const { sent, exitCode } = await mementoOnTerminal(folder, ["watch"], {
+      columns: 40,
+      env: { NO_COLOR: "1" },
+      typed: [["\u001b[J", "\u0003"]],
+    });
+    const [first = "", up = ""] = sent.replaceAll("\r", "").split(/␛\[(\d+)A/u);
+    expect(first).toContain("release");
+    expect(Number(up)).toBe(linesOn(first.trimEnd(), 40));
+    expect(Number(up)).toBeGreaterThan(2);
+    expect(exitCode).toBe(0);
   });
 
   test("Ctrl-C ends it well", async () => {

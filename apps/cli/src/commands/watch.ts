@@ -10,6 +10,7 @@ import { findRun } from "../pipelines/runs.ts";
 import { openMemento } from "../place/store-place.ts";
 import { liveLine, liveTable } from "../report/live-text.ts";
 import { printable } from "../terminal/printable.ts";
+import { linesOn } from "../terminal/width.ts";
 
 const LOOK_MS = 1_000;
 
@@ -72,7 +73,7 @@ async function follow(
       const text = printable(liveTable(runs, { style, now, columns: widthOf(io) }));
       // The cursor goes up to where the last drawing began, and clears what lies below.
       io.out.write(`${drawn === 0 ? "" : `\u001b[${drawn}A\r\u001b[J`}${text}\n`);
-      drawn = text.split("\n").length;
+      drawn = linesOn(text, io.out.columns);
     } else known = told(runs, known, (line) => io.out.write(`${printable(line)}\n`));
     if (run !== null && runs.length === 0) return;
     looks += 1;

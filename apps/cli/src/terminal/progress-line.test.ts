@@ -35,9 +35,10 @@ describe("progressText()", () => {
     );
   });
 
-  test.each([[30], [50], [70], [200]])("fits into %i columns", (columns) => {
-    expect(displayWidth(progressText(facts, plain, columns))).toBeLessThan(columns);
-    expect(displayWidth(progressText({ ...facts, total: null }, plain, columns))).toBeLessThan(columns);
+  test.each([[12], [20], [30], [50], [70], [200]])("fits into %i columns, whatever its label", (columns) => {
+    for (const label of [facts.label, "読み込みデータ変換ステージの名前 1/3", "a stage whose name goes on and on 1/3"])
+      for (const total of [facts.total, null])
+        expect(displayWidth(progressText({ ...facts, label, total }, plain, columns))).toBeLessThanOrEqual(columns);
   });
 
   test("a count past its total is all of it", () => {

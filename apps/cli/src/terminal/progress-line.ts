@@ -2,7 +2,7 @@ import type { Io } from "../io.ts";
 import { printable } from "./printable.ts";
 import { Rate } from "./rate.ts";
 import { styleOf, type Style } from "./style.ts";
-import { shorten } from "./width.ts";
+import { displayWidth, shorten } from "./width.ts";
 import { grouped, secondsText } from "./words.ts";
 
 /** How far something long is. */
@@ -21,6 +21,7 @@ export interface Progress {
 const REDRAW_MS = 100;
 const CLEAR_LINE = "\r\u001b[2K";
 const BAR_COLUMNS = 24;
+const LABEL_COLUMNS_MAX = 30;
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
 /** The last line of a terminal, on standard error: how far it is, how fast, how long still. Where there is no terminal, only notes are written. */
@@ -90,13 +91,14 @@ export interface ProgressFacts extends Progress {
 /** The line itself, no wider than the terminal. */
 export function progressText(facts: ProgressFacts, style: Style, columns: number): string {
   const { done, total, isEstimate = false, unit, perSecond, elapsedMs, frame } = facts;
-  const label = shorten(printable(facts.label), 30);
+  const label = shorten(printable(facts.label), Math.min(LABEL_COLUMNS_MAX, Math.floor(columns / 2)));
+  const labelColumns = displayWidth(label);
   const rate = perSecond === null ? [] : [`${grouped(perSecond)}/s`];
   const elapsed = secondsText(Math.floor(elapsedMs / 1_000) * 1_000);
   if (total === null || total <= 0) {
     const parts = [`${grouped(done)} ${unit}`, ...rate, elapsedMs < 1_000 ? "" : elapsed];
     const rest = parts.filter((part) => part !== "").join("  ");
-    return `${style.cyan(SPINNER[frame % SPINNER.length] ?? "")} ${style.bold(label)}  ${shorten(rest, columns - label.length - 5)}`;
+    return `${style.cyan(SPINNER[frame % SPINNER.length] ?? "")} ${style.bold(label)}  ${shorten(rest, columns - labelColumns - 5)}`;
   }
   const share = Math.min(1, Math.max(0, done / total));
   const eta =
@@ -109,9 +111,9 @@ export function progressText(facts: ProgressFacts, style: Style, columns: number
     ...rate,
     ...eta,
   ].join("  ");
-  const room = columns - label.length - numbers.length - 6;
+  const room = columns - labelColumns - numbers.length - 6;
   const bar = room < 8 ? "" : `${barText(share, Math.min(BAR_COLUMNS, room), style)} `;
-  return `${style.bold(label)}  ${bar}${shorten(numbers, columns - label.length - 3)}`;
+  return `${style.bold(label)}  ${bar}${shorten(numbers, columns - labelColumns - 3)}`;
 }
 
 function barText(share: number, columns: number, style: Style): string {

@@ -1,6 +1,17 @@
 import { describe, expect, test } from "vitest";
 
-import { displayWidth, pad, shorten } from "./width.ts";
+import { displayWidth, linesOn, pad, shorten } from "./width.ts";
+
+test.each([
+  ["", 10, 1],
+  ["a\n\nb\n", 10, 4],
+  ["0123456789", 10, 1],
+  ["0123456789a", 10, 2],
+  ["日本語日本語\nb", 10, 3],
+  ["\u001b[31m0123456789\u001b[39m", 10, 1],
+])("%j takes, on a terminal of %i columns, %i lines", (text, columns, lines) => {
+  expect(linesOn(text, columns)).toBe(lines);
+});
 
 describe("displayWidth()", () => {
   test.each([

@@ -19,6 +19,11 @@ export function displayWidth(text: string): number {
   return width;
 }
 
+/** How many lines of a terminal the text takes, which breaks those that are wider than it. */
+export function linesOn(text: string, columns: number): number {
+  return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(displayWidth(line) / columns)), 0);
+}
+
 /** The text with spaces up to a width; on the left with `start`. */
 export function pad(text: string, width: number, side: "start" | "end" = "end"): string {
   const space = " ".repeat(Math.max(0, width - displayWidth(text)));
