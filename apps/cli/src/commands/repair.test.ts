@@ -92,6 +92,15 @@ describe("memento repair", () => {
     expect(exitCode).toBe(0);
   });
 
+  test("a place that holds no store is named as such, and nothing is made there", async () => {
+    for (const place of ["sqlite:nope.db", `sqlite://${folder}/nope.db`]) {
+      const { stderr, exitCode } = await memento(folder, ["repair", "--from", place]);
+      expect(stderr).toContain(`There is no store at ${folder}/nope.db, which --from names`);
+      expect(exitCode).toBe(1);
+    }
+    expect(readdirSync(folder).filter((name) => name.startsWith("nope"))).toEqual([]);
+  });
+
   test("refuses a plan that moved, and --apply without one", async () => {
     flip(8);
     expect((await memento(folder, ["repair", "--apply"])).exitCode).toBe(2);

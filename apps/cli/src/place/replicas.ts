@@ -3,6 +3,7 @@ import path from "node:path";
 import { Memento, type Replica } from "@mementojs/memento";
 
 import type { Io } from "../io.ts";
+import { namedPlace, noStoreAt } from "./store-place.ts";
 
 /** Places to repair from, opened; disposing of them closes them. */
 export interface OpenReplicas extends AsyncDisposable {
@@ -28,9 +29,9 @@ export async function openReplicas(
 }
 
 async function store(place: string, { cwd, env }: Pick<Io, "cwd" | "env">): Promise<Memento> {
-  const [, scheme, rest = ""] = /^(sqlite|file):(?!\/\/)(.+)$/su.exec(place) ?? [];
-  const url = scheme === undefined ? place : `${scheme}:${path.resolve(cwd, rest)}`;
-  return await Memento.open(url, { create: false, environment: env });
+  const found = namedPlace(place, "option", cwd);
+  if (!found.exists) throw noStoreAt(found, "--from");
+  return await Memento.open(found.url, { create: false, environment: env });
 }
 
 /** A portable file, in a store of this process. It is sealed by the same keys, or by none. */
