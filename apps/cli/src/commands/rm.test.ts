@@ -50,6 +50,15 @@ describe("memento rm", () => {
     expect((await memento(folder, ["show", "two"])).exitCode).toBe(1);
   });
 
+  test.each([
+    ["--reason", "request of 3 May"],
+    ["--by", "me"],
+  ])("%s is kept with --secure alone, and refused without it", async (...option) => {
+    const { stderr, exitCode } = await memento(folder, ["rm", "head~1", "--timeline", "numbers", "--yes", ...option]);
+    expect(stderr).toContain("--reason and --by are kept as evidence of --secure");
+    expect(exitCode).toBe(2);
+  });
+
   test("asks, and where it cannot ask wants --yes", async () => {
     const { stderr, exitCode } = await memento(folder, ["rm", "head~1", "--timeline", "numbers"]);
     expect(stderr).toContain("--yes");

@@ -49,6 +49,10 @@ export function registerRm(program: Command, run: Runner): void {
 }
 
 async function remove(invocation: Invocation, targets: readonly string[], options: RmOptions): Promise<Outcome> {
+  if (options.secure !== true && (options.reason !== undefined || options.by !== undefined))
+    throw new MementoError("INVALID_ARGUMENT", "--reason and --by are kept as evidence of --secure", {
+      hint: "Add --secure to remove for good, or leave them out.",
+    });
   await using memento = await openMemento(invocation);
   const ids = new Set<string>();
   for (const target of targets) ids.add(await findMemento(memento, target, options.timeline));

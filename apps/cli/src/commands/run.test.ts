@@ -55,6 +55,14 @@ function rows(): { readonly count: number; readonly sum: number } {
 }
 
 describe("memento run", () => {
+  test("refuses --fresh together with --resume: one leaves a run behind, the other goes on with it alone", async () => {
+    expect((await memento(folder, numbers("--param", "failAt=30"))).exitCode).toBe(1);
+    const { stderr, exitCode } = await memento(folder, numbers("--fresh", "--resume"));
+    expect(stderr).toContain("--fresh and --resume contradict each other");
+    expect(exitCode).toBe(2);
+    expect((await memento(folder, ["watch", "--once"])).stdout).toContain("failed");
+  });
+
   test("with --json keeps standard output for its one document, whatever the pipeline's code writes there", async () => {
     writeFileSync(
       path.join(folder, "loud.ts"),

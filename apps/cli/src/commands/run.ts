@@ -1,4 +1,4 @@
-import type { Memento, RunResult } from "@mementojs/memento";
+import { MementoError, type Memento, type RunResult } from "@mementojs/memento";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -55,6 +55,10 @@ export function registerRun(program: Command, run: Runner): void {
 
 async function runFile(invocation: Invocation, file: string, options: RunCommandOptions): Promise<Outcome> {
   const { io } = invocation;
+  if (options.fresh === true && options.resume === true)
+    throw new MementoError("INVALID_ARGUMENT", "--fresh and --resume contradict each other", {
+      hint: "--resume only goes on with a run, --fresh leaves it behind: say one of them.",
+    });
   const place = findStore(invocation);
   const project = enterProject(place, io);
   const { pipeline, file: module } = await loadPipeline(file, io.cwd, { name: options.name });
