@@ -58,6 +58,9 @@ describe("memento fork", () => {
     expect(unclear.stderr).toContain("--timeline");
     expect(unclear.exitCode).toBe(2);
     expect((await memento(folder, ["pause", run, "--timeline", "numbers#try"])).stdout).toContain("is paused");
+    const watched = await memento(folder, ["watch", run, "--timeline", "numbers#try", "--json"]);
+    expect(JSON.parse(watched.stdout)).toMatchObject({ runs: [{ pipeline: "numbers#try", status: "paused" }] });
+    expect((await memento(folder, ["watch", "--timeline", "numbers#try", "--once"])).exitCode).toBe(2);
     expect((await memento(folder, ["resume", run, "--timeline", "numbers#try"])).exitCode).toBe(0);
   });
 
@@ -76,7 +79,7 @@ describe("memento fork", () => {
   test("a name is taken once", async () => {
     expect((await memento(folder, ["fork", "head", "--name", "try"])).exitCode).toBe(0);
     const again = await memento(folder, ["fork", "head", "--name", "try", "--timeline", "numbers"]);
-    expect(again.stderr).toContain("EXISTS");
+    expect(again.stderr).toContain("hint: Choose another name, or run on the fork that is there.\n  code: EXISTS");
     expect(again.exitCode).toBe(1);
   });
 });

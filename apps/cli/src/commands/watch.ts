@@ -1,4 +1,4 @@
-import type { Memento } from "@mementojs/memento";
+import { MementoError, type Memento } from "@mementojs/memento";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -6,7 +6,7 @@ import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { liveRuns, type LiveRun } from "../pipelines/live-runs.ts";
-import { findRun } from "../pipelines/runs.ts";
+import { findRun, type FoundRun } from "../pipelines/runs.ts";
 import { openMemento } from "../place/store-place.ts";
 import { liveLine, liveTable } from "../report/live-text.ts";
 import { printable } from "../terminal/printable.ts";
@@ -16,6 +16,7 @@ const LOOK_MS = 1_000;
 
 interface WatchOptions {
   readonly once?: true;
+  readonly timeline?: string;
 }
 
 /** `memento watch [RUN]`: shows runs that go on or wait. */
@@ -28,9 +29,10 @@ export function registerWatch(program: Command, run: Runner): void {
     )
     .argument("[run]", "only this one")
     .option("--once", "show them as they stand now, and end; so does --json")
+    .option("--timeline <name>", "its timeline, where a fork has the same run")
     .action(
-      async (id: string | undefined, { once = false }: { readonly once?: boolean }) =>
-        await run(async (invocation) => await watch(invocation, id, once ? { once } : {})),
+      async (id: string | undefined, options: WatchOptions) =>
+        await run(async (invocation) => await watch(invocation, id, options)),
     );
   addHelp(command, {
     examples: [
@@ -42,10 +44,16 @@ export function registerWatch(program: Command, run: Runner): void {
   });
 }
 
-async function watch(invocation: Invocation, id: string | undefined, { once }: WatchOptions): Promise<Outcome> {
+async function watch(
+  invocation: Invocation,
+  id: string | undefined,
+  { once, timeline }: WatchOptions,
+): Promise<Outcome> {
   const { io, style, json } = invocation;
+  if (id === undefined && timeline !== undefined)
+    throw new MementoError("INVALID_ARGUMENT", "--timeline says on which one a run is: name the run too");
   await using memento = await openMemento(invocation);
-  const run = id === undefined ? null : (await findRun(memento, id)).run;
+  const run = id === undefined ? null : await findRun(memento, id, timeline);
   if (once === true || json) {
     const runs = await liveRuns(memento, run, io.clock.now());
     return { json: { runs }, text: () => liveTable(runs, { style, now: io.clock.now(), columns: widthOf(io) }) };
@@ -59,7 +67,7 @@ async function watch(invocation: Invocation, id: string | undefined, { once }: W
 async function follow(
   invocation: Invocation,
   memento: Memento,
-  run: string | null,
+  run: FoundRun | null,
   signal: AbortSignal,
 ): Promise<void> {
   const { io, style } = invocation;

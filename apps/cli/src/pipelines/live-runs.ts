@@ -7,6 +7,7 @@ import {
   type MementoStatus,
 } from "@mementojs/memento";
 
+import type { FoundRun } from "./runs.ts";
 import { livingTimelines, timelineName, type LivingTimeline } from "./timelines.ts";
 
 /** A run that goes on or waits, as it stands. */
@@ -33,13 +34,14 @@ export interface LiveRun {
 
 const ENDED: ReadonlySet<MementoStatus> = new Set(["completed", "cancelled", "saved"]);
 
-/** Every run that goes on or waits, in the order in which their timelines were made; only `run` where one is named. */
-export async function liveRuns(memento: Memento, run: string | null, now: number): Promise<readonly LiveRun[]> {
+/** Every run that goes on or waits, in the order in which their timelines were made; only `only` where one is named. */
+export async function liveRuns(memento: Memento, only: FoundRun | null, now: number): Promise<readonly LiveRun[]> {
   const found: LiveRun[] = [];
   for (const timeline of await livingTimelines(memento)) {
     if (timeline.record.kind !== "pipeline") continue;
+    if (only !== null && only.timeline.record.key !== timeline.record.key) continue;
     const live = await liveRun(memento, timeline, now);
-    if (live !== null && (run === null || live.run === run)) found.push(live);
+    if (live !== null && (only === null || live.run === only.run)) found.push(live);
   }
   return found;
 }

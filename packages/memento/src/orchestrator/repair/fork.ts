@@ -1,7 +1,7 @@
 import { demandLive, pinForRestore } from "../../caretaker/pins.ts";
 import { MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
-import { describeAddress } from "../../core/timeline.ts";
+import { describeAddress, type TimelineAddress } from "../../core/timeline.ts";
 import { checkForkName } from "../../vault/chunk-parts.ts";
 import { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
@@ -39,12 +39,11 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
   const existing = await vault.findTimeline(address);
   // An empty one was left by a fork from the same memento that a crash or a removal cut short.
   if (existing !== null && (existing.head !== null || existing.record.forkedFrom !== memento))
-    throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
+    throw forkExists(address);
   const params = await forkParams(options, (await readSnapshot(looked)).run?.params);
   const { record } = await vault.ensureTimeline(address, "pipeline", memento);
   await using lease = await LeaseKeeper.acquire(vault, record.key);
-  if (lease.state.head !== null)
-    throw new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`);
+  if (lease.state.head !== null) throw forkExists(address);
   await using _pin = await pinForRestore(vault, memento, lease.state);
   const ground = demandLive(await vault.load(memento));
   const snapshot = await readSnapshot(ground);
@@ -63,6 +62,12 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
     drop: ground.keys().filter(staysBehindFork),
   });
   return { timeline: record.key, entry };
+}
+
+function forkExists(address: TimelineAddress): MementoError {
+  return new MementoError("EXISTS", `There is a fork ${describeAddress(address)} already`, {
+    hint: "Choose another name, or run on the fork that is there.",
+  });
 }
 
 /** True for a piece that a fork does not take over: rows belong to the timeline that wrote them, and so does a rollback under way. */
