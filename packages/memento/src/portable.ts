@@ -38,7 +38,7 @@ export interface RestoreFromOptions extends Omit<RestoreBackupOptions, "keys"> {
 }
 
 /** How to verify a file. */
-export interface VerifyFileOptions extends Pick<ImportOptions, "trust" | "name"> {
+export interface VerifyFileOptions extends Pick<ImportOptions, "trust" | "name" | "signal"> {
   /** The keys that open the file; without them a sealed one is checked from outside: form, digest, signature. */
   readonly keys?: KeySource;
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   copyFileSync,
   existsSync,
@@ -15,6 +16,10 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { memento, pipelineFile } from "../../../../test/harness/command-line.ts";
+import { requireEngine } from "../../../../test/harness/engines.ts";
+import { mementoOnTerminal, probeScript } from "../../../../test/harness/terminal.ts";
+
+const script = await requireEngine("script (util-linux)", probeScript);
 
 let folder: string;
 
@@ -80,6 +85,25 @@ describe("memento backup and restore-backup", () => {
       expect([nowhere.exitCode, nowhere.stderr]).toEqual([1, expect.stringMatching(/no folder \S+\/gone\n/u)]);
     }
   }, 600_000);
+
+  test.skipIf(!script)(
+    "Ctrl-C while the file is read again ends that, and says that the file is there",
+    async () => {
+      await memento(folder, ["init"]);
+      writeFileSync(path.join(folder, "big"), randomBytes(120_000_000));
+      expect((await memento(folder, ["put", "big", "--caretaker", "c"])).exitCode).toBe(0);
+      const { sent, exitCode } = await mementoOnTerminal(folder, ["backup", "sqlite:.memento/store.db", "b.memento"], {
+        env: { NO_COLOR: "1" },
+        typed: [["read it again", "\u0003"]],
+      });
+      expect(sent).toContain("SIGINT: the file stays, and was not read again to its end; once more stops at once");
+      expect(sent).toContain("error: Stopped by Ctrl-C");
+      expect(exitCode).toBe(130);
+      const listed = await memento(folder, ["backup", "--list", "b.memento", "--key-file", ".memento/store.db.key"]);
+      expect(listed.stdout).toMatch(/^Sound: /u);
+    },
+    600_000,
+  );
 
   test("into a store of backups only what is new comes", async () => {
     await memento(folder, failing);

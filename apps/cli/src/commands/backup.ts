@@ -138,20 +138,25 @@ async function intoFile(
   const keyText = options.withKeys === true ? await keyTextOf(memento, options) : null;
   const file = fileOf(path.resolve(io.cwd, place), new Date(io.clock.now()).toISOString());
   using line = new ProgressLine(io);
-  using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "no file is written");
-  const report = await memento.exportTo(
-    file,
-    { store: true },
-    {
-      ...keys,
-      ...(keyText === null ? {} : { keyText }),
-      replace: options.force ?? false,
-      signal: stop.signal,
-      onProgress: ({ mementos, total }) => line.update({ label: "backup", done: mementos, total, unit: "mementos" }),
-    },
-  );
+  const progress = { io, note: (text: string) => line.note(text) };
+  const write = async (): Promise<ExportReport> => {
+    using stop = catchInterrupts(progress, "no file is written");
+    return await memento.exportTo(
+      file,
+      { store: true },
+      {
+        ...keys,
+        ...(keyText === null ? {} : { keyText }),
+        replace: options.force ?? false,
+        signal: stop.signal,
+        onProgress: ({ mementos, total }) => line.update({ label: "backup", done: mementos, total, unit: "mementos" }),
+      },
+    );
+  };
+  const report = await write();
+  using stop = catchInterrupts(progress, "the file stays, and was not read again to its end");
   line.update({ label: "read it again", done: 0, total: null, unit: "mementos" });
-  const listing = await listBackup(file, { keys: memento.vault.ring ?? false, ...keys });
+  const listing = await listBackup(file, { keys: memento.vault.ring ?? false, ...keys, signal: stop.signal });
   return {
     json: { ...report, file, digest: listing.digest, withKeys: keyText !== null },
     text: () => reportText({ report, listing, file, withKeys: keyText !== null }, style),

@@ -85,7 +85,7 @@ async function restore(
   using stop = catchInterrupts({ io, note: (text) => line.note(text) }, "the same command goes on where it was");
   line.update({ label: "check the file", done: 0, total: null, unit: "mementos" });
   // Only a file that can be restored is worth a store.
-  const listing = await listBackup(input, reading);
+  const listing = await listBackup(input, { ...reading, signal: stop.signal });
   if (listing.summary.content !== "store")
     throw new MementoError(
       "INVALID_ARGUMENT",
@@ -94,7 +94,6 @@ async function restore(
         hint: "Bring it in by `memento import`.",
       },
     );
-  stop.signal.throwIfAborted();
   const place = namedPlace(store, "option", io.cwd);
   const keyFile = keyFileFor(listing, place, options, io);
   const named =

@@ -54,7 +54,7 @@ export async function importArchive(
   staysBehind: StaysBehind = () => false,
   onFacts?: (facts: ArchiveFacts) => void,
 ): Promise<ImportReport> {
-  await using source = await ArchiveSource.open(input, vault.random, options.name);
+  await using source = await ArchiveSource.open(input, vault.random, options);
   const { where } = source;
   const { keys = vault.ring, trust = null } = options;
   const archive = await readArchive(source, { ring: keys, outsideOnly: false, trust });

@@ -19,18 +19,25 @@ export class ArchiveSource implements AsyncDisposable {
   readonly #file: FileHandle;
   /** null for what was no path. */
   readonly #path: string | null;
+  readonly #signal: AbortSignal | undefined;
 
-  private constructor(where: string, file: FileHandle, place: string | null) {
+  private constructor(where: string, file: FileHandle, place: string | null, signal: AbortSignal | undefined) {
     this.where = where;
     this.#file = file;
     this.#path = place;
+    this.#signal = signal;
   }
 
-  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. INPUT_MISSING, IO_FAILED. */
-  static async open(input: ArchiveInput, random: Random, name?: string): Promise<ArchiveSource> {
-    if (typeof input !== "string") return new ArchiveSource(name ?? "The stream", await spool(input, random), null);
+  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. Reading rejects with the signal's reason. INPUT_MISSING, IO_FAILED. */
+  static async open(
+    input: ArchiveInput,
+    random: Random,
+    { name, signal }: { readonly name?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<ArchiveSource> {
+    if (typeof input !== "string")
+      return new ArchiveSource(name ?? "The stream", await spool(input, random, signal), null, signal);
     try {
-      return new ArchiveSource(name ?? `The file ${input}`, await open(input, "r"), input);
+      return new ArchiveSource(name ?? `The file ${input}`, await open(input, "r"), input, signal);
     } catch (cause) {
       throw unreadableFile(input, cause);
     }
@@ -39,6 +46,7 @@ export class ArchiveSource implements AsyncDisposable {
   /** All bytes from the beginning. */
   async *bytes(): AsyncGenerator<Uint8Array> {
     for (let position = 0; ;) {
+      this.#signal?.throwIfAborted();
       const buffer = Buffer.allocUnsafe(READ_BYTES);
       const { bytesRead } = await this.#read(buffer, position);
       if (bytesRead === 0) return;
@@ -61,13 +69,18 @@ export class ArchiveSource implements AsyncDisposable {
   }
 }
 
-async function spool(input: AsyncIterable<Uint8Array>, random: Random): Promise<FileHandle> {
+async function spool(
+  input: AsyncIterable<Uint8Array>,
+  random: Random,
+  signal: AbortSignal | undefined,
+): Promise<FileHandle> {
   const place = path.join(tmpdir(), `memento-${randomText(random, 20)}`);
   const file = await open(place, "wx+", 0o600);
   try {
     await unlink(place);
     let position = 0;
     for await (const bytes of input) {
+      signal?.throwIfAborted();
       if (!(bytes instanceof Uint8Array)) throw new MementoError("INVALID_ARGUMENT", "A portable file is bytes");
       for (let start = 0; start < bytes.length;) {
         const { bytesWritten } = await file.write(bytes, start, bytes.length - start, position);

@@ -11,11 +11,13 @@ export interface VerifyArchiveOptions {
   readonly trust?: readonly string[];
   /** The file's name in messages, where it comes as a stream. */
   readonly name?: string;
+  /** Ends it between two pieces of the file, with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** Reads a portable file to its end and checks all of it, without any store. DAMAGED, FORMAT_UNKNOWN, KEY_WRONG, SIGNER_UNTRUSTED, INPUT_MISSING. */
 export async function verifyArchive(input: ArchiveInput, options: VerifyArchiveOptions = {}): Promise<ArchiveSummary> {
-  const { keys = null, trust = null, name } = options;
-  await using source = await ArchiveSource.open(input, systemRandom, name);
+  const { keys = null, trust = null } = options;
+  await using source = await ArchiveSource.open(input, systemRandom, options);
   return (await readArchive(source, { ring: keys, outsideOnly: true, trust })).summary;
 }

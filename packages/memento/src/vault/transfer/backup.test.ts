@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
 import { Memento } from "../../memento.ts";
-import { listBackup } from "../../portable.ts";
+import { listBackup, verifyFile } from "../../portable.ts";
 import { MemoryStore } from "../../store/memory/index.ts";
 
 const raw = (byte: number) => ({ raw: [new Uint8Array(32).fill(byte)] });
@@ -43,6 +43,20 @@ async function fill(memento: Memento): Promise<void> {
   }
   await memento.collect();
 }
+
+test("reading a backup ends with the signal, wherever it is only checked: nothing is written", async () => {
+  await using memento = await open(1);
+  await fill(memento);
+  await memento.exportTo(file, { store: true });
+  const reason = new Error("enough");
+  const options = { keys: raw(1), signal: AbortSignal.abort(reason) };
+  await expect(listBackup(file, options)).rejects.toBe(reason);
+  await expect(verifyFile(file, options)).rejects.toBe(reason);
+  await using other = await open(1);
+  await expect(other.restoreBackup(file, options)).rejects.toBe(reason);
+  await expect(other.importFrom(createReadStream(file), options)).rejects.toBe(reason);
+  expect((await other.digest()).mementos).toBe(0);
+});
 
 describe("exportTo({ store: true }) and restoreBackup()", () => {
   test("a whole store comes back under other keys, and gives the same digest", async () => {

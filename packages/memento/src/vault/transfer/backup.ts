@@ -36,8 +36,8 @@ export interface BackedUpTimeline {
 
 /** Reads a backup to its end, checks all of it, and says what it holds. DAMAGED, KEY_MISSING, KEY_WRONG, SIGNER_UNTRUSTED, INPUT_MISSING. */
 export async function listBackup(input: ArchiveInput, options: VerifyArchiveOptions = {}): Promise<BackupListing> {
-  const { keys = null, trust = null, name } = options;
-  await using source = await ArchiveSource.open(input, systemRandom, name);
+  const { keys = null, trust = null } = options;
+  await using source = await ArchiveSource.open(input, systemRandom, options);
   const { summary, facts } = await readArchive(source, { ring: keys, outsideOnly: false, trust });
   if (facts === null) throw new MementoError("KEY_MISSING", `${source.where} is sealed and no key was given`);
   const timelines = [...facts.lines.values()].map(({ item, records }) => ({
