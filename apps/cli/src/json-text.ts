@@ -6,6 +6,11 @@ export function toJsonText(value: unknown): string {
   return `${JSON.stringify(plain(value), null, 2)}\n`;
 }
 
+/** The same in one line. */
+export function toJsonLine(value: unknown): string {
+  return JSON.stringify(plain(value)) ?? "undefined";
+}
+
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number") return Number.isFinite(value) ? value : String(value);

@@ -63,12 +63,17 @@ describe("RunReport", () => {
         { type: "run-started", ...RUN },
         { type: "stage-started", stage: "load", index: 1, of: 3 },
         { type: "progress", stage: "load", records: 10, total: 100, share: null },
-        { type: "log", stage: "load", message: "a\u001b[2Jb", fields: { rows: 3, file: "x.csv" } },
+        {
+          type: "log",
+          stage: "load",
+          message: "a\u001b[2Jb",
+          fields: { rows: 3, file: "x.csv", id: 2n ** 64n, ids: [1n] } as never,
+        },
         { type: "stage-completed", stage: "load", index: 1, of: 3, records: 100, reads: true },
         { type: "stage-completed", stage: "report", index: 2, of: 3, records: 0, reads: false },
       ),
     ).toBe(
-      "run r1 started\nstage 2/3 load started\nload: a\\x1b[2Jb rows=3 file=x.csv\nstage 2/3 load done: 100 records in 0 ms\nstage 3/3 report done\n",
+      'run r1 started\nstage 2/3 load started\nload: a\\x1b[2Jb rows=3 file=x.csv id=18446744073709551616 ids=["1"]\nstage 2/3 load done: 100 records in 0 ms\nstage 3/3 report done\n',
     );
   });
 

@@ -1,6 +1,7 @@
 import type { RunEvent } from "@mementojs/memento";
 
 import type { Io } from "../io.ts";
+import { toJsonLine } from "../json-text.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { styleOf, type Style } from "../terminal/style.ts";
 import { counted, durationText, listText } from "../terminal/words.ts";
@@ -173,6 +174,8 @@ function resumedText({ run, from, skipped, stage }: Resumed, takenBack: readonly
 
 function fieldsText(fields: Readonly<Record<string, unknown>>): string {
   return Object.entries(fields)
-    .map(([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .map(
+      ([key, value]) => ` ${key}=${typeof value === "string" || typeof value === "bigint" ? value : toJsonLine(value)}`,
+    )
     .join("");
 }

@@ -12,7 +12,7 @@ export function together(...listeners: readonly RunListener[]): RunListener {
   };
 }
 
-/** Writes each event as a line of JSON with its time, for logs: `{"time":"...","type":"saved",...}`. */
+/** Writes each event as a line of JSON with its time, for logs: `{"time":"...","type":"saved",...}`. A big integer that a stage logs is text. */
 export function eventLines(
   write: (line: string) => void,
   options: { readonly clock?: Pick<Clock, "now">; readonly only?: readonly RunEvent["type"][] } = {},
@@ -20,6 +20,9 @@ export function eventLines(
   const { clock = systemClock, only } = options;
   return (event) => {
     if (only === undefined || only.includes(event.type))
-      write(`${JSON.stringify({ time: new Date(clock.now()).toISOString(), ...event })}\n`);
+      write(`${JSON.stringify({ time: new Date(clock.now()).toISOString(), ...event }, digits)}\n`);
   };
 }
+
+/** Records have whole numbers of any size, and what is logged of them is no reason to end a run. */
+const digits = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);

@@ -180,4 +180,16 @@ describe("eventLines()", () => {
     expect(lines.every((line) => line.endsWith("\n") && line.indexOf("\n") === line.length - 1)).toBe(true);
     expect(some).toHaveLength(1);
   });
+
+  test("writes the digits of a big integer that a stage logs", async () => {
+    const { memento } = await bench();
+    const lines: string[] = [];
+    const pipeline = definePipeline({
+      name: "p",
+      version: "1",
+      stages: (stage) => [stage.task("a", ({ log }) => log("last", { id: (2n ** 64n) as never }))],
+    });
+    await memento.run(pipeline, { onEvent: eventLines((line) => void lines.push(line), { only: ["log"] }) });
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ message: "last", fields: { id: "18446744073709551616" } });
+  });
 });
