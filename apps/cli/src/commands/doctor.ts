@@ -136,7 +136,13 @@ async function examineFolder({ io }: Invocation, folder: string): Promise<readon
 /** The folder in which the store's bytes are; null where it is not on this machine, or not there. */
 function folderOf({ path: place, exists }: StorePlace): string | null {
   if (place === null || !exists) return null;
-  return statSync(place).isDirectory() ? place : path.dirname(place);
+  try {
+    return statSync(place).isDirectory() ? place : path.dirname(place);
+  } catch (error) {
+    // It may not be looked into, which was said of the store.
+    if (systemCode(error) !== "EACCES") throw error;
+    return null;
+  }
 }
 
 function text(findings: readonly Finding[], style: Style): string {

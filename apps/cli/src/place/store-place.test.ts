@@ -1,10 +1,24 @@
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import process from "node:process";
 
 import { systemClock } from "@mementojs/memento/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { memento, mementoCommand } from "../../../../test/harness/command-line.ts";
+import { shellEnvironment, type ProcessResult } from "../../../../test/harness/process.ts";
 import type { Invocation } from "../invocation.ts";
 import { findStore, openMemento } from "./store-place.ts";
 
@@ -14,6 +28,8 @@ beforeEach(() => {
   folder = realpathSync(mkdtempSync(path.join(tmpdir(), "memento-place-")));
 });
 afterEach(() => {
+  const store = path.join(folder, ".memento");
+  if (existsSync(store)) chmodSync(store, 0o700);
   rmSync(folder, { recursive: true });
 });
 
@@ -84,6 +100,18 @@ describe("findStore()", () => {
   });
 });
 
+/** Runs a command as a user who is not the superuser, whom nothing is closed to. */
+async function asSomebody(args: readonly string[]): Promise<Pick<ProcessResult, "exitCode" | "stdout" | "stderr">> {
+  const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const [file, all] = mementoCommand(args);
+  const child = spawn(file, all, { cwd: folder, env: shellEnvironment(), stdio: ["ignore", "pipe", "pipe"], ...user });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+  const [exitCode] = (await once(child, "close")) as [number | null];
+  return { exitCode, stdout, stderr };
+}
+
 describe("openMemento()", () => {
   test.each([[null], ["sqlite:nope.db"], ["file:nope"]])(
     "leaves nothing behind where there is no store: %s",
@@ -108,6 +136,18 @@ describe("openMemento()", () => {
     expect(["file:full", "sqlite:some.db"].map(exists)).toEqual([true, true]);
     await expect(openMemento(invocation(folder, "file:volume"))).rejects.toMatchObject({ code: "NOT_A_STORE" });
     expect(readdirSync(folder).toSorted()).toEqual(["empty.db", "full", "some.db", "volume"]);
+  });
+
+  test("a store that may not be looked into is there all the same", async () => {
+    expect((await memento(folder, ["init"])).exitCode).toBe(0);
+    chmodSync(path.join(folder, ".memento"), 0);
+    chmodSync(folder, 0o777);
+    for (const args of [["ls"], ["init"], ["ls", "--store", "sqlite:.memento/store.db"], ["doctor"]]) {
+      const { stdout, stderr, exitCode } = await asSomebody(args);
+      expect(stdout + stderr, args.join(" ")).toMatch(/\.memento\/store\.db: EACCES: permission denied/u);
+      expect(stdout + stderr).toContain("IO_FAILED");
+      expect(exitCode).toBe(1);
+    }
   });
 
   test("leaves unknown kinds of store to the library", async () => {

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { ERROR_CATALOGUE, isMementoError, Memento, MementoError } from "@mementojs/memento";
+import { systemCode } from "@mementojs/memento/core";
 
 import type { Invocation } from "../invocation.ts";
 import type { Io } from "../io.ts";
@@ -52,7 +53,7 @@ export function enterProject({ folder, by, exists }: StorePlace, io: Io): string
 export function folderPlace(project: string): StorePlace {
   const folder = path.join(project, STORE_FOLDER);
   const file = path.join(folder, STORE_FILE);
-  return { url: `sqlite:${file}`, by: "folder", folder, path: file, exists: existsSync(file) };
+  return { url: `sqlite:${file}`, by: "folder", folder, path: file, exists: existsSync(file) || isClosed(folder) };
 }
 
 /** Opens the store that is meant, in its project's folder; NOT_A_STORE, with the way to make one, where there is none. */
@@ -124,14 +125,24 @@ function decodedPath(rest: string): string | null {
   }
 }
 
+/** True for a folder that is there and may not be looked into: what is in it is no reason to pass it over, or to make another. */
+function isClosed(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK);
+    return false;
+  } catch (error) {
+    return systemCode(error) === "EACCES" && existsSync(folder);
+  }
+}
+
 /** False where nothing is, and for an empty file or folder: a volume's own folder does not count. */
 function isTaken(place: string): boolean {
   try {
     const found = statSync(place);
     if (!found.isDirectory()) return found.size > 0;
     return readdirSync(place).some((name) => name !== "lost+found");
-  } catch {
+  } catch (error) {
     // What may not be looked into is for the library to judge.
-    return existsSync(place);
+    return systemCode(error) === "EACCES" || existsSync(place);
   }
 }
