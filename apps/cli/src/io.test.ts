@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdtempSync, openSync, realpathSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -10,8 +10,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { mementoCommand, pipelineFile } from "../../../test/harness/command-line.ts";
 import { requireEngine } from "../../../test/harness/engines.ts";
-import { shellEnvironment } from "../../../test/harness/process.ts";
+import { runProcess, shellEnvironment, type ProcessResult } from "../../../test/harness/process.ts";
 import { mementoOnTerminal, probeScript } from "../../../test/harness/terminal.ts";
+import { shellWord } from "./terminal/shell-word.ts";
 
 let folder: string;
 let store: string;
@@ -53,6 +54,24 @@ describe.skipIf(!script)("a question on the terminal", () => {
     expect(sent).toContain("Removed 1 memento.");
     expect(exitCode).toBe(0);
   });
+});
+
+test("a command in a folder that was removed says so, and still what its version is", async () => {
+  const [file, all] = mementoCommand([]);
+  const gone = path.join(folder, "gone");
+  const inGone = async (...args: readonly string[]): Promise<ProcessResult> => {
+    const line = [file, ...all, ...args].map((word) => shellWord(word)).join(" ");
+    mkdirSync(gone);
+    const options = { cwd: gone, env: shellEnvironment(), timeoutMs: 60_000 };
+    return await runProcess("/bin/sh", ["-c", `rmdir ${shellWord(gone)}; exec ${line}`], options);
+  };
+  const { stderr, exitCode } = await inGone("ls", "--store", store);
+  expect(stderr).toMatch(
+    /^error: The folder in which the command was started is no longer there\n.*\n {2}code: IO_FAILED\n$/u,
+  );
+  expect(exitCode).toBe(1);
+  expect(JSON.parse((await inGone("ls", "--json")).stdout)).toMatchObject({ error: { code: "IO_FAILED" } });
+  expect(await inGone("--version")).toMatchObject({ exitCode: 0, stderr: "" });
 });
 
 describe("an output that goes away", () => {

@@ -24,6 +24,7 @@ export type StopSignal = "SIGINT" | "SIGTERM";
 
 /** What a command has of the world; passed in, so that tests own it. */
 export interface Io {
+  /** IO_FAILED where that folder is gone. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -46,8 +47,14 @@ export interface Io {
 /** The process's own terminal, environment and signals. */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process;
+  const cwd = currentFolder();
   return {
-    cwd: process.cwd(),
+    get cwd() {
+      if (cwd !== null) return cwd;
+      throw new MementoError("IO_FAILED", "The folder in which the command was started is no longer there", {
+        hint: "Change into one that is there, and start it again.",
+      });
+    },
     env,
     clock: systemClock,
     out: outputOf(stdout, env),
@@ -68,6 +75,16 @@ export function processIo(): Io {
     enter: (folder) => process.chdir(folder),
     exit: (code) => process.exit(code),
   };
+}
+
+/** Null for a folder that was removed since somebody went into it. */
+function currentFolder(): string | null {
+  try {
+    return process.cwd();
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+    return null;
+  }
 }
 
 function outputOf(stream: typeof process.stdout | typeof process.stderr, env: Io["env"]): Output {
