@@ -1,10 +1,20 @@
 import { describe, expect, test } from "vitest";
 
 import { toJsonText } from "./json-text.ts";
+import { printable } from "./terminal/printable.ts";
 
 describe("toJsonText()", () => {
   test("is one document with a line end", () => {
     expect(toJsonText({ a: 1 })).toBe('{\n  "a": 1\n}\n');
+    expect(toJsonText(undefined)).toBe("null\n");
+  });
+
+  test("escapes control characters that JSON has no need to, so that no terminal obeys them and nobody escapes them otherwise", () => {
+    const value = { "\u009bkey": "next\u0085line\u007f \u202eturned\u2066\u2028" };
+    const text = toJsonText(value);
+    expect(text).toMatch(/^[\n\u0020-\u007e]*$/u);
+    expect(printable(text)).toBe(text);
+    expect(JSON.parse(text)).toEqual(value);
   });
 
   test.each([

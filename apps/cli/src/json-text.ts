@@ -1,9 +1,19 @@
+import { CONTROLS } from "./terminal/printable.ts";
+
+const UNESCAPED = new RegExp(CONTROLS, "gu");
+
 /**
  * One JSON document. What JSON has no form for is written readably: a big integer or a number that is none as text, a
- * date as ISO 8601, bytes as base64, a set as an array, a map as an array of pairs, undefined in an array as null.
+ * date as ISO 8601, bytes as base64, a set as an array, a map as an array of pairs, undefined in an array, or alone, as null. Control characters are
+ * escaped, also those that JSON allows as they are: a terminal obeys none, and whoever makes them visible leaves the document as it is.
  */
 export function toJsonText(value: unknown): string {
-  return `${JSON.stringify(plain(value), null, 2)}\n`;
+  return `${JSON.stringify(plain(value) ?? null, null, 2).replaceAll(UNESCAPED, escaped)}\n`;
+}
+
+/** As JSON escapes it; all of them are of the basic plane. */
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** The same in one line. */

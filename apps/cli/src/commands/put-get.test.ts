@@ -164,6 +164,14 @@ describe("memento put and get", () => {
     expect((await memento(folder, [...stream, "--label", "x=2"])).stderr).toContain("code: EXISTS");
   });
 
+  test("a state is given back as JSON that reads the same, whatever characters are in it", async () => {
+    const state = JSON.stringify({ "\u009bkey": "next\u0085line \u202eturned" });
+    await withInput(["put", "-", "--state", "--caretaker", "etl", "--id", "odd"], [Buffer.from(state)]);
+    const { stdout } = await memento(folder, ["get", "odd"]);
+    expect(JSON.parse(stdout)).toEqual(JSON.parse(state));
+    expect((await memento(folder, ["get", "odd", "--json"])).stdout).toBe(stdout);
+  });
+
   test.each([
     [Buffer.from([0x22, 0xff, 0x22]), "UTF-8"],
     [Buffer.from("[12345678901234567890]"), 'Quote it as a string: "12345678901234567890"'],
