@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -7,6 +7,8 @@ import type { AdoptPlan, EditResult, ResetPlan } from "@mementojs/memento";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { memento, pipelineFile } from "../../../../test/harness/command-line.ts";
+import { requireEngine } from "../../../../test/harness/engines.ts";
+import { mementoOnTerminal, probeScript } from "../../../../test/harness/terminal.ts";
 
 let folder: string;
 
@@ -101,6 +103,30 @@ describe("memento edit", () => {
     const params = await memento(folder, ["edit", "head", "--set", "params.count=many"]);
     expect(params.stderr).toContain("code: PARAMS_INVALID");
     expect(params.exitCode).toBe(2);
+  });
+});
+
+const script = await requireEngine("script (util-linux)", probeScript);
+
+describe.skipIf(!script)("memento edit --editor", () => {
+  test("an empty VISUAL names no editor, so that EDITOR does", async () => {
+    const { sent, exitCode } = await mementoOnTerminal(folder, ["edit", "head", "--editor"], {
+      env: { VISUAL: "", EDITOR: "sed -i s/39/7/", NO_COLOR: "1" },
+    });
+    expect(sent).toContain("state.largest: 39 -> 7");
+    expect(exitCode).toBe(0);
+  });
+
+  test("Ctrl-C is the editor's: nothing is changed, and no state is left in the clear", async () => {
+    const temporary = path.join(folder, "tmp");
+    mkdirSync(temporary);
+    const { sent, exitCode } = await mementoOnTerminal(folder, ["edit", "head", "--editor"], {
+      env: { EDITOR: "sh -c 'echo opened; exec sleep 60' sh", TMPDIR: temporary, NO_COLOR: "1" },
+      typed: [["opened", "\u0003"]],
+    });
+    expect(sent).toContain("nothing was changed");
+    expect(exitCode).toBe(2);
+    expect(readdirSync(temporary).filter((name) => name.startsWith("memento-edit-"))).toEqual([]);
   });
 });
 

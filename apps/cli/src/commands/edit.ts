@@ -108,7 +108,7 @@ async function patchOf(
   if (io.ask === null) throw new MementoError("INVALID_ARGUMENT", "There is no terminal for an editor");
   const { params, state, offsets } = await memento.editable(pipeline, place);
   const text = toJsonText({ params, state, offsets });
-  const edited = parseState(Buffer.from(editText(text, io.env)), "What the editor left");
+  const edited = parseState(Buffer.from(editText(text, io)), "What the editor left");
   return jsonPatch(JSON.parse(text) as Json, edited as Json);
 }
 

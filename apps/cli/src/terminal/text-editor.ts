@@ -5,9 +5,13 @@ import path from "node:path";
 
 import { MementoError } from "@mementojs/memento";
 
+import type { Io } from "../io.ts";
+
 /** Lets a person change a text in their editor (VISUAL, else EDITOR, else vi); the file is theirs alone, and gone afterwards. INVALID_ARGUMENT where the editor fails. */
-export function editText(text: string, env: Readonly<Record<string, string | undefined>>): string {
-  const editor = env["VISUAL"] ?? env["EDITOR"] ?? "vi";
+export function editText(text: string, { env, onStop }: Pick<Io, "env" | "onStop">): string {
+  const editor = [env["VISUAL"], env["EDITOR"]].find((named) => (named ?? "") !== "") ?? "vi";
+  // Ctrl-C is for the editor: what it leaves is cleared away by us.
+  const release = onStop(() => undefined);
   const folder = mkdtempSync(path.join(tmpdir(), "memento-edit-"));
   try {
     const file = path.join(folder, "memento.json");
@@ -26,6 +30,7 @@ export function editText(text: string, env: Readonly<Record<string, string | und
     }
     return readFileSync(file, "utf8");
   } finally {
+    release();
     rmSync(folder, { recursive: true, force: true });
   }
 }
