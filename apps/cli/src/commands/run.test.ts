@@ -55,6 +55,28 @@ function rows(): { readonly count: number; readonly sum: number } {
 }
 
 describe("memento run", () => {
+  test.each([
+    ["a stage that waits for what never comes", "await new Promise(() => undefined)", ""],
+    ["a stage that ends the process", "process.exit(0)", ""],
+    ["a file that waits for what never comes", "undefined", "await new Promise(() => undefined);"],
+  ])("%s is no success", async (_what, inStage, inFile) => {
+    writeFileSync(
+      path.join(folder, "lost.ts"),
+      `import { definePipeline } from "@mementojs/memento";
+       ${inFile}
+       export default definePipeline({ name: "lost", version: "1", stages: (stage) => [
+         stage.task("wait", async () => { ${inStage}; }),
+       ] });`,
+    );
+    symlinkSync(path.resolve(import.meta.dirname, "../../../../node_modules"), path.join(folder, "node_modules"));
+    const people = await memento(folder, ["run", "lost.ts"]);
+    expect(people.stderr).toContain("error: The command did not come to its end: ");
+    expect(people.exitCode).toBe(1);
+    const programs = await memento(folder, ["run", "lost.ts", "--json"]);
+    expect(JSON.parse(programs.stdout)).toMatchObject({ error: { code: "UNEXPECTED" } });
+    expect(programs.exitCode).toBe(1);
+  });
+
   test("refuses --fresh together with --resume: one leaves a run behind, the other goes on with it alone", async () => {
     expect((await memento(folder, numbers("--param", "failAt=30"))).exitCode).toBe(1);
     const { stderr, exitCode } = await memento(folder, numbers("--fresh", "--resume"));
