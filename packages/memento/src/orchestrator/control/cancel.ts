@@ -1,10 +1,10 @@
-import { isMementoError, MementoError } from "../../core/errors.ts";
+import { isMementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
-import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import { systemProcessProbe } from "../../vault/process-identity.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { timelineOfRun } from "./pause.ts";
+import { demandUnderWay, headOf } from "./under-way.ts";
 
 /** Which run is to be cancelled, by whom and why. */
 export interface CancelOptions extends LeaseOptions {
@@ -93,16 +93,4 @@ async function seize(
   const { probe: machine = systemProcessProbe } = options;
   const probe = { self: () => machine.self(), isKnownDead: () => true };
   return { lease: await LeaseKeeper.acquire(vault, timeline, { ...options, probe }), wasLive: true };
-}
-
-async function headOf(vault: Vault, timeline: string): Promise<OpenedMemento | null> {
-  const { head } = await vault.timeline(timeline);
-  return head === null ? null : await vault.load(head.id);
-}
-
-function demandUnderWay(run: string, head: OpenedMemento | null): OpenedMemento {
-  const status = head?.entry.status ?? "empty";
-  const ended = status === "completed" || status === "cancelled" || status === "reverting";
-  if (head !== null && head.entry.run === run && !ended) return head;
-  throw new MementoError("NOTHING_TO_RESUME", `Run ${run} is not under way; its timeline stands ${status}`);
 }

@@ -1,8 +1,9 @@
 import { MementoError, isMementoError } from "../../core/errors.ts";
-import { describeAddress, type TimelineRecord } from "../../core/timeline.ts";
+import { describeAddress, type TimelineRecord, type TimelineState } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
+import { demandUnderWay, headOf } from "./under-way.ts";
 
 /** Which run is meant, where a fork has the same one. */
 export interface PauseOptions extends LeaseOptions {
@@ -21,46 +22,47 @@ export interface PauseResult {
 /** Pauses a run: a live one takes a memento between two batches and ends; one that stands interrupted is marked, so that only `resume` goes on with it. NOT_FOUND, NOTHING_TO_RESUME when it is done. */
 export async function pauseRun(vault: Vault, run: string, options: PauseOptions = {}): Promise<PauseResult> {
   const timeline = options.timeline ?? (await timelineOfRun(vault, run));
-  let lease: LeaseKeeper;
+  for (;;) {
+    // Whoever holds the timeline may be at another run, which nobody wants to pause.
+    demandUnderWay(run, await headOf(vault, timeline));
+    const lease = await leaseUnlessLocked(vault, timeline, options);
+    if (lease !== null) {
+      await using _held = lease;
+      await pauseHeld(vault, run, lease.state);
+      return { run, timeline, status: "paused" };
+    }
+    await vault.store.requestOf(timeline, "pause");
+    // A worker that has ended just before does not see it, and the next one would: then it is taken back with the lease.
+    if ((await vault.timeline(timeline)).lease.owner !== null) return { run, timeline, status: "requested" };
+    await (await leaseUnlessLocked(vault, timeline, options))?.release();
+  }
+}
+
+async function leaseUnlessLocked(vault: Vault, timeline: string, options: LeaseOptions): Promise<LeaseKeeper | null> {
   try {
-    lease = await LeaseKeeper.acquire(vault, timeline, options);
+    return await LeaseKeeper.acquire(vault, timeline, options);
   } catch (error) {
     if (!isMementoError(error, "LOCKED")) throw error;
-    await vault.store.requestOf(timeline, "pause");
-    return { run, timeline, status: "requested" };
+    return null;
   }
-  await using _held = lease;
-  const { head } = lease.state;
-  const memento = head === null ? null : await vault.load(head.id);
-  const status = memento?.entry.status;
-  if (
-    memento === null ||
-    memento.entry.run !== run ||
-    status === "completed" ||
-    status === "cancelled" ||
-    status === "reverting"
-  ) {
-    throw new MementoError(
-      "NOTHING_TO_RESUME",
-      `Run ${run} is not under way; its timeline stands ${status ?? "empty"}`,
-    );
-  }
-  if (status !== "paused") {
-    const { version, stage, stageIndex, resumeCount, generation } = memento.entry;
-    await (
-      await vault.writer(lease.state)
-    ).append({
-      reason: "pause",
-      status: "paused",
-      generation,
-      run,
-      ...(version === undefined ? {} : { version }),
-      ...(stage === undefined ? {} : { stage }),
-      ...(stageIndex === undefined ? {} : { stageIndex }),
-      ...(resumeCount === undefined ? {} : { resumeCount }),
-    });
-  }
-  return { run, timeline, status: "paused" };
+}
+
+/** Marks a run that nobody is at. */
+async function pauseHeld(vault: Vault, run: string, state: TimelineState): Promise<void> {
+  const memento = demandUnderWay(run, state.head === null ? null : await vault.load(state.head.id));
+  const { version, stage, stageIndex, resumeCount, generation, status } = memento.entry;
+  if (status === "paused") return;
+  const writer = await vault.writer(state);
+  await writer.append({
+    reason: "pause",
+    status: "paused",
+    generation,
+    run,
+    ...(version === undefined ? {} : { version }),
+    ...(stage === undefined ? {} : { stage }),
+    ...(stageIndex === undefined ? {} : { stageIndex }),
+    ...(resumeCount === undefined ? {} : { resumeCount }),
+  });
 }
 
 /**
