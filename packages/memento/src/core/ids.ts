@@ -20,6 +20,11 @@ export function newRunId(random: Random): string {
   return `r${randomText(random, 12)}`;
 }
 
+/** True for a text of the form that `newRunId` gives; a key of one's own may have it too. */
+export function isMadeRunId(text: string): boolean {
+  return /^r[0-9a-hjkmnp-tv-z]{12}$/.test(text);
+}
+
 /** The parts of a memento's id. */
 export interface MementoIdParts {
   readonly timeline: string;

@@ -4,6 +4,7 @@ import { bench } from "../../../../../test/harness/number-runs.ts";
 import { Memento } from "../../memento.ts";
 import { interceptStore } from "../../store/wrap/intercept.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
+import { timelineOfRun } from "./pause.ts";
 
 /** Two stages, the first of which does what it is told to. */
 const work = (during: () => Promise<unknown> = async () => undefined): Pipeline =>
@@ -50,5 +51,25 @@ describe("pauseRun()", () => {
     await expect(memento.pause(run ?? "")).rejects.toMatchObject(over);
     expect((await memento.vault.timeline(timeline)).request).toBeNull();
     expect(await running).toMatchObject({ status: "completed" });
+  });
+});
+
+describe("timelineOfRun()", () => {
+  test("reads one memento of a run that has no key, for it is on one timeline and its forks alone", async () => {
+    const { store, memento } = await bench();
+    const { run, timeline } = await memento.run(work());
+    const { run: keyed } = await memento.run(work(), { key: "r20261123abcd" });
+    let rows = 0;
+    const counted = interceptStore(store, async ({ method }, proceed) => {
+      if (method === "query") rows += 1;
+      return await proceed();
+    });
+    const reader = await Memento.open(counted, { keys: { raw: [new Uint8Array(32).fill(7)] } });
+    onTestFinished(async () => await reader.close());
+    expect(await timelineOfRun(reader.vault, run)).toBe(timeline);
+    expect(rows).toBe(1);
+    // A key that looks like the id of a run may be that of several.
+    await memento.run(definePipeline({ ...work(), name: "other", stages: () => [] } as never), { key: keyed });
+    await expect(timelineOfRun(reader.vault, keyed)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 });

@@ -1,8 +1,11 @@
 import { MementoError, isMementoError } from "../../core/errors.ts";
+import { isMadeRunId } from "../../core/ids.ts";
+import type { MementoEntry } from "../../core/memento.ts";
 import { describeAddress, type TimelineRecord, type TimelineState } from "../../core/timeline.ts";
 import { mementoQuery } from "../../store/query.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
+import { PIECE, type RunRecord } from "../run/run-state.ts";
 import { demandUnderWay, headOf } from "./under-way.ts";
 
 /** Which run is meant, where a fork has the same one. */
@@ -71,8 +74,11 @@ async function pauseHeld(vault: Vault, run: string, state: TimelineState): Promi
  */
 export async function timelineOfRun(vault: Vault, run: string): Promise<string> {
   const found = new Map<string, TimelineRecord>();
-  for await (const { entry } of vault.store.query(mementoQuery({ run })))
+  for await (const { entry } of vault.store.query(mementoQuery({ run }))) {
+    // Only a key can be that of several runs; the id of any other is on one timeline and its forks alone.
+    if (found.size === 0 && !(await isKeyed(vault, entry))) return entry.timeline;
     if (!found.has(entry.timeline)) found.set(entry.timeline, (await vault.timeline(entry.timeline)).record);
+  }
   const [newest] = found.keys();
   if (newest === undefined) throw new MementoError("NOT_FOUND", `There is no run ${run}`);
   const places = new Set([...found.values()].map((record) => describeAddress({ ...record, fork: "" })));
@@ -82,4 +88,11 @@ export async function timelineOfRun(vault: Vault, run: string): Promise<string> 
     hint: "Say by `timeline` which of them is meant.",
     details: { timelines: [...found.keys()] },
   });
+}
+
+/** True for a run that somebody has given a key, which is its id. What looks like an id that was made may be a key all the same. */
+async function isKeyed(vault: Vault, { id, run = "" }: MementoEntry): Promise<boolean> {
+  if (!isMadeRunId(run)) return true;
+  const record = (await (await vault.load(id)).value(PIECE.run)) as RunRecord | undefined;
+  return record?.key !== null;
 }
