@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 
 import { MementoError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
+import { copyValue } from "../../vault/copy-value.ts";
 
 /** What of a pipeline's memento people may edit. */
 export interface EditDocument {
@@ -35,7 +36,7 @@ export function editedDocument(
   edits: readonly DocumentEdit[],
   patch: Json | undefined,
 ): EditDocument {
-  let edited: unknown = structuredClone(document);
+  let edited: unknown = copyValue(document);
   for (const { path, ...edit } of edits)
     edited = "value" in edit ? placed(edited, pathOf(path), edit.value, false) : removed(edited, pathOf(path));
   if (Array.isArray(patch)) for (const step of patch as readonly Json[]) edited = patched(edited, step);
@@ -95,7 +96,7 @@ function patched(document: unknown, step: Json): unknown {
     throw new MementoError("CONFLICT", `The patch expects another value at ${path} than the one that is there`);
   }
   if ((op !== "move" && op !== "copy") || typeof from !== "string") throw badStep(step);
-  const taken = structuredClone(valueAt(document, pathOf(from)));
+  const taken = copyValue(valueAt(document, pathOf(from)));
   return placed(op === "move" ? removed(document, pathOf(from)) : document, keys, taken, true);
 }
 

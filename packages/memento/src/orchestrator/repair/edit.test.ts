@@ -46,6 +46,7 @@ async function bench(): Promise<Bench> {
             await context.write("rows", records);
             context.state["prices"] = { eur: 1, list: [1, 2], "a.b": true };
             context.state["when"] = new Date(0);
+            context.state["bytes"] = Buffer.from("etl");
           }
           return { last: count };
         }),
@@ -160,6 +161,7 @@ describe("editPipeline()", () => {
     expect(made.entry).toMatchObject({ reason: "edit", status: "completed", generation: 1, parent: before });
     expect(await made.value("state/prices")).toEqual({ eur: 2, list: [1, 2] });
     expect(await made.value("state/when")).toEqual(new Date(0));
+    expect(await made.value("state/bytes")).toEqual(Buffer.from("etl"));
     expect(made.fields()["evidence"]).toMatchObject({
       by: "ann",
       why: "two records were lost at the source",
