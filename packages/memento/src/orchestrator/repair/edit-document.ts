@@ -41,7 +41,9 @@ export function editedDocument(
     edited = "value" in edit ? placed(edited, pathOf(path), edit.value, false) : removed(edited, pathOf(path));
   if (Array.isArray(patch)) for (const step of patch as readonly Json[]) edited = patched(edited, step);
   else if (patch !== undefined) edited = merged(edited, patch);
-  return edited as EditDocument;
+  if (!isObject(edited))
+    throw new MementoError("INVALID_ARGUMENT", "The patch leaves no document of params, state, offsets and outputs");
+  return edited as unknown as EditDocument;
 }
 
 /** The keys of a path: `state.a[0]["b.c"]`, or a JSON Pointer (RFC 6901). INVALID_ARGUMENT for any other text. */
@@ -55,10 +57,19 @@ export function pathOf(text: string): readonly string[] {
   while (rest !== "") {
     const [whole, name, index, quoted] = /^(?:\.([^.[\]"]+)|\[(\d{1,9})\]|\[("(?:[^"\\]|\\.)*")\])/u.exec(rest) ?? [];
     if (whole === undefined) throw badPath(text, "it has the form state.name[0].other, or /state/name/0/other");
-    keys.push(name ?? index ?? (JSON.parse(quoted ?? '""') as string));
+    keys.push(name ?? index ?? unquoted(text, quoted ?? '""'));
     rest = rest.slice(whole.length);
   }
   return keys;
+}
+
+function unquoted(path: string, quoted: string): string {
+  try {
+    return JSON.parse(quoted) as string;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw badPath(path, `${quoted} is no text as JSON writes it`);
+    throw error;
+  }
 }
 
 /** Where two documents differ: inside of objects place by place, any other value as a whole. */
@@ -96,6 +107,7 @@ function patched(document: unknown, step: Json): unknown {
     throw new MementoError("CONFLICT", `The patch expects another value at ${path} than the one that is there`);
   }
   if ((op !== "move" && op !== "copy") || typeof from !== "string") throw badStep(step);
+  if (op === "move" && path.startsWith(`${from}/`)) throw badPath(path, "nothing can be moved into itself");
   const taken = copyValue(valueAt(document, pathOf(from)));
   return placed(op === "move" ? removed(document, pathOf(from)) : document, keys, taken, true);
 }

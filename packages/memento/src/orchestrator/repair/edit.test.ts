@@ -69,7 +69,7 @@ describe("pathOf()", () => {
     expect(pathOf(text)).toEqual(keys);
   });
 
-  test.each(["", "state..a", "state[x]", "state."])("refuses %j", (text) => {
+  test.each(["", "state..a", "state[x]", "state.", 'state["\\q"]', 'state["\n"]'])("refuses %j", (text) => {
     expect(() => pathOf(text)).toThrow("cannot be edited");
   });
 });
@@ -113,6 +113,10 @@ describe("editedDocument()", () => {
     [[{ op: "test", path: "/state/b/c", value: 2 }], "CONFLICT"],
     [[{ op: "replace", path: "/state/none", value: 2 }], "INVALID_ARGUMENT"],
     [[{ op: "jump", path: "/state" }], "INVALID_ARGUMENT"],
+    [[{ op: "move", from: "/state/b", path: "/state/b/c" }], "INVALID_ARGUMENT"],
+    [null, "INVALID_ARGUMENT"],
+    ["state", "INVALID_ARGUMENT"],
+    [[{ op: "replace", path: "", value: null }], "INVALID_ARGUMENT"],
     [{ state: JSON.parse('{"__proto__":{"x":1}}') as { x: number } }, "INVALID_ARGUMENT"],
   ])("refuses %j", (patch, code) => {
     expect(() => editedDocument(document, [], patch)).toThrow(expect.objectContaining({ code }) as Error);
