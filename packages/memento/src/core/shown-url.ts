@@ -1,3 +1,5 @@
+import { isSecretParameter } from "./secret-names.ts";
+
 /** Stores on this machine: what follows is a path, and no part of it a secret. */
 const EMBEDDED = /^(?:sqlite|file|memory):/u;
 /** Stores elsewhere. What does not begin like this may be anything that was typed in a URL's place. */
@@ -7,9 +9,8 @@ const REMOTE =
 const HOSTS = /^(?:(?:\[[^\]]*\]|[^:,]*)(?::\d+)?(?:,|$))*$/u;
 /** Up to where parameters begin, if they do: a name, and its value. */
 const PARAMETERS = /^[^?#]*\?[\w.-]+=/u;
-/** Values of parameters that are named like a secret, but for some that are none; with what has no name behind them. */
-const SECRET_VALUES =
-  /(?<=[?&;#](?!(?:authSource|authMechanism|sslkey)=)[^=&;#]*(?:pass|pw|pswd|secret|key|sig|token|sas|auth|cred)[^=&;#]*=)[^&;#]*(?:[&;#](?![^=&;#]*=)[^&;#]*)*/giu;
+/** A parameter's name, and its value with what has no name behind it. */
+const PARAMETER = /(?<=[?&;#])([^=&;#]*)=([^&;#]*(?:[&;#](?![^=&;#]*=)[^&;#]*)*)/gu;
 /** User and password in a URL that is a value. */
 const SECRETS_IN_VALUES = /(?<=(?:\/\/|%2F%2F))[^@&/]*(?=@|%40)/giu;
 
@@ -22,7 +23,10 @@ export function shownUrl(url: string): string {
   const { scheme, authority = "", rest = "" } = REMOTE.exec(url)?.groups ?? {};
   if (scheme === undefined) return cut(url);
   const [place = "", ...parameters] = withoutPassword(scheme, authority, rest).split(/(?=[?#])/u);
-  const shown = parameters.join("").replace(SECRET_VALUES, "***").replace(SECRETS_IN_VALUES, "***");
+  const shown = parameters
+    .join("")
+    .replace(PARAMETER, (whole, name: string) => (isSecretParameter(name) ? `${name}=***` : whole))
+    .replace(SECRETS_IN_VALUES, "***");
   return `${scheme}${place}${shown}`;
 }
 

@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 
@@ -201,12 +203,27 @@ describe("editPipeline()", () => {
       edits: [
         { path: "state.url", value: "https://u:warehouse-secret@host" },
         { path: "state.api", value: { apiKey: "k-1", limit: 3 } },
+        {
+          path: "state.map",
+          value: new Map<unknown, unknown>([
+            ["db_pwd", "k-1"],
+            ["warehouse-secret", new Set(["warehouse-secret"])],
+          ]),
+        },
+        { path: "state.bytes", value: Buffer.from("Bearer warehouse-secret") },
+        { path: 'state["warehouse-secret"]', value: { signature: "k-1" } },
       ],
     });
-    const said = JSON.stringify([changes, (await memento.vault.load(head)).fields()]);
+    const said = inspect([changes, (await memento.vault.load(head)).fields()], { depth: 20 });
     expect(said).not.toContain("warehouse-secret");
     expect(said).not.toContain("k-1");
+    expect(said).not.toContain(
+      Buffer.from("secret")
+        .toString("hex")
+        .replaceAll(/(?<=..)(?=(?:..)+$)/gu, " "),
+    );
     expect(changes).toContainEqual({ path: "state.api", after: { apiKey: "***", limit: 3 } });
+    expect(changes).toContainEqual({ path: "state.bytes", before: Buffer.from("etl"), after: "***" });
   });
 
   test.each([

@@ -21,6 +21,7 @@ import {
 } from "./edit-document.ts";
 import { holdTimeline, openAsOf, settledHead, timelineOf, type TimelinePlace } from "./held-timeline.ts";
 import type { TimelineChangeOptions } from "./rollback.ts";
+import { shownChange } from "./shown-change.ts";
 import { resolveTarget } from "./target.ts";
 
 /** What is to be changed, by whom, and why. */
@@ -44,10 +45,6 @@ export interface EditResult {
   /** Where it differs, with secrets and what is named like one left out. */
   readonly changes: readonly DocumentChange[];
 }
-
-/** What stands in the place of a value that may be a secret. */
-const HIDDEN = "***";
-const NAMED_LIKE_A_SECRET = /pass(?:word|phrase)|secret|token|credential|api[-_]?key|private[-_]?key/iu;
 
 /** The part of a memento that people may edit; without outputs, which may be large, unless they are asked for. */
 async function editDocument(memento: OpenedMemento, withOutputs: boolean): Promise<EditDocument> {
@@ -80,7 +77,7 @@ export async function editPipeline(vault: Vault, pipeline: Pipeline, options: Ed
   const edited = editedDocument(before, edits, patch);
   await using resources = await openAsOf(vault, pipeline, [head], ports.lease.signal);
   const after = await resources.withoutSecrets(async () => await judged(pipeline, resources, before, edited));
-  const changes = documentChanges(before, after).map((change) => shown(change, resources));
+  const changes = documentChanges(before, after).map((change) => shownChange(change, resources.redaction));
   const undo = head.entry.id;
   if (changes.length === 0 || dryRun) return { head: undo, undo, changes };
   const { pieces, drop } = await changedPieces(head, before, after);
@@ -243,19 +240,6 @@ async function changedPieces(
     pieces.set(PIECE.run, { ...run, params: after.params });
   }
   return { pieces, drop };
-}
-
-/** As it may stand in evidence and on a screen. */
-function shown(change: DocumentChange, { redaction }: Resources): DocumentChange {
-  const { path, ...values } = change;
-  const hide = (value: unknown, name: string): unknown => {
-    if (NAMED_LIKE_A_SECRET.test(name)) return HIDDEN;
-    if (typeof value === "string") return redaction.text(value);
-    if (Array.isArray(value)) return value.map((item) => hide(item, ""));
-    if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, hide(item, key)]));
-  };
-  return { path, ...Object.fromEntries(Object.entries(values).map(([key, value]) => [key, hide(value, path)])) };
 }
 
 /** A run that was under way is one to be resumed. */

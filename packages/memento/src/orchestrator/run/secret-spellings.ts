@@ -1,9 +1,7 @@
+import { isSecretParameter } from "../../core/secret-names.ts";
+
 /** A piece of base64 that is shorter could be part of anything. */
 const BASE64_CHARACTERS_MIN = 8;
-
-/** The parameters of a URL or a connection string that are secrets. */
-const NAMED_LIKE_A_SECRET =
-  /pass(?:word|phrase)|\bpwd\b|secret|token|credential|signature|\bsig\b|(?:api|private|access|account)[-_ ]?key/iu;
 
 /**
  * What is a secret by itself within one: every text of a JSON object or array; the password of a URL, or the user of one without a
@@ -16,7 +14,7 @@ export function partsOf(secret: string): string[] {
   for (const [, user = "", password = ""] of secret.matchAll(/[a-z][\w+.-]*:\/\/([^\s:/?#@]*)(?::([^\s/?#]*))?@/giu))
     parts.push(password === "" ? user : password);
   for (const [, name = "", quoted, plain = ""] of secret.matchAll(/([\w .-]+)=(?:["']([^"']*)["']|([^\s;&]*))/gu))
-    if (NAMED_LIKE_A_SECRET.test(name)) parts.push(quoted ?? plain);
+    if (isSecretParameter(name)) parts.push(quoted ?? plain);
   return parts.flatMap((part) => [part, decoded(part)]);
 }
 
