@@ -12,7 +12,10 @@ export function together(...listeners: readonly RunListener[]): RunListener {
   };
 }
 
-/** Writes each event as a line of JSON with its time, for logs: `{"time":"...","type":"saved",...}`. A big integer that a stage logs is text. */
+/**
+ * Writes each event as a line of JSON with its time, for logs: `{"time":"...","type":"saved",...}`. In the fields of a log line big integers
+ * are texts; `{ unreadable }` stands for fields that JSON cannot hold.
+ */
 export function eventLines(
   write: (line: string) => void,
   options: { readonly clock?: Pick<Clock, "now">; readonly only?: readonly RunEvent["type"][] } = {},
@@ -20,9 +23,18 @@ export function eventLines(
   const { clock = systemClock, only } = options;
   return (event) => {
     if (only === undefined || only.includes(event.type))
-      write(`${JSON.stringify({ time: new Date(clock.now()).toISOString(), ...event }, digits)}\n`);
+      write(`${lineOf({ time: new Date(clock.now()).toISOString(), ...event })}\n`);
   };
 }
 
-/** Records have whole numbers of any size, and what is logged of them is no reason to end a run. */
-const digits = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+/** Code without types may log anything, and is not to fail by it. */
+function lineOf(event: RunEvent & { readonly time: string }): string {
+  const digits = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
+  try {
+    return JSON.stringify(event, digits);
+  } catch (error) {
+    if (event.type !== "log") throw error;
+    const [unreadable = ""] = String(error).split("\n");
+    return JSON.stringify({ ...event, fields: { unreadable } });
+  }
+}

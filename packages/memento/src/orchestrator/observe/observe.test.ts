@@ -1,6 +1,8 @@
+import process from "node:process";
+
 import * as api from "@opentelemetry/api";
-import { Registry } from "prom-client";
-import { describe, expect, test } from "vitest";
+import { Registry, type Counter } from "prom-client";
+import { describe, expect, test, vi } from "vitest";
 
 import { bench, numbers, rowsOf, upTo, type Bench, type Row } from "../../../../../test/harness/number-runs.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
@@ -117,6 +119,75 @@ describe("runSpans()", () => {
   });
 });
 
+describe("exporters that fail", () => {
+  test("end no run: one warning says so, and what works is told on", async () => {
+    const made = await bench();
+    const warn = vi.spyOn(process, "emitWarning").mockReturnValue(undefined);
+    const register = new Registry();
+    const metrics = await RunMetrics.open({ register });
+    const broken = rememberingTracer();
+    let calls = 0;
+    const startSpan: api.Tracer["startSpan"] = (...given) => {
+      calls += 1;
+      if (calls % 2 === 1) throw new Error("the exporter is down");
+      return broken.tracer.startSpan(...given);
+    };
+    const saves = vi.spyOn(register.getSingleMetric("memento_saves_total") as Counter, "inc");
+    saves.mockImplementation(() => {
+      throw new Error("no such label");
+    });
+    const onEvent = together(runSpans({ tracer: { ...broken.tracer, startSpan }, api }), metrics.listener("load"));
+    expect(await made.memento.run(load(made), { onEvent })).toMatchObject({ status: "completed" });
+    expect(rowsOf(made.data)).toEqual(upTo(20));
+    expect(broken.spans.length).toBeGreaterThan(2);
+    expect(await register.metrics()).toContain('memento_runs_active{pipeline="load"} 0');
+    expect(warn.mock.calls.map(([warning]) => String(warning))).toEqual([
+      expect.stringContaining("the exporter is down"),
+      expect.stringContaining("no such label"),
+    ]);
+  });
+});
+
+describe("items of a list", () => {
+  const list = (): Pipeline => {
+    const seen = new Set<unknown>();
+    const failOnce = (what: unknown): void => {
+      const isFirst = !seen.has(what);
+      seen.add(what);
+      if (isFirst) throw new Error("the first time");
+    };
+    const retry = { attempts: 2, initialMs: 1 };
+    return definePipeline({
+      name: "load",
+      version: "1",
+      stages: (stage) => [
+        stage.task("odd[7]", { retry }, () => failOnce("odd")),
+        stage.each("load", { items: () => [1, 2, 3], retry }, (_context, item) => failOnce(item)),
+      ],
+    });
+  };
+
+  test("are counted under the name of their stage: labels do not grow with the list", async () => {
+    const { memento } = await bench();
+    const register = new Registry();
+    const metrics = await RunMetrics.open({ register });
+    await memento.run(list(), { onEvent: metrics.listener("load") });
+    const lines = (await register.metrics()).split("\n").filter((line) => line.startsWith("memento_stage_retries"));
+    expect(lines).toEqual([
+      'memento_stage_retries_total{pipeline="load",stage="odd[7]"} 1',
+      'memento_stage_retries_total{pipeline="load",stage="load"} 3',
+    ]);
+  });
+
+  test("tell the span of their stage of their attempts", async () => {
+    const { memento } = await bench();
+    const { tracer, spans } = rememberingTracer();
+    await memento.run(list(), { onEvent: runSpans({ tracer, api }) });
+    const events = spans.filter(({ name }) => name === "memento.stage").map((span) => span.events.length);
+    expect(events).toEqual([1, 3]);
+  });
+});
+
 describe("RunMetrics", () => {
   test("counts runs, stages, records, retries and saves by name", async () => {
     const made = await bench();
@@ -181,15 +252,26 @@ describe("eventLines()", () => {
     expect(some).toHaveLength(1);
   });
 
-  test("writes the digits of a big integer that a stage logs", async () => {
-    const { memento } = await bench();
-    const lines: string[] = [];
+  test("writes what is no JSON in the fields of a log line all the same, for it ends no run", async () => {
+    const made = await bench();
+    const circle: Record<string, unknown> = {};
+    circle["self"] = circle;
     const pipeline = definePipeline({
-      name: "p",
+      name: "load",
       version: "1",
-      stages: (stage) => [stage.task("a", ({ log }) => log("last", { id: (2n ** 64n) as never }))],
+      stages: (stage) => [
+        stage.task("one", (context) => {
+          context.log("large", { id: 2n ** 60n } as never);
+          context.log("circle", circle as never);
+        }),
+      ],
     });
-    await memento.run(pipeline, { onEvent: eventLines((line) => void lines.push(line), { only: ["log"] }) });
-    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ message: "last", fields: { id: "18446744073709551616" } });
+    const lines: string[] = [];
+    const onEvent = eventLines((line) => void lines.push(line), { only: ["log"] });
+    expect(await made.memento.run(pipeline, { onEvent })).toMatchObject({ status: "completed" });
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { message: "large", fields: { id: "1152921504606846976" } },
+      { message: "circle", fields: { unreadable: expect.stringContaining("circular") as string } },
+    ]);
   });
 });

@@ -2,6 +2,8 @@ import type * as Prometheus from "prom-client";
 
 import { loadPeer } from "../../store/optional-peer.ts";
 import type { RunEvent, RunListener } from "../run/run-event.ts";
+import { exporter } from "./exporter.ts";
+import { ownerOf } from "./owner.ts";
 
 /** Where metrics go. */
 export interface RunMetricsOptions {
@@ -74,10 +76,10 @@ export class RunMetrics {
     return new RunMetrics(await loadPeer<typeof Prometheus>("prom-client", "^15.0.0", "Metrics of runs"), options);
   }
 
-  /** The listener for one run of a pipeline. */
+  /** The listener for one run of a pipeline. What goes wrong in counting ends no run: a warning says so. */
   listener(pipeline: string): RunListener {
     const stages = new Map<string, number>();
-    return (event) => this.#hear(event, pipeline, stages);
+    return exporter("Metrics", (event) => this.#hear(event, pipeline, stages));
   }
 
   #hear(event: RunEvent, pipeline: string, stages: Map<string, number>): void {
@@ -107,7 +109,7 @@ export class RunMetrics {
         this.#stages.inc({ pipeline, stage: event.stage, outcome: "skipped" });
         break;
       case "stage-retry":
-        this.#retries.inc({ pipeline, stage: event.stage });
+        this.#retries.inc({ pipeline, stage: ownerOf(event.stage, stages).stage });
         break;
       case "saved":
         this.#saves.inc({ pipeline, reason: event.entry.reason });

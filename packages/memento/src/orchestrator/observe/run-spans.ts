@@ -3,6 +3,8 @@ import type { Attributes, Span, Tracer } from "@opentelemetry/api";
 
 import { systemClock, type Clock } from "../../core/ports.ts";
 import type { RunEvent, RunListener } from "../run/run-event.ts";
+import { exporter } from "./exporter.ts";
+import { ownerOf } from "./owner.ts";
 
 /** `SpanStatusCode` of OpenTelemetry's API, which is needed for its types alone. */
 const [OK, ERROR] = [1, 2];
@@ -23,11 +25,11 @@ export interface RunSpansOptions {
 /**
  * Makes OpenTelemetry spans of a run: `memento.run`, in it a `memento.stage` for each stage, and a `memento.save` for each memento;
  * `memento.restore` for a rollback that was finished first. For one run at a time: make one for each. Attributes are names and counts,
- * never records, parameters or secrets.
+ * never records, parameters or secrets. What a tracer throws ends no run: a warning says so.
  */
 export function runSpans({ tracer, api, clock = systemClock }: RunSpansOptions): RunListener {
   const spans = new Spans(tracer, api, clock);
-  return (event) => spans.hear(event);
+  return exporter("A tracer", (event) => spans.hear(event));
 }
 
 class Spans {
@@ -58,7 +60,7 @@ class Spans {
         this.#stages.set(event.stage, this.#begin("memento.stage", { "memento.stage": event.stage }));
         break;
       case "stage-retry":
-        this.#stages.get(event.stage)?.addEvent("memento.retry", { "memento.attempt": event.failed });
+        this.#retried(event);
         break;
       case "stage-completed":
       case "stage-skipped":
@@ -85,6 +87,12 @@ class Spans {
     const active = this.#api.context.active();
     const parent = this.#run === null || name === "memento.run" ? active : this.#api.trace.setSpan(active, this.#run);
     return this.#tracer.startSpan(name, { attributes, ...(startTime === undefined ? {} : { startTime }) }, parent);
+  }
+
+  #retried({ stage: name, failed }: Extract<RunEvent, { readonly type: "stage-retry" }>): void {
+    const { stage, item } = ownerOf(name, this.#stages);
+    const attributes = { "memento.attempt": failed, ...(item === null ? {} : { "memento.item": item }) };
+    this.#stages.get(stage)?.addEvent("memento.retry", attributes);
   }
 
   #endStage(event: Extract<RunEvent, { readonly type: "stage-completed" | "stage-skipped" }>): void {
