@@ -43,6 +43,15 @@ describe("castValue()", () => {
     expect(castValue(before, stamp, { total: 7, currency: "EUR" }, "the state")).toEqual({ sum: 7 });
   });
 
+  test("refuses a version that is a date, at once and by the first caster that is missing", () => {
+    const dated = (version: number): ValueSchema => ({ id: "totals", version });
+    const begun = performance.now();
+    expect(() => castWay(dated(20_261_123_094_100), undefined, "the state")).toThrow("no upcaster from version 1");
+    const stamp = { id: "totals", version: 20_261_123_094_100 };
+    expect(() => castWay(dated(1), stamp, "the state")).toThrow("no downcaster from version 20261123094100");
+    expect(performance.now() - begun).toBeLessThan(1_000);
+  });
+
   test("refuses with SCHEMA_UNREADABLE what it has no way to, naming item and versions", () => {
     const gap: ValueSchema = { ...schema, upcasters: { 1: (value: unknown) => value } };
     const refused = (by: ValueSchema, id: string, version: number): unknown => {

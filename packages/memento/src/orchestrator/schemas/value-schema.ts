@@ -118,12 +118,10 @@ export function checkSchema(schema: ValueSchema, what: string): void {
 
 type Caster = ((value: never) => unknown) | undefined;
 
-/** The casters from a version to the code's, in their order. */
-function castersBetween(schema: ValueSchema, from: number): [from: number, caster: Caster][] {
-  const casters: [number, Caster][] = [];
-  for (let version = from; version < schema.version; version++) casters.push([version, schema.upcasters?.[version]]);
-  for (let version = from; version > schema.version; version--) casters.push([version, schema.downcasters?.[version]]);
-  return casters;
+/** The casters from a version to the code's, in their order; one by one, for a version may be a date, and be far away. */
+function* castersBetween(schema: ValueSchema, from: number): Generator<[from: number, caster: Caster]> {
+  for (let version = from; version < schema.version; version++) yield [version, schema.upcasters?.[version]];
+  for (let version = from; version > schema.version; version--) yield [version, schema.downcasters?.[version]];
 }
 
 function unreadable(
