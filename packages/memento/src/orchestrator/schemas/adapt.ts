@@ -2,10 +2,11 @@ import type { MementoEntry, MementoStatus } from "../../core/memento.ts";
 import type { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
+import type { ApprovalRecord } from "../control/approval-record.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, type PipelineSnapshot } from "../run/run-state.ts";
 import { itemText, ownState, readAs, schemasOf, startItems, STATE_ITEM } from "./pipeline-schemas.ts";
-import { demandShape, shapeChange, type RenamedStage } from "./shape.ts";
+import { demandShape, namesOf, shapeChange, type RenamedStage, type ShapeChange } from "./shape.ts";
 import { castWay, demandFirst, stampOf, type SchemaStamp, type ValueSchema } from "./value-schema.ts";
 
 /** True for the status of a run that is taken up where it stands; after any other one a new run starts. */
@@ -96,12 +97,38 @@ export async function adaptationOf(
   }
   for (const item of startItems(pipeline)) if (!schemas.has(item)) demandFirst(snapshot.stamps[item], itemText(item));
   if (goesOn) {
-    const shape = shapeChange(pipeline, snapshot);
+    const shape = shapeOf(pipeline, memento, snapshot);
     demandShape(pipeline, memento.entry.run ?? "", shape);
     for (const renamed of shape.renamed) await rename(memento, renamed, { pieces, drop, changes, stamps });
+    await moveApprovals(memento, pipeline, { pieces, drop, changes });
   }
   if (changes.length > 0) pieces.set(PIECE.schemas, stamps);
   return { pieces, drop, changes };
+}
+
+/** How the unfinished run at a memento fits the stages that the code has. */
+export function shapeOf(pipeline: Pipeline, memento: OpenedMemento, snapshot: PipelineSnapshot): ShapeChange {
+  const lists = memento.keys(PIECE.list).map((key) => key.slice(PIECE.list.length));
+  return shapeChange(pipeline, snapshot, lists);
+}
+
+/** What a stage has asked, and somebody may have decided, under its new name; without a stage that asks it, it is open no more. */
+async function moveApprovals(
+  memento: OpenedMemento,
+  { stages }: Pipeline,
+  { pieces, drop, changes }: { pieces: Map<string, unknown>; drop: string[]; changes: string[] },
+): Promise<void> {
+  const asking = stages.filter(({ type }) => type === "approval");
+  for (const [from, record] of await memento.values(PIECE.approval)) {
+    const to = asking.find((stage) => namesOf(stage).includes(from))?.name;
+    if (to === from) continue;
+    drop.push(PIECE.approval + from);
+    if (to === undefined) changes.push(`nobody waits for the approval of ${from} any more`);
+    else {
+      pieces.set(PIECE.approval + to, { ...(record as ApprovalRecord), stage: to });
+      changes.push(`stage ${from} is called ${to}`);
+    }
+  }
 }
 
 /** A stage's output under its new name, as it was saved. */

@@ -7,9 +7,9 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { PIECE, readSnapshot, type PipelineSnapshot } from "../run/run-state.ts";
 import { pipelineAddress } from "../run/runner.ts";
-import { adaptationOf, isUnfinished, statusBehind } from "./adapt.ts";
+import { adaptationOf, isUnfinished, shapeOf, statusBehind } from "./adapt.ts";
 import { outputWay, readOutput, schemasOf } from "./pipeline-schemas.ts";
-import { shapeChange, type RenamedStage } from "./shape.ts";
+import type { RenamedStage } from "./shape.ts";
 
 /** Which mementos of a pipeline are looked at. */
 export interface CheckOptions {
@@ -89,7 +89,7 @@ async function lookAt(
   };
   const snapshot = await readSnapshot(memento);
   const goesOn = isUnfinished(statusBehind(memento.entry, snapshot));
-  const renamed = goesOn ? shapeChange(pipeline, snapshot).renamed : [];
+  const renamed = goesOn ? shapeOf(pipeline, memento, snapshot).renamed : [];
   await attempt(async () => (await adaptationOf(pipeline, memento, snapshot, goesOn)).changes.length);
   await eachOutput({ pipeline, memento, snapshot, renamed }, async (read) => await attempt(read));
   return { problems, changes };

@@ -27,6 +27,8 @@ export interface ShapeChange {
 export function shapeChange(
   pipeline: Pipeline,
   snapshot: Pick<PipelineSnapshot, "completed" | "underWay">,
+  /** The names of stages that go over a list, and have kept it: some of its items may be done. */
+  lists: readonly string[],
 ): ShapeChange {
   const { stages } = pipeline;
   const names = new Set(stages.map(({ name }) => name));
@@ -50,6 +52,8 @@ export function shapeChange(
     const found = stages.find(({ name }) => name === stage);
     if (found === undefined) problems.push(`stage ${owner} was under way, and the pipeline has it no more`);
     else problems.push(...flowProblems(found, flows, stages));
+    if (found !== undefined && found.type !== "each" && lists.includes(stage))
+      problems.push(`stage ${stage} was a list under way, and is none now`);
   }
   for (const stage of stages) {
     if (!done.has(stage.name)) continue;
