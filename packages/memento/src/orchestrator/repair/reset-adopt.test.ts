@@ -218,6 +218,31 @@ describe("adoptPipeline()", () => {
     expect([...rows.rows]).toEqual(texts(10));
   });
 
+  test.each(["has begun another run", "was reset"])(
+    "a run that was under way at the fork goes on with its own parameters where the origin %s since",
+    async (since) => {
+      const { memento, rows, others, pipeline, head } = await bench();
+      await memento.run(pipeline(10), { params: { into: "main" } });
+      const start = await Array.fromAsync(memento.history({ name: "load" }));
+      const aside = new MemoryTable<string>();
+      others.set("aside", aside);
+      const params = { into: "aside" };
+      await memento.fork(start.at(-1)?.id ?? "", { name: "try", params });
+      await memento.run(pipeline(20, "tried"), { fork: "try" });
+      if (since === "was reset") {
+        const { hash } = await memento.planReset(pipeline(10));
+        await memento.reset(pipeline(10), { plan: hash, confirm: "load" });
+      } else await memento.run(pipeline(12), { params: { into: "main" } });
+      const { hash } = await memento.planAdoption(pipeline(20), { fork: "try", rerun: true });
+      await memento.adopt(pipeline(20), { fork: "try", plan: hash, rerun: true });
+      const adopted = await memento.vault.load(await head());
+      expect(await adopted.value("run")).toMatchObject({ params: { into: "main" } });
+      expect(await memento.run(pipeline(5, "anew"))).toMatchObject({ resumed: true, status: "completed" });
+      expect([...rows.rows]).toEqual(texts(5, "anew"));
+      expect([...aside.rows]).toEqual([]);
+    },
+  );
+
   test("refuses what is no fork, and a plan whose fork has moved", async () => {
     const { memento, pipeline, head } = await bench();
     await memento.run(pipeline(10));

@@ -9,7 +9,7 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
-import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord } from "../run/run-state.ts";
+import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord, type RunRecord } from "../run/run-state.ts";
 import { unmarkedData } from "../run/unmarked-data.ts";
 import { statusBehind } from "../schemas/adapt.ts";
 import { forcedAmong, fullName } from "./force.ts";
@@ -217,7 +217,7 @@ class RestoreSaga {
     const writer = await vault.writer(state);
     const selected = only === undefined || target === null ? null : chosenPieces(pipeline, { head, target }, only);
     const told = content === null || selected !== null ? head : content;
-    const run = adoptedRun(restore, goal);
+    const run = await adoptedRun(restore, goal, target);
     return await writer.append({
       reason: kind satisfies MementoReason,
       status: statusAfter(this.#input, selected !== null),
@@ -256,10 +256,21 @@ class RestoreSaga {
   }
 }
 
-/** A run that was under way at both goes on with the parameters that it has here: a fork may have had others, to try something. */
-function adoptedRun({ kind }: RestoreRecord, { now, wanted }: RestoreGoal): readonly (readonly [string, unknown])[] {
-  if (kind !== "adopt" || wanted.run === null || now.run?.id !== wanted.run.id) return [];
-  return [[PIECE.run, { ...wanted.run, params: now.run.params }]];
+/**
+ * A run that is of this timeline goes on with the parameters that it has here: a fork may have had others, to try something. Where the
+ * timeline has gone on to another run since, they are those of where it was forked.
+ */
+async function adoptedRun(
+  { kind }: RestoreRecord,
+  { now, wanted }: RestoreGoal,
+  target: OpenedMemento | null,
+): Promise<readonly (readonly [string, unknown])[]> {
+  const { run } = wanted;
+  if (kind !== "adopt" || run === null) return [];
+  const own = [now.run, ((await target?.value(PIECE.run)) as RunRecord | undefined) ?? null].find(
+    (known) => known?.id === run.id,
+  );
+  return own === undefined || own === null ? [] : [[PIECE.run, { ...run, params: own.params }]];
 }
 
 /** A run that was under way at the target is one to be resumed; what was done stays done. */
