@@ -84,6 +84,8 @@ export async function planPipelineAdoption(vault: Vault, pipeline: Pipeline, cho
 export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: AdoptOptions): Promise<AdoptResult> {
   const [hash = "", forkHash] = options.plan.split("+");
   const { fork, origin, place } = await bothTimelines(vault, pipeline, options);
+  const done = await finishStanding(vault, pipeline, options, place);
+  if (done !== null) return done;
   // All is judged before the fork is touched.
   const plan = await planPipelineAdoption(vault, pipeline, options);
   demandPlan({ ...plan, hash: plan.hash.split("+")[0] ?? "" }, hash);
@@ -118,9 +120,30 @@ export async function adoptPipeline(vault: Vault, pipeline: Pipeline, options: A
   if (forkPlan === null) demandPlan(now, hash);
   else if (held.head.entry.id !== plan.head.id)
     throw new MementoError("PLAN_MOVED", `Since the plan was made, ${describeAddress(origin.record)} moved`);
-  const request = { kind: "adopt", plan: now, target, forced, content: forkHeld.head.entry.id } as const;
+  // What was looked at, by the hash that it had: by that it is told when it has to be finished.
+  const looked = { ...now, hash: options.plan, forkData: plan.forkData, forkPlan };
+  const request = { kind: "adopt", plan: looked, target, forced, content: forkHeld.head.entry.id } as const;
   const { head, undo, evidence } = await applyRestore(held, resources, { ...request, ...told(options) });
   return { head, undo, evidence, plan };
+}
+
+/** Finishes what stands unfinished on the fork or the origin. Gives what was done where that was this very adoption; null otherwise. */
+async function finishStanding(
+  vault: Vault,
+  pipeline: Pipeline,
+  options: AdoptOptions,
+  origin: TimelinePlace,
+): Promise<AdoptResult | null> {
+  for (const place of [options, { ...options, ...origin }]) {
+    const state = await timelineOf(vault, pipeline, place);
+    if (state.head === null || (await vault.load(state.head.id)).entry.status !== "reverting") continue;
+    await using held = await holdTimeline(vault, pipeline, place);
+    const { head, finished } = held;
+    const plan = finished?.fields()["plan"] as AdoptPlan | undefined;
+    if (finished !== null && plan?.hash === options.plan)
+      return { head: head.entry.id, undo: finished.entry.id, evidence: head.fields()["evidence"], plan };
+  }
+  return null;
 }
 
 interface BothTimelines {

@@ -69,7 +69,7 @@ export async function settledHead(vault: Vault, state: TimelineState): Promise<O
   const head = await headOf(vault, state);
   if (head.entry.status !== "reverting") return head;
   throw new MementoError("CONFLICT", `A rollback of ${describeAddress(state.record)} stands unfinished`, {
-    hint: "Run or resume the pipeline, or roll back again: each finishes it first.",
+    hint: "Repeat it by the same command and plan, or run or resume the pipeline: each finishes it first.",
   });
 }
 

@@ -18,6 +18,17 @@ export async function historyBefore(
   return ids;
 }
 
+/** The mementos before one on its timeline that are removed. */
+export async function removedBefore(
+  vault: Vault,
+  { timeline, sequence }: Pick<MementoEntry, "timeline" | "sequence">,
+): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { entry, removed } of vault.store.query(mementoQuery({ timeline, removed: true })))
+    if (removed && entry.sequence < sequence) ids.push(entry.id);
+  return ids;
+}
+
 /** Throws CONFLICT when a memento of the timeline is pinned: a history that somebody needs is not purged. */
 export async function demandPurgeable(vault: Vault, head: MementoEntry): Promise<void> {
   await demandUnpinned(vault, head.caretaker, [...(await historyBefore(vault, head)), head.id]);

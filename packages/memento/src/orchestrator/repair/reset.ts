@@ -5,11 +5,19 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
+import type { RestoreRecord } from "../run/run-state.ts";
 import { demandRevertible, forcedItems } from "./force.ts";
-import { holdTimeline, openAsOf, settledHead, timelineOf, type TimelinePlace } from "./held-timeline.ts";
+import {
+  holdTimeline,
+  openAsOf,
+  settledHead,
+  timelineOf,
+  type HeldTimeline,
+  type TimelinePlace,
+} from "./held-timeline.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { demandPlan, planRestore, type RestorePlan } from "./plan.ts";
-import { demandPurgeable, historyBefore } from "./purge.ts";
+import { demandPurgeable, historyBefore, removedBefore } from "./purge.ts";
 import { applyRestore, told, type TimelineChangeOptions } from "./rollback.ts";
 
 /** What a reset is asked for. */
@@ -74,7 +82,10 @@ export async function resetPipeline(vault: Vault, pipeline: Pipeline, options: R
       "The store is not sealed, and so nothing in it can be removed for good",
     );
   await using held = await holdTimeline(vault, pipeline, options);
-  const { head, state, ports } = held;
+  const { head, state, ports, finished } = held;
+  const begun = finished?.fields()["plan"] as ResetPlan | undefined;
+  // It was this very reset that stood unfinished.
+  if (finished !== null && begun?.hash === options.plan) return await finishedReset(vault, options, held, begun);
   await using resources = await openAsOf(vault, pipeline, [head], ports.lease.signal);
   const plan = await planOf({ vault, pipeline, resources, state, head, keepData });
   demandPlan(plan, options.plan);
@@ -88,6 +99,21 @@ export async function resetPipeline(vault: Vault, pipeline: Pipeline, options: R
   const purged = purge === false ? [] : [...before, undo];
   if (purge === "secure") await secureDelete(vault, purged, { reason: options.why ?? "", by: options.by ?? "" });
   return { head: made, undo: purge === false ? undo : null, plan, evidence, purged: purged.length };
+}
+
+/** What a reset did that was begun before, and is finished now. */
+async function finishedReset(
+  vault: Vault,
+  { purge, by = "", why: reason = "" }: ResetOptions,
+  { head, finished }: HeldTimeline,
+  plan: ResetPlan,
+): Promise<ResetResult> {
+  const evidence = head.fields()["evidence"] as RestoreRecord;
+  const isPurged = evidence.purge === true;
+  const purged = isPurged ? await removedBefore(vault, head.entry) : [];
+  if (isPurged && purge === "secure") await secureDelete(vault, purged, { reason, by });
+  const undo = isPurged ? null : (finished?.entry.id ?? null);
+  return { head: head.entry.id, undo, plan, evidence, purged: purged.length };
 }
 
 interface PlanOfInput {
