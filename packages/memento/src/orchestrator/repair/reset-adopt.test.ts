@@ -85,6 +85,23 @@ describe("resetPipeline()", () => {
     expect(await memento.verify()).toMatchObject({ sound: true });
   });
 
+  test("is no place to wait at: no run is there that could be resumed", async () => {
+    const { memento, rows, pipeline, head } = await bench();
+    await memento.run(pipeline(10));
+    const { hash } = await memento.planReset(pipeline(10));
+    const { head: empty, undo } = await memento.reset(pipeline(10), { plan: hash, confirm: "load" });
+    const back = await memento.plan(pipeline(10), undo ?? "");
+    await memento.rollback(pipeline(10), undo ?? "", { plan: back.hash });
+    const [before, plan] = [await head(), await memento.plan(pipeline(10), empty)];
+    const waiting = memento.rollback(pipeline(10), empty, { plan: plan.hash, paused: true });
+    await expect(waiting).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("no run") as string,
+    });
+    expect(await head()).toBe(before);
+    expect([...rows.rows]).toEqual(texts(10));
+  });
+
   test("can leave the data where it is", async () => {
     const { memento, rows, pipeline, head } = await bench();
     await memento.run(pipeline(10));

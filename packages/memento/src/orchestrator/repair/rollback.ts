@@ -7,6 +7,7 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
+import { PIECE } from "../run/run-state.ts";
 import { demandRevertible, forcedItems } from "./force.ts";
 import {
   holdTimeline,
@@ -95,6 +96,7 @@ export async function rollbackPipeline(
   const targetId = await resolveTarget(vault, state, target);
   await using _pin = await pinForRestore(vault, targetId, ports.lease.state);
   const wanted = demandLive(await vault.load(targetId));
+  if (options.paused === true && options.only === undefined) demandRun(wanted);
   await using resources = await openAsOf(vault, pipeline, [head, wanted], ports.lease.signal);
   const plan = await planOf({ vault, pipeline, resources, state, head, target: wanted, ...options });
   demandPlan(plan, options.plan);
@@ -103,6 +105,14 @@ export async function rollbackPipeline(
   const request = { kind: "rollback", plan, target: wanted, forced, paused: options.paused ?? false } as const;
   const { head: restored, undo, evidence } = await applyRestore(held, resources, { ...request, ...told(options) });
   return { head: restored, undo, plan, evidence };
+}
+
+/** Throws INVALID_ARGUMENT where there is nothing to be resumed: a run that somebody starts would begin at once. */
+function demandRun(memento: OpenedMemento): void {
+  if (memento.has(PIECE.run)) return;
+  throw new MementoError("INVALID_ARGUMENT", `At memento ${memento.entry.id} there is no run that could wait`, {
+    hint: "Roll back without pausing: the next run begins when somebody starts it.",
+  });
 }
 
 /** Who asked, and why, as a restore keeps it. */
