@@ -1,4 +1,16 @@
-import { constants, copyFile, link, open, readFile, rename, rm } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import {
+  constants,
+  copyFile,
+  link,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  type FileHandle,
+} from "node:fs/promises";
 import path from "node:path";
 
 import { isMementoError, MementoError } from "../../core/errors.ts";
@@ -128,15 +140,28 @@ export async function removeKeyFromFile(file: string, id: string, clock: Clock =
   });
 }
 
+/** The file that a path leads to, links followed. KEY_MISSING. */
+async function fileBehind(place: string): Promise<string> {
+  try {
+    return await realpath(place);
+  } catch (cause) {
+    throw new MementoError("KEY_MISSING", `The key file ${place} cannot be read (${reasonOf(cause)})`, { cause });
+  }
+}
+
 const LOCK_ATTEMPTS = 50;
 const LOCK_WAIT_MS = 100;
 
-/** Replaces a key file by a rename: a crash leaves the old one or the new one, whole. A lock file keeps two changes apart. */
+/**
+ * Replaces a key file by a rename: a crash leaves the old one or the new one, whole, and whoever may read it still may. A lock
+ * file keeps two changes apart. Behind a link it is the file itself that is replaced: its old keys are to be gone.
+ */
 async function changeKeyFile(
-  file: string,
+  place: string,
   clock: Clock,
   edit: (lines: readonly string[]) => readonly string[],
 ): Promise<void> {
+  const file = await fileBehind(place);
   const lock = `${file}.lock`;
   const next = `${file}.next`;
   await takeLock(lock, clock);
@@ -146,7 +171,7 @@ async function changeKeyFile(
     const lines = edit(text.replace(/\n$/, "").split("\n"));
     // Left by a change that was cut off; the lock is ours.
     await rm(next, { force: true });
-    await writeNew(next, `${lines.join("\n")}\n`);
+    await writeNew(next, `${lines.join("\n")}\n`, await stat(file));
     await rename(next, file);
     await syncFolder(path.dirname(file));
   } catch (cause) {
@@ -226,9 +251,11 @@ async function giveName(file: string, name: string): Promise<void> {
   }
 }
 
-async function writeNew(file: string, text: string): Promise<void> {
+/** Writes a file that is not there yet: for its owner alone, or for those who may read another one. */
+async function writeNew(file: string, text: string, like: Stats | null = null): Promise<void> {
   const handle = await open(file, "wx", 0o600);
   try {
+    if (like !== null) await giveAccess(handle, like);
     await handle.writeFile(text);
     await handle.sync();
   } catch (error) {
@@ -238,6 +265,13 @@ async function writeNew(file: string, text: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+async function giveAccess(handle: FileHandle, { uid, gid, mode }: Stats): Promise<void> {
+  const own = await handle.stat();
+  const isForGroup = (mode & 0o070) !== 0;
+  if (own.uid !== uid || (isForGroup && own.gid !== gid)) await handle.chown(uid, gid);
+  await handle.chmod(mode & 0o777);
 }
 
 const reasonOf = (error: unknown): string => systemCode(error) ?? "unknown reason";

@@ -1,4 +1,16 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -111,6 +123,32 @@ describe("a key file", () => {
     await expect(removeKeyFromFile(file, second)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     await expect(removeKeyFromFile(file, first)).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
+
+  test("that is reached by a link is changed where it is: the link stays, and nobody finds the old keys behind it", async () => {
+    const real = path.join(folder, "real.key");
+    await createKeyFile(real);
+    symlinkSync("real.key", file);
+    const [first = ""] = idsOf(await keyRingFromFile(file));
+    const [second] = await Promise.all([addKeyToFile(file), addKeyToFile(real)]);
+    await removeKeyFromFile(file, first);
+    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    expect(idsOf(await keyRingFromFile(real))).toHaveLength(2);
+    expect(idsOf(await keyRingFromFile(real))).toContain(second);
+    expect(idsOf(await keyRingFromFile(real))).not.toContain(first);
+    expect(readdirSync(folder).toSorted()).toEqual(["a.key", "real.key"]);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "keeps its owner and its mode, so that the service that reads it goes on reading it",
+    async () => {
+      await createKeyFile(file);
+      chownSync(file, 65_534, 65_533);
+      chmodSync(file, 0o640);
+      await addKeyToFile(file);
+      const { uid, gid, mode } = statSync(file);
+      expect([uid, gid, mode & 0o777]).toEqual([65_534, 65_533, 0o640]);
+    },
+  );
 
   test("made by many at once is made by one of them, and whole for whoever finds it", async () => {
     const found = (async () => {
