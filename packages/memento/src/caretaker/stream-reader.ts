@@ -18,7 +18,7 @@ const NEARBY_MAX = 2;
  * ever handed over that is not what was saved, and who has been given all of them has been given the whole. But a stream
  * cannot be known to be whole before most of it is handed over: when DAMAGED is thrown in its middle, all before it was
  * true, and what is missing is missing. Whoever must not act on a part of it writes to a place of his own first, as
- * `memento get --out` does.
+ * `memento get --out` does. NOT_FOUND when it was removed, and its space freed, meanwhile.
  */
 export class MementoStream implements AsyncIterable<Uint8Array> {
   readonly info: MementoInfo;
@@ -49,6 +49,15 @@ export class MementoStream implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.#read();
+    } catch (error) {
+      if (isMementoError(error, "DAMAGED") && (await this.#isGone())) throw this.#removed(error);
+      throw error;
+    }
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array> {
     const near: NearbyRecords = new Map();
     const whole = runningSha256();
     let [bytes, chunks] = [0, 0];
@@ -84,6 +93,19 @@ export class MementoStream implements AsyncIterable<Uint8Array> {
   #demandWhole(bytes: number, digest: string): void {
     if (bytes !== this.bytes || digest !== this.sha256)
       throw this.#damaged("its chunks are not the whole that was saved");
+  }
+
+  async #isGone(): Promise<boolean> {
+    const now = await this.#vault.store.read(this.info.id);
+    return now === null || now.removed;
+  }
+
+  #removed(cause: MementoError): MementoError {
+    const { id } = this.info;
+    return new MementoError("NOT_FOUND", `The stream of memento ${id} was removed while it was read`, {
+      cause,
+      details: { id },
+    });
   }
 
   #damaged(problem: string): MementoError {

@@ -216,6 +216,22 @@ describe("streams at once", () => {
     });
   });
 
+  test("one that is removed and collected while it is read says so, and not that it is damaged", async () => {
+    await withMemento(async (memento) => {
+      const files = memento.caretaker("files");
+      const { id } = await files.saveStream([noise(9 * MB)]);
+      await files.saveStream([noise(MB, 2)]);
+      const reading = (await files.openStream(id))[Symbol.asyncIterator]();
+      await reading.next();
+      await files.delete(id);
+      await memento.collect();
+      const rest = async (): Promise<void> => {
+        while ((await reading.next()).done !== true);
+      };
+      await expect(rest()).rejects.toMatchObject({ code: "NOT_FOUND", message: expect.stringContaining(id) as string });
+    });
+  });
+
   test("a save in between moves the head: what was shared with the old one is kept all the same", async () => {
     await withMemento(async (memento) => {
       const files = memento.caretaker("files");
