@@ -5,7 +5,8 @@ import { isMementoError, MementoError } from "../core/errors.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { chaosStore } from "../testing/chaos-store.ts";
-import type { Caretaker } from "./caretaker.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
+import type { Caretaker, ListOptions } from "./caretaker.ts";
 import type { SaveOptions } from "./save-options.ts";
 
 async function opened(): Promise<{ memento: Memento; store: MemoryStore; etl: Caretaker }> {
@@ -213,6 +214,36 @@ describe("list()", () => {
       "s2",
     ]);
     expect(await names({ sort: "size", limit: 1 })).toEqual(["s6"]);
+  });
+
+  test.each([
+    [{ createdFrom: "2027-03-04T05:06:07Z" }, ["at .500"]],
+    [{ createdFrom: "2027-03-04T05:06Z" }, ["at .500"]],
+    [{ createdFrom: "2027-03-04T06:00:00+01:00" }, ["at .500"]],
+    [{ createdFrom: "2027-03-04T06:00:00Z" }, []],
+    [{ createdFrom: "2027-03-04" }, ["at .500"]],
+    [{ createdBefore: "2027-03-04T05:06:07Z" }, []],
+    [{ createdBefore: "2027-03-04T07:06:07+02:00" }, []],
+    [{ createdBefore: "2027-03-04T05:06:07.501Z", createdFrom: "2027-03-04T05:06:07.500Z" }, ["at .500"]],
+  ])("looks from and to moments, however they are written: %j", async (options, found) => {
+    const clock = new ManualClock(Date.parse("2027-03-04T05:06:07.500Z"));
+    await using memento = await Memento.open("memory:", { clock });
+    const etl = memento.caretaker("etl");
+    await etl.save(1, { id: "at .500" });
+    expect((await Array.fromAsync(etl.list(options))).map(({ name }) => name)).toEqual(found);
+    expect((await Array.fromAsync(memento.select(options))).map(({ name }) => name)).toEqual(found);
+  });
+
+  test.each([
+    { createdFrom: "yesterday" },
+    { createdBefore: "2027-03-04T05:06" },
+    { order: "asc" },
+    { sort: "newest" },
+  ])("refuses what it would have to guess: %j", async (options) => {
+    const { etl } = await opened();
+    await etl.save(1);
+    const listed = Array.fromAsync(etl.list(options as ListOptions));
+    await expect(listed).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 });
 

@@ -5,9 +5,10 @@ import { jsonSortKey, mementoQuery, type MementoQuery } from "../store/query.ts"
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
 import { infoOf, type MementoInfo } from "./memento-info.ts";
+import { momentText } from "./moment.ts";
 import { declaredPaths, jsonOf, metadataAt } from "./queryable.ts";
 
-/** Which mementos are wanted, and in which order. */
+/** Which mementos are wanted, and in which order. `createdFrom` and `createdBefore` are ISO 8601: a day (its beginning in UTC) or a time with its zone. */
 export interface Selection extends Partial<Omit<MementoQuery, "removed" | "parts">> {
   /** Keeps those for which it is true; it sees the sealed facts too, so each candidate is opened. */
   readonly where?: (info: MementoInfo) => boolean;
@@ -23,10 +24,12 @@ export interface Selected {
  * The live mementos that fit. What the caretaker declares as queryable, and all else that is clear, is asked of the
  * store; metadata that is sealed is looked at by opening each memento that fits so far, and so is everything when it is
  * sorted by such a path. A memento that was saved before its path was declared has only the sealed copy, and is not found
- * by it.
+ * by it. INVALID_ARGUMENT for a moment, a sort or an order that is none.
  */
 export async function* selectMementos(vault: Vault, selection: Selection): AsyncGenerator<Selected> {
-  const { where, ...query } = selection;
+  const { where, ...given } = selection;
+  const query = { ...given, ...rangeOf(given) };
+  demandOrder(query);
   const sortPath = query.sort?.startsWith("metadata:") === true ? query.sort.slice("metadata:".length) : null;
   const asked = [...Object.keys(query.metadata ?? {}), ...(sortPath === null ? [] : [sortPath])];
   const declared = asked.length === 0 ? new Set<string>() : await declaredPaths(vault, query.caretaker ?? null);
@@ -46,6 +49,25 @@ export async function* selectMementos(vault: Vault, selection: Selection): Async
     return;
   }
   yield* fitting(vault, { ...clear, limit: null }, clear.limit, fits);
+}
+
+/** Moments as mementos have them: the store compares texts. */
+function rangeOf({ createdFrom, createdBefore }: Selection): Pick<MementoQuery, "createdFrom" | "createdBefore"> {
+  const read = (text: string | null | undefined, what: string): string | null =>
+    text === undefined || text === null ? null : momentText(text, what);
+  return { createdFrom: read(createdFrom, "createdFrom"), createdBefore: read(createdBefore, "createdBefore") };
+}
+
+const SORT = /^(?:log|created|size|name|label:.*|metadata:.*)$/su;
+
+function demandOrder({ sort = "log", order = "descending" }: Selection): void {
+  if (!SORT.test(sort))
+    throw new MementoError(
+      "INVALID_ARGUMENT",
+      `A list is sorted by log, created, size, name, label:KEY or metadata:PATH, not by ${JSON.stringify(sort)}`,
+    );
+  if (order !== "ascending" && order !== "descending")
+    throw new MementoError("INVALID_ARGUMENT", `The order of a list is ascending or descending, not ${String(order)}`);
 }
 
 async function* fitting(

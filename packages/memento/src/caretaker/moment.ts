@@ -20,6 +20,11 @@ export function momentOf(text: string, what: string): number {
   return Date.parse(text);
 }
 
+/** The same as the text that a memento's `created` is: two such texts are compared as their moments are. */
+export function momentText(text: string, what: string): string {
+  return new Date(momentOf(text, what)).toISOString();
+}
+
 function noMoment(text: string, what: string, hint = HINT): MementoError {
   return new MementoError("INVALID_ARGUMENT", `${JSON.stringify(text.slice(0, 40))} is no moment for ${what}`, {
     hint,

@@ -13,7 +13,7 @@ export interface Grouping {
   keyOfTimed(timed: TimedBy): string | null;
 }
 
-/** The grouping of this name. INVALID_ARGUMENT for an unknown time zone. */
+/** The grouping of this name. INVALID_ARGUMENT for an unknown name or time zone. */
 export function groupingBy(by: StatisticsBy, timeZone: string): Grouping {
   const none = (): null => null;
   switch (by) {
@@ -29,6 +29,11 @@ export function groupingBy(by: StatisticsBy, timeZone: string): Grouping {
       };
     case "day":
       return { keyOf: daysIn(timeZone), keyOfTimed: none };
+    default:
+      throw new MementoError(
+        "INVALID_ARGUMENT",
+        `Statistics are grouped by caretaker, pipeline, stage or day, not by ${JSON.stringify(by)}`,
+      );
   }
 }
 

@@ -97,6 +97,7 @@ describe("statistics()", () => {
       await expect(memento.statistics({ by: "day", timeZone: "Mars/Olympus" })).rejects.toMatchObject({
         code: "INVALID_ARGUMENT",
       });
+      await expect(memento.statistics({ by: "week" as "day" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
       for (const wrong of [{ since: "yesterday" }, { since: "2026-02-31" }, { until: "2026-02-01T00:00" }])
         await expect(memento.statistics(wrong)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     });

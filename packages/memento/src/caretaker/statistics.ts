@@ -4,7 +4,7 @@ import type { IndexRow } from "../store/store.ts";
 import type { DurationHistogram } from "../vault/duration-histogram.ts";
 import type { TimedWork } from "../vault/timings.ts";
 import type { Vault } from "../vault/vault.ts";
-import { momentOf } from "./moment.ts";
+import { momentText } from "./moment.ts";
 import { groupingBy, type Grouping, type StatisticsBy } from "./statistics-grouping.ts";
 import { StatisticsSum, type MementoStatistics } from "./statistics-sum.ts";
 
@@ -46,8 +46,8 @@ export async function collectStatistics(vault: Vault, options: StatisticsOptions
   const { by = "caretaker", timeZone = "UTC", since, until } = options;
   const range = {
     ...options,
-    ...(since === undefined ? {} : { since: new Date(momentOf(since, "since")).toISOString() }),
-    ...(until === undefined ? {} : { until: new Date(momentOf(until, "until")).toISOString() }),
+    ...(since === undefined ? {} : { since: momentText(since, "since") }),
+    ...(until === undefined ? {} : { until: momentText(until, "until") }),
   };
   const walk = new StatisticsWalk(groupingBy(by, timeZone), range);
   const query = mementoQuery({ caretaker: options.caretaker ?? null, removed: true });
