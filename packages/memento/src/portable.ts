@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 
+import { settingsFromText } from "./caretaker/caretaker-record.ts";
 import { MementoError } from "./core/errors.ts";
 import { staysBehindFork } from "./orchestrator/repair/fork.ts";
 import type {
@@ -11,6 +12,7 @@ import type {
   ExportSubject,
   ImportOptions,
   ImportReport,
+  ImportRules,
 } from "./vault/archive/index.ts";
 import type { KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
@@ -62,6 +64,8 @@ export async function exportTo(
   return await writeWholeFile(destination, { replace, random: vault.random }, write);
 }
 
+const IMPORT_RULES: ImportRules = { staysBehind: staysBehindFork, demandSettings: settingsFromText };
+
 /** Brings a portable file into a store. */
 export async function importFrom(
   vault: Vault,
@@ -70,7 +74,7 @@ export async function importFrom(
 ): Promise<ImportReport> {
   const { importArchive } = await import("./vault/archive/index.ts");
   const ring = keys === undefined ? vault.ring : await ringOf(keys);
-  return await importArchive(vault, input, { ...options, keys: ring }, staysBehindFork);
+  return await importArchive(vault, input, { ...options, keys: ring }, IMPORT_RULES);
 }
 
 /** Reads a portable file to its end and checks all of it, without any store. DAMAGED, FORMAT_UNKNOWN, KEY_WRONG, SIGNER_UNTRUSTED, INPUT_MISSING. */
@@ -88,7 +92,7 @@ export async function restoreBackupOf(
 ): Promise<RestoredBackup> {
   const { restoreBackup } = await import("./vault/transfer/index.ts");
   const ring = keys === undefined ? vault.ring : await ringOf(keys);
-  return await restoreBackup(vault, input, { ...options, keys: ring }, staysBehindFork);
+  return await restoreBackup(vault, input, { ...options, keys: ring }, IMPORT_RULES);
 }
 
 /** Reads a backup to its end, checks all of it, and says what it holds; see `BackupListing`. What `verifyFile` raises, and KEY_MISSING. */

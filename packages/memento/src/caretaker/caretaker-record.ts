@@ -1,4 +1,4 @@
-import { MementoError } from "../core/errors.ts";
+import { isMementoError, MementoError } from "../core/errors.ts";
 import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { CaretakerRecord } from "../store/store.ts";
 import { DEFAULT_COMPRESSION } from "../vault/compression.ts";
@@ -83,6 +83,39 @@ export async function changeSettings(
 function settingsOf(vault: Vault, record: CaretakerRecord): CaretakerSettings {
   const what = `The record of caretaker ${record.name}`;
   vault.checks.demand(what, record.check, vault.checks.caretaker(record));
-  const { policy = {}, pins = [] } = JSON.parse(record.policy) as Partial<CaretakerSettings>;
-  return { policy: checkPolicy(policy), pins };
+  return settingsFromText(record.policy, what);
+}
+
+/** Reads settings as a store and a portable file keep them. DAMAGED, FORMAT_UNKNOWN for a policy of another release; both name `what`. */
+export function settingsFromText(text: string, what: string): CaretakerSettings {
+  const settings = parsed(text);
+  const { policy = {}, pins = [] } = settings ?? {};
+  if (settings === null || !Array.isArray(pins) || !pins.every(isPin))
+    throw new MementoError("DAMAGED", `${what} is not readable`);
+  try {
+    return { policy: checkPolicy(policy), pins };
+  } catch (cause) {
+    if (!isMementoError(cause, "INVALID_ARGUMENT")) throw cause;
+    throw new MementoError("FORMAT_UNKNOWN", `${what} holds what this release does not know: ${cause.message}`, {
+      cause,
+    });
+  }
+}
+
+function parsed(text: string): { readonly policy?: unknown; readonly pins?: unknown } | null {
+  try {
+    return JSON.parse(text) as object | null;
+  } catch {
+    return null;
+  }
+}
+
+function isPin(value: unknown): value is Pin {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, reason, since, until, lease } = value as Partial<Record<keyof Pin, unknown>>;
+  return (
+    [id, reason, since].every((field) => typeof field === "string") &&
+    (until === null || typeof until === "string") &&
+    typeof lease === "object"
+  );
 }

@@ -29,8 +29,15 @@ export interface ImportOptions {
   readonly onProgress?: (done: { readonly mementos: number; readonly total: number }) => void;
 }
 
-/** True for pieces of a memento that stay behind when it becomes a fork. */
-export type StaysBehind = (key: string) => boolean;
+/** What an import asks of those above it, who know what pieces and settings mean. */
+export interface ImportRules {
+  /** True for pieces of a memento that stay behind when it becomes a fork. */
+  readonly staysBehind: (key: string) => boolean;
+  /** Throws for settings of a caretaker that this release cannot read: in a store they would be in everybody's way. */
+  readonly demandSettings: (text: string, what: string) => void;
+}
+
+const NO_RULES: ImportRules = { staysBehind: () => false, demandSettings: () => undefined };
 
 interface Importing {
   readonly vault: Vault;
@@ -38,7 +45,7 @@ interface Importing {
   readonly archive: ReadArchive;
   readonly facts: ArchiveFacts;
   readonly options: ImportOptions;
-  readonly staysBehind: StaysBehind;
+  readonly rules: ImportRules;
 }
 
 /**
@@ -51,7 +58,7 @@ export async function importArchive(
   vault: Vault,
   input: ArchiveInput,
   options: ImportOptions = {},
-  staysBehind: StaysBehind = () => false,
+  rules: ImportRules = NO_RULES,
   onFacts?: (facts: ArchiveFacts) => void,
 ): Promise<ImportReport> {
   await using source = await ArchiveSource.open(input, vault.random, options);
@@ -62,8 +69,10 @@ export async function importArchive(
   if (facts === null) throw new MementoError("KEY_MISSING", `${where} is sealed and no key was given`);
   if (facts.header.content === "store" && options.fork !== undefined)
     throw new MementoError("INVALID_ARGUMENT", `${where} holds a whole store, and a fork is of one timeline`);
+  for (const [caretaker, text] of facts.policies)
+    rules.demandSettings(text, `${where} is refused: the record of caretaker ${caretaker}`);
   onFacts?.(facts);
-  const importing = { vault, where, archive, facts, options, staysBehind };
+  const importing = { vault, where, archive, facts, options, rules };
   if (facts.memento !== null) return await single(importing);
   return options.fork === undefined ? await lines(importing) : await headAlone(importing);
 }
@@ -96,15 +105,15 @@ async function keepPolicies(vault: Vault, { header: { id }, policies }: ArchiveF
   }
 }
 
-async function headAlone({ vault, where, archive, facts, options, staysBehind }: Importing): Promise<ImportReport> {
+async function headAlone({ vault, where, archive, facts, options, rules }: Importing): Promise<ImportReport> {
   return await withFlatHead(archive, facts, vault, async ({ path, ring }) => {
     const { trust: _trust, ...others } = options;
-    const report = await importArchive(vault, path, { ...others, keys: ring, name: where }, staysBehind);
+    const report = await importArchive(vault, path, { ...others, keys: ring, name: where }, rules);
     return { ...report, ...archive.summary };
   });
 }
 
-async function single({ vault, where, archive, facts, options, staysBehind }: Importing): Promise<ImportReport> {
+async function single({ vault, where, archive, facts, options, rules }: Importing): Promise<ImportReport> {
   const { summary, header, content } = archive;
   const { dryRun = false, fork = null, onProgress } = options;
   const [line] = [...facts.lines.values()].map(({ item }) => item);
@@ -117,7 +126,7 @@ async function single({ vault, where, archive, facts, options, staysBehind }: Im
     const there = { key: record.key, name: describeAddress(record), head: known.id, isNew: false, missing: 0 };
     return { ...summary, imported: 0, alreadyThere: true, made: known.id, timelines: [there], dryRun };
   }
-  const ports: MementoImportPorts = { vault, header, line, memento, where, fork, staysBehind };
+  const ports: MementoImportPorts = { vault, header, line, memento, where, fork, staysBehind: rules.staysBehind };
   const place = await placeOf(vault, ports);
   const made = dryRun ? null : await importMemento(content(), place, ports);
   if (made !== null) onProgress?.({ mementos: 1, total: 1 });

@@ -1,7 +1,7 @@
 export { writeWholeFile } from "./archive-file.ts";
 export type { ByteSink } from "./archive-writer.ts";
 export { exportArchive, type ExportOptions, type ExportReport, type ExportSubject } from "./export-archive.ts";
-export { importArchive, type ImportOptions } from "./import-archive.ts";
+export { importArchive, type ImportOptions, type ImportRules } from "./import-archive.ts";
 export { ORIGIN_LABEL } from "./import-memento.ts";
 export type { ImportedTimeline, ImportReport } from "./import-report.ts";
 export type { ArchiveInput } from "./import-source.ts";

@@ -3,7 +3,7 @@ import { firstError } from "../../core/first-error.ts";
 import { systemRandom } from "../../core/ports.ts";
 import { describeAddress } from "../../core/timeline.ts";
 import type { ArchiveFacts } from "../archive/archive-facts.ts";
-import { importArchive, type ImportOptions, type StaysBehind } from "../archive/import-archive.ts";
+import { importArchive, type ImportOptions, type ImportRules } from "../archive/import-archive.ts";
 import type { ImportReport } from "../archive/import-report.ts";
 import { ArchiveSource, type ArchiveInput } from "../archive/import-source.ts";
 import { readArchive, type ArchiveSummary } from "../archive/read-archive.ts";
@@ -80,14 +80,14 @@ export async function restoreBackup(
   vault: Vault,
   input: ArchiveInput,
   options: RestoreBackupOptions = {},
-  staysBehind?: StaysBehind,
+  rules?: ImportRules,
 ): Promise<RestoredBackup> {
   const { verify = true, ...importing } = options;
   let facts: ArchiveFacts | null = null;
   const take = (found: ArchiveFacts): void => {
     facts = found;
   };
-  const report = await firstError(async () => await importArchive(vault, input, importing, staysBehind, take));
+  const report = await firstError(async () => await importArchive(vault, input, importing, rules, take));
   return { ...report, verified: verify && facts !== null ? await compare(vault, facts, options.signal) : null };
 }
 
