@@ -43,6 +43,28 @@ describe("states saved at once", () => {
     );
   });
 
+  test("each has the labels and the metadata that its call was given, whatever becomes of those", async () => {
+    const { etl } = await opened();
+    await etl.setPolicy({ queryable: ["step"] });
+    const [labels, metadata] = [{ step: "0" }, { step: 0, deep: { step: 0 } }];
+    const calls = [1, 2, 3, 4].map((step) => {
+      labels.step = String(step);
+      metadata.step = step;
+      metadata.deep.step = step;
+      return step < 4
+        ? etl.save({ step }, { labels, metadata })
+        : etl.saveStream([new Uint8Array(5)], { labels, metadata });
+    });
+    labels.step = "later";
+    metadata.deep.step = 99;
+    for (const [index, { id }] of (await Promise.all(calls)).entries()) {
+      const step = index + 1;
+      const wanted = { labels: { step: String(step) }, metadata: { step, deep: { step } } };
+      expect(await etl.info(id)).toMatchObject(wanted);
+      expect((await Array.fromAsync(etl.list({ metadata: { step } }))).map((info) => info.id)).toEqual([id]);
+    }
+  });
+
   test("one that has a name is the same memento when it is saved again", async () => {
     const { etl } = await opened();
     const [, { id }] = await Promise.all([etl.save({ a: 1 }), etl.save({ b: 1 }, { id: "named" })]);

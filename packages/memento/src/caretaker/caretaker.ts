@@ -14,7 +14,7 @@ import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
-import { checkSaveOptions, type SaveOptions } from "./save-options.ts";
+import { ownSaveOptions, type SaveOptions } from "./save-options.ts";
 import { SaveTurns } from "./save-turns.ts";
 import { holdsPieces, stateFromPieces, stateToPieces } from "./state-pieces.ts";
 import type { MementoStatistics } from "./statistics-sum.ts";
@@ -43,9 +43,9 @@ export class Caretaker {
   }
 
   /** Saves a state; when this resolves it is durable and verified on every later read. UNSUPPORTED_VALUE, EXISTS, INVALID_ARGUMENT, NAME_INVALID, DISK_FULL. */
-  async save(state: unknown, options: SaveOptions = {}): Promise<MementoInfo> {
+  async save(state: unknown, given: SaveOptions = {}): Promise<MementoInfo> {
+    const options = ownSaveOptions(given);
     const { id, labels = {}, replace = false, originator = "default", kind = "value" } = options;
-    checkSaveOptions(options);
     const pieces = this.#capture.capture(stateToPieces(state), originator);
     const known = id === undefined || replace ? null : await this.#sameByName(id, pieces);
     if (known !== null) return infoOf(known);
@@ -99,9 +99,9 @@ export class Caretaker {
    * save or garbage collection does not clear away. Chunks that the memento before it on the same originator has are not
    * written again, wherever they have moved. EXISTS, CANCELLED, INPUT_MISSING, DISK_FULL.
    */
-  async saveStream(input: StreamInput, options: StreamOptions = {}): Promise<MementoInfo> {
+  async saveStream(input: StreamInput, given: StreamOptions = {}): Promise<MementoInfo> {
+    const options = ownSaveOptions(given);
     const { labels = {}, originator = "default", kind = "file" } = options;
-    checkSaveOptions(options);
     // A writer of its own: what goes on beside it must be met as a conflict, for chunks of the old head may be gone by then.
     const writer = async (): Promise<TimelineWriter> => await this.#openWriter(originator, kind);
     const inTurn = async <T>(work: () => Promise<T>): Promise<T> =>

@@ -1,5 +1,6 @@
 import { MementoError } from "../core/errors.ts";
 import type { OriginatorKind } from "../core/memento.ts";
+import { copyValue } from "../vault/copy-value.ts";
 import { checkSaved } from "./saved-name.ts";
 
 /** How to save a state. */
@@ -30,14 +31,21 @@ const KINDS: ReadonlySet<unknown> = new Set<SaveOptions["kind"]>([
   "value",
 ]);
 
-/** NAME_INVALID, or INVALID_ARGUMENT naming the option, for what would not come back as it was given, whatever types the caller knows of. */
-export function checkSaveOptions({
-  id,
-  labels = {},
-  metadata = {},
-  description = "",
-  kind = "value",
-}: SaveOptions): void {
+/**
+ * The options as they are now: whoever changes labels or metadata after the call does not change what is saved. NAME_INVALID, or
+ * INVALID_ARGUMENT naming the option, for what would not come back as it was given, whatever types the caller knows of.
+ */
+export function ownSaveOptions<Options extends SaveOptions>(options: Options): Options {
+  checkSaveOptions(options);
+  const { labels, metadata } = options;
+  return {
+    ...options,
+    ...(labels === undefined ? {} : { labels: { ...labels } }),
+    ...(metadata === undefined ? {} : { metadata: copyValue(metadata) as typeof metadata }),
+  };
+}
+
+function checkSaveOptions({ id, labels = {}, metadata = {}, description = "", kind = "value" }: SaveOptions): void {
   checkSaved(id, labels);
   const given: unknown = metadata;
   if (typeof given !== "object" || given === null || Array.isArray(given))
