@@ -191,6 +191,40 @@ describe("a stream that is not finished", () => {
     });
   });
 
+  test.each([
+    [
+      "an input that gives nothing any more",
+      async function* stuck(): AsyncGenerator<Uint8Array> {
+        yield noise(5 * MB);
+        await new Promise(() => undefined);
+      },
+    ],
+    ["an empty one, when it had begun already", async function* empty(): AsyncGenerator<Uint8Array> {}],
+  ])("is stopped by its signal: %s", { timeout: 10_000 }, async (what, input) => {
+    await withMemento(async (memento) => {
+      const stop = new AbortController();
+      if (what.startsWith("an empty")) stop.abort();
+      const saved = memento.caretaker("files").saveStream(input(), {
+        signal: stop.signal,
+        onProgress: () => setImmediate(() => stop.abort()),
+      });
+      await expect(saved).rejects.toMatchObject({ code: "CANCELLED" });
+      expect(await liveParts(memento)).toBe(0);
+      expect((await memento.statistics()).total.mementos).toBe(0);
+    });
+  });
+
+  test("a Readable that gives nothing any more is let go when its save is stopped", { timeout: 10_000 }, async () => {
+    await withMemento(async (memento) => {
+      const input = new Readable({ read: () => undefined });
+      input.push(noise(MB));
+      const signal = AbortSignal.timeout(100);
+      const saved = memento.caretaker("files").saveStream(input, { signal });
+      await expect(saved).rejects.toMatchObject({ code: "CANCELLED" });
+      expect(input.destroyed).toBe(true);
+    });
+  });
+
   test("is stopped by its signal with CANCELLED", async () => {
     await withMemento(async (memento) => {
       const files = memento.caretaker("files");

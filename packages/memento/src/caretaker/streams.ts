@@ -21,10 +21,11 @@ import {
   type StreamFacts,
 } from "./stream-pieces.ts";
 import { readChunk } from "./stream-reader.ts";
+import { bytesUntilStopped } from "./stream-stop.ts";
 
 /** How to save a stream: as a state, but for its kind, which is `file` by default, and chunks in place of parts. */
 export interface StreamOptions extends SaveOptions {
-  /** Stops the save with CANCELLED when the next bytes come in; what was written is given up. */
+  /** Stops the save with CANCELLED as long as its input has not come to an end, and lets go of the input; what was written is given up. */
   readonly signal?: AbortSignal;
   /** Told the bytes so far, after each that came in. */
   readonly onProgress?: (done: { readonly bytes: number; readonly newBytes: number }) => void;
@@ -127,8 +128,7 @@ class StreamSaver {
   async #takeIn(input: StreamInput): Promise<void> {
     const { signal, onProgress } = this.#options;
     const cutter = new ChunkCutter();
-    for await (const bytes of bytesOfInput(input)) {
-      if (signal?.aborted === true) throw cancelled(signal);
+    for await (const bytes of signal === undefined ? bytesOfInput(input) : bytesUntilStopped(input, signal)) {
       this.#whole.update(bytes);
       this.#bytes += bytes.length;
       for (const chunk of cutter.push(bytes)) await this.#add(chunk);
@@ -221,12 +221,6 @@ class StreamSaver {
       throw new MementoError("FENCED", `The stream was saved too late: its part ${part} had been given up for lost`);
     }
   }
-}
-
-function cancelled({ reason }: AbortSignal): MementoError {
-  return isMementoError(reason, "CANCELLED")
-    ? reason
-    : new MementoError("CANCELLED", "The stream's saving was stopped", { cause: reason });
 }
 
 async function rescued(vault: Vault, ref: PieceRef, key: string): Promise<Uint8Array> {
