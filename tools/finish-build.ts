@@ -25,7 +25,13 @@ interface Package {
 const packages: readonly Package[] = [
   {
     folder: "packages/memento",
-    entries: [...publicEntries(), "store/sqlite/append-worker", "testing/sink/worker", "testing/store/worker"],
+    entries: [
+      ...publicEntries(),
+      "store/sqlite/append-worker",
+      "vault/pack-maker",
+      "testing/sink/worker",
+      "testing/store/worker",
+    ],
     anchor: "core/own-files",
   },
   { folder: "apps/cli", entries: ["main", "checking/url-store"], anchor: "own-files" },

@@ -1,8 +1,9 @@
 import { MementoError } from "../core/errors.ts";
 import { parseMementoId } from "../core/ids.ts";
+import type { MementoEntry } from "../core/memento.ts";
 import type { TimelineHead } from "../core/timeline.ts";
 import { decodePackHeader, type PackHeader } from "./header.ts";
-import type { AppendBatch, AppendRecord, AppendResult } from "./store.ts";
+import type { AppendBatch, AppendRecord, AppendResult, EntryPlace } from "./store.ts";
 
 /** What an append is measured against: a timeline as it stands now. */
 export interface Standing {
@@ -41,35 +42,54 @@ export interface Admission {
  * Checks a batch before it is committed, and gives its header. INVALID_ARGUMENT for one that contradicts itself,
  * PLAINTEXT_REFUSED for an unsealed pack in a sealed store, CAPABILITY_MISSING for a body that is too large.
  */
-export function checkBatch(
-  batch: AppendBatch,
-  store: { readonly sealed: boolean; readonly bodyBytesMax: number },
-): PackHeader {
+export function checkBatch(batch: AppendBatch, store: PackRules): PackHeader {
   const header = decodePackHeader(batch.header, "the batch");
-  if (store.sealed && header.suite !== "A256GCM") {
-    throw new MementoError("PLAINTEXT_REFUSED", "The pack is not sealed, and this store takes sealed ones only");
-  }
-  if (batch.body.byteLength > store.bodyBytesMax) {
-    const sizes = `${batch.body.byteLength} bytes, and the store takes ${store.bodyBytesMax} at most`;
-    throw new MementoError("CAPABILITY_MISSING", `The pack's body has ${sizes}`);
-  }
+  checkPack({ isSealed: header.suite === "A256GCM", bodyBytes: batch.body.byteLength }, store);
   if (header.entries.length !== batch.records.length || batch.records.length === 0) {
     throw new MementoError(
       "INVALID_ARGUMENT",
       `The pack names ${header.entries.length} mementos and the batch ${batch.records.length}`,
     );
   }
-  for (const [slot, { entry, expectedSequence }] of batch.records.entries()) {
+  checkRecords(batch.records);
+  for (const [slot, { entry }] of batch.records.entries())
+    if (header.entries[slot]?.id !== entry.id) throw contradiction(slot, entry);
+  return header;
+}
+
+/** What a store demands of packs. */
+interface PackRules {
+  readonly sealed: boolean;
+  readonly bodyBytesMax: number;
+}
+
+/** Checks a pack as `checkBatch` does, which is no question of what is in it. */
+export function checkPack(
+  { isSealed, bodyBytes }: { readonly isSealed: boolean; readonly bodyBytes: number },
+  store: PackRules,
+): void {
+  if (store.sealed && !isSealed)
+    throw new MementoError("PLAINTEXT_REFUSED", "The pack is not sealed, and this store takes sealed ones only");
+  if (bodyBytes > store.bodyBytesMax) {
+    const sizes = `${bodyBytes} bytes, and the store takes ${store.bodyBytesMax} at most`;
+    throw new MementoError("CAPABILITY_MISSING", `The pack's body has ${sizes}`);
+  }
+}
+
+/** Checks that each record is about the place that its id says; INVALID_ARGUMENT. */
+export function checkRecords(records: readonly AppendRecord[]): void {
+  for (const [slot, { entry, expectedSequence }] of records.entries()) {
     const place = parseMementoId(entry.id);
     const sound =
-      header.entries[slot]?.id === entry.id &&
       place?.timeline === entry.timeline &&
       place.sequence === entry.sequence &&
       entry.sequence === expectedSequence + 1;
-    if (!sound) throw new MementoError("INVALID_ARGUMENT", `Slot ${slot} of the batch contradicts its id ${entry.id}`);
+    if (!sound) throw contradiction(slot, entry);
   }
-  return header;
 }
+
+const contradiction = (slot: number, { id }: MementoEntry): MementoError =>
+  new MementoError("INVALID_ARGUMENT", `Slot ${slot} of the batch contradicts its id ${id}`);
 
 /** What a driver throws for a pack under a data key that was retired or destroyed. */
 export function keyRetired(id: string): MementoError {
@@ -83,7 +103,7 @@ export function keyRetired(id: string): MementoError {
  * its own refusal, and the others of its timeline a conflict with the head that stays. A stale epoch is told before a
  * stale head, and a stale head before a taken name.
  */
-export function admit(batch: AppendBatch, view: StandingView): Admission {
+export function admit(batch: Pick<AppendBatch<EntryPlace>, "records">, view: StandingView): Admission {
   const results: AppendResult[] = batch.records.map(() => ({ outcome: "appended" }));
   const heads = new Map<string, TimelineHead>();
   const accepted: number[] = [];
@@ -110,7 +130,7 @@ export function admit(batch: AppendBatch, view: StandingView): Admission {
   return { results, accepted, heads, names };
 }
 
-function slotsByTimeline(records: readonly AppendRecord[]): Map<string, number[]> {
+function slotsByTimeline(records: readonly AppendRecord<EntryPlace>[]): Map<string, number[]> {
   const groups = new Map<string, number[]>();
   for (const [slot, { entry }] of records.entries()) {
     const group = groups.get(entry.timeline);
@@ -126,7 +146,7 @@ interface Refusal {
 }
 
 function admitTimeline(
-  records: readonly AppendRecord[],
+  records: readonly AppendRecord<EntryPlace>[],
   slots: readonly number[],
   standing: Standing | null,
   taken: TakenNames,

@@ -51,14 +51,18 @@ const encoded = new WeakMap<Uint8Array, CommitHeader>();
 
 /** Writes a header as the bytes that are stored and authenticated; they must not be changed. */
 export function encodeHeader(header: CommitHeader): Uint8Array {
-  const { entries, ...rest } = header.type === "pack" ? header : { ...header, entries: null };
-  const text =
-    entries === null
-      ? JSON.stringify(header)
-      : `${JSON.stringify(rest).slice(0, -1)},"entries":[${entries.map(entryText).join(",")}]}`;
-  const bytes = Buffer.from(text, "utf8");
+  const bytes = header.type === "pack" ? encodePack(header) : Buffer.from(JSON.stringify(header), "utf8");
   encoded.set(bytes, header);
   return bytes;
+}
+
+function encodePack({ entries, ...rest }: PackHeader): Uint8Array {
+  return encodePackHeader(rest, entries.map(entryText));
+}
+
+/** The same of a pack whose entries are there as their texts. */
+export function encodePackHeader(header: Omit<PackHeader, "entries">, entries: readonly string[]): Uint8Array {
+  return Buffer.from(`${JSON.stringify(header).slice(0, -1)},"entries":[${entries.join(",")}]}`, "utf8");
 }
 
 /** Reads a header; throws DAMAGED for bytes that are none, FORMAT_UNKNOWN for a newer version. `where` names the place in the message. */

@@ -7,6 +7,7 @@ import type {
   TimelineState,
   Lease,
 } from "../core/timeline.ts";
+import type { ApartAppender } from "./apart.ts";
 import type { NoticeHeader } from "./header.ts";
 import type { MementoQuery } from "./query.ts";
 
@@ -65,9 +66,12 @@ export interface CaretakerRecord {
   readonly check: string;
 }
 
+/** What of an entry decides whether it is appended, and where. */
+export type EntryPlace = Pick<MementoEntry, "id" | "timeline" | "sequence" | "epoch" | "caretaker" | "name">;
+
 /** One record of a batch: its clear entry and the conditions under which it may become the head. */
-export interface AppendRecord {
-  readonly entry: MementoEntry;
+export interface AppendRecord<Entry extends EntryPlace = MementoEntry> {
+  readonly entry: Entry;
   /** The sequence number that the timeline's head must have; 0 for an empty timeline. */
   readonly expectedSequence: number;
   /** The check of the head that this record becomes. */
@@ -77,12 +81,12 @@ export interface AppendRecord {
 }
 
 /** One atomic commit: a sealed pack and the records inside it. `records[i]` is slot `i` of the pack. */
-export interface AppendBatch {
+export interface AppendBatch<Entry extends EntryPlace = MementoEntry> {
   /** The pack's authenticated clear header; see docs/format.md. */
   readonly header: Uint8Array;
   /** The pack's sealed body. */
   readonly body: Uint8Array;
-  readonly records: readonly AppendRecord[];
+  readonly records: readonly AppendRecord<Entry>[];
   /** A data key that the store may not have yet; stored before, or together with, the pack. */
   readonly dataKey: KeyRecord | null;
 }
@@ -271,6 +275,8 @@ export interface MementoStore extends AsyncDisposable {
    * destroyed; timelines of the batch may have moved before that (`timeline` tells).
    */
   append(batch: AppendBatch): Promise<readonly AppendResult[]>;
+  /** The same by another thread, which makes the pack too; for stores that keep such a thread. */
+  readonly apart?: ApartAppender;
   /** One memento's pack; null when there is no such memento. Removed ones are given as long as their body is there. */
   read(id: string): Promise<StoredMemento | null>;
   /** The live memento of a caretaker that has this name; null when none has. */

@@ -1,11 +1,11 @@
 import { isMementoError, MementoError } from "../core/errors.ts";
-import type { Clock, Random } from "../core/ports.ts";
+import { systemRandom, type Clock, type Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
 import { BusyWait } from "./busy-wait.ts";
 import { CommitGroups, GROUP_MIN } from "./commit-groups.ts";
 import { compressAhead, DEFAULT_COMPRESSION, type CompressedSection, type Compression } from "./compression.ts";
 import type { DataKeys, SealingKey } from "./data-keys.ts";
-import { buildPack, type BuiltPack, type PackItem } from "./pack.ts";
+import { buildLaidPack, buildPack, layOutPack, type BuiltPack, type LaidPack, type PackItem } from "./pack.ts";
 import { prepareSeal, type DataKey } from "./seal.ts";
 import { nextTurn } from "./turns.ts";
 
@@ -31,13 +31,20 @@ interface Waiting {
 interface Pack {
   readonly items: readonly Waiting[];
   /** Made while the pack before it was under way; null: made when its turn comes. */
-  readonly ahead: Promise<Sealed> | null;
+  readonly ahead: Promise<Ready> | null;
 }
 
-/** A pack as the store takes it, and what it is sealed by. */
-interface Sealed {
-  readonly built: BuiltPack;
+/** A pack on its way to the store, and what it is sealed by. */
+interface Ready {
+  /** Sealed, or laid out for the store's other thread, which seals it. */
+  readonly pack: BuiltPack | LaidPack;
   readonly sealing: SealingKey | null;
+}
+
+/** What came of an append, slot by slot. */
+interface Appended {
+  readonly results: readonly AppendResult[];
+  readonly digests: readonly string[];
 }
 
 const PACK_ITEMS_MAX = 256;
@@ -45,6 +52,8 @@ const PACK_ITEMS_MAX = 256;
 const FRESH_KEYS_MAX = 10;
 const PACK_BYTES_TARGET = 1_048_576;
 const ALONE_MAX = 16;
+/** The module that makes what was laid out a pack, wherever it is appended. */
+const PACK_MAKER = "vault/pack-maker";
 
 /**
  * Group commit: saves that are asked for in one turn of the event loop, or while a commit is under way, go to the store
@@ -138,7 +147,7 @@ export class PackQueue {
     const { underWay } = this.#groups;
     if (underWay < GROUP_MIN || this.#waiting.length < underWay || this.#ahead.length > 0) return;
     this.#ahead = this.#takePacks().map(({ items }) => {
-      const ahead = this.#seal(items);
+      const ahead = this.#make(items);
       // It is looked at when its turn comes.
       ahead.catch(() => undefined);
       return { items, ahead };
@@ -147,7 +156,7 @@ export class PackQueue {
 
   async #commit(pack: Pack): Promise<void> {
     try {
-      const [results, digests] = await this.#append(pack);
+      const { results, digests } = await this.#append(pack);
       for (const [slot, { resolve, reject }] of pack.items.entries()) {
         const result = results[slot];
         if (result === undefined) reject(new MementoError("IO_FAILED", "The store gave no answer for a save"));
@@ -159,21 +168,15 @@ export class PackQueue {
   }
 
   /** Seals and appends; again under a fresh data key when a secure deletion has retired the one that was used. */
-  async #append({ items, ahead }: Pack): Promise<readonly [readonly AppendResult[], readonly string[]]> {
+  async #append({ items, ahead }: Pack): Promise<Appended> {
     for (let attempt = 1; ; attempt++) {
-      const { built, sealing } = await (attempt === 1 && ahead !== null ? ahead : this.#seal(items));
+      const ready = await (attempt === 1 && ahead !== null ? ahead : this.#make(items));
+      const { sealing } = ready;
       try {
-        const appending = this.#store.append({
-          header: built.header,
-          body: built.body,
-          records: items.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
-          dataKey: sealing?.record ?? null,
-        });
-        this.#prepare(sealing?.key ?? null);
-        const results = await (items.length === 1 ? this.#busyWait.for(appending) : appending);
+        const { results, digests } = await this.#give(ready, items);
         const isNewKey = sealing !== null && sealing.record !== null;
         if (isNewKey && results.some(({ outcome }) => outcome === "appended")) await this.#keys?.stored(sealing.key.id);
-        return [attempt === 1 ? results : await this.#recognised(items, results), built.digests];
+        return { results: attempt === 1 ? results : await this.#recognised(items, results), digests };
       } catch (error) {
         if (!isMementoError(error, "KEY_RETIRED") || sealing === null || attempt >= FRESH_KEYS_MAX) throw error;
         this.#keys?.retire(sealing.key.id);
@@ -181,16 +184,40 @@ export class PackQueue {
     }
   }
 
-  async #seal(items: readonly Waiting[]): Promise<Sealed> {
+  /** Gives a pack to the store. */
+  async #give({ pack, sealing }: Ready, items: readonly Waiting[]): Promise<Appended> {
+    const batch = {
+      records: items.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
+      dataKey: sealing?.record ?? null,
+    };
+    if ("inline" in pack) {
+      const appending = this.#store.apart?.append({ ...batch, maker: PACK_MAKER, parts: pack });
+      this.#prepare(null);
+      const appended = (await appending) ?? null;
+      if (appended !== null) return { results: appended.results, digests: appended.answer as readonly string[] };
+    }
+    const { header, body, digests } = "inline" in pack ? await buildLaidPack(pack, this.#random) : pack;
+    const appending = this.#store.append({ ...batch, header, body });
+    this.#prepare(sealing?.key ?? null);
+    return { results: await (items.length === 1 ? this.#busyWait.for(appending) : appending), digests };
+  }
+
+  /** Makes a pack; for the store's other thread only as far as it is laid out. */
+  async #make(items: readonly Waiting[]): Promise<Ready> {
     const caretaker = items[0]?.save.entry.caretaker ?? "";
     const sealing = (await this.#keys?.forSealing(caretaker)) ?? null;
-    const building = buildPack(
-      items.map(({ save }) => save),
-      sealing?.key ?? null,
-      this.#random,
-      this.#compressionOf(caretaker),
-    );
-    return { built: building instanceof Promise ? await building : building, sealing };
+    const saves = items.map(({ save }) => save);
+    const key = sealing?.key ?? null;
+    const compression = this.#compressionOf(caretaker);
+    const laid = this.#goesApart(items) ? layOutPack(saves, key, compression) : null;
+    if (laid !== null) return { pack: laid, sealing };
+    const building = buildPack(saves, key, this.#random, compression);
+    return { pack: building instanceof Promise ? await building : building, sealing };
+  }
+
+  /** Another thread has the machine's randomness, and no other. */
+  #goesApart(items: readonly Waiting[]): boolean {
+    return items.length >= GROUP_MIN && this.#random === systemRandom && (this.#store.apart?.isOpen ?? false);
   }
 
   #compressionOf(caretaker: string): Compression {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { sha256 } from "../core/digest.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { systemRandom } from "../core/ports.ts";
-import { buildPack, type PackItem } from "./pack.ts";
+import { buildLaidPack, buildPack, layOutPack, type PackItem } from "./pack.ts";
 import type { HeldPiece } from "./record.ts";
 import { manifestOf, openPack, type OpenedPack } from "./repack.ts";
 
@@ -89,5 +89,50 @@ describe("buildPack()", () => {
   test("begins a section of its own behind one of 4 MB", async () => {
     const items = [item(1, { one: 4_194_303, two: 5_000, three: 6_000, small: 10 })];
     expect(sectionsOf(await packed(...items), items)).toEqual([{ one: 1, two: 1, three: 2, small: 0 }]);
+  });
+});
+
+describe("layOutPack()", () => {
+  const many = Array.from({ length: 30 }, (_, index) => item(index + 1, { output: 300, "größe 🚀": 40 }));
+
+  test("what another thread makes of it is byte for byte the pack that is made here", async () => {
+    for (const codec of ["zstd", "gzip", "none"] as const) {
+      const laid = layOutPack(many, null, { codec });
+      expect(laid).not.toBeNull();
+      if (laid === null) return;
+      const there = await buildLaidPack(structuredClone(laid), systemRandom);
+      expect(there).toEqual(await buildPack(many, null, systemRandom, { codec }));
+      expect(sectionsOf(openPack(there, null, "the pack"), many)).toHaveLength(30);
+    }
+  });
+
+  test("P4: is sealed there as here, under a nonce of its own", async () => {
+    const key = { id: "d1", key: systemRandom.bytes(32) };
+    const laid = layOutPack(many, key, { codec: "zstd" });
+    if (laid === null) throw new TypeError("it has little in all");
+    const [one, two] = [await buildLaidPack(laid, systemRandom), await buildLaidPack(laid, systemRandom)];
+    expect(Buffer.compare(one.body, two.body)).not.toBe(0);
+    for (const pack of [one, two]) {
+      expect(Buffer.from(pack.body).includes("output")).toBe(false);
+      const opened = openPack(pack, key, "the pack");
+      expect(opened.header).toMatchObject({ suite: "A256GCM", dataKey: "d1", v: 1 });
+      sectionsOf(opened, many);
+    }
+  });
+
+  test("names the format version that deltas need", async () => {
+    const [first, ...others] = many.map((one) => ({
+      ...one,
+      held: one.held.map((piece): HeldPiece => ({ ...piece, base: { holder: "000000000000-1-000000", step: 1 } })),
+    }));
+    if (first === undefined) throw new TypeError("there are 30");
+    const laid = layOutPack([first, ...others], null, { codec: "zstd" });
+    if (laid === null) throw new TypeError("it has little in all");
+    expect(openPack(await buildLaidPack(laid, systemRandom), null, "the pack").header.v).toBe(2);
+  });
+
+  test("is for packs whose pieces are little in all", () => {
+    expect(layOutPack([item(1, { rows: 16_384 })], null, { codec: "zstd" })).not.toBeNull();
+    expect(layOutPack([item(1, { rows: 16_385 })], null, { codec: "zstd" })).toBeNull();
   });
 });

@@ -2,11 +2,11 @@ import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
 import { entryText } from "../store/entry-text.ts";
-import { FORMAT_VERSION, INCREMENTS_VERSION } from "../store/header.ts";
+import { encodePackHeader, FORMAT_VERSION, INCREMENTS_VERSION, type PackHeader } from "../store/header.ts";
 import { compressSection, type CompressedSection, type Compression } from "./compression.ts";
 import type { DirectoryLayer } from "./directory.ts";
 import { manifestText, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
-import { sealPack, type DataKey, type SealedPack } from "./seal.ts";
+import { sealPack, sealUnder, type DataKey, type SealedPack } from "./seal.ts";
 
 /** One memento on its way into a pack. */
 export interface PackItem {
@@ -44,9 +44,74 @@ export function buildPack(
   random: Random,
   compression: Compression,
 ): BuiltPack | Promise<BuiltPack> {
-  const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
-  const layout = new SectionLayout(total <= INLINE_BYTES_MAX);
-  const manifests = items.map(({ parentDigest, base, layer, held }) =>
+  const layout = new SectionLayout(isAllInline(items));
+  const manifests = placeAll(items, layout);
+  const [first, ...others] = layout.sections;
+  const compressed = [
+    compressSection(joinFirstSection(manifests.map(utf8), first?.parts ?? []), compression),
+    ...others.map(({ parts, section }) => section ?? compressSection(joined(parts), compression)),
+  ];
+  const entries = items.map(({ entry }) => entry);
+  const seal = (ready: readonly CompressedSection[]): BuiltPack => ({
+    ...sealPack(entries, ready, dataKey, random, versionOf(haveDeltas(items), ready)),
+    digests: digestsOf(entries.map(entryText), manifests),
+  });
+  return allReady(compressed)
+    ? seal(compressed)
+    : Promise.all(compressed.map(async (section) => await section)).then(seal);
+}
+
+/** Mementos as they are laid out in a pack, to be sealed elsewhere: all of it can be cloned into another thread. */
+export interface LaidPack {
+  /** Each entry's text. */
+  readonly entries: readonly string[];
+  readonly manifests: readonly string[];
+  /** The pieces behind the manifests. */
+  readonly inline: Uint8Array;
+  readonly hasDeltas: boolean;
+  readonly dataKey: DataKey | null;
+  readonly compression: Compression;
+}
+
+/** Lays mementos out as `buildPack` does; null where they have more pieces than go into section 0. */
+export function layOutPack(
+  items: readonly PackItem[],
+  dataKey: DataKey | null,
+  compression: Compression,
+): LaidPack | null {
+  if (!isAllInline(items)) return null;
+  const layout = new SectionLayout(true);
+  const manifests = placeAll(items, layout);
+  return {
+    entries: items.map(({ entry }) => entryText(entry)),
+    manifests,
+    // What stands in a larger buffer would be cloned with all of it.
+    inline: new Uint8Array(joined(layout.sections[0]?.parts ?? [])),
+    hasDeltas: haveDeltas(items),
+    dataKey: dataKey === null ? null : { id: dataKey.id, key: Uint8Array.from(dataKey.key) },
+    compression,
+  };
+}
+
+/** Compresses and seals what was laid out. */
+export async function buildLaidPack(
+  { entries, manifests, inline, hasDeltas, dataKey, compression }: LaidPack,
+  random: Random,
+): Promise<BuiltPack> {
+  const section = await compressSection(joinFirstSection(manifests.map(utf8), [inline]), compression);
+  const encode = (header: Omit<PackHeader, "entries">): Uint8Array => encodePackHeader(header, entries);
+  return {
+    ...sealUnder(encode, [section], dataKey, random, versionOf(hasDeltas, [section])),
+    digests: digestsOf(entries, manifests),
+  };
+}
+
+const digestsOf = (entries: readonly string[], manifests: readonly string[]): readonly string[] =>
+  entries.map((entry, slot) => recordDigest(entry, manifests[slot] ?? ""));
+
+/** Gives each piece its place, and each memento the manifest that says it. */
+function placeAll(items: readonly PackItem[], layout: SectionLayout): readonly string[] {
+  return items.map(({ parentDigest, base, layer, held }) =>
     manifestText(
       parentDigest,
       base,
@@ -54,21 +119,15 @@ export function buildPack(
       held.map((piece) => layout.place(piece)),
     ),
   );
-  const [first, ...others] = layout.sections;
-  const digests = items.map(({ entry }, slot) => recordDigest(entryText(entry), manifests[slot] ?? ""));
-  const entries = items.map(({ entry }) => entry);
-  const compressed = [
-    compressSection(joinFirstSection(manifests.map(utf8), first?.parts ?? []), compression),
-    ...others.map(({ parts, section }) => section ?? compressSection(joined(parts), compression)),
-  ];
-  const seal = (ready: readonly CompressedSection[]): BuiltPack => ({
-    ...sealPack(entries, ready, dataKey, random, versionOf(items, ready)),
-    digests,
-  });
-  return allReady(compressed)
-    ? seal(compressed)
-    : Promise.all(compressed.map(async (section) => await section)).then(seal);
 }
+
+function isAllInline(items: readonly PackItem[]): boolean {
+  const total = items.reduce((sum, { held }) => sum + held.reduce((bytes, piece) => bytes + piece.bytes.length, 0), 0);
+  return total <= INLINE_BYTES_MAX;
+}
+
+const haveDeltas = (items: readonly PackItem[]): boolean =>
+  items.some(({ held }) => held.some(({ base }) => base !== null));
 
 const utf8 = (text: string): Buffer => Buffer.from(text, "utf8");
 
@@ -80,10 +139,8 @@ const allReady = (
 ): sections is CompressedSection[] => !sections.some((section) => section instanceof Promise);
 
 /** The lowest format version whose readers understand the pack. */
-function versionOf(items: readonly PackItem[], sections: readonly CompressedSection[]): number {
-  const newer =
-    sections.some(({ codec }) => codec === "gzip" || codec === "brotli") ||
-    items.some(({ held }) => held.some(({ base }) => base !== null));
+function versionOf(hasDeltas: boolean, sections: readonly CompressedSection[]): number {
+  const newer = hasDeltas || sections.some(({ codec }) => codec === "gzip" || codec === "brotli");
   return newer ? INCREMENTS_VERSION : FORMAT_VERSION;
 }
 

@@ -32,9 +32,20 @@ export function sealPack(
   random: Random,
   version: number,
 ): SealedPack {
+  return sealUnder((header) => encodeHeader({ ...header, entries }), packed, dataKey, random, version);
+}
+
+/** The same where the caller has another way to write a header with its entries. */
+export function sealUnder(
+  encode: (header: Omit<PackHeader, "entries">) => Uint8Array,
+  packed: readonly CompressedSection[],
+  dataKey: DataKey | null,
+  random: Random,
+  version: number,
+): SealedPack {
   const guardBytes = dataKey === null ? DIGEST_BYTES : TAG_BYTES;
   const first = dataKey === null ? null : takeSeal(dataKey, random);
-  const header = encodeHeader({
+  const header = encode({
     v: version,
     type: "pack",
     suite: dataKey === null ? "S256" : "A256GCM",
@@ -45,7 +56,6 @@ export function sealPack(
       plainBytes,
       sealedBytes: bytes.length + guardBytes,
     })),
-    entries,
   });
   const parts = packed.map(({ bytes }, index) => {
     if (dataKey === null || first === null) return Buffer.concat([bytes, digestOf(header, index, bytes)]);

@@ -9,8 +9,13 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 import { sqlitePlace } from "../../../../../test/workers/sqlite-place.ts";
+import { sha256 } from "../../core/digest.ts";
 import { StoreFixture, type TestTimeline } from "../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../testing/store/kit.ts";
+import { layOutPack, type PackItem } from "../../vault/pack.ts";
+import { manifestOf, openPack } from "../../vault/repack.ts";
+import type { DataKey } from "../../vault/seal.ts";
+import type { UnmadeBatch } from "../apart.ts";
 import { mementoQuery } from "../query.ts";
 import type { AppendBatch } from "../store.ts";
 import { AppendThread } from "./append-thread.ts";
@@ -36,13 +41,16 @@ async function untilTaken(thread: AppendThread, batch: AppendBatch): Promise<voi
 }
 
 /** Lends a store, and a thread of its own beside the store's, ready to append. */
-async function withThread(run: (lent: Lent) => Promise<void>, lockTimeoutMs = 5_000): Promise<void> {
+async function withThread(
+  run: (lent: Lent) => Promise<void>,
+  { lockTimeoutMs = 5_000, sealed = false } = {},
+): Promise<void> {
   const place = await sqlitePlace();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => place.dispose());
   const store = stack.use(await SqliteStore.open({ path: place.address, lockTimeoutMs }));
   const make = new StoreFixture(7);
-  await store.create(make.meta(), make.key("integrity"));
+  await store.create(make.meta(sealed), make.key("integrity"));
   const lines: TestTimeline[] = [];
   for (let index = 0; index < 12; index++) lines.push(await make.timeline(store, { originator: `o${index}` }));
   const batch = (): AppendBatch => make.batch(lines.map((line) => line.next()));
@@ -113,21 +121,24 @@ describe("AppendThread", () => {
   });
 
   test("waits for another process's lock without stopping anybody here, and ends with LOCKED", async () => {
-    await withThread(async ({ path, store, thread, batch }) => {
-      const holder = spawn(process.execPath, [LOCKER, path], { timeout: 100_000, killSignal: "SIGKILL" });
-      try {
-        await once(holder.stdout, "data");
-        let turns = 0;
-        const turning = setInterval(() => (turns += 1), 1);
-        await expectCode("LOCKED", () => thread.append(batch(), null));
-        clearInterval(turning);
-        expect(turns).toBeGreaterThan(10);
-        expect(await collect(store.query(mementoQuery()))).toEqual([]);
-      } finally {
-        holder.kill("SIGKILL");
-        await once(holder, "close");
-      }
-    }, 200);
+    await withThread(
+      async ({ path, store, thread, batch }) => {
+        const holder = spawn(process.execPath, [LOCKER, path], { timeout: 100_000, killSignal: "SIGKILL" });
+        try {
+          await once(holder.stdout, "data");
+          let turns = 0;
+          const turning = setInterval(() => (turns += 1), 1);
+          await expectCode("LOCKED", () => thread.append(batch(), null));
+          clearInterval(turning);
+          expect(turns).toBeGreaterThan(10);
+          expect(await collect(store.query(mementoQuery()))).toEqual([]);
+        } finally {
+          holder.kill("SIGKILL");
+          await once(holder, "close");
+        }
+      },
+      { lockTimeoutMs: 200 },
+    );
   });
 
   test("is done without where its file is gone, or another store is there by now", async () => {
@@ -169,6 +180,100 @@ describe("AppendThread", () => {
     const [code, signal] = (await once(child, "close")) as [number | null, string | null];
     expect({ code, signal }).toEqual({ code: 0, signal: null });
     await rm(folder, { recursive: true });
+  });
+});
+
+describe("packs that the thread makes", () => {
+  const rows = Buffer.from(JSON.stringify({ rows: 20 }));
+
+  /** What a vault lays out for one more save of each timeline. */
+  function unmade(lines: readonly TestTimeline[], dataKey: DataKey | null = null): UnmadeBatch {
+    const records = lines.map((line) => line.next());
+    const items = records.map(({ entry }): PackItem => {
+      const base = { key: "output", encoding: "json", bytes: rows, contentBytes: rows.length } as const;
+      const held = [{ ...base, digest: sha256(rows), base: null, section: null }];
+      return { entry, parentDigest: null, base: null, layer: { id: entry.id, depth: 1, changes: new Map() }, held };
+    });
+    return { records, dataKey: null, maker: "vault/pack-maker", parts: layOutPack(items, dataKey, { codec: "zstd" }) };
+  }
+
+  test("P2: are read as others are, and the digests of their mementos come back", async () => {
+    await withThread(async ({ store, thread, lines }) => {
+      const batch = unmade(lines);
+      const appended = await thread.appendUnmade(batch);
+      expect(appended?.results).toEqual(lines.map(() => ({ outcome: "appended" })));
+      const digests = appended?.answer as readonly string[];
+      expect(digests).toHaveLength(lines.length);
+      for (const [slot, { entry }] of batch.records.entries()) {
+        const stored = await store.read(entry.id);
+        const { header = new Uint8Array(), body = null } = stored ?? {};
+        const opened = openPack({ header, body: body ?? new Uint8Array() }, null, "the pack");
+        expect(opened.header.entries[slot]).toEqual(entry);
+        expect(manifestOf(opened, slot)?.digest).toBe(digests[slot]);
+        expect(opened.header.entries).toHaveLength(lines.length);
+      }
+      expect(await collect(store.check())).toEqual([]);
+    });
+  });
+
+  test("P2: each record is answered as the store does: fenced, conflict, exists", async () => {
+    await withThread(async ({ store, thread, lines }) => {
+      const [named, ...others] = lines;
+      const holder = await named?.save(store, { name: "the name" });
+      const batch = unmade(others);
+      const records = batch.records.map((record, slot) => {
+        const { entry } = record;
+        if (slot === 0) return { ...record, entry: { ...entry, epoch: 9 } };
+        if (slot === 1) return { ...record, entry: { ...entry, name: "the name" } };
+        return record;
+      });
+      const appended = await thread.appendUnmade({ ...batch, records });
+      expect(appended?.results.slice(0, 3)).toEqual([
+        { outcome: "fenced", epoch: 1 },
+        { outcome: "exists", id: holder?.id },
+        { outcome: "appended" },
+      ]);
+      // The same once more: each head has moved, or stays.
+      const again = await thread.appendUnmade(batch);
+      expect(again?.results.slice(0, 2)).toEqual([{ outcome: "appended" }, { outcome: "appended" }]);
+      for (const result of again?.results.slice(2) ?? []) expect(result.outcome).toBe("conflict");
+      expect(await collect(store.check())).toEqual([]);
+    });
+  });
+
+  test("P4: are refused where they are not sealed and the store is, and where their key was retired", async () => {
+    await withThread(
+      async ({ store, thread, make, lines }) => {
+        await expectCode("PLAINTEXT_REFUSED", () => thread.appendUnmade(unmade(lines)));
+        expect(await collect(store.query(mementoQuery()))).toEqual([]);
+        const record = make.key("data");
+        const key: DataKey = { id: record.id, key: make.random.bytes(32) };
+        for (const line of lines) line.sequence = 0;
+        const first = await thread.appendUnmade({ ...unmade(lines, key), dataKey: record });
+        expect(first?.results.every(({ outcome }) => outcome === "appended")).toBe(true);
+        await store.retireKey(record.id);
+        await expectCode("KEY_RETIRED", () => thread.appendUnmade(unmade(lines, key)));
+      },
+      { sealed: true },
+    );
+  });
+
+  test("what cannot be made ends that batch alone; a thread that has ended makes none", async () => {
+    await withThread(async ({ store, thread, lines }) => {
+      const batch = unmade(lines);
+      await expect(thread.appendUnmade({ ...batch, parts: "nothing" })).rejects.toThrow();
+      await expect(thread.appendUnmade({ ...batch, maker: "vault/no-such-maker" })).rejects.toThrow();
+      expect((await thread.appendUnmade(batch))?.results[0]).toEqual({ outcome: "appended" });
+      await thread.close();
+      expect(thread.isOpen).toBe(false);
+      expect(await thread.appendUnmade(unmade(lines))).toBeNull();
+      expect(store.apart.isOpen).toBe(false);
+      expect(await store.apart.append(unmade(lines))).toBeNull();
+      const [record, ...others] = unmade(lines).records;
+      if (record === undefined) throw new TypeError("there are 12");
+      const wrong = [{ ...record, expectedSequence: 99 }, ...others];
+      await expectCode("INVALID_ARGUMENT", () => store.apart.append({ ...batch, records: wrong }));
+    });
   });
 });
 

@@ -4,8 +4,9 @@ import { Worker } from "node:worker_threads";
 import { MementoError } from "../../core/errors.ts";
 import { ownProgram } from "../../core/own-files.ts";
 import { systemClock } from "../../core/ports.ts";
+import type { ApartAppended, UnmadeBatch } from "../apart.ts";
 import type { AppendBatch, AppendResult } from "../store.ts";
-import type { WorkerAnswer, WorkerOptions, WorkerOrder } from "./append-worker.ts";
+import type { BatchOrder, RecordColumns, WorkerAnswer, WorkerOptions, WorkerOrder } from "./append-worker.ts";
 import type { ConnectionOptions } from "./connection.ts";
 
 /** A smaller batch is appended here sooner than it is brought to another thread and back. */
@@ -14,7 +15,7 @@ const RECORDS_MIN = 8;
 const BATCHES_BEFORE = 8;
 
 interface Waiting {
-  readonly resolve: (results: readonly AppendResult[]) => void;
+  readonly resolve: (appended: ApartAppended) => void;
   readonly reject: (reason: Error) => void;
   readonly records: number;
 }
@@ -51,21 +52,32 @@ export class AppendThread {
     return this.#isOpen;
   }
 
+  /** True once the thread takes batches, until it ends. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Like `appendBatch` in a transaction, for a batch that was checked; null, and nothing done, where the thread has ended. One at a time. */
   async append(batch: AppendBatch, sealedBy: string | null): Promise<readonly AppendResult[] | null> {
-    const worker = this.#worker;
-    if (worker === null) return null;
-    const { records, dataKey } = batch;
     const header = new Uint8Array(batch.header);
     const body = new Uint8Array(batch.body);
-    const headChecks = records.map(({ headCheck }) => headCheck);
-    const replacing = records.flatMap(({ replaceName }, slot) => (replaceName ? [slot] : []));
-    const order: WorkerOrder = { header, body, dataKey, sealedBy, headChecks, replacing };
-    worker.postMessage(order, [header.buffer, body.buffer]);
+    const order = { header, body, sealedBy, ...columnsOf(batch) };
+    return (await this.#send(order, batch.records.length, [header.buffer, body.buffer]))?.results ?? null;
+  }
+
+  /** The same for a batch whose pack the thread makes first. */
+  async appendUnmade({ maker, parts, ...batch }: UnmadeBatch): Promise<ApartAppended | null> {
+    return await this.#send({ maker, parts, ...columnsOf(batch) }, batch.records.length);
+  }
+
+  async #send(order: BatchOrder, records: number, moved: readonly ArrayBuffer[] = []): Promise<ApartAppended | null> {
+    const worker = this.#worker;
+    if (worker === null) return null;
+    worker.postMessage(order, moved);
     // What is under way keeps the process alive.
     worker.ref();
     return await new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject, records: records.length };
+      this.#waiting = { resolve, reject, records };
     });
   }
 
@@ -111,7 +123,11 @@ export class AppendThread {
     this.#waiting = null;
     if (waiting === null) return;
     if ("message" in answer) waiting.reject(errorOf(answer));
-    else waiting.resolve(answer.results ?? Array.from({ length: waiting.records }, () => ({ outcome: "appended" })));
+    else {
+      const results =
+        answer.results ?? Array.from({ length: waiting.records }, () => ({ outcome: "appended" as const }));
+      waiting.resolve({ results, answer: answer.answer });
+    }
   }
 
   #lose(reason: unknown): void {
@@ -127,6 +143,18 @@ export class AppendThread {
     );
     this.#waiting = null;
   }
+}
+
+function columnsOf({ records, dataKey }: Pick<AppendBatch, "records" | "dataKey">): RecordColumns {
+  return {
+    dataKey,
+    ids: records.map(({ entry }) => entry.id),
+    epochs: records.map(({ entry }) => entry.epoch),
+    caretakers: records.map(({ entry }) => entry.caretaker),
+    names: records.map(({ entry }) => entry.name ?? null),
+    headChecks: records.map(({ headCheck }) => headCheck),
+    replacing: records.flatMap(({ replaceName }, slot) => (replaceName ? [slot] : [])),
+  };
 }
 
 function errorOf({ code, message, details }: Extract<WorkerAnswer, { readonly message: string }>): Error {

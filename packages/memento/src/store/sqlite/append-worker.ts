@@ -3,26 +3,43 @@ import { existsSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 
 import { isMementoError, type ErrorCode } from "../../core/errors.ts";
+import { parseMementoId } from "../../core/ids.ts";
+import { ownProgram } from "../../core/own-files.ts";
 import { systemClock } from "../../core/ports.ts";
-import { decodePackHeader } from "../header.ts";
-import type { AppendBatch, AppendResult } from "../store.ts";
+import { checkPack } from "../admit.ts";
+import type { PackMaker, UnmadeBatch } from "../apart.ts";
+import type { AppendBatch, AppendRecord, AppendResult, EntryPlace, StoreMeta } from "../store.ts";
 import { appendBatch } from "./changes.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import { BODY_BYTES_MAX, Connection, type ConnectionOptions } from "./connection.ts";
+import { metaOf } from "./rows.ts";
 
 /** Where the database is, and the id of the store that is meant. */
 export interface WorkerOptions extends Pick<ConnectionOptions, "path" | "lockTimeoutMs"> {
   readonly store: string;
 }
 
-/** A batch that was checked. The header has its entries, so that only the conditions of the records come beside it. */
-export interface BatchOrder extends Omit<AppendBatch, "records"> {
-  /** The data key that the header names. */
-  readonly sealedBy: string | null;
-  /** What each record's head is checked by, in the order of the slots. */
+/** A batch without its pack. Slot by slot, what decides of each record: a column is cloned sooner than many small objects. */
+export interface RecordColumns extends Pick<AppendBatch, "dataKey"> {
+  readonly ids: readonly string[];
+  readonly epochs: readonly number[];
+  readonly caretakers: readonly string[];
+  readonly names: readonly (string | null)[];
   readonly headChecks: readonly string[];
   /** The slots whose names may be another memento's. */
   readonly replacing: readonly number[];
 }
+
+/** A batch that was checked, or one whose pack is to be made here. */
+export type BatchOrder = RecordColumns &
+  (
+    | {
+        readonly header: Uint8Array;
+        readonly body: Uint8Array;
+        /** The data key that the header names. */
+        readonly sealedBy: string | null;
+      }
+    | Pick<UnmadeBatch, "maker" | "parts">
+  );
 
 /** null: close the database, and end. */
 export type WorkerOrder = BatchOrder | null;
@@ -30,8 +47,8 @@ export type WorkerOrder = BatchOrder | null;
 /** What comes back: "open" once the database is, then one answer for each batch. */
 export type WorkerAnswer =
   | "open"
-  /** null: all were appended. */
-  | { readonly results: readonly AppendResult[] | null }
+  /** `results` is null when all were appended; `answer` is what the maker of the pack gave. */
+  | { readonly results: readonly AppendResult[] | null; readonly answer: unknown }
   /** An error of ours, or another one's message. */
   | {
       readonly code: ErrorCode | null;
@@ -40,48 +57,87 @@ export type WorkerAnswer =
     };
 
 const port = parentPort;
-const connection = await openStore(workerData as WorkerOptions);
-if (connection !== null && port !== null) {
-  const answer = (message: WorkerAnswer): void => port.postMessage(message);
+const opened = await openStore(workerData as WorkerOptions);
+if (opened !== null && port !== null) {
+  const { connection, meta } = opened;
+  const append = async (order: BatchOrder): Promise<WorkerAnswer> => {
+    const { batch, sealedBy, answer } = "maker" in order ? await made(order, meta) : ready(order);
+    const results = await connection.write((statements) => appendBatch(statements, batch, sealedBy));
+    return { results: results.every(({ outcome }) => outcome === "appended") ? null : results, answer };
+  };
   let last: Promise<unknown> = Promise.resolve();
   const take = async (order: WorkerOrder): Promise<void> => {
-    if (order === null) {
-      await last;
-      port.close();
-      connection.release();
+    if (order !== null) {
+      last = append(order)
+        .catch(failure)
+        .then((answer) => port.postMessage(answer));
       return;
     }
-    const batch = batchOf(order);
-    last = connection
-      .write((statements) => appendBatch(statements, batch, order.sealedBy))
-      .then(
-        (results) => answer({ results: results.every(({ outcome }) => outcome === "appended") ? null : results }),
-        (error: unknown) => answer(failure(error)),
-      );
+    await last;
+    port.close();
+    connection.release();
   };
   port.on("message", (order: WorkerOrder) => void take(order));
-  answer("open");
+  port.postMessage("open" satisfies WorkerAnswer);
 }
 
 /** null where another one is in the place of the store by now, or none. */
-async function openStore({ path, lockTimeoutMs, store }: WorkerOptions): Promise<Connection | null> {
+async function openStore({
+  path,
+  lockTimeoutMs,
+  store,
+}: WorkerOptions): Promise<{ readonly connection: Connection; readonly meta: StoreMeta } | null> {
   if (!existsSync(path)) return null;
-  const opened = await Connection.open({ path, lockTimeoutMs, clock: systemClock });
-  const facts = await opened?.read((statements) => statements.facts.get());
-  if (facts?.["id"] === store) return opened;
-  opened?.release();
+  const connection = await Connection.open({ path, lockTimeoutMs, clock: systemClock });
+  if (connection === null) return null;
+  const meta = await connection.read(({ facts }) => metaOf(facts.get() ?? {}));
+  if (meta.id === store) return { connection, meta };
+  connection.release();
   return null;
 }
 
-function batchOf({ header, body, dataKey, headChecks, replacing }: BatchOrder): AppendBatch {
-  const replaced = new Set(replacing);
-  const records = decodePackHeader(header, "the batch").entries.map((entry, slot) => ({
-    entry,
-    expectedSequence: entry.sequence - 1,
-    headCheck: headChecks[slot] ?? "",
-    replaceName: replaced.has(slot),
-  }));
-  return { header, body, dataKey, records };
+/** A batch that is about to be appended. */
+interface ToAppend {
+  readonly batch: AppendBatch<EntryPlace>;
+  /** The data key that its header names. */
+  readonly sealedBy: string | null;
+  readonly answer: unknown;
+}
+
+async function made(order: Extract<BatchOrder, { readonly maker: string }>, meta: StoreMeta): Promise<ToAppend> {
+  const { makePack } = (await import(ownProgram(order.maker).href)) as { readonly makePack: PackMaker };
+  const { header, body, sealedBy, answer } = await makePack(order.parts);
+  const pack = { isSealed: sealedBy !== null, bodyBytes: body.byteLength };
+  checkPack(pack, { sealed: meta.sealed, bodyBytesMax: BODY_BYTES_MAX });
+  return { batch: { header, body, dataKey: order.dataKey, records: recordsOf(order) }, sealedBy, answer };
+}
+
+function ready(order: Extract<BatchOrder, { readonly header: Uint8Array }>): ToAppend {
+  const { header, body, dataKey, sealedBy } = order;
+  return { batch: { header, body, dataKey, records: recordsOf(order) }, sealedBy, answer: null };
+}
+
+function recordsOf(columns: RecordColumns): readonly AppendRecord<EntryPlace>[] {
+  const { ids, epochs, caretakers, names, headChecks } = columns;
+  const replacing = new Set(columns.replacing);
+  return ids.map((id, slot) => {
+    const { timeline, sequence } = placeOf(id);
+    const place = { id, timeline, sequence, epoch: epochs[slot] ?? 0, caretaker: caretakers[slot] ?? "" };
+    const name = names[slot] ?? null;
+    return {
+      entry: name === null ? place : { ...place, name },
+      expectedSequence: sequence - 1,
+      headCheck: headChecks[slot] ?? "",
+      replaceName: replacing.has(slot),
+    };
+  });
+}
+
+/** The ids were checked before they came here. */
+function placeOf(id: string): { readonly timeline: string; readonly sequence: number } {
+  const place = parseMementoId(id);
+  if (place === undefined) throw new TypeError(`${id} is no id of a memento`);
+  return place;
 }
 
 function failure(error: unknown): WorkerAnswer {

@@ -4,7 +4,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { admit, keyRetired } from "../admit.ts";
 import { bytesOf, nullable, textOf } from "../columns.ts";
-import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
+import type { AppendBatch, AppendResult, CaretakerRecord, EntryPlace } from "../store.ts";
 import { acceptedSlots, headerOf, readSlot } from "./log.ts";
 import { headOf, keyValues, numberOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
@@ -30,9 +30,13 @@ export function retireKey(statements: Statements, id: string): boolean {
 /** Appends a batch, inside the caller's transaction. Three tables are written for a record without a name. */
 export function appendBatch(
   statements: Statements,
-  batch: AppendBatch,
+  batch: AppendBatch<EntryPlace>,
   dataKey: string | null,
 ): readonly AppendResult[] {
+  if (moveHeads(statements, batch.records)) {
+    insertPack(statements, batch, dataKey, batch.records.keys());
+    return batch.records.map(() => ({ outcome: "appended" }));
+  }
   const { results, accepted, heads, names } = admit(batch, {
     timeline: (key) => {
       const row = statements.standing.get(key);
@@ -44,18 +48,45 @@ export function appendBatch(
     },
   });
   if (accepted.length === 0) return results;
-  demandSealingKey(statements, dataKey);
-  if (batch.dataKey !== null) statements.insertKey.run(...keyValues(batch.dataKey));
-  const commit = statements.insertCommit.run(batch.header, batch.body).lastInsertRowid;
-  for (const slot of accepted) {
-    const record = batch.records[slot];
-    if (record === undefined) continue;
-    const { id, timeline, sequence } = record.entry;
-    statements.insertMemento.run(timeline, sequence, id.slice(id.lastIndexOf("-") + 1), commit, slot);
-  }
+  insertPack(statements, batch, dataKey, accepted);
   for (const [timeline, { id, sequence, check }] of heads) statements.moveHead.run(sequence, id, check, timeline);
   for (const { caretaker, name, id } of names) statements.moveName.run(caretaker, name, id);
   return results;
+}
+
+/**
+ * Moves the heads of a batch in which every record is as it is expected to be, which they nearly always are: it spares to look at
+ * each timeline first. False, and nothing moved, where one is not, or has a name to be looked at.
+ */
+function moveHeads(statements: Statements, records: AppendBatch<EntryPlace>["records"]): boolean {
+  if (records.some(({ entry }) => entry.name !== undefined)) return false;
+  const isLone = records.length === 1;
+  if (!isLone) statements.savepoint.run();
+  const moved = records.every(({ entry: { id, timeline, sequence, epoch }, expectedSequence, headCheck }) => {
+    const { changes } = statements.moveHeadFrom.run(sequence, id, headCheck, timeline, epoch, expectedSequence);
+    return changes === 1;
+  });
+  if (isLone) return moved;
+  if (!moved) statements.rollbackTo.run();
+  statements.release.run();
+  return moved;
+}
+
+function insertPack(
+  statements: Statements,
+  { header, body, records, dataKey: newKey }: AppendBatch<EntryPlace>,
+  dataKey: string | null,
+  slots: Iterable<number>,
+): void {
+  demandSealingKey(statements, dataKey);
+  if (newKey !== null) statements.insertKey.run(...keyValues(newKey));
+  const commit = statements.insertCommit.run(header, body).lastInsertRowid;
+  for (const slot of slots) {
+    const entry = records[slot]?.entry;
+    if (entry === undefined) continue;
+    const nonce = entry.id.slice(entry.id.lastIndexOf("-") + 1);
+    statements.insertMemento.run(entry.timeline, entry.sequence, nonce, commit, slot);
+  }
 }
 
 /** Logs a notice, and gives the number of its commit. */

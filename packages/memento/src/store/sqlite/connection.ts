@@ -25,6 +25,9 @@ const PAGE_BYTES = 1_024;
  */
 const LOG_BYTES = 2_048_000;
 
+/** The largest body of a pack: SQLite takes a value of 1,000,000,000 bytes. */
+export const BODY_BYTES_MAX = 900_000_000;
+
 /** How a connection waits. */
 export interface ConnectionOptions {
   readonly path: string;

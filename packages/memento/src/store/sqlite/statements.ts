@@ -42,6 +42,8 @@ const SQL = {
   standing: "SELECT lease_epoch, head_sequence, head_id, head_check FROM timeline WHERE key = ?",
   mendTimeline: `UPDATE timeline SET record_check = ?, head_check = ?, ${LEASE} WHERE key = ?`,
   moveHead: "UPDATE timeline SET head_sequence = ?, head_id = ?, head_check = ? WHERE key = ?",
+  moveHeadFrom: `UPDATE timeline SET head_sequence = ?, head_id = ?, head_check = ?
+    WHERE key = ? AND lease_epoch = ? AND head_sequence = ?`,
   acquireLease: `UPDATE timeline SET ${LEASE} WHERE key = ? AND lease_epoch = ?`,
   renewLease: `UPDATE timeline SET ${LEASE} WHERE key = ? AND lease_epoch = ? AND lease_owner = ?`,
   releaseLease: `UPDATE timeline SET ${LEASE}, request = NULL WHERE key = ? AND lease_epoch = ? AND lease_owner = ?`,

@@ -3,7 +3,6 @@ import { dirname, resolve } from "node:path";
 import { MementoError } from "../../core/errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
-import { checkBatch } from "../admit.ts";
 import { leaseValues, textOf } from "../columns.ts";
 import type { MementoQuery } from "../query.ts";
 import { checkReplacement } from "../replacement.ts";
@@ -28,18 +27,10 @@ import type {
   StoreMeta,
   StoreSupports,
 } from "../store.ts";
-import { AppendThread } from "./append-thread.ts";
-import {
-  appendBatch,
-  logNotice,
-  reclaimPacks,
-  removeCaretaker,
-  removeMementos,
-  retireKey,
-  saveCaretaker,
-} from "./changes.ts";
+import { SqliteAppender } from "./appender.ts";
+import { logNotice, reclaimPacks, removeCaretaker, removeMementos, retireKey, saveCaretaker } from "./changes.ts";
 import { findDamage } from "./check.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import { BODY_BYTES_MAX, Connection, type ConnectionOptions } from "./connection.ts";
 import { demandFolder, failureOf } from "./failure.ts";
 import { glanceAt, readMemento, SqliteLog } from "./log.ts";
 import { dropKey, replacePack, salvage } from "./mending.ts";
@@ -70,22 +61,29 @@ export class SqliteStore implements MementoStore {
   readonly supports: StoreSupports = {
     durable: true,
     sharedBy: "machine",
-    bodyBytesMax: 900_000_000,
+    bodyBytesMax: BODY_BYTES_MAX,
     reclaimsSpace: true,
   };
+
+  readonly apart: SqliteAppender;
 
   readonly #options: ConnectionOptions;
   readonly #log = new SqliteLog(() => this.#current());
   #connection: Connection | null = null;
   #connecting: Promise<Connection | null> | null = null;
   #meta: StoreMeta | null = null;
-  #thread: AppendThread | null = null;
   #closing: Promise<void> | null = null;
   #closed = false;
 
   private constructor(options: ConnectionOptions) {
     this.#options = options;
     this.url = `sqlite:${options.path}`;
+    this.apart = new SqliteAppender({
+      ...options,
+      found: async () => await this.#found(),
+      meta: async () => this.#meta ?? (await this.#facts()),
+      checkOpen: () => this.#checkOpen(),
+    });
   }
 
   /** Opens the database where there is one. IO_FAILED when its folder is missing, NOT_A_STORE for another program's file. */
@@ -198,18 +196,7 @@ export class SqliteStore implements MementoStore {
   }
 
   async append(batch: AppendBatch): Promise<readonly AppendResult[]> {
-    const meta = this.#meta ?? (await this.#facts());
-    const { dataKey } = checkBatch(batch, { sealed: meta.sealed, bodyBytesMax: this.supports.bodyBytesMax });
-    const connection = await this.#found();
-    const thread = (this.#thread ??= AppendThread.beside(this.#options, meta.id));
-    if (thread.takes(batch)) {
-      const results = await connection.waitFor(async () => {
-        this.#checkOpen();
-        return await thread.append(batch, dataKey);
-      });
-      if (results !== null) return results;
-    }
-    return await connection.write((statements) => appendBatch(statements, batch, dataKey));
+    return await this.apart.appendMade(batch);
   }
 
   async read(id: string): Promise<StoredMemento | null> {
@@ -314,7 +301,7 @@ export class SqliteStore implements MementoStore {
     this.#closed = true;
     const connection = this.#connection;
     this.#connection = null;
-    await this.#thread?.close();
+    await this.apart.close();
     try {
       connection?.close();
     } catch (error) {

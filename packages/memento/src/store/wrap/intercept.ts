@@ -22,7 +22,7 @@ import type {
 } from "../store.ts";
 
 /** The name of a method of the store. */
-export type StoreMethod = Exclude<keyof MementoStore, "url" | "supports" | typeof Symbol.asyncDispose>;
+export type StoreMethod = Exclude<keyof MementoStore, "url" | "supports" | "apart" | typeof Symbol.asyncDispose>;
 
 /** One call of a store, as a wrapper sees it. */
 export interface StoreCall {
