@@ -32,6 +32,8 @@ interface Pack {
   readonly items: readonly Waiting[];
   /** Made while the pack before it was under way; null: made when its turn comes. */
   readonly ahead: Promise<Ready> | null;
+  /** Where the store's other thread takes it, it is on its way there already, behind the one before it. */
+  readonly committing: Promise<void> | null;
 }
 
 /** A pack on its way to the store, and what it is sealed by. */
@@ -131,7 +133,7 @@ export class PackQueue {
       const saves = packs.reduce((sum, { items }) => sum + items.length, 0);
       this.#alone = saves === 1 ? this.#alone + 1 : 0;
       this.#groups.begin(saves);
-      for (const pack of packs) await this.#commit(pack);
+      for (const pack of packs) await (pack.committing ?? this.#commit(pack));
       this.#groups.end();
     }
     this.#flushing = null;
@@ -139,18 +141,23 @@ export class PackQueue {
 
   #takePacks(): Pack[] {
     const waiting = this.#waiting.splice(0, this.#groups.next(this.#waiting.length));
-    return groupIntoPacks(waiting).map((items) => ({ items, ahead: null }));
+    return groupIntoPacks(waiting).map((items) => ({ items, ahead: null, committing: null }));
   }
 
-  /** Makes the next packs while the store is at work, once as many wait as it is at work on. */
+  /**
+   * Makes the next packs while the store is at work, once as many wait as it is at work on. Its other thread gets them at once: it goes
+   * on without waiting until this one has a turn for the answer.
+   */
   #sealAhead(): void {
     const { underWay } = this.#groups;
     if (underWay < GROUP_MIN || this.#waiting.length < underWay || this.#ahead.length > 0) return;
-    this.#ahead = this.#takePacks().map(({ items }) => {
+    this.#ahead = this.#takePacks().map((pack) => {
+      const { items } = pack;
+      if (this.#goesApart(items)) return { ...pack, committing: this.#commit(pack) };
       const ahead = this.#make(items);
       // It is looked at when its turn comes.
       ahead.catch(() => undefined);
-      return { items, ahead };
+      return { ...pack, ahead };
     });
   }
 

@@ -216,6 +216,30 @@ describe("packs that the thread makes", () => {
     });
   });
 
+  test("may be several at once: each is answered, in their order", async () => {
+    await withThread(async ({ store, thread, make, lines }) => {
+      const [half, other] = [lines.slice(0, 6), lines.slice(6)];
+      const order: number[] = [];
+      const told = async (index: number, appended: Promise<unknown>): Promise<unknown> => {
+        const answer = await appended;
+        order.push(index);
+        return answer;
+      };
+      const unfit = { ...unmade(half), parts: "nothing" };
+      for (const line of half) line.sequence = 0;
+      const answers = await Promise.allSettled([
+        told(0, thread.appendUnmade(unmade(half))),
+        thread.appendUnmade(unfit),
+        told(1, thread.append(make.batch(other.map((line) => line.next())), null)),
+        told(2, thread.appendUnmade(unmade(lines))),
+      ]);
+      expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "fulfilled"]);
+      expect(order).toEqual([0, 1, 2]);
+      const saved = (await collect(store.query(mementoQuery()))).map(({ entry }) => entry.sequence);
+      expect(saved).toEqual([...Array<number>(12).fill(2), ...Array<number>(12).fill(1)]);
+    });
+  });
+
   test("P2: each record is answered as the store does: fenced, conflict, exists", async () => {
     await withThread(async ({ store, thread, lines }) => {
       const [named, ...others] = lines;

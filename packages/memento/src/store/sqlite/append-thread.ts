@@ -31,7 +31,8 @@ export class AppendThread {
   #worker: Worker | null = null;
   #isOpen = false;
   #isClosed = false;
-  #waiting: Waiting | null = null;
+  /** In the order in which the thread answers. */
+  readonly #waiting: Waiting[] = [];
 
   /** With one core, nothing else can be done meanwhile. */
   constructor(options: WorkerOptions, cores: number) {
@@ -57,7 +58,7 @@ export class AppendThread {
     return this.#isOpen;
   }
 
-  /** Like `appendBatch` in a transaction, for a batch that was checked; null, and nothing done, where the thread has ended. One at a time. */
+  /** Like `appendBatch` in a transaction, for a batch that was checked; null, and nothing done, where the thread has ended. One after the other. */
   async append(batch: AppendBatch, sealedBy: string | null): Promise<readonly AppendResult[] | null> {
     const header = new Uint8Array(batch.header);
     const body = new Uint8Array(batch.body);
@@ -77,7 +78,7 @@ export class AppendThread {
     // What is under way keeps the process alive.
     worker.ref();
     return await new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject, records };
+      this.#waiting.push({ resolve, reject, records });
     });
   }
 
@@ -118,10 +119,9 @@ export class AppendThread {
       this.#isOpen = this.#worker !== null;
       return;
     }
-    this.#worker?.unref();
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    if (waiting === null) return;
+    const waiting = this.#waiting.shift();
+    if (this.#waiting.length === 0) this.#worker?.unref();
+    if (waiting === undefined) return;
     if ("message" in answer) waiting.reject(errorOf(answer));
     else {
       const results =
@@ -135,13 +135,14 @@ export class AppendThread {
     this.#worker = null;
     const { path } = this.#options;
     const why = reason instanceof Error ? `: ${reason.message}` : "";
-    this.#waiting?.reject(
-      new MementoError("IO_FAILED", `${path}: the thread that was appending has ended${why}`, {
-        cause: reason,
-        details: { path },
-      }),
-    );
-    this.#waiting = null;
+    for (const { reject } of this.#waiting.splice(0)) {
+      reject(
+        new MementoError("IO_FAILED", `${path}: the thread that was appending has ended${why}`, {
+          cause: reason,
+          details: { path },
+        }),
+      );
+    }
   }
 }
 

@@ -68,7 +68,8 @@ if (opened !== null && port !== null) {
   let last: Promise<unknown> = Promise.resolve();
   const take = async (order: WorkerOrder): Promise<void> => {
     if (order !== null) {
-      last = append(order)
+      last = last
+        .then(async () => await append(order))
         .catch(failure)
         .then((answer) => port.postMessage(answer));
       return;

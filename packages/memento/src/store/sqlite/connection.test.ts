@@ -6,6 +6,7 @@ import { sqlitePlace } from "../../../../../test/workers/sqlite-place.ts";
 import { MementoError } from "../../core/errors.ts";
 import { systemClock, type Clock } from "../../core/ports.ts";
 import { expectCode } from "../../testing/store/kit.ts";
+import { nextTurn } from "../../vault/turns.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import type { Statements } from "./statements.ts";
 
@@ -95,6 +96,58 @@ describe("writes that are asked for at once", () => {
         other.close();
       }
       expect(await connection.write(insert("y"))).toBe(1);
+    });
+  });
+});
+
+describe("what another connection of this process writes", () => {
+  /** Something that is written elsewhere until it is let go. */
+  function elsewhere(connection: Connection, log: string[], name: string): { letGo(): void; written: Promise<void> } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const written = connection.waitFor(async () => {
+      log.push(`${name} begins`);
+      await promise;
+      log.push(`${name} ends`);
+    });
+    return { letGo: resolve, written };
+  }
+
+  test.each(["a write", "a compaction"])(
+    "%s waits for what is under way there, and for nothing that comes later",
+    async (what) => {
+      await withConnection(async (connection) => {
+        const log: string[] = [];
+        const [one, two] = [elsewhere(connection, log, "one"), elsewhere(connection, log, "two")];
+        const here = (what === "a write" ? connection.write(insert("here")) : connection.compact()).then(() =>
+          log.push("here"),
+        );
+        const three = elsewhere(connection, log, "three");
+        await nextTurn();
+        expect(log).toEqual(["one begins", "two begins"]);
+        two.letGo();
+        await nextTurn();
+        expect(log).toEqual(["one begins", "two begins", "two ends"]);
+        one.letGo();
+        // It is done although the third one is not let go yet.
+        await here;
+        await nextTurn();
+        expect(log.slice(3).toSorted()).toEqual(["here", "one ends", "three begins"]);
+        three.letGo();
+        await Promise.all([one.written, two.written, three.written]);
+        expect(await connection.write(insert("again"))).toBeGreaterThan(0);
+      });
+    },
+  );
+
+  test("keeps nobody waiting once it has failed", async () => {
+    await withConnection(async (connection) => {
+      const failing = connection.waitFor(async () => {
+        await nextTurn();
+        throw new MementoError("IO_FAILED", "the other one has ended");
+      });
+      const here = connection.write(insert("here"));
+      await expectCode("IO_FAILED", () => failing);
+      expect(await here).toBe(1);
     });
   });
 });

@@ -63,6 +63,8 @@ export class Connection {
   #asked: Asked[] = [];
   /** Until this resolves, another connection of this process writes. */
   #elsewhere: Promise<unknown> | null = null;
+  /** What waits here for that. */
+  readonly #turns = new Set<Promise<unknown>>();
   #closed = false;
 
   private constructor(options: ConnectionOptions, database: DatabaseSync) {
@@ -146,17 +148,20 @@ export class Connection {
   }
 
   /**
-   * Lets another connection of this process write. What is to be written here waits until it is done, instead of for the lock,
-   * and so must not be asked for by `writing` itself; reading goes on.
+   * Lets another connection of this process write, once or several times at once: it keeps their order. What is to be written here waits
+   * until it is done, instead of for the lock, and so must not be asked for by `writing` itself; reading goes on. Who waits here goes
+   * before what comes later there.
    */
   async waitFor<T>(writing: () => Promise<T>): Promise<T> {
-    while (this.#elsewhere !== null || this.#asked.length > 0) await this.#elsewhere;
+    while (this.#asked.length > 0 || this.#turns.size > 0) await (this.#elsewhere ?? Promise.allSettled(this.#turns));
+    const written = writing();
+    const all = Promise.allSettled([this.#elsewhere, written]);
+    this.#elsewhere = all;
     try {
-      const written = writing();
-      this.#elsewhere = written.catch(() => undefined);
       return await written;
     } finally {
-      this.#elsewhere = null;
+      // Whoever came later waits for this one too.
+      if (this.#elsewhere === all) this.#elsewhere = null;
     }
   }
 
@@ -313,7 +318,14 @@ export class Connection {
 
   /** Like `#wait`, at a moment when no other connection of this process writes. */
   async #alone<T>(work: () => T): Promise<T> {
-    return await this.#wait(work, () => this.#elsewhere);
+    const turn = this.#wait(work, () => this.#elsewhere);
+    if (this.#elsewhere === null) return await turn;
+    this.#turns.add(turn);
+    try {
+      return await turn;
+    } finally {
+      this.#turns.delete(turn);
+    }
   }
 }
 
