@@ -61,6 +61,23 @@ describe("runPipeline()", () => {
     expect(events.at(-1)).toMatchObject({ status: "failed", error: "other" });
   });
 
+  test("tells its end once, also to a listener that throws at it", async () => {
+    const { memento, data, events } = await bench();
+    const run = memento.run(
+      load(() => memorySink<Row>({ table: data })),
+      {
+        onEvent: (event) => {
+          events.push(event);
+          if (event.type === "run-ended") throw new Error("the listener is broken");
+        },
+      },
+    );
+    await expect(run).rejects.toThrow("the listener is broken");
+    expect(events.filter(({ type }) => type === "run-ended")).toMatchObject([{ status: "completed", error: null }]);
+    const [head] = await Array.fromAsync(memento.history({ name: "load" }));
+    expect(head?.status).toBe("completed");
+  });
+
   test("takes up after a failure: done records stay, undone ones are taken back and read again, none is lost or doubled", async () => {
     const { memento, data, events, onEvent } = await bench();
     let armed = true;

@@ -160,15 +160,17 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
 /** Begins, runs the stages, and tells how that ended. */
 async function runToEnd(session: RunSession, signal: AbortSignal, begin: () => Promise<void>): Promise<RunOutcome> {
   const { id: run } = session.run;
+  let outcome: RunOutcome;
   try {
     await begin();
-    const outcome = await runOrCancel(session, signal);
-    session.emit({ type: "run-ended", run, status: outcome.status, error: null });
-    return outcome;
+    outcome = await runOrCancel(session, signal);
   } catch (error) {
     session.emit({ type: "run-ended", run, status: "failed", error: isMementoError(error) ? error.code : "other" });
     throw error;
   }
+  // A listener that throws at the end has been told it: there is no second one.
+  session.emit({ type: "run-ended", run, status: outcome.status, error: null });
+  return outcome;
 }
 
 /** Runs the stages; a worker whose run was cancelled takes back what no memento covers, and ends without a failure. */
