@@ -70,6 +70,25 @@ describe("memento pause", () => {
     expect((await memento(folder, [...slow, "--resume"])).exitCode).toBe(0);
   });
 
+  test("one that was asked to pause and killed before it saw that goes on when it is resumed, and says so", async () => {
+    writeFileSync(path.join(folder, "hold"), "");
+    await using run = startMemento(folder, slow);
+    await run.says("stage 2/4 read started");
+    run.signal("SIGSTOP");
+    const { mementos } = JSON.parse((await memento(folder, ["ls", "--json"])).stdout) as {
+      mementos: { run: string }[];
+    };
+    const id = mementos[0]?.run ?? "";
+    const asked = await memento(folder, ["pause", id, "--json"]);
+    expect(JSON.parse(asked.stdout)).toMatchObject({ run: id, status: "requested" });
+    run.signal("SIGKILL");
+    await run.ended;
+    rmSync(path.join(folder, "hold"));
+    const resumed = await memento(folder, ["resume", id, "--json"]);
+    expect(resumed.stderr).toContain("a pause was asked for, and the worker before ended without having seen it");
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ status: "completed", run: id });
+  });
+
   test("a run that is done, and one that never was, are no runs to pause", async () => {
     const done = await memento(folder, ["run", pipelineFile("numbers.ts"), "--param", "into=numbers.db", "--json"]);
     const { run } = JSON.parse(done.stdout) as { run: string };

@@ -78,6 +78,9 @@ export class RunReport implements Disposable {
           `sink ${event.sink}: nothing of this timeline is in ${event.where}; what it wrote before is elsewhere, and is not read again`,
         );
         break;
+      case "pause-dropped":
+        this.note("a pause was asked for, and the worker before ended without having seen it: it counts no more");
+        break;
       case "restore-finished":
         this.restored = event.memento;
         this.note(

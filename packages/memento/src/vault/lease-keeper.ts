@@ -50,6 +50,7 @@ export class LeaseKeeper implements AsyncDisposable {
     this.#selfCheck = selfCheck;
     this.#owner = state.lease.owner ?? "";
     this.#holder = holder;
+    this.#request = state.request;
   }
 
   /**
@@ -91,9 +92,17 @@ export class LeaseKeeper implements AsyncDisposable {
     return this.state.lease.epoch;
   }
 
-  /** What somebody asked the holder to do, as of the last renewal. */
+  /** What somebody asked the holder to do, as of the last renewal; at first what the holder before was asked and has not done. */
   get request(): TimelineRequest | null {
     return this.#request;
+  }
+
+  /** Takes back what the holder before was asked and has not done. */
+  async forgetRequest(): Promise<void> {
+    await this.#vault.store.requestOf(this.state.record.key, null);
+    // A renewal under way may have read it before.
+    await this.#renewing;
+    this.#request = null;
   }
 
   /** Throws FENCED when the lease is known to be lost. Store and sinks refuse late writes anyway; this only saves the effort. */

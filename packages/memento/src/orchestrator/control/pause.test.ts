@@ -3,6 +3,9 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { bench } from "../../../../../test/harness/number-runs.ts";
 import { Memento } from "../../memento.ts";
 import { interceptStore } from "../../store/wrap/intercept.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
+import { LeaseKeeper } from "../../vault/lease-keeper.ts";
+import type { ProcessProbe } from "../../vault/process-identity.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { timelineOfRun } from "./pause.ts";
 
@@ -51,6 +54,62 @@ describe("pauseRun()", () => {
     await expect(memento.pause(run ?? "")).rejects.toMatchObject(over);
     expect((await memento.vault.timeline(timeline)).request).toBeNull();
     expect(await running).toMatchObject({ status: "completed" });
+  });
+});
+
+describe("a pause that its worker has not lived to see", () => {
+  const probe: ProcessProbe = {
+    self: () => ({ host: "h", bootId: "b", pid: 1, processStart: "1" }),
+    isKnownDead: () => true,
+  };
+
+  /** A run that stands unfinished, held by a worker that is gone and was asked to pause. */
+  const asked = async (memento: Memento): Promise<string> => {
+    const broken = work(() => {
+      throw new Error("the network hums");
+    });
+    await expect(memento.run(broken)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    const [head] = await Array.fromAsync(memento.history({ name: "work" }));
+    const { timeline = "", run = "" } = head ?? {};
+    const gone = await LeaseKeeper.acquire(memento.vault, timeline, { probe });
+    onTestFinished(async () => await gone.release());
+    const alive = { ...probe, isKnownDead: () => false };
+    expect(await memento.pause(run, { probe: alive })).toMatchObject({ status: "requested" });
+    return timeline;
+  };
+
+  test.each(["resume", "fresh"] as const)("is older than %s, which is told so", async (wish) => {
+    const clock = new ManualClock();
+    const { memento, events, onEvent } = await bench(clock);
+    const timeline = await asked(memento);
+    const pipeline = work(async () => await clock.tick(3_000));
+    expect(await memento.run(pipeline, { [wish]: true, probe, onEvent })).toMatchObject({ status: "completed" });
+    expect(events[0]).toEqual({ type: "pause-dropped" });
+    expect((await memento.vault.timeline(timeline)).request).toBeNull();
+  });
+
+  test("is done by whoever goes on without having been told to resume", async () => {
+    const { memento, events, onEvent } = await bench();
+    await asked(memento);
+    let ran = 0;
+    const pipeline = work(async () => void (ran += 1));
+    expect(await memento.run(pipeline, { probe, onEvent })).toMatchObject({ status: "paused" });
+    expect(ran).toBe(0);
+    await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "RUN_PENDING" });
+    expect(await memento.run(pipeline, { resume: true, onEvent })).toMatchObject({ status: "completed" });
+    expect(events.some(({ type }) => type === "pause-dropped")).toBe(false);
+  });
+
+  test("of a pause that is asked of the one who resumes nothing is dropped", async () => {
+    const clock = new ManualClock();
+    const { memento } = await bench(clock);
+    await asked(memento);
+    const pipeline = work(async () => {
+      const [head] = await Array.fromAsync(memento.history({ name: "work" }));
+      await memento.pause(head?.run ?? "");
+      await clock.tick(3_000);
+    });
+    expect(await memento.run(pipeline, { resume: true, probe })).toMatchObject({ status: "paused" });
   });
 });
 

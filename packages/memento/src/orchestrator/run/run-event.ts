@@ -19,6 +19,8 @@ export type RunEvent =
   | { readonly type: "sink-kept"; readonly sink: string; readonly records: number; readonly items: readonly string[] }
   /** A new run writes at a place that nothing of this timeline is at: what was written before is elsewhere, or gone, and is not read again. */
   | { readonly type: "sink-moved"; readonly sink: string; readonly where: string }
+  /** The worker before was asked to pause and ended before it saw that: whoever resumes its run, or starts another one, wants it to run. */
+  | { readonly type: "pause-dropped" }
   | { readonly type: "restore-finished"; readonly target: string; readonly memento: string }
   | { readonly type: "stage-started"; readonly stage: string; readonly index: number; readonly of: number }
   | {

@@ -111,6 +111,11 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   const done = await findDone(vault, timeline.key, options.key, before, found);
   if (done !== null) return resultOf({ vault, pipeline, lease, done });
   const pending = pendingRun(before, found, options, pipeline, options.params === undefined ? null : given);
+  // A pause that the worker before has not lived to see was of that run, and older than the wish to resume it.
+  if (lease.state.request !== null && (pending === null || options.resume === true)) {
+    await lease.forgetRequest();
+    listener({ type: "pause-dropped" });
+  }
   const head = await adaptHead({ vault, lease, pipeline }, found, before, pending !== null);
   const snapshot = head === found ? before : await readSnapshot(head);
   const run = pending ?? (await newRun(vault, pipeline, options, given));
