@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 
 import { MementoError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
-import type { MementoStatus } from "../../core/memento.ts";
+import type { MementoEntry, MementoStatus } from "../../core/memento.ts";
 import { encodeValue } from "../../vault/codec.ts";
 import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
@@ -11,6 +11,7 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { describeIssues } from "../pipeline/standard-schema.ts";
 import type { Resources } from "../run/resources.ts";
 import { PIECE, readSnapshot } from "../run/run-state.ts";
+import { statusOnward } from "../schemas/adapt.ts";
 import {
   documentChanges,
   editedDocument,
@@ -85,7 +86,7 @@ export async function editPipeline(vault: Vault, pipeline: Pipeline, options: Ed
   const writer = vault.writerAt(state, head);
   const { entry } = await writer.append({
     reason: "edit",
-    status: standing(status),
+    status: standing(head.entry),
     generation: generation + 1,
     ...(run === undefined ? {} : { run }),
     ...(version === undefined ? {} : { version }),
@@ -243,6 +244,7 @@ async function changedPieces(
 }
 
 /** A run that was under way is one to be resumed. */
-function standing(status: MementoStatus): MementoStatus {
+function standing(entry: MementoEntry): MementoStatus {
+  const status = statusOnward(entry);
   return status === "running" || status === "failed" ? "interrupted" : status;
 }

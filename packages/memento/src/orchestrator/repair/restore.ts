@@ -11,7 +11,7 @@ import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
 import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord, type RunRecord } from "../run/run-state.ts";
 import { unmarkedData } from "../run/unmarked-data.ts";
-import { statusBehind } from "../schemas/adapt.ts";
+import { statusBehind, statusOnward } from "../schemas/adapt.ts";
 import { forcedAmong, fullName } from "./force.ts";
 import { goingOnFrom } from "./lineage.ts";
 import type { Participant, PartEvidence, PartReverted, RestoreGoal, SinkEvidence } from "./participants/participant.ts";
@@ -60,7 +60,7 @@ export async function beginRestore(
     why,
     began: new Date(vault.clock.now()).toISOString(),
     before: head.entry.id,
-    statusBefore: head.entry.status,
+    statusBefore: statusOnward(head.entry),
     digests: { before: head.contentDigest(), target: target?.contentDigest() ?? null },
     ...(content === undefined ? {} : { content }),
     ...(plan.only === null ? {} : { only: plan.only }),

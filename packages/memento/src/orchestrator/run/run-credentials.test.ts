@@ -122,6 +122,57 @@ describe("a credential that expires in the middle of a run", () => {
   });
 });
 
+describe("a run that waits for a credential", () => {
+  /** Paused by the name of its credential, which is there again. */
+  async function waiting(): Promise<World & { readonly head: string }> {
+    const made = await world({ awayAt: 21 });
+    const { head, credential } = await made.memento.run(made.pipeline);
+    expect(credential).toMatchObject({ name: "api" });
+    made.tokens.away = false;
+    return { ...made, head };
+  }
+
+  test("goes on by itself after an edit too: nobody has paused it", async () => {
+    const { memento, pipeline, data } = await waiting();
+    await memento.edit(pipeline, { edits: [{ path: "state.price", value: 3 }] });
+    expect(await memento.run(pipeline)).toMatchObject({ status: "completed", resumed: true });
+    expect(rowsOf(data)).toEqual(upTo(RECORDS));
+  });
+
+  test.each([{}, { only: ["state"] }])("goes on by itself after a rollback to it of %j", async (chosen) => {
+    const { memento, pipeline, data, head } = await waiting();
+    const plan = await memento.plan(pipeline, head, chosen);
+    await memento.rollback(pipeline, head, { plan: plan.hash, ...chosen });
+    expect(await memento.run(pipeline)).toMatchObject({ status: "completed", resumed: true });
+    expect(rowsOf(data)).toEqual(upTo(RECORDS));
+  });
+
+  test("goes on by itself where the code's schema is newer, and the credential is away once more", async () => {
+    const { memento, store, pipeline, data, tokens } = await waiting();
+    await memento.edit(pipeline, { edits: [{ path: "state.price", value: 3 }] });
+    tokens.away = true;
+    const again = await memento.run(pipeline, { resume: true });
+    expect(again).toMatchObject({ status: "paused", credential: { name: "api" } });
+    const newer: Pipeline = {
+      ...pipeline,
+      schema: { id: "s", version: 2, upcasters: { 1: (state: object) => state } },
+    };
+    const append = store.append.bind(store);
+    let appended = 0;
+    // What comes after the upcast is never saved.
+    store.append = async (batch) => {
+      if (appended === 1) throw new Error("the process is killed here");
+      appended += 1;
+      return await append(batch);
+    };
+    await expect(memento.run(newer)).rejects.toThrow("the process is killed here");
+    store.append = append;
+    tokens.away = false;
+    expect(await memento.run(newer)).toMatchObject({ status: "completed", resumed: true });
+    expect(rowsOf(data)).toEqual(upTo(RECORDS));
+  });
+});
+
 describe("a credential that expires between a save and a restore", () => {
   test("is acquired anew before the first read", async () => {
     const { memento, pipeline, data, tokens, clock, opened } = await world({ failAt: 15 });

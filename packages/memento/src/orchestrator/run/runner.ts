@@ -13,7 +13,7 @@ import { parseParams, sameParams } from "../pipeline/params.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { isOnLine } from "../repair/lineage.ts";
 import type { RestorePorts } from "../repair/restore.ts";
-import { adaptHead, isUnfinished } from "../schemas/adapt.ts";
+import { adaptHead, isUnfinished, statusOnward } from "../schemas/adapt.ts";
 import { readOutput, schemasOf, type SchemaStamps } from "../schemas/pipeline-schemas.ts";
 import { isStaleSecret, openOrPause } from "./credential-pause.ts";
 import type { Resources } from "./resources.ts";
@@ -227,8 +227,7 @@ function pendingRun(
       details: { run: run.id, status },
     });
   }
-  // Nobody paused a run that waits for a credential: whoever starts it next tries again.
-  const isPaused = status === "paused" && head?.entry.reason !== "credential";
+  const isPaused = head !== null && statusOnward(head.entry) === "paused";
   if (options.resume !== true && (isPaused || pipeline.resume === "ask")) {
     const hint = `Go on with it by \`memento resume ${run.id}\` (resume: true), or start anew with fresh: true.`;
     throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status}`, {

@@ -14,12 +14,18 @@ export function isUnfinished(status: MementoStatus): boolean {
   return status === "running" || status === "interrupted" || status === "failed" || status === "paused";
 }
 
+/** The status of a memento that is made of this one. Nobody paused a run that waits for a credential: whoever starts it next tries again. */
+export function statusOnward({ status, reason }: Pick<MementoEntry, "status" | "reason">): MementoStatus {
+  return status === "paused" && reason === "credential" ? "interrupted" : status;
+}
+
 /** The status that a memento is gone on with: where it begins a restore, that of the head before, which it has all of. */
 export function statusBehind(
-  { status }: Pick<MementoEntry, "status">,
+  entry: Pick<MementoEntry, "status" | "reason">,
   { restore }: Pick<PipelineSnapshot, "restore">,
 ): MementoStatus {
-  return status === "reverting" ? ((restore?.statusBefore ?? "interrupted") as MementoStatus) : status;
+  if (entry.status !== "reverting") return statusOnward(entry);
+  return (restore?.statusBefore ?? "interrupted") as MementoStatus;
 }
 
 /** What of a memento is other under the code's schemas and stage names. */
@@ -44,11 +50,11 @@ export async function adaptHead(
   if (head === null) return null;
   const adaptation = await adaptationOf(pipeline, head, snapshot, goesOn);
   if (adaptation.changes.length === 0) return head;
-  const { run, version, stage, stageIndex, resumeCount, generation, status } = head.entry;
+  const { run, version, stage, stageIndex, resumeCount, generation } = head.entry;
   const writer = await vault.writer(await vault.timeline(lease.state.record.key));
   const { entry } = await writer.append({
     reason: "upcast",
-    status,
+    status: statusOnward(head.entry),
     generation,
     ...(run === undefined ? {} : { run }),
     ...(version === undefined ? {} : { version }),
