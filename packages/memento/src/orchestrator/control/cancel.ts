@@ -3,6 +3,7 @@ import type { MementoEntry } from "../../core/memento.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
 import { systemProcessProbe } from "../../vault/process-identity.ts";
 import type { Vault } from "../../vault/vault.ts";
+import { sameRunPlace } from "../run/run-place.ts";
 import { timelineOfRun } from "./pause.ts";
 import { demandUnderWay, headOf } from "./under-way.ts";
 
@@ -36,7 +37,6 @@ export async function cancelRun(vault: Vault, run: string, options: CancelOption
   await using held = lease;
   const { head: at } = held.state;
   const head = demandUnderWay(run, at === null ? null : await vault.load(at.id));
-  const { version, stage, stageIndex, generation, resumeCount } = head.entry;
   const cancel = {
     by: options.by ?? "",
     why: options.why ?? "",
@@ -48,12 +48,8 @@ export async function cancelRun(vault: Vault, run: string, options: CancelOption
   ).append({
     reason: "cancel",
     status: "cancelled",
-    generation,
-    run,
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
-    ...(resumeCount === undefined ? {} : { resumeCount }),
+    generation: head.entry.generation,
+    ...sameRunPlace(head.entry),
     fields: { cancel },
   });
   return { run, timeline, head: entry.id, wasLive };

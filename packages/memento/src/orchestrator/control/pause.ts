@@ -5,6 +5,7 @@ import { describeAddress, type TimelineRecord, type TimelineState } from "../../
 import { mementoQuery } from "../../store/query.ts";
 import { LeaseKeeper, type LeaseOptions } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
+import { sameRunPlace } from "../run/run-place.ts";
 import { PIECE, type RunRecord } from "../run/run-state.ts";
 import { demandUnderWay, headOf } from "./under-way.ts";
 
@@ -53,18 +54,14 @@ async function leaseUnlessLocked(vault: Vault, timeline: string, options: LeaseO
 /** Marks a run that nobody is at. */
 async function pauseHeld(vault: Vault, run: string, state: TimelineState): Promise<void> {
   const memento = demandUnderWay(run, state.head === null ? null : await vault.load(state.head.id));
-  const { version, stage, stageIndex, resumeCount, generation, status } = memento.entry;
-  if (status === "paused") return;
+  const { entry } = memento;
+  if (entry.status === "paused") return;
   const writer = await vault.writer(state);
   await writer.append({
     reason: "pause",
     status: "paused",
-    generation,
-    run,
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
-    ...(resumeCount === undefined ? {} : { resumeCount }),
+    generation: entry.generation,
+    ...sameRunPlace(entry),
   });
 }
 

@@ -10,6 +10,7 @@ import { parseParams } from "../pipeline/params.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { describeIssues } from "../pipeline/standard-schema.ts";
 import type { Resources } from "../run/resources.ts";
+import { runPlace } from "../run/run-place.ts";
 import { PIECE, readSnapshot } from "../run/run-state.ts";
 import { statusOnward } from "../schemas/adapt.ts";
 import {
@@ -82,16 +83,13 @@ export async function editPipeline(vault: Vault, pipeline: Pipeline, options: Ed
   const undo = head.entry.id;
   if (changes.length === 0 || dryRun) return { head: undo, undo, changes };
   const { pieces, drop } = await changedPieces(head, before, after);
-  const { run, version, stage, stageIndex, generation, status } = head.entry;
+  const { generation, status } = head.entry;
   const writer = vault.writerAt(state, head);
   const { entry } = await writer.append({
     reason: "edit",
     status: standing(head.entry),
     generation: generation + 1,
-    ...(run === undefined ? {} : { run }),
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
+    ...runPlace(head.entry),
     pieces,
     drop,
     fields: {

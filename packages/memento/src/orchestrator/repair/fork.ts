@@ -7,6 +7,7 @@ import { LeaseKeeper } from "../../vault/lease-keeper.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { parseParams } from "../pipeline/params.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
+import { runPlace } from "../run/run-place.ts";
 import { PIECE, readSnapshot } from "../run/run-state.ts";
 
 /** How to fork. */
@@ -48,16 +49,13 @@ export async function forkPipeline(vault: Vault, memento: string, options: ForkO
   const ground = demandLive(await vault.load(memento));
   const snapshot = await readSnapshot(ground);
   const writer = await vault.writer(lease.state);
-  const { status, run, version, stage, stageIndex } = ground.entry;
+  const { status } = ground.entry;
   const { entry } = await writer.append({
     reason: "fork",
     status: status === "completed" || status === "cancelled" || status === "saved" ? status : "interrupted",
     generation: 0,
     ground,
-    ...(run === undefined ? {} : { run }),
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
+    ...runPlace(ground.entry),
     pieces: snapshot.run === null ? new Map<string, unknown>() : new Map([[PIECE.run, { ...snapshot.run, params }]]),
     drop: ground.keys().filter(staysBehindFork),
   });

@@ -9,6 +9,7 @@ import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { openResources, type Resources } from "../run/resources.ts";
 import type { RunListener } from "../run/run-event.ts";
+import { runPlace } from "../run/run-place.ts";
 import { PIECE, readSnapshot, type RestoreKind, type RestoreRecord, type RunRecord } from "../run/run-state.ts";
 import { unmarkedData } from "../run/unmarked-data.ts";
 import { statusBehind, statusOnward } from "../schemas/adapt.ts";
@@ -73,7 +74,7 @@ export async function beginRestore(
     reason: "rollback-begin",
     status: "reverting",
     generation: head.entry.generation,
-    ...runFields(head),
+    ...runPlace(head.entry),
     pieces: new Map([[PIECE.restore, record]]),
     fields: { plan },
   });
@@ -201,7 +202,7 @@ class RestoreSaga {
       reason: "rollback-begin",
       status: "reverting",
       generation: head.entry.generation,
-      ...runFields(head),
+      ...runPlace(head.entry),
       pieces: new Map([[PIECE.restore, { ...restore, done }]]),
       fields: head.fields(),
     });
@@ -224,7 +225,7 @@ class RestoreSaga {
       generation: head.entry.generation + 1,
       // A rollback of some items alone goes on from the head.
       ...(selected === null ? { metadata: goingOnFrom(target?.entry ?? null) } : {}),
-      ...(content === null ? {} : runFields(told)),
+      ...(content === null ? {} : runPlace(told.entry)),
       ...(selected === null && content !== null ? { ground: content } : {}),
       pieces: new Map([...this.#pieces, ...run, ...(selected === null ? [] : this.#stamps())]),
       ...(selected === null ? { drop: this.#dropped() } : selected),
@@ -281,14 +282,4 @@ function statusAfter({ head, content, restore, goal }: SagaInput, selected: bool
   if (before === "running" || before === "failed") return "interrupted";
   const again = selected && stagesOf(restore.only ?? []).size > 0;
   return again && before === "completed" ? "interrupted" : before;
-}
-
-function runFields(memento: OpenedMemento): { run?: string; version?: string; stage?: string; stageIndex?: number } {
-  const { run, version, stage, stageIndex } = memento.entry;
-  return {
-    ...(run === undefined ? {} : { run }),
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
-  };
 }

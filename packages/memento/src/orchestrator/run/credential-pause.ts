@@ -5,6 +5,7 @@ import type { Vault } from "../../vault/vault.ts";
 import type { LostCredential } from "../credentials/keeper.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { openResources, type ResourceRequest, type Resources } from "./resources.ts";
+import { sameRunPlace } from "./run-place.ts";
 import { PIECE } from "./run-state.ts";
 
 /** A run that stands paused because it cannot have a credential. */
@@ -49,17 +50,12 @@ async function markWaiting(
   const waitsFor = { credential: lost };
   if (entry.reason === "credential" && JSON.stringify(unfinished.fields()["waitsFor"]) === JSON.stringify(waitsFor))
     return entry.id;
-  const { run, version, stage, stageIndex, resumeCount, generation } = entry;
   const writer = await vault.writer(lease.state);
   const saved = await writer.append({
     reason: "credential",
     status: "paused",
-    generation,
-    ...(run === undefined ? {} : { run }),
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
-    ...(resumeCount === undefined ? {} : { resumeCount }),
+    generation: entry.generation,
+    ...sameRunPlace(entry),
     fields: { waitsFor },
   });
   return saved.entry.id;

@@ -4,6 +4,7 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { ApprovalRecord } from "../control/approval-record.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
+import { sameRunPlace } from "../run/run-place.ts";
 import { PIECE, type PipelineSnapshot } from "../run/run-state.ts";
 import { itemText, ownState, readAs, schemasOf, startItems, STATE_ITEM } from "./pipeline-schemas.ts";
 import { demandShape, namesOf, shapeChange, type RenamedStage, type ShapeChange } from "./shape.ts";
@@ -50,17 +51,12 @@ export async function adaptHead(
   if (head === null) return null;
   const adaptation = await adaptationOf(pipeline, head, snapshot, goesOn);
   if (adaptation.changes.length === 0) return head;
-  const { run, version, stage, stageIndex, resumeCount, generation } = head.entry;
   const writer = await vault.writer(await vault.timeline(lease.state.record.key));
   const { entry } = await writer.append({
     reason: "upcast",
     status: statusOnward(head.entry),
-    generation,
-    ...(run === undefined ? {} : { run }),
-    ...(version === undefined ? {} : { version }),
-    ...(stage === undefined ? {} : { stage }),
-    ...(stageIndex === undefined ? {} : { stageIndex }),
-    ...(resumeCount === undefined ? {} : { resumeCount }),
+    generation: head.entry.generation,
+    ...sameRunPlace(head.entry),
     pieces: adaptation.pieces,
     drop: adaptation.drop,
     fields: { adapted: { by: pipeline.version, changes: adaptation.changes } },
