@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import { lacking } from "../lacking-columns.ts";
 import { addEntry } from "./journal.ts";
 import { checkedColumns, type Net, NET, type NetCounts } from "./net.ts";
 import { firstRow } from "./session.ts";
@@ -145,9 +146,4 @@ async function putIn(
       FROM ${NET} AS m JOIN ${imageTable(dialect, kept)} AS r ON ${imagesOf(stream, kept, goal)} ${since.length === 0 ? "" : stood}
       WHERE m.${goal.op} = ${op} ORDER BY m.id`,
   );
-}
-
-/** The columns that images of a shape lack. */
-function lacking(names: readonly string[], { columns }: Shape): readonly string[] {
-  return names.filter((name) => !columns.includes(name));
 }

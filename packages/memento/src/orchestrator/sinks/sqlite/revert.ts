@@ -1,4 +1,5 @@
 import { MementoError } from "../../../core/errors.ts";
+import { lacking } from "../lacking-columns.ts";
 import { addEntry, currentShape, imageColumn, imageColumns, imageTable, lastImage, type Shape } from "./journal.ts";
 import { listNames, numbered, quoteName } from "./names.ts";
 import { forEachSlice, type Net } from "./net.ts";
@@ -254,11 +255,6 @@ class RevertSteps {
 interface Inserted {
   readonly ops: readonly number[];
   readonly since: readonly string[];
-}
-
-/** The columns that images of a shape lack. */
-function lacking(names: readonly string[], { columns }: Shape): readonly string[] {
-  return names.filter((name) => !columns.includes(name));
 }
 
 /** `(a, b) IN (SELECT k0, k1 FROM temp.memento_net ...)`. */

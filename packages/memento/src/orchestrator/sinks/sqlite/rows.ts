@@ -2,6 +2,7 @@ import type { SQLInputValue } from "node:sqlite";
 
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
 import { rowValue } from "../../../core/row-value.ts";
+import { nameOf } from "../json-text.ts";
 import type { TargetColumn } from "./target.ts";
 
 const COLUMN_VALUES = "and a column holds text, numbers, booleans, dates and bytes";
@@ -94,10 +95,4 @@ function bindObject(value: object, column: TargetColumn, index: number): string 
 
 function unsupported(column: TargetColumn, index: number, problem: string): MementoError {
   return refusal("UNSUPPORTED_VALUE", `rows[${index}].${column.name}`, problem);
-}
-
-function nameOf(value: object): string {
-  if (Array.isArray(value)) return "an array";
-  const made: unknown = value.constructor;
-  return typeof made === "function" && made !== Object ? `a ${made.name}` : "an object";
 }
