@@ -10,6 +10,19 @@ const redactionOf = (...values: string[]): Redaction =>
     Object.fromEntries(values.map((value, index) => [`c${index}`, { value, scope: "", expiresAt: null }] as const)),
   );
 
+describe("Redaction.json()", () => {
+  test("takes a secret out of texts and keys, however deep, and leaves the rest as it is", () => {
+    const secret = "hunter2-Secret";
+    const rows = 2n ** 53n + 1n;
+    const fields = { rows, at: new Date(0), list: [1, null, { text: `by ${secret}`, [`key ${secret}`]: true }] };
+    expect(redactionOf(secret).json(fields as never)).toEqual({
+      rows,
+      at: "1970-01-01T00:00:00.000Z",
+      list: [1, null, { text: "by ***", "key ***": true }],
+    });
+  });
+});
+
 describe("Redaction.text()", () => {
   const secret = "p@ss w'rd/ö+(1)!";
 

@@ -56,11 +56,18 @@ export class Redaction {
     return clean;
   }
 
+  /** Secrets are taken out of its texts and keys. A bigint, which is no JSON and which people log all the same, stays one. */
   json<Value extends Json>(value: Value): Value {
-    if (this.#needles.length === 0) return value;
-    return JSON.parse(JSON.stringify(value), (_key, item: unknown) =>
-      typeof item === "string" ? this.text(item) : item,
-    ) as Value;
+    return this.#needles.length === 0 ? value : (this.#plain(value) as Value);
+  }
+
+  #plain(value: unknown): unknown {
+    if (typeof value === "string") return this.text(value);
+    if (typeof value !== "object" || value === null) return value;
+    if ("toJSON" in value && typeof value.toJSON === "function")
+      return this.#plain(Reflect.apply(value.toJSON, value, []));
+    if (Array.isArray(value)) return value.map((item) => this.#plain(item));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.text(key), this.#plain(item)]));
   }
 
   #isClean(value: unknown): boolean {
