@@ -200,6 +200,17 @@ describe("runPipeline()", () => {
     await expect(memento.run(pipeline, { resume: true })).rejects.toMatchObject({ code: "NOTHING_TO_RESUME" });
   });
 
+  test("refuses fresh and resume together: a run is left behind or gone on with", async () => {
+    const { memento, data } = await bench();
+    const pipeline = load(() => memorySink<Row>({ table: data }));
+    await expect(memento.run(pipeline, { fresh: true, resume: true })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      hint: expect.stringContaining("say one of them") as string,
+    });
+    expect(await Array.fromAsync(memento.history(pipeline))).toEqual([]);
+    await memento.run(pipeline, { fresh: true, resume: false });
+  });
+
   test("a stop between two batches keeps all finished work, and the next run goes on from there", async () => {
     const { memento, data } = await bench();
     const stop = new AbortController();

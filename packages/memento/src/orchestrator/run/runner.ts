@@ -89,11 +89,15 @@ export function pipelineAddress(
  * Runs a pipeline to its end, from where it stands: an interrupted run goes on at its last memento, with done stages
  * skipped, each sink first reverted to that memento's mark, and sources taken up at their offsets.
  * LOCKED when a live worker holds the timeline; FENCED when another one takes it over; STAGE_FAILED with the cause when a
- * stage throws (a memento of the failure is kept, and the next run resumes); RUN_PENDING, PARAMS_INVALID, and what sources,
- * sinks and credentials raise.
+ * stage throws (a memento of the failure is kept, and the next run resumes); RUN_PENDING, NOTHING_TO_RESUME, PARAMS_INVALID,
+ * INVALID_ARGUMENT for `fresh` with `resume`, and what sources, sinks and credentials raise.
  */
 export async function runPipeline(vault: Vault, pipeline: Pipeline, options: RunOptions = {}): Promise<RunResult> {
   const address = pipelineAddress(pipeline, options);
+  if (options.fresh === true && options.resume === true)
+    throw new MementoError("INVALID_ARGUMENT", "fresh and resume contradict each other", {
+      hint: "resume: true only goes on with a run, fresh: true leaves it behind: say one of them.",
+    });
   if (options.fork !== undefined && (await vault.findTimeline(address)) === null) {
     throw new MementoError("NOT_FOUND", `There is no fork ${describeAddress(address)}`);
   }
