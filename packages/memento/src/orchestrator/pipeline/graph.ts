@@ -15,29 +15,42 @@ export function orderStages(pipeline: string, stages: readonly StageDefinition[]
   checkOldNames(pipeline, stages, byName);
   checkItemNames(pipeline, stages);
   for (const stage of stages) checkPredecessors(pipeline, stage, byName);
+  return inOrder(pipeline, stages, byName);
+}
+
+/** Depth first, and without recursion: a chain of stages may be longer than the stack is deep. */
+function inOrder(
+  pipeline: string,
+  stages: readonly StageDefinition[],
+  byName: ReadonlyMap<string, StageDefinition>,
+): StageDefinition[] {
   const ordered: StageDefinition[] = [];
   const done = new Set<string>();
-  const path: string[] = [];
-  const visit = (stage: StageDefinition): void => {
-    if (done.has(stage.name)) return;
-    const start = path.indexOf(stage.name);
-    if (start >= 0)
-      throw invalid(
-        pipeline,
-        `the stages need each other in a cycle: ${[...path.slice(start), stage.name].join(" -> ")}`,
-      );
-    path.push(stage.name);
-    for (const name of stage.after) {
-      const before = byName.get(name);
-      if (before !== undefined) visit(before);
+  for (const first of stages) {
+    /** From the stage asked for to the one that is looked at, each with those before it that are still to be looked at. */
+    const path = done.has(first.name) ? [] : [{ stage: first, before: first.after.values() }];
+    const onPath = new Set([first.name]);
+    for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
+      const { done: isLast, value: name } = at.before.next();
+      if (isLast === true) {
+        path.pop();
+        onPath.delete(at.stage.name);
+        done.add(at.stage.name);
+        ordered.push(at.stage);
+        continue;
+      }
+      const stage = byName.get(name);
+      if (stage === undefined || done.has(name)) continue;
+      if (onPath.has(name))
+        throw invalid(pipeline, `the stages need each other in a cycle: ${cycle([...onPath], name)}`);
+      path.push({ stage, before: stage.after.values() });
+      onPath.add(name);
     }
-    path.pop();
-    done.add(stage.name);
-    ordered.push(stage);
-  };
-  for (const stage of stages) visit(stage);
+  }
   return ordered;
 }
+
+const cycle = (path: readonly string[], name: string): string => [...path.slice(path.indexOf(name)), name].join(" -> ");
 
 /** What is done under an old name is done by one stage alone: whose it is must be certain. A stage may have its old name again. */
 function checkOldNames(

@@ -47,6 +47,36 @@ describe("definePipeline()", () => {
     expect(define("load[a]").stages).toHaveLength(2);
   });
 
+  /** Tasks in the order of their declaration, each with the names of those that it comes after. */
+  const ordered = (stages: readonly (readonly [name: string, after: readonly string[]])[]): readonly string[] =>
+    definePipeline({
+      name: "ordered",
+      version: "1",
+      stages: (stage) => stages.map(([name, after]) => stage.task(name, { after }, () => 1)),
+    }).stages.map(({ name }) => name);
+
+  test.each<[order: string, stages: Readonly<Record<string, readonly string[]>>]>([
+    ["a b c", { a: [], b: [], c: [] }],
+    ["b a c", { a: ["b"], b: [], c: [] }],
+    ["d c b a e", { a: ["b", "c"], b: ["c"], c: ["d"], d: [], e: ["a"] }],
+    ["b d c a", { a: ["b", "c"], c: ["d", "b"], d: [], b: [] }],
+  ])("puts stages after those that they need: %s", (order, stages) => {
+    expect(ordered(Object.entries(stages))).toEqual(order.split(" "));
+  });
+
+  test("names the cycle of stages that need each other", () => {
+    const define = (): unknown => ordered(Object.entries({ a: ["b"], b: ["x", "c"], x: [], c: ["d"], d: ["b"] }));
+    expect(define).toThrow(expect.objectContaining({ code: "INVALID_PIPELINE" }));
+    expect(define).toThrow("the stages need each other in a cycle: b -> c -> d -> b");
+    expect(() => ordered([["a", ["a"]]])).toThrow("a -> a");
+  });
+
+  test("orders 10,000 stages of which each is declared before the one that it needs", () => {
+    const names = Array.from({ length: 10_000 }, (_, index) => `s${index}`);
+    const backwards = names.map((name, index) => [name, names.slice(index + 1, index + 2)] as const);
+    expect(ordered(backwards)).toEqual(names.toReversed());
+  });
+
   test("refuses a sink that a pipeline inside has under the same name, and says who the two are", () => {
     const sink = () => memorySink<never>({ table: new MemoryTable<never>() });
     const child = definePipeline({ name: "child", version: "1", sinks: { out: sink }, stages: () => [] });
