@@ -16,13 +16,12 @@ const RECORDS_MIN = 60_000;
 /**
  * The whole story on real data: a load is killed and resumed, corrupted and rolled back, and ends as if nothing had happened.
  * Works in `MEMENTO_DEMO_DIR`, or a fresh temporary folder, and leaves everything there. Resolves to 0 when the table is
- * what an uninterrupted run makes, else to 1. `--records N`: how many flights; `--json`: a summary, and nothing else.
+ * what an uninterrupted run makes, to 2 for arguments that it does not take, else to 1. `--records N`: how many flights;
+ * `--json`: a summary, and nothing else.
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: { json: { type: "boolean", default: false }, records: { type: "string", default: String(RECORDS) } },
-  });
+  const values = valuesOf(argv);
+  if (values === null) return 2;
   const records = Number(values.records);
   if (!Number.isSafeInteger(records) || records < RECORDS_MIN) {
     process.stderr.write(
@@ -47,6 +46,21 @@ export async function main(argv: readonly string[]): Promise<number> {
   const summary = await tellStory(story);
   if (values.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
   return summary.equal ? 0 : 1;
+}
+
+/** The options that were given; null, with a word on what is wrong, for what the demonstration does not take. */
+function valuesOf(argv: readonly string[]): { readonly json: boolean; readonly records: string } | null {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: { json: { type: "boolean", default: false }, records: { type: "string", default: String(RECORDS) } },
+    }).values;
+  } catch (error) {
+    if (!(error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")))
+      throw error;
+    process.stderr.write(`${error.message}\nThe demonstration takes --records N and --json.\n`);
+    return null;
+  }
 }
 
 function demoFolder(): string {

@@ -5,6 +5,7 @@ import process from "node:process";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { memento } from "../../../../test/harness/command-line.ts";
 import { runProcess, shellEnvironment } from "../../../../test/harness/process.ts";
 
 const cli = path.resolve(import.meta.dirname, "../..");
@@ -46,6 +47,16 @@ describe("memento demo", () => {
     expect(stdout).toBe("shown --quick+x\n");
     expect(exitCode).toBe(7);
   });
+
+  test.each([["bogus"], ["--bogus"], ["--records"], ["--records", "few"]])(
+    "the demonstration's own answer to %j is that of a command line that is wrong",
+    async (...args) => {
+      const { exitCode, stdout, stderr } = await memento(folder, ["demo", ...args]);
+      expect(stderr).toContain("--records");
+      expect(stderr).not.toContain("defect");
+      expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+    },
+  );
 
   test("--json keeps standard output for the one document", async () => {
     writeDemo("export async function main(): Promise<number> { console.log('shown'); return 0; }");
