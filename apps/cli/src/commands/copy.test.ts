@@ -86,6 +86,15 @@ describe("memento copy", () => {
     expect([empty.exitCode, empty.stderr]).toEqual([1, expect.stringContaining("KEY_MISSING")]);
   }, 600_000);
 
+  test("a memento of which there are several is to be written out: --id goes with no timeline", async () => {
+    await memento(folder, failing);
+    await memento(folder, [...failing, "--partition", "b"]);
+    const { stderr, exitCode } = await memento(folder, ["copy", ...FROM, "--to", "sqlite:x.db", "--id", "head"]);
+    expect(stderr).toContain("2 mementos fit head: ");
+    expect(stderr).toContain("\n  hint: Write the id out.\n");
+    expect(exitCode).toBe(2);
+  });
+
   test("copies what is chosen, and refuses to choose twice", async () => {
     await memento(folder, failing);
     const one = await memento(folder, ["copy", ...FROM, "--to", "sqlite:one.db", "--id", "head", "--json"]);

@@ -7,7 +7,12 @@ import { chooseTimeline, livingTimelines, timelineName, type LivingTimeline } fr
  * The id of the memento that a person means, on whichever timeline: ids, beginnings of ids and names are looked for in the
  * whole store; head, numbers and stages need one timeline. NOT_FOUND, INVALID_ARGUMENT.
  */
-export async function findMemento(memento: Memento, text: string, named: string | undefined): Promise<string> {
+export async function findMemento(
+  memento: Memento,
+  text: string,
+  named: string | undefined,
+  hint = "Write the id out, or say which timeline by --timeline NAME.",
+): Promise<string> {
   if (parseMementoId(text) !== undefined) return text;
   if (named !== undefined) return await resolveTarget(memento.vault, await chooseTimeline(memento, { named }), text);
   const timelines = await livingTimelines(memento);
@@ -26,14 +31,12 @@ export async function findMemento(memento: Memento, text: string, named: string 
       hint: "List what there is with `memento ls`.",
     });
   const list = [...found].map(([id, { record }]) => `${id} (${timelineName(record)})`).join(", ");
-  throw new MementoError("INVALID_ARGUMENT", `${found.size} mementos fit ${text}: ${list}`, {
-    hint: "Write the id out, or say which timeline by --timeline NAME.",
-  });
+  throw new MementoError("INVALID_ARGUMENT", `${found.size} mementos fit ${text}: ${list}`, { hint });
 }
 
-/** As `findMemento`, and looks also for an id that is written out: NOT_FOUND where it is not in the store, or was removed. */
+/** As `findMemento` without a timeline, and looks also for an id that is written out: NOT_FOUND where it is not in the store, or was removed. */
 export async function findLiveMemento(memento: Memento, text: string): Promise<string> {
-  const id = await findMemento(memento, text, undefined);
+  const id = await findMemento(memento, text, undefined, "Write the id out.");
   const stored = await memento.vault.store.read(id);
   if (stored !== null && !stored.removed) return id;
   const message = `There is no memento ${id} in ${memento.vault.store.url}`;
