@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -55,6 +55,37 @@ describe("memento reset at a terminal", () => {
     expect(asked[0]).toMatch(/^Reset numbers\n[^]*60[^]*Reset numbers\? \[y\/N\] $/u);
     expect(asked).toHaveLength(answers.length);
     expect(written.join("")).toContain(exitCode === 0 ? "60 rows removed" : "Nothing was reset");
+  });
+});
+
+/** The same pipeline, whose process dies while its table is taken back. */
+const DEADLY = `
+import numbers from "./numbers.ts";
+const deadly = (build) => (context) => new Proxy(build(context), {
+  get: (sink, name) => {
+    if (name === "revertTo" && process.env.DEADLY === "1") process.kill(process.pid, "SIGKILL");
+    const value = Reflect.get(sink, name, sink);
+    return typeof value === "function" ? value.bind(sink) : value;
+  },
+});
+export default { ...numbers, sinks: { numbers: deadly(numbers.sinks.numbers) } };
+`;
+
+describe("memento reset in a script", () => {
+  test("is finished by the same command where a kill has cut it in two", async () => {
+    const place = path.join(folder, "killed");
+    mkdirSync(place);
+    symlinkSync(path.resolve(import.meta.dirname, "../../../../node_modules"), path.join(place, "node_modules"));
+    copyFileSync(pipelineFile("numbers.ts"), path.join(place, "numbers.ts"));
+    writeFileSync(path.join(place, "deadly.ts"), DEADLY);
+    expect((await memento(place, ["run", "deadly.ts", "--param", "into=numbers.db"])).exitCode).toBe(0);
+    const reset = ["reset", "numbers", "--yes", "--confirm", "numbers"];
+    expect((await memento(place, reset, { DEADLY: "1" })).signal).toBe("SIGKILL");
+    const { stdout, stderr, exitCode } = await memento(place, reset);
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^Reset numbers\n {2}numbers: 60 rows removed/u);
+    expect(exitCode).toBe(0);
+    expect((await memento(place, ["doctor"])).exitCode).toBe(0);
   });
 });
 

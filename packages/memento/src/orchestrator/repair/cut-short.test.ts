@@ -77,6 +77,9 @@ describe("a change that was cut short", () => {
     const reset = { plan: hash, confirm: "load", purge };
     cut();
     await expect(memento.reset(pipeline(10), reset)).rejects.toThrow("the process is dead");
+    // Whoever asks anew is shown what was begun, and not something else.
+    await expect(memento.planReset(pipeline(10), { keepData: true })).rejects.toMatchObject({ code: "CONFLICT" });
+    expect(await memento.planReset(pipeline(10))).toMatchObject({ hash });
     const { head, undo, plan, purged } = await memento.reset(pipeline(10), reset);
     expect(rowsOf(data)).toEqual([]);
     expect(plan.hash).toBe(hash);

@@ -59,14 +59,18 @@ export async function timelineOf(vault: Vault, pipeline: Pipeline, place: Timeli
 }
 
 /** The newest memento of a timeline; NOT_FOUND where it has none. */
-async function headOf(vault: Vault, state: TimelineState): Promise<OpenedMemento> {
+export async function headOf(vault: Vault, state: TimelineState): Promise<OpenedMemento> {
   if (state.head === null) throw new MementoError("NOT_FOUND", `${describeAddress(state.record)} has no memento`);
   return await vault.load(state.head.id);
 }
 
 /** The head that a plan looks at; CONFLICT while a restore stands unfinished there. */
 export async function settledHead(vault: Vault, state: TimelineState): Promise<OpenedMemento> {
-  const head = await headOf(vault, state);
+  return demandSettled(state, await headOf(vault, state));
+}
+
+/** The head itself; CONFLICT where it has begun a restore. */
+export function demandSettled(state: TimelineState, head: OpenedMemento): OpenedMemento {
   if (head.entry.status !== "reverting") return head;
   throw new MementoError("CONFLICT", `A rollback of ${describeAddress(state.record)} stands unfinished`, {
     hint: "Repeat it by the same command and plan, or run or resume the pipeline: each finishes it first.",

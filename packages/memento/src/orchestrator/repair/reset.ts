@@ -5,12 +5,13 @@ import type { OpenedMemento } from "../../vault/opened-memento.ts";
 import type { Vault } from "../../vault/vault.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Resources } from "../run/resources.ts";
-import type { RestoreRecord } from "../run/run-state.ts";
+import { readSnapshot, type RestoreRecord } from "../run/run-state.ts";
 import { demandRevertible, forcedItems } from "./force.ts";
 import {
+  demandSettled,
+  headOf,
   holdTimeline,
   openAsOf,
-  settledHead,
   timelineOf,
   type HeldTimeline,
   type TimelinePlace,
@@ -51,14 +52,20 @@ export interface ResetResult {
   readonly purged: number;
 }
 
-/** Says what a reset would do; changes nothing, and needs no lease. NOT_FOUND, CREDENTIAL_UNAVAILABLE. */
+/**
+ * Says what a reset would do; changes nothing, and needs no lease. Of one that a crash has cut short it is the plan by which it
+ * began, and by which `resetPipeline` finishes it. NOT_FOUND, CREDENTIAL_UNAVAILABLE, CONFLICT while another restore stands unfinished.
+ */
 export async function planPipelineReset(
   vault: Vault,
   pipeline: Pipeline,
   options: ResetChoice = {},
 ): Promise<ResetPlan> {
   const state = await timelineOf(vault, pipeline, options);
-  const head = await settledHead(vault, state);
+  const head = await headOf(vault, state);
+  const begun = await begunPlan(head, options);
+  if (begun !== null) return begun;
+  demandSettled(state, head);
   await using resources = await openAsOf(vault, pipeline, [head], options.signal);
   return await planOf({ vault, pipeline, resources, state, head, ...options });
 }
@@ -99,6 +106,14 @@ export async function resetPipeline(vault: Vault, pipeline: Pipeline, options: R
   const purged = purge === false ? [] : [...before, undo];
   if (purge === "secure") await secureDelete(vault, purged, { reason: options.why ?? "", by: options.by ?? "" });
   return { head: made, undo: purge === false ? undo : null, plan, evidence, purged: purged.length };
+}
+
+/** The plan of the reset that a head has begun; null where it has begun none, or one that is to do otherwise with the data. */
+async function begunPlan(head: OpenedMemento, { keepData = false }: ResetChoice): Promise<ResetPlan | null> {
+  if (head.entry.status !== "reverting") return null;
+  const { restore } = await readSnapshot(head);
+  if (restore?.kind !== "reset" || (restore.keepData ?? false) !== keepData) return null;
+  return head.fields()["plan"] as unknown as ResetPlan;
 }
 
 /** What a reset did that was begun before, and is finished now. */
