@@ -185,8 +185,8 @@ function withLineEnd(text: string): string {
   return text === "" || text.endsWith("\n") ? text : `${text}\n`;
 }
 
-function report(error: unknown, io: Io, { json = false, debug = false, store }: GlobalOptions): number {
-  const failure = failureOf(error, { store: store ?? null, io });
+function report(error: unknown, io: Io, { json = false, debug = false }: GlobalOptions): number {
+  const failure = failureOf(error);
   if (json) io.out.write(toJsonText(failureJson(failure)));
   else show(io.err, failureText(failure, styleOf(io.err)));
   if (debug) show(io.err, stackText(error));

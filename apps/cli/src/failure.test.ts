@@ -19,8 +19,8 @@ describe("failureOf()", () => {
   });
 
   test("a hint names the command line's option, not the library's", () => {
-    const error = new MementoError("RUN_PENDING", "Run r1 stands interrupted", { details: { run: "r1" } });
-    expect(failureOf(error).hint).toBe("Go on with it by `memento resume r1`, or leave it behind by --fresh.");
+    const error = new MementoError("NOT_REVERTIBLE", "A sink cannot go back");
+    expect(failureOf(error).hint).toBe("Go on without them by --force NAME for each, or choose another target.");
   });
 
   test("a hint of the place that raised the error is kept", () => {

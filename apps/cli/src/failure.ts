@@ -7,7 +7,6 @@ import { CommanderError } from "commander";
 import { EXIT, exitCodeOf } from "./exit-code.ts";
 import { signalExitCode } from "./interrupts.ts";
 import { PACKAGE_FOLDER } from "./own-files.ts";
-import { ownCommand, type StoreNamed } from "./terminal/own-command.ts";
 import type { Style } from "./terminal/style.ts";
 
 /** An error as the command line shows it. */
@@ -23,22 +22,16 @@ export interface Failure {
 }
 
 /** Ways out that name the command line's own options, where the catalogue speaks of the library's. */
-const HINTS: Partial<Record<ErrorCode, (error: MementoError, named: StoreNamed) => string>> = {
-  RUN_PENDING: ({ details: { run } }, named) => {
-    const goOn = ownCommand(named, "resume", ...(typeof run === "string" ? [run] : []));
-    return `Go on with it by \`${goOn}\`, or leave it behind by --fresh.`;
-  },
-  NOT_REVERTIBLE: () => "Go on without them by --force NAME for each, or choose another target.",
-  PLAN_MOVED: () => "Look at the new plan with `memento plan`, and apply it by its hash.",
-  PORT_UNKNOWN: () => "Begin it with one of these; docs/stores.md describes the URLs of each.",
-  KEY_MISSING: () => "Bring the key file back to where it was, or set MEMENTO_KEY_FILE or MEMENTO_KEY.",
-  PARAMS_INVALID: () => "Give each parameter as --param NAME=VALUE; the message names what it takes.",
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  NOT_REVERTIBLE: "Go on without them by --force NAME for each, or choose another target.",
+  PLAN_MOVED: "Look at the new plan with `memento plan`, and apply it by its hash.",
+  PORT_UNKNOWN: "Begin it with one of these; docs/stores.md describes the URLs of each.",
+  KEY_MISSING: "Bring the key file back to where it was, or set MEMENTO_KEY_FILE or MEMENTO_KEY.",
+  PARAMS_INVALID: "Give each parameter as --param NAME=VALUE; the message names what it takes.",
 };
 
-const NONE_NAMED: StoreNamed = { store: null, io: { cwd: "" } };
-
-/** Judges an error: what to say, and how to end. `named`: the store that was named, for commands to go on with. */
-export function failureOf(thrown: unknown, named: StoreNamed = NONE_NAMED): Failure {
+/** Judges an error: what to say, and how to end. */
+export function failureOf(thrown: unknown): Failure {
   const error = unsuppressed(thrown);
   if (error instanceof CommanderError) {
     const message = error.message.replace(/^error: /u, "").replace(/\n\s*/u, " ");
@@ -47,9 +40,9 @@ export function failureOf(thrown: unknown, named: StoreNamed = NONE_NAMED): Fail
   }
   if (isMementoError(error)) {
     const { code, message, details } = error;
-    // A hint of the place that raised it knows more than ours; only this one speaks of the library's options.
-    const isGeneral = error.hint === ERROR_CATALOGUE[code]?.hint || code === "RUN_PENDING";
-    const hint = (isGeneral ? HINTS[code]?.(error, named) : undefined) ?? error.hint;
+    // A hint of the place that raised it knows more than ours.
+    const isGeneral = error.hint === ERROR_CATALOGUE[code]?.hint;
+    const hint = (isGeneral ? HINTS[code] : undefined) ?? error.hint;
     return {
       code,
       message,

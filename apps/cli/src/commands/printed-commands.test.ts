@@ -63,6 +63,24 @@ test("a run on a fork goes on there, though its origin has the same run", async 
   expect(exitCode).toBe(0);
 });
 
+test("a run whose fork has it too is gone on with by the command that is printed, where it stands in the way and elsewhere", async () => {
+  const failing = ["run", pipelineFile("numbers.ts"), "--param", "into=numbers.db"];
+  expect((await memento(folder, [...failing, "--param", "failAt=45"])).exitCode).toBe(1);
+  const alone = await memento(folder, failing);
+  expect(alone.stderr).toMatch(/Go on with it by `memento resume r\w+`, or leave it behind by --fresh\.\n/u);
+  await memento(folder, ["fork", "head", "--name", "try"]);
+  const inTheWay = await memento(folder, failing);
+  expect(inTheWay.stderr).toContain("code: RUN_PENDING");
+  const [, line = ""] = /by `(memento [^`]*)`/u.exec(inTheWay.stderr) ?? [];
+  expect(line).toMatch(/^memento resume r\w+ --timeline numbers$/u);
+  const doctor = await memento(folder, ["doctor"]);
+  expect(doctor.stdout).toContain(`-> ${line}\n`);
+  expect(doctor.stdout).toContain(`-> ${line}#try\n`);
+  const { stderr } = await copied({ ...inTheWay, stdout: line });
+  expect(stderr).toContain("resumed run");
+  expect(stderr).toContain("the number 45 is one too many");
+});
+
 test("what was run by a program of its own is taken back, and that undone, by the file that was named", async () => {
   const store = `sqlite:${folder}/store.db`;
   {

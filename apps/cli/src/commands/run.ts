@@ -1,4 +1,4 @@
-import { MementoError, type Memento, type RunResult } from "@mementojs/memento";
+import { isMementoError, MementoError, type Memento } from "@mementojs/memento";
 import type { Command } from "commander";
 
 import { addHelp } from "../command-help.ts";
@@ -8,10 +8,12 @@ import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collectPairs } from "../option-values.ts";
 import { loadPipeline } from "../pipelines/load-pipeline.ts";
 import { droppedParams, paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
+import { timelineWords } from "../pipelines/runs.ts";
 import { keyAdvice, makeStore } from "../place/make-store.ts";
 import { enterProject, findStore, openAt, type StorePlace } from "../place/store-place.ts";
-import { runOutcome } from "../report/run-outcome.ts";
+import { runOutcome, type RunEnd } from "../report/run-outcome.ts";
 import { RunReport } from "../report/run-report.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 
 interface RunCommandOptions {
   readonly param?: ParamTexts;
@@ -75,7 +77,7 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
     "a checkpoint is taken at the end of the batch under way",
   );
   const startedMs = io.clock.monotonic();
-  const result = await memento.run(pipeline, {
+  const running = memento.run(pipeline, {
     ...(params === undefined ? {} : { params }),
     ...(options.key === undefined ? {} : { key: options.key }),
     ...(options.partition === undefined ? {} : { partition: options.partition }),
@@ -86,22 +88,27 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
     onEvent: report.listener,
     module,
   });
+  const result = await running.catch(async (error: unknown) => {
+    throw await withWayOut(invocation, memento, error);
+  });
   const durationMs = io.clock.monotonic() - startedMs;
-  return outcomeOf(invocation, { memento, result, report, stop, durationMs, onFork: options.fork !== undefined });
+  const named = result.status === "completed" ? [] : await timelineWords(memento, result.run, result.timeline);
+  return outcomeOf(invocation, { store: memento.vault.store.url, result, report, stop, durationMs, named });
 }
 
-interface RunEnd {
-  readonly memento: Memento;
-  readonly result: RunResult;
-  readonly report: RunReport;
-  readonly stop: Interrupts;
-  readonly durationMs: number;
-  readonly onFork: boolean;
+/** A run that stands in the way is gone on with by a command that means this one and no other. */
+async function withWayOut(invocation: Invocation, memento: Memento, error: unknown): Promise<unknown> {
+  if (!isMementoError(error, "RUN_PENDING")) return error;
+  const { code, message, details } = error;
+  const [run, timeline] = [String(details["run"]), String(details["timeline"])];
+  const goOn = ownCommand(invocation, "resume", run, ...(await timelineWords(memento, run, timeline)));
+  const hint = `Go on with it by \`${goOn}\`, or leave it behind by --fresh.`;
+  return new MementoError(code, message, { details, hint, cause: error });
 }
 
-function outcomeOf(invocation: Invocation, { memento, stop, ...end }: RunEnd): Outcome {
+function outcomeOf(invocation: Invocation, { stop, ...end }: RunEnd & { readonly stop: Interrupts }): Outcome {
   const { result } = end;
-  const outcome = runOutcome(invocation, { ...end, store: memento.vault.store.url });
+  const outcome = runOutcome(invocation, end);
   return result.status === "interrupted"
     ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }
     : outcome;

@@ -2,7 +2,7 @@ import { systemProcessProbe, type Memento } from "@mementojs/memento";
 import type { Clock } from "@mementojs/memento/core";
 
 import type { Invocation } from "../invocation.ts";
-import { pendingRuns } from "../pipelines/runs.ts";
+import { pendingRuns, timelineWords } from "../pipelines/runs.ts";
 import { timelineName } from "../pipelines/timelines.ts";
 import { ownCommand } from "../terminal/own-command.ts";
 import { counted } from "../terminal/words.ts";
@@ -36,10 +36,11 @@ export async function checkLeases(memento: Memento, clock: Clock): Promise<reado
 export async function checkRuns(memento: Memento, invocation: Invocation): Promise<readonly Finding[]> {
   const { clock } = invocation.io;
   const pending = await pendingRuns(memento);
-  const findings = pending.map(({ run, name, status, timeline: { lease } }) => {
-    // A fork has the runs of its origin, by their ids.
-    const others = pending.filter((other) => other.run === run).length > 1 ? ["--timeline", name] : [];
-    const goOn = ownCommand(invocation, "resume", run, ...others);
+  const words = await Promise.all(
+    pending.map(async ({ run, timeline }) => await timelineWords(memento, run, timeline.record.key)),
+  );
+  const findings = pending.map(({ run, name, status, timeline: { lease } }, index) => {
+    const goOn = ownCommand(invocation, "resume", run, ...(words[index] ?? []));
     const live =
       lease.owner !== null &&
       lease.expiresAt > clock.now() &&

@@ -6,7 +6,7 @@ import type { Invocation, Outcome } from "../invocation.ts";
 import { runOutcome } from "../report/run-outcome.ts";
 import { RunReport } from "../report/run-report.ts";
 import { pipelineOf } from "./pipeline-of.ts";
-import type { FoundRun } from "./runs.ts";
+import { timelineWords, type FoundRun } from "./runs.ts";
 
 /** Goes on with a run that stands unfinished, until it ends or is stopped. `file`: the pipeline's file, where it is no longer where the run had it from. */
 export async function goOn(
@@ -39,7 +39,7 @@ export async function goOn(
       report,
       durationMs,
       store: memento.vault.store.url,
-      onFork: fork !== "",
+      named: result.status === "completed" ? [] : await timelineWords(memento, result.run, result.timeline),
     });
     return result.status === "interrupted"
       ? { ...outcome, exitCode: signalExitCode(stop.received ?? "SIGINT") }

@@ -1,4 +1,5 @@
 import { MementoError, type Memento, type MementoStatus } from "@mementojs/memento";
+import type { TimelineRecord } from "@mementojs/memento/core";
 import { mementoQuery } from "@mementojs/memento/store";
 
 import { chooseTimeline, livingTimelines, timelineName, type LivingTimeline } from "./timelines.ts";
@@ -47,6 +48,26 @@ export async function findRun(memento: Memento, text: string, named?: string): P
   throw new MementoError("INVALID_ARGUMENT", `${found.length} runs fit ${text}: ${list}`, {
     hint: "Write the id out, or say which timeline by --timeline NAME.",
   });
+}
+
+/**
+ * What a command is to be told besides a run's id: its timeline, where another one stands at the same run, as a fork does, and
+ * `findRun` would ask which is meant; nothing elsewhere.
+ */
+export async function timelineWords(memento: Memento, run: string, key: string): Promise<readonly string[]> {
+  const timelines = await livingTimelines(memento);
+  const own = timelines.find(({ record }) => record.key === key);
+  if (own === undefined) return [];
+  for (const { record, head } of timelines) {
+    if (record.key === key || !(isFamily(record, own.record) || !DRAWN_ID.test(run))) continue;
+    if ((await memento.vault.load(head.id)).entry.run === run) return ["--timeline", timelineName(own.record)];
+  }
+  return [];
+}
+
+/** True for a timeline and its forks: a run with a drawn id is on no others. */
+function isFamily(one: TimelineRecord, other: TimelineRecord): boolean {
+  return one.caretaker === other.caretaker && one.originator === other.originator && one.partition === other.partition;
 }
 
 /** A run that others have followed; its mementos may be removed by now. */

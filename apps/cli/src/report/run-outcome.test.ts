@@ -23,7 +23,7 @@ describe("runOutcome()", () => {
     const report = { stages, mementos: 3 } as unknown as RunReport;
     const outcome = runOutcome(
       { style, store: null, io: {} as never },
-      { result, report, durationMs: 5, store: "sqlite:x", onFork: false },
+      { result, report, durationMs: 5, store: "sqlite:x", named: [] },
     );
     expect(outcome.text()).toContain(said);
     expect(outcome.json).toMatchObject({ stages: stages.map(({ name, records }) => ({ name, records })) });

@@ -2,7 +2,7 @@ import type { RunResult } from "@mementojs/memento";
 
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome } from "../invocation.ts";
-import { asGiven, ownCommand } from "../terminal/own-command.ts";
+import { ownCommand } from "../terminal/own-command.ts";
 import { counted, durationText } from "../terminal/words.ts";
 import type { RunReport } from "./run-report.ts";
 
@@ -12,8 +12,8 @@ export interface RunEnd {
   readonly report: RunReport;
   readonly durationMs: number;
   readonly store: string;
-  /** True: on a fork, which may have the run of its origin by its id. */
-  readonly onFork: boolean;
+  /** What tells a command which run of this id is meant, as `timelineWords` gives it. */
+  readonly named: readonly string[];
 }
 
 /** A run's result, for programs and for people. */
@@ -54,10 +54,10 @@ function recordsOf(stages: RunReport["stages"]): number {
 
 function runText(
   invocation: Pick<Invocation, "style" | "store" | "io">,
-  { result, report, durationMs, onFork }: RunEnd,
+  { result, report, durationMs, named }: RunEnd,
 ): string {
   const { style } = invocation;
-  const { run, status, alreadyDone, waitingFor, credential, head, timeline } = result;
+  const { run, status, alreadyDone, waitingFor, credential, head } = result;
   if (alreadyDone) return `run ${style.bold(run)} was done before: nothing was run\nhead ${head}`;
   const time = durationText(durationMs);
   const records = recordsOf(report.stages);
@@ -66,7 +66,6 @@ function runText(
     ...(records > 0 ? [counted(records, "record")] : []),
     counted(report.mementos, "memento"),
   ];
-  const named = asGiven("--timeline", onFork ? timeline : undefined);
   const goOn = ownCommand(invocation, "resume", run, ...named);
   switch (status) {
     case "completed":

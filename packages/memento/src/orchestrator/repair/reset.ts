@@ -113,7 +113,7 @@ async function begunPlan(head: OpenedMemento, { keepData = false }: ResetChoice)
   if (head.entry.status !== "reverting") return null;
   const { restore } = await readSnapshot(head);
   if (restore?.kind !== "reset" || (restore.keepData ?? false) !== keepData) return null;
-  return head.fields()["plan"] as unknown as ResetPlan;
+  return head.fields()["plan"] as ResetPlan;
 }
 
 /** What a reset did that was begun before, and is finished now. */

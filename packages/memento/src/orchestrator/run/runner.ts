@@ -94,10 +94,7 @@ export function pipelineAddress(
  */
 export async function runPipeline(vault: Vault, pipeline: Pipeline, options: RunOptions = {}): Promise<RunResult> {
   const address = pipelineAddress(pipeline, options);
-  if (options.fresh === true && options.resume === true)
-    throw new MementoError("INVALID_ARGUMENT", "fresh and resume contradict each other", {
-      hint: "resume: true only goes on with a run, fresh: true leaves it behind: say one of them.",
-    });
+  demandOneWay(options);
   if (options.fork !== undefined && (await vault.findTimeline(address)) === null) {
     throw new MementoError("NOT_FOUND", `There is no fork ${describeAddress(address)}`);
   }
@@ -116,10 +113,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
   if (done !== null) return resultOf({ vault, pipeline, lease, done });
   const pending = pendingRun(before, found, options, pipeline, options.params === undefined ? null : given);
   // A pause that the worker before has not lived to see was of that run, and older than the wish to resume it.
-  if (lease.state.request !== null && (pending === null || options.resume === true)) {
-    await lease.forgetRequest();
-    listener({ type: "pause-dropped" });
-  }
+  if (lease.state.request !== null && (pending === null || options.resume === true)) await dropPause(lease, listener);
   const head = await adaptHead({ vault, lease, pipeline }, found, before, pending !== null);
   const snapshot = head === found ? before : await readSnapshot(head);
   const run = pending ?? (await newRun(vault, pipeline, options, given));
@@ -201,6 +195,18 @@ async function runOrCancel(session: RunSession, signal: AbortSignal): Promise<Ru
   }
 }
 
+function demandOneWay({ fresh, resume }: RunOptions): void {
+  if (fresh !== true || resume !== true) return;
+  throw new MementoError("INVALID_ARGUMENT", "fresh and resume contradict each other", {
+    hint: "resume: true only goes on with a run, fresh: true leaves it behind: say one of them.",
+  });
+}
+
+async function dropPause(lease: LeaseKeeper, listener: RunListener): Promise<void> {
+  await lease.forgetRequest();
+  listener({ type: "pause-dropped" });
+}
+
 async function loadHead(vault: Vault, lease: LeaseKeeper): Promise<OpenedMemento | null> {
   const { head } = lease.state;
   return head === null ? null : await vault.load(head.id);
@@ -228,7 +234,7 @@ function pendingRun(
   if (otherKey || otherParams) {
     const what = otherKey ? "another key" : "other parameters";
     throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status} with ${what}`, {
-      details: { run: run.id, status },
+      details: { run: run.id, timeline: head?.entry.timeline ?? "", status },
     });
   }
   const isPaused = head !== null && statusOnward(head.entry) === "paused";
@@ -236,7 +242,7 @@ function pendingRun(
     const hint = `Go on with it by \`memento resume ${run.id}\` (resume: true), or start anew with fresh: true.`;
     throw new MementoError("RUN_PENDING", `Run ${run.id} of pipeline ${pipeline.name} stands ${status}`, {
       hint,
-      details: { run: run.id, status },
+      details: { run: run.id, timeline: head?.entry.timeline ?? "", status },
     });
   }
   return { ...run, resumeCount: run.resumeCount + 1 };
