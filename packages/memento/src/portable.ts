@@ -16,6 +16,7 @@ import type {
 } from "./vault/archive/index.ts";
 import type { KeyRing } from "./vault/keys/key-ring.ts";
 import { resolveKeys, type KeySource } from "./vault/keys/resolve-keys.ts";
+import { evenIfRemoved } from "./vault/removed-meanwhile.ts";
 import type { BackupListing, RestoreBackupOptions, RestoredBackup } from "./vault/transfer/index.ts";
 import type { Vault } from "./vault/vault.ts";
 
@@ -61,7 +62,8 @@ export async function exportTo(
     await exportArchive(vault, out, subject, { ...options, keys: ring });
   if (typeof destination === "function") return await write(destination);
   if (typeof destination !== "string") return await write(sinkOf(destination));
-  return await writeWholeFile(destination, { replace, random: vault.random }, write);
+  // What was written elsewhere cannot be taken back; a file is begun anew.
+  return await evenIfRemoved(async () => await writeWholeFile(destination, { replace, random: vault.random }, write));
 }
 
 const IMPORT_RULES: ImportRules = { staysBehind: staysBehindFork, demandSettings: settingsFromText };

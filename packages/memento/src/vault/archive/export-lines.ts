@@ -1,10 +1,11 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, type MementoError } from "../../core/errors.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { decodePackHeader, FORMAT_VERSION } from "../../store/header.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { IndexRow, StoredMemento } from "../../store/store.ts";
 import { joinFirstSection } from "../pack.ts";
 import type { NearbyRecords } from "../reader.ts";
+import { removedMeanwhile } from "../removed-meanwhile.ts";
 import { openPack, repack, type OpenedPack } from "../repack.ts";
 import { sealPack } from "../seal.ts";
 import type { Vault } from "../vault.ts";
@@ -142,6 +143,9 @@ class LinesExport {
       const record = await vault.reader.openStored(id, stored);
       for (const key of record.manifest.held.keys())
         if (plan.reads(id, key)) await vault.reader.content(record, key, this.#near);
+    } catch (error) {
+      const gone = isMementoError(error, "DAMAGED") ? await plan.removedSince() : null;
+      throw gone === null ? error : movedOn(gone);
     } finally {
       // The ones that deltas build on are near each other; those of long ago are let go.
       for (const old of this.#near.keys()) {
@@ -189,9 +193,4 @@ function runsOf(travelling: readonly Travelling[]): readonly (readonly Travellin
   return runs;
 }
 
-function movedOn(id: string): MementoError {
-  return new MementoError("CONFLICT", `Memento ${id} was removed while it was exported`, {
-    hint: "Export again.",
-    details: { id },
-  });
-}
+const movedOn = (id: string): MementoError => removedMeanwhile(id, "exported", "Export again.");

@@ -5,6 +5,7 @@ import { decodePackHeader } from "../../store/header.ts";
 import { isPart, mementoQuery } from "../../store/query.ts";
 import { openWhole } from "../open-whole.ts";
 import { FIELDS_PIECE, type MementoManifest } from "../record.ts";
+import { removedMeanwhile } from "../removed-meanwhile.ts";
 import type { Vault } from "../vault.ts";
 
 /** How a memento travels: whole; as much of it as others need; or nothing but its entry. */
@@ -79,6 +80,14 @@ export class ExportPlan {
   /** True when the content of a piece that travels is read by somebody; bytes of others may have been cleared away where no delta needs them. */
   reads(id: string, key: string): boolean {
     return this.#roots.has(id) || this.#wanted.get(id)?.get(key) === true;
+  }
+
+  /** One of the live mementos that travel and were removed since; null for none. What it takes to load them may be gone by now. */
+  async removedSince(): Promise<string | null> {
+    for (const timeline of this.lines.keys())
+      for await (const { entry, removed } of this.#vault.store.query(mementoQuery({ timeline, removed: true })))
+        if (removed && this.#roots.has(entry.id)) return entry.id;
+    return null;
   }
 
   async #include(state: TimelineState, upTo: number): Promise<void> {
@@ -159,6 +168,8 @@ export class ExportPlan {
     }
     const facts = this.#facts.get(id) ?? null;
     if (facts === null) {
+      const gone = await this.removedSince();
+      if (gone !== null) throw removedMeanwhile(gone, "exported", "Export again.");
       const why = id === root ? "its record is not there" : `it needs ${id}, whose record is not there`;
       throw new MementoError("DAMAGED", `Memento ${root} cannot be exported: ${why}`, {
         details: { id: root, needs: id },

@@ -8,6 +8,7 @@ import { entryAt, LinesAppender } from "../archive/append-lines.ts";
 import { ImportLeases } from "../archive/import-leases.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import { beginMaintenance } from "../maintenance.ts";
+import { evenIfRemoved } from "../removed-meanwhile.ts";
 import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
 import { Bandwidth } from "./bandwidth.ts";
@@ -67,13 +68,25 @@ export async function copyLines(
     throw new MementoError("INVALID_ARGUMENT", `${from.store.url} and ${to.store.url} are the same store`);
   // What was removed comes before what needs it: nobody may collect it in between.
   await using alone = await beginMaintenance(to);
-  const settings = await readSettingsOf(from);
-  const scope = await copyScope(from, options.selection, only);
-  const standing = await copyStanding(from, to, scope);
-  const { caretaker, withSettings } = scope;
-  const wanted = settings.filter(({ name }) => withSettings && (caretaker === null || name === caretaker));
-  const copy = new StoreCopy({ from, to, scope, standing, settings: wanted, alone, options });
-  return await copy.run();
+  const came: Came = { copied: 0, removedCopied: 0, bytes: 0, timelines: new Set() };
+  return await evenIfRemoved(async () => {
+    const settings = await readSettingsOf(from);
+    const scope = await copyScope(from, options.selection, only);
+    const standing = await copyStanding(from, to, scope);
+    const { caretaker, withSettings } = scope;
+    const wanted = settings.filter(({ name }) => withSettings && (caretaker === null || name === caretaker));
+    const copy = new StoreCopy({ from, to, scope, standing, settings: wanted, alone, options, came });
+    return await copy.run();
+  });
+}
+
+/** What a copy has brought, all of its rounds together. */
+interface Came {
+  copied: number;
+  removedCopied: number;
+  bytes: number;
+  /** Timelines that were not there before. */
+  readonly timelines: Set<string>;
 }
 
 interface CopyPorts {
@@ -84,6 +97,7 @@ interface CopyPorts {
   readonly settings: readonly CaretakerRecord[];
   readonly alone: LeaseKeeper;
   readonly options: CopyOptions;
+  readonly came: Came;
 }
 
 class StoreCopy {
@@ -99,20 +113,22 @@ class StoreCopy {
   readonly #left: MementoEntry[] = [];
   /** Live in the target, and kept there, though the source has removed them. */
   readonly #kept = new Set<string>();
+  /** How many the rounds before have brought. */
+  readonly #before: number;
   #isBehindPending = false;
   #passed = 0;
-  #copied = 0;
-  #removedCopied = 0;
-  #bytes = 0;
 
   constructor(ports: CopyPorts) {
     this.#ports = ports;
+    this.#before = ports.came.copied;
+    for (const [key, state] of ports.standing.states) if (state === null) ports.came.timelines.add(key);
     this.#bandwidth = new Bandwidth(ports.from.clock, ports.options.bytesPerSecond ?? null);
     this.#total = [...ports.scope.lines.values()].reduce((sum, { upTo }) => sum + upTo, 0);
   }
 
   async run(): Promise<CopyReport> {
-    const { from, to, options, settings, scope, standing } = this.#ports;
+    const { from, to, options, settings, scope, came } = this.#ports;
+    const { verify = "all" } = options;
     const pending = await PendingRemovals.open(to, from.meta.id);
     {
       await using leases = new ImportLeases(to, `copy-${from.meta.id}`);
@@ -141,29 +157,30 @@ class StoreCopy {
     const gone = await this.#removeGone(options.delete ?? false);
     const { verified, evidence } = await verifyCopy({
       ...this.#ports,
-      live: options.verify === "new" ? this.#new : this.#live,
+      // What came in the rounds before is new too.
+      live: verify === "new" && this.#before === 0 ? this.#new : this.#live,
       kept: this.#kept,
-      how: options.verify ?? "all",
+      how: verify,
       signal: options.signal,
     });
     return {
       from: from.store.url,
       to: to.store.url,
-      copied: this.#copied,
-      present: this.#live.size - this.#new.size,
-      removedCopied: this.#removedCopied,
+      copied: came.copied,
+      present: Math.max(0, this.#live.size - this.#new.size - this.#before),
+      removedCopied: came.removedCopied,
       ...gone,
-      newTimelines: [...standing.states.values()].filter((state) => state === null).length,
+      newTimelines: came.timelines.size,
       timelines: scope.lines.size,
       caretakers,
       evidence,
-      bytes: this.#bytes,
+      bytes: came.bytes,
       verified,
     };
   }
 
   async #append(lines: LinesAppender, pending: PendingRemovals): Promise<void> {
-    const { from, to, scope, standing, alone, options } = this.#ports;
+    const { from, to, scope, standing, alone, options, came } = this.#ports;
     for (const [key, { state }] of scope.lines) {
       const { check: _check, ...record } = state.record;
       const here = standing.states.get(key) ?? null;
@@ -190,7 +207,7 @@ class StoreCopy {
     for await (const { bytes, runs } of packs) {
       alone.demand();
       for (const run of runs) await this.#appendRun(run, { lines, pending, gaps });
-      this.#bytes += bytes;
+      came.bytes += bytes;
       this.#tell();
       await this.#bandwidth.passed(bytes, options.signal);
     }
@@ -215,6 +232,7 @@ class StoreCopy {
     { pack, slots, removed, isSpent }: TravellingRun,
     { lines, pending, gaps }: { lines: LinesAppender; pending: PendingRemovals; gaps: TargetGaps },
   ): Promise<void> {
+    const { came } = this.#ports;
     for (const slot of slots) await this.#demandName(entryAt(pack, slot));
     const gone = slots.find((slot) => removed.has(slot));
     // What is still there from before stays: it is further back.
@@ -222,9 +240,9 @@ class StoreCopy {
     if (isSpent) await lines.appendSpent(pack, slots);
     else {
       await gaps.fillFor(pack, slots);
-      this.#copied += await lines.append(pack, slots, removed);
+      came.copied += await lines.append(pack, slots, removed);
     }
-    this.#removedCopied += removed.size;
+    came.removedCopied += removed.size;
     for (const slot of slots) {
       const { timeline, id } = entryAt(pack, slot);
       this.#lastIds.set(timeline, id);
@@ -296,6 +314,7 @@ class StoreCopy {
   }
 
   #tell(): void {
-    this.#ports.options.onProgress?.({ mementos: this.#passed, total: this.#total, bytes: this.#bytes });
+    const { options, came } = this.#ports;
+    options.onProgress?.({ mementos: this.#passed, total: this.#total, bytes: came.bytes });
   }
 }

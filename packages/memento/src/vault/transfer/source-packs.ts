@@ -1,8 +1,9 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { decodePackHeader } from "../../store/header.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { IndexRow, StoredMemento } from "../../store/store.ts";
 import { entryAt } from "../archive/append-lines.ts";
+import { removedMeanwhile } from "../removed-meanwhile.ts";
 import { openPack, repack, type OpenedPack } from "../repack.ts";
 import { Turns } from "../turns.ts";
 import type { Vault } from "../vault.ts";
@@ -107,7 +108,13 @@ async function travelling(
     return isEmpty ? "spent" : way;
   };
   const live = slots.filter((slot) => wayOf(slot) === "whole");
-  await checks.check(pack, live, isRemoved);
+  try {
+    await checks.check(pack, live, isRemoved);
+  } catch (error) {
+    for (const slot of isMementoError(error, "DAMAGED") ? live : [])
+      if ((await vault.store.read(entryAt(pack, slot).id))?.removed !== false) throw movedOn(entryAt(pack, slot).id);
+    throw error;
+  }
   const runs: TravellingRun[] = [];
   for (const run of runsOf(slots, (slot) => wayOf(slot) === "spent")) {
     const isSpent = wayOf(run[0] ?? 0) === "spent";
@@ -168,9 +175,4 @@ function runsOf(slots: readonly number[], kind: (slot: number) => boolean): read
   return runs;
 }
 
-function movedOn(id: string): MementoError {
-  return new MementoError("CONFLICT", `Memento ${id} was removed while it was copied`, {
-    hint: "Copy again; it goes on where it was.",
-    details: { id },
-  });
-}
+const movedOn = (id: string): MementoError => removedMeanwhile(id, "copied", "Copy again; it goes on where it was.");
