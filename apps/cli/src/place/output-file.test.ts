@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -31,6 +31,14 @@ describe("writeOutputFile()", () => {
     expect(readFileSync(file, "utf8")).toBe("one two");
     expect(await writeOutputFile(file, text("three"), true)).toBe(5);
     expect(readFileSync(file, "utf8")).toBe("three");
+    expect(readdirSync(folder)).toEqual(["out"]);
+  });
+
+  test("takes the place of no device: it would be gone for everybody", async () => {
+    symlinkSync("/dev/null", file);
+    const refused = { code: "IO_FAILED", message: expect.stringContaining(`${file} is a device`) as string };
+    await expect(writeOutputFile(file, text("one"), true)).rejects.toMatchObject(refused);
+    expect(readlinkSync(file)).toBe("/dev/null");
     expect(readdirSync(folder)).toEqual(["out"]);
   });
 

@@ -1,19 +1,21 @@
+import { statSync } from "node:fs";
 import { link, open, rename, unlink, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 
 import { MementoError } from "@mementojs/memento";
-import { randomText, systemCode, systemRandom, unwritableFile } from "@mementojs/memento/core";
+import { deviceForFile, randomText, systemCode, systemRandom, unwritableFile } from "@mementojs/memento/core";
 
 /**
  * Writes a file wholly or not at all: what stands there under its name is the file of before, or all of the bytes, safe on
  * the disk. When the bytes end in an error nothing is left. INVALID_ARGUMENT for a file that is there already, unless
- * `overwrite`; DISK_FULL, IO_FAILED. Returns how many bytes it has.
+ * `overwrite`; DISK_FULL, IO_FAILED also for a device in its place. Returns how many bytes it has.
  */
 export async function writeOutputFile(
   file: string,
   content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   overwrite: boolean,
 ): Promise<number> {
+  if (overwrite && isDevice(file)) throw deviceForFile(file);
   const folder = path.dirname(file);
   const temporary = path.join(folder, `.${path.basename(file)}.${randomText(systemRandom, 8)}.part`);
   const handle = await onDisk(file, async () => await open(temporary, "wx"));
@@ -30,6 +32,12 @@ export async function writeOutputFile(
     await handle.close();
     if (!published) await unlink(temporary);
   }
+}
+
+/** True for what is neither a file nor a folder, also behind a link. */
+function isDevice(file: string): boolean {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found !== undefined && !found.isFile() && !found.isDirectory();
 }
 
 async function writeAll(

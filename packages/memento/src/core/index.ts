@@ -5,7 +5,7 @@ export * from "./first-error.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
 export type * from "./memento.ts";
-export { isDiskFull, systemCode, unreadableFile, unwritableFile } from "./path-errors.ts";
+export { deviceForFile, isDiskFull, systemCode, unreadableFile, unwritableFile } from "./path-errors.ts";
 export * from "./ports.ts";
 export { placeOfUrl, shownUrl } from "./shown-url.ts";
 export * from "./timeline.ts";

@@ -51,6 +51,14 @@ export function folderForFile(file: string, cause: unknown): MementoError {
   return new MementoError("IO_FAILED", `${file} is a folder, and not a file`, options);
 }
 
+/** The error for a device, a pipe or a socket where a file is to be replaced: it would be gone, and nobody could write to it any more. IO_FAILED. */
+export function deviceForFile(file: string): MementoError {
+  return new MementoError("IO_FAILED", `${file} is a device, a pipe or a socket, and is replaced by no file`, {
+    details: { path: file },
+    hint: "Name a file; where standard output is meant, `-` stands for it.",
+  });
+}
+
 function refused(file: string, what: "read" | "written", cause: unknown): MementoError {
   const reason = systemCode(cause) ?? "unknown reason";
   return new MementoError("IO_FAILED", `The file ${file} cannot be ${what} (${reason})`, {

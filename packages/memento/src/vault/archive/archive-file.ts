@@ -4,20 +4,21 @@ import path from "node:path";
 
 import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
-import { folderForFile, systemCode, unwritableFile } from "../../core/path-errors.ts";
+import { deviceForFile, folderForFile, systemCode, unwritableFile } from "../../core/path-errors.ts";
 import type { Random } from "../../core/ports.ts";
 import { syncFolder } from "../sync-folder.ts";
 import type { ByteSink } from "./archive-writer.ts";
 
 /**
  * Writes a file that is there whole or not at all: under another name first, synced, then moved to its place. Only its
- * owner may read it. EXISTS when there is one already and `replace` is false, IO_FAILED, DISK_FULL.
+ * owner may read it. EXISTS when there is one already and `replace` is false, IO_FAILED also for a device in its place, DISK_FULL.
  */
 export async function writeWholeFile<T>(
   place: string,
   options: { readonly replace: boolean; readonly random: Random },
   write: (out: ByteSink) => Promise<T>,
 ): Promise<T> {
+  if (options.replace && isDevice(place)) throw deviceForFile(place);
   const temporary = path.join(path.dirname(place), `.${path.basename(place)}.${randomText(options.random, 8)}`);
   try {
     const file = await open(temporary, "wx", 0o600);
@@ -45,6 +46,12 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
     const { bytesWritten } = await file.write(bytes, start);
     start += bytesWritten;
   }
+}
+
+/** True for what is neither a file nor a folder, also behind a link. */
+function isDevice(place: string): boolean {
+  const found = statSync(place, { throwIfNoEntry: false });
+  return found !== undefined && !found.isFile() && !found.isDirectory();
 }
 
 const isFolder = (place: string): boolean => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;

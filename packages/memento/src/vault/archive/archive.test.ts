@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
@@ -301,6 +301,15 @@ describe("seal, signature and trust", () => {
 });
 
 describe("a file", () => {
+  test("takes the place of no device", async () => {
+    const source = await open("memory:", raw(1));
+    await source.caretaker("etl").save({ n: 1 });
+    symlinkSync("/dev/null", at("null.memento"));
+    const exported = source.exportTo(at("null.memento"), { store: true }, { replace: true });
+    await expect(exported).rejects.toMatchObject({ code: "IO_FAILED", hint: expect.stringContaining("`-`") as string });
+    expect(readlinkSync(at("null.memento"))).toBe("/dev/null");
+  });
+
   test("is never replaced unless asked for, and a failure leaves nothing behind", async () => {
     const source = await open("memory:", raw(1));
     const { id } = await source.caretaker("etl").save({ n: 1 });
