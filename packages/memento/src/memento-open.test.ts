@@ -1,3 +1,7 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
 import { describe, expect, test } from "vitest";
 
 import { Memento } from "./memento.ts";
@@ -18,5 +22,29 @@ describe("Memento.open() of a place without a store (P4)", () => {
     expect(plain.vault.meta.sealed).toBe(false);
     await using sealed = await Memento.open(await serverStore(), { environment: { MEMENTO_PASSPHRASE: "a b c" } });
     expect(sealed.vault.meta.sealed).toBe(true);
+  });
+
+  test.each(["sqlite", "file"])(
+    "says of a %s store that is not there that it is not there, and not that its key is missing",
+    async (kind) => {
+      const folder = mkdtempSync(path.join(tmpdir(), "memento-open-"));
+      try {
+        const opening = Memento.open(`${kind}:${path.join(folder, "typo")}`, { create: false, environment: {} });
+        await expect(opening).rejects.toMatchObject({ code: "NOT_A_STORE" });
+        await expect(opening).rejects.toThrow(path.join(folder, "typo"));
+        expect(readdirSync(folder)).toEqual([]);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
+});
+
+describe("Memento.open() of what is no place", () => {
+  test.each([undefined, null, 7])("refuses %s by name: a variable that is not set", async (place) => {
+    await expect(Memento.open(place as unknown as string)).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: `Memento.open takes a store's URL, or a store, and not ${String(place)}`,
+    });
   });
 });

@@ -23,7 +23,7 @@ import {
   type ImportFromOptions,
   type RestoreFromOptions,
 } from "./portable.ts";
-import { openStore } from "./store/open-store.ts";
+import { openPlace } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
 import type { ArchiveInput, ExportReport, ExportSubject, ImportReport } from "./vault/archive/index.ts";
 import { holdsParts } from "./vault/chunk-parts.ts";
@@ -76,16 +76,17 @@ export class Memento implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Opens the store that a URL names, or a store of one's own (which then belongs to this object); makes it where there is none. PORT_UNKNOWN, KEY_MISSING, KEY_WRONG, NOT_A_STORE, DAMAGED, FORMAT_UNKNOWN, DISK_FULL, IO_FAILED. */
+  /** Opens the store that a URL names, or a store of one's own (which then belongs to this object); makes it where there is none. PORT_UNKNOWN, KEY_MISSING, KEY_WRONG, NOT_A_STORE, DAMAGED, FORMAT_UNKNOWN, INVALID_ARGUMENT, DISK_FULL, IO_FAILED. */
   static async open(place: string | MementoStore, options: MementoOptions = {}): Promise<Memento> {
     const { create = true, clock = systemClock, random = systemRandom, environment = process.env } = options;
-    const { store, keyFile } = typeof place === "string" ? await openStore(place) : { store: place, keyFile: null };
+    const { store, keyFile } = await openPlace(place);
     try {
       const meta = await store.meta();
       if (meta === null && create && keyFile !== null) await demandRoomFor(keyFile);
       const inMemory = store.supports.sharedBy === "process" && options.keys === undefined;
+      // Where there is no store there are no keys to look for: they would be named as what is missing.
       const keys =
-        meta?.sealed === false
+        meta?.sealed === false || (meta === null && !create)
           ? null
           : inMemory
             ? rawKeyRing([random.bytes(32)], random)

@@ -86,6 +86,14 @@ export async function openStore(url: string): Promise<OpenedStore> {
   );
 }
 
+/** A store by its URL, or one of the caller's own. What `openStore` raises; INVALID_ARGUMENT for what is neither, such as a variable that is not set. */
+export async function openPlace(place: string | MementoStore): Promise<OpenedStore> {
+  if (typeof place === "string") return await openStore(place);
+  const given: unknown = place;
+  if (typeof given === "object" && given !== null) return { store: place, keyFile: null };
+  throw new MementoError("INVALID_ARGUMENT", `Memento.open takes a store's URL, or a store, and not ${String(given)}`);
+}
+
 function pathOf(url: string): string {
   const rest = url.slice(url.indexOf(":") + 1);
   const path = rest.startsWith("///") ? decodedPath(url, rest) : rest.startsWith("//") ? rest.slice(2) : rest;
