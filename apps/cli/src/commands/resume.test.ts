@@ -69,6 +69,22 @@ describe("memento resume", () => {
     expect(exitCode).toBe(2);
   });
 
+  test("goes on with the only unfinished run though a fork has the same id", async () => {
+    await memento(folder, failing());
+    await memento(folder, ["fork", "head", "--name", "try", "--param", "failAt=1000"]);
+    const both = await memento(folder, ["resume"]);
+    expect(both.stderr).toMatch(
+      /2 runs stand unfinished: (?<id>r\w+) \(numbers, failed\), \k<id> \(numbers#try, \w+\)/u,
+    );
+    expect(both.stderr).toContain("--timeline NAME");
+    const done = await memento(folder, ["resume", "--timeline", "numbers#try"]);
+    expect(done.stderr).toContain("resumed run");
+    expect(done.exitCode).toBe(0);
+    expect((await memento(folder, ["resume"])).stderr).toContain("the number 45 is one too many");
+    const again = await memento(folder, ["resume", "--timeline", "numbers#try"]);
+    expect(again.stderr).toContain("NOTHING_TO_RESUME");
+  });
+
   test("finishes a rollback that a kill has cut in two, and says so", async () => {
     writeFileSync(path.join(folder, "deadly.ts"), DEADLY);
     const run = ["run", "deadly.ts", "--param", "into=numbers.db"];

@@ -5,7 +5,7 @@ import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { goOn } from "../pipelines/go-on.ts";
-import { findRun, pendingRuns } from "../pipelines/runs.ts";
+import { findRun, pendingRuns, type FoundRun } from "../pipelines/runs.ts";
 import { openMemento } from "../place/store-place.ts";
 
 interface ResumeOptions {
@@ -21,7 +21,7 @@ export function registerResume(program: Command, run: Runner): void {
     .description("Goes on with a run that was interrupted, has failed or is paused, at its last memento.")
     .argument("[run]", "the run; the only unfinished one where none is named")
     .option("--pipeline <file>", "the pipeline's file, where it is no longer where the run had it from")
-    .option("--timeline <name>", "its timeline, where a fork has the same run")
+    .option("--timeline <name>", "its timeline, where several runs stand unfinished, or a fork has the same run")
     .action(
       async (id: string | undefined, options: ResumeOptions) =>
         await run(async (invocation) => await resume(invocation, id, options)),
@@ -38,17 +38,19 @@ export function registerResume(program: Command, run: Runner): void {
 
 async function resume(invocation: Invocation, id: string | undefined, options: ResumeOptions): Promise<Outcome> {
   await using memento = await openMemento(invocation);
-  const found = await findRun(memento, id ?? (await onlyPending(memento)), options.timeline);
+  const { timeline } = options;
+  const found = id === undefined ? await onlyPending(memento, timeline) : await findRun(memento, id, timeline);
   return await goOn(invocation, memento, found, options.pipeline);
 }
 
-async function onlyPending(memento: Memento): Promise<string> {
-  const pending = await pendingRuns(memento);
+/** The only run that stands unfinished, on one timeline where it is named. A fork may have a finished run of the same id. */
+async function onlyPending(memento: Memento, named: string | undefined): Promise<FoundRun> {
+  const pending = await pendingRuns(memento, named);
   const [only] = pending;
   if (only === undefined) throw new MementoError("NOTHING_TO_RESUME", "No run stands interrupted or paused");
-  if (pending.length === 1) return only.run;
+  if (pending.length === 1) return only;
   const list = pending.map(({ run, name, status }) => `${run} (${name}, ${status})`).join(", ");
   throw new MementoError("INVALID_ARGUMENT", `${pending.length} runs stand unfinished: ${list}`, {
-    hint: "Name the one that is to go on.",
+    hint: "Name the one that is to go on, or its timeline by --timeline NAME.",
   });
 }

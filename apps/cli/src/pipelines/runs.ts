@@ -31,7 +31,7 @@ const BEGINNING_MIN = 4;
 export async function findRun(memento: Memento, text: string, named?: string): Promise<FoundRun> {
   if (text === "") throw new MementoError("INVALID_ARGUMENT", "An empty text names no run");
   const begins = (run: string): boolean => text.length >= BEGINNING_MIN && DRAWN_ID.test(run) && run.startsWith(text);
-  const timelines = named === undefined ? await livingTimelines(memento) : [await chooseTimeline(memento, { named })];
+  const timelines = await timelinesNamed(memento, named);
   const heads: FoundRun[] = [];
   for (const timeline of timelines) {
     const { run } = (await memento.vault.load(timeline.head.id)).entry;
@@ -45,8 +45,11 @@ export async function findRun(memento: Memento, text: string, named?: string): P
   if (only === undefined)
     throw new MementoError("NOT_FOUND", `There is no run ${text}`, { hint: "See the runs with `memento ls`." });
   const list = found.map(({ run, timeline }) => `${run} on ${timelineName(timeline.record)}`).join(", ");
+  const isOneId = found.every(({ run }) => run === only.run);
   throw new MementoError("INVALID_ARGUMENT", `${found.length} runs fit ${text}: ${list}`, {
-    hint: "Write the id out, or say which timeline by --timeline NAME.",
+    hint: isOneId
+      ? "Say which timeline by --timeline NAME."
+      : "Write the id out, or say which timeline by --timeline NAME.",
   });
 }
 
@@ -70,6 +73,11 @@ function isFamily(one: TimelineRecord, other: TimelineRecord): boolean {
   return one.caretaker === other.caretaker && one.originator === other.originator && one.partition === other.partition;
 }
 
+/** All timelines, or the one with this name. */
+async function timelinesNamed(memento: Memento, named: string | undefined): Promise<readonly LivingTimeline[]> {
+  return named === undefined ? await livingTimelines(memento) : [await chooseTimeline(memento, { named })];
+}
+
 /** A run that others have followed; its mementos may be removed by now. */
 async function earlierRun(
   memento: Memento,
@@ -83,10 +91,10 @@ async function earlierRun(
   return null;
 }
 
-/** Every run that stands unfinished at the head of its timeline. */
-export async function pendingRuns(memento: Memento): Promise<readonly PendingRun[]> {
+/** Every run that stands unfinished at the head of its timeline: of all timelines, or of the named one. */
+export async function pendingRuns(memento: Memento, named?: string): Promise<readonly PendingRun[]> {
   const pending: PendingRun[] = [];
-  for (const timeline of await livingTimelines(memento)) {
+  for (const timeline of await timelinesNamed(memento, named)) {
     if (timeline.record.kind !== "pipeline") continue;
     const { run, status } = (await memento.vault.load(timeline.head.id)).entry;
     if (run !== undefined && UNDONE.has(status))
