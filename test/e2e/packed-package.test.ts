@@ -31,6 +31,7 @@ const runtimes = [
 describe.skipIf(!registry)("the package that npm pack makes, installed into an empty folder", () => {
   let temp: string;
   let installed: string;
+  let tarballs: readonly string[];
 
   beforeAll(async () => {
     temp = mkdtempSync(path.join(tmpdir(), "memento-packed-"));
@@ -39,7 +40,7 @@ describe.skipIf(!registry)("the package that npm pack makes, installed into an e
     mkdirSync(packed);
     mkdirSync(project);
     await npm(path.join(root, "packages/memento"), ["pack", "--pack-destination", packed]);
-    const tarballs = readdirSync(packed).map((file) => path.join(packed, file));
+    tarballs = readdirSync(packed).map((file) => path.join(packed, file));
     const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries", "5"];
     await npm(project, ["install", "--prefix", project, ...quiet, ...tarballs]);
     installed = path.join(project, "node_modules/@mementojs/memento");
@@ -54,6 +55,35 @@ describe.skipIf(!registry)("the package that npm pack makes, installed into an e
     expect(files.filter((file) => /\.test\.|\.tsbuildinfo$|(?<!\.d)\.ts$|^src/u.test(file))).toEqual([]);
   });
 
+  test("goes beside each optional package at the version that the tests have, also where that was there before", async () => {
+    const project = path.join(temp, "peers");
+    mkdirSync(project);
+    const manifest = readManifest(path.join(installed, "package.json"));
+    const tested = readManifest(path.join(root, "packages/memento/package.json")).devDependencies ?? {};
+    const dependencies = Object.fromEntries(
+      Object.keys(manifest.peerDependencies ?? {}).flatMap((name) => {
+        const version = tested[name];
+        return version === undefined ? [] : [[name, version]];
+      }),
+    );
+    expect(Object.keys(dependencies).length).toBeGreaterThan(10);
+    writeFileSync(path.join(project, "package.json"), JSON.stringify({ name: "peers", private: true, dependencies }));
+    // Only worked out, and nothing is fetched: npm refuses here what its ranges do not let stand together.
+    await npm(project, ["install", "--package-lock-only", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs]);
+  });
+
+  test("leaves it to npm which DuckDB is the newest one", async () => {
+    const project = path.join(temp, "newest");
+    mkdirSync(project);
+    writeFileSync(path.join(project, "package.json"), JSON.stringify({ name: "newest", private: true }));
+    const asked = await runProcess("npm", ["view", "@duckdb/node-api", "version"], { env, timeoutMs: 180_000 });
+    await npm(project, ["install", "--package-lock-only", "--no-audit", "--no-fund", ...tarballs, "@duckdb/node-api"]);
+    const { packages } = JSON.parse(readFileSync(path.join(project, "package-lock.json"), "utf8")) as {
+      readonly packages: Readonly<Record<string, { readonly version?: string }>>;
+    };
+    expect(packages["node_modules/@duckdb/node-api"]?.version).toBe(asked.stdout.trim());
+  });
+
   test.each(runtimes)("runs the README's first code block twice on $name", async ({ name, node }) => {
     // Below the project, so that the import finds the installed package; a folder for each Node, so that its second
     // run, and no other, meets what its first has left behind.
@@ -66,6 +96,13 @@ describe.skipIf(!registry)("the package that npm pack makes, installed into an e
     }
   });
 });
+
+interface Manifest {
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+const readManifest = (file: string): Manifest => JSON.parse(readFileSync(file, "utf8")) as Manifest;
 
 /** The first TypeScript block of the README at the root, which must need nothing but the installed package. */
 function firstCodeBlock(): string {

@@ -1,6 +1,7 @@
 import type * as duckdb from "@duckdb/node-api";
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 
+import { MementoError } from "../../../core/errors.ts";
 import { loadPeer } from "../../../store/optional-peer.ts";
 
 /** The client library as it is loaded. */
@@ -12,9 +13,27 @@ export type DuckdbInstance = DuckDBInstance;
 /** A connection to an instance. */
 export type DuckdbConnection = DuckDBConnection;
 
-/** Loads the client library; PEER_MISSING where it is not installed. */
+const PEER = "@duckdb/node-api";
+
+/** Loads the client library. PEER_MISSING where it is not installed, ENGINE_UNSUITABLE where it brings another DuckDB. */
 export async function loadDuckdb(): Promise<DuckdbModule> {
-  return await loadPeer<DuckdbModule>("@duckdb/node-api", ">=1.5.0-r.1 <2", "duckdbTable");
+  const duckdb = await loadPeer<DuckdbModule>(PEER, "latest", "duckdbTable");
+  demandVersion(duckdb.version());
+  return duckdb;
+}
+
+/**
+ * All releases of the package are pre-releases to npm (`1.5.5-r.5`), of which a range takes those alone that it names: the range in
+ * package.json is `*`, and the versions are told apart here. ENGINE_UNSUITABLE.
+ */
+export function demandVersion(version: string): void {
+  const [, major, minor] = /^v(\d+)\.(\d+)\./u.exec(version) ?? [];
+  if (major === "1" && Number(minor) >= 5) return;
+  throw new MementoError(
+    "ENGINE_UNSUITABLE",
+    `duckdbTable needs DuckDB 1.5 or newer, before 2; ${PEER} brings ${version} here`,
+    { details: { version }, hint: `Install another version: npm view ${PEER} versions shows which there are.` },
+  );
 }
 
 /** An instance of the sink's own, to which files are attached. */
