@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inspect } from "node:util";
 
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -8,7 +11,7 @@ import { MemoryStore } from "../../store/memory/index.ts";
 import { fromFunction } from "../credentials/environment.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { MemoryTable, memorySink } from "../sinks/index.ts";
-import { iterableSource } from "../sources/index.ts";
+import { csvFile, iterableSource } from "../sources/index.ts";
 import { editedDocument, pathOf } from "./edit-document.ts";
 
 interface Bench {
@@ -241,6 +244,32 @@ describe("editPipeline()", () => {
     const before = await head();
     await expect(memento.edit(pipeline(5), { edits: [edit] })).rejects.toMatchObject({ code });
     expect(await head()).toBe(before);
+  });
+
+  test("says what an offset into a file is made of, and from where to take one", async () => {
+    const { memento } = await bench();
+    const folder = await mkdtemp(join(tmpdir(), "memento-edit-"));
+    try {
+      const file = join(folder, "orders.csv");
+      await writeFile(file, "id\n1\n2\n");
+      const orders = definePipeline({
+        name: "orders",
+        version: "1",
+        sources: { orders: () => csvFile({ path: file }) },
+        stages: (stage) => [stage.read("read", { source: "orders" })],
+      });
+      await memento.run(orders);
+      await expect(memento.edit(orders, { edits: [{ path: "offsets.orders.0", value: 1 }] })).rejects.toMatchObject({
+        code: "SOURCE_RANGE_GONE",
+        message: `Source orders cannot be read from there: the offset is not one into ${file}, which is { file, byte, record }: another kind of source has made it, or a hand`,
+        hint: expect.stringMatching(/memento show.*take them away/u),
+      });
+      await memento.edit(orders, { edits: [{ path: "offsets.orders" }] });
+      const { output } = await memento.run(orders);
+      expect(await output("read")).toMatchObject({ recordsOut: 2 });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   test("changes outputs and parameters that fit, and appends nothing where nothing differs", async () => {

@@ -179,7 +179,10 @@ async function judgeOffsets(resources: Resources, before: EditDocument, edited: 
       offsets as Readonly<Record<string, Json>>,
       (before.offsets[name] ?? {}) as Readonly<Record<string, Json>>,
     );
-    if (!available) throw new MementoError("SOURCE_RANGE_GONE", `Source ${name} cannot be read from there: ${problem}`);
+    if (!available)
+      throw new MementoError("SOURCE_RANGE_GONE", `Source ${name} cannot be read from there: ${problem}`, {
+        hint: "Set the offsets that another memento has (`memento show`), or take them away: then it is read from its beginning.",
+      });
   }
 }
 

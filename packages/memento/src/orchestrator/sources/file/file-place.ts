@@ -19,14 +19,14 @@ export type RowPlace = {
 export function bytePlace(path: string, offset: SourceOffset): BytePlace {
   const { file, byte, record } = members(offset);
   if (typeof file === "string" && isCount(byte) && isCount(record)) return { file, byte, record };
-  throw foreignOffset(path);
+  throw foreignOffset(path, "{ file, byte, record }");
 }
 
 /** Reads a place in a table file out of an offset; SOURCE_MOVED where another kind of source has made it. */
 export function rowPlace(path: string, offset: SourceOffset): RowPlace {
   const { file, row } = members(offset);
   if (typeof file === "string" && isCount(row)) return { file, row };
-  throw foreignOffset(path);
+  throw foreignOffset(path, "{ file, row }");
 }
 
 /** The error for a file that is another one than the offset points into. */
@@ -40,10 +40,9 @@ export function replacedFile(path: string): MementoError {
   );
 }
 
-function foreignOffset(path: string): MementoError {
-  return new MementoError("SOURCE_MOVED", `the offset is not one into ${path}: another kind of source has made it`, {
-    details: { path },
-  });
+function foreignOffset(path: string, form: string): MementoError {
+  const message = `the offset is not one into ${path}, which is ${form}: another kind of source has made it, or a hand`;
+  return new MementoError("SOURCE_MOVED", message, { details: { path } });
 }
 
 function members(offset: SourceOffset): Readonly<Record<string, unknown>> {
