@@ -11,14 +11,25 @@ export interface Breakage {
   readonly record?: number;
   /** The end of the sentence; never holds anything of the record itself. */
   readonly problem: string;
+  /** The way out, where it is another one than to mend the file. */
+  readonly hint?: string;
 }
 
+const HINTS = {
+  INPUT_CUT: undefined,
+  RECORD_INVALID: "Mend the file: what cannot be read reaches no stage that could set it aside.",
+} as const;
+
 /** The error for a record that cannot be taken; names file, line and byte. Reads the file up to there to count its lines. */
-export async function brokenRecord(file: InputFile, { code, byte, record, problem }: Breakage): Promise<MementoError> {
+export async function brokenRecord(
+  file: InputFile,
+  { code, byte, record, problem, hint = HINTS[code] }: Breakage,
+): Promise<MementoError> {
   const line = await lineOf(file, byte);
   const who = record === undefined ? "" : `record ${record} `;
   return new MementoError(code, `${file.path}, line ${line} (byte ${byte}): ${who}${problem}`, {
     details: { path: file.path, line, byte, ...(record === undefined ? {} : { record }) },
+    ...(hint === undefined ? {} : { hint }),
   });
 }
 

@@ -190,3 +190,19 @@ describe("recordsFile()", () => {
     }
   });
 });
+
+describe("a record that cannot be read", () => {
+  test.each([
+    ["a.csv", 'a,b\n1,x"y\n', /^Mend the file: .* no stage/u],
+    ["a.jsonl", "{]\n", /^Mend the file: .* no stage/u],
+    ["a.json", '{"a":1}', /^Mend the file: .* no stage/u],
+    ["b.csv", Buffer.from("a\ncaf\xe9\n", "latin1"), /encoding: "windows-1252"/u],
+    ["b.jsonl", Buffer.from('{"a":"\xe9"}\n', "latin1"), /encoding: "windows-1252"/u],
+  ])("has a way out that there is: no stage can set it aside (%s)", async (name, content, hint) => {
+    await withFolder(async (folder) => {
+      await writeFile(path.join(folder, name), content);
+      const { error } = await readAll(recordsFile(path.join(folder, name)));
+      expect(error).toMatchObject({ code: "RECORD_INVALID", hint: expect.stringMatching(hint) });
+    });
+  });
+});

@@ -11,5 +11,6 @@ export async function checkRecordBytes(
 ): Promise<void> {
   if (record.length <= record.recordBytesMax) return;
   const problem = `has no end within ${record.recordBytesMax} bytes`;
-  throw await brokenRecord(file, { code: "RECORD_INVALID", byte: record.byte, record: record.record, problem });
+  const hint = "Mend the file, or let records be longer by the option `recordBytesMax`.";
+  throw await brokenRecord(file, { code: "RECORD_INVALID", byte: record.byte, record: record.record, problem, hint });
 }

@@ -39,7 +39,12 @@ export async function* utf8Chunks(file: InputFile, start: number, options: Utf8O
     position += whole;
     carried = read.subarray(whole);
     if (carried.length > 0 && !mayBegin(carried)) {
-      throw await brokenRecord(file, { code: "RECORD_INVALID", byte: position, problem: "the text is not UTF-8" });
+      throw await brokenRecord(file, {
+        code: "RECORD_INVALID",
+        byte: position,
+        problem: "the text is not UTF-8",
+        hint: 'Say by the option `encoding` in what it is written, as in encoding: "windows-1252"; or mend the file.',
+      });
     }
     if (!ended) continue;
     // A text that is read out of another file ends early where that one is broken: it tells so when it is asked for more.
