@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import process from "node:process";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
@@ -46,10 +47,14 @@ export class SinkDatabase {
       throw new MementoError("NODE_TOO_OLD", `Node.js ${process.version} has no SQLite: sqliteTable needs Node.js 24`);
     }
     if (!options.mayCreate && !existsSync(path)) {
-      throw new MementoError("IO_FAILED", `There is no database ${path}, and no columns to make the table from`, {
-        details: { path },
-        hint: "Check the path, or give the table's columns.",
-      });
+      throw new MementoError(
+        "IO_FAILED",
+        `There is no database ${resolve(path)}, and no columns to make the table from`,
+        {
+          details: { path },
+          hint: "Check the path, or give the table's columns.",
+        },
+      );
     }
     let raw: DatabaseSync | undefined;
     try {

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve as resolvePath } from "node:path";
 import process from "node:process";
 
 import { describe, expect, test } from "vitest";
@@ -140,6 +140,10 @@ describe("open()", () => {
   test("makes no file where there is none and nothing says what it should hold", async () => {
     await withSinks(async ({ folder, open }) => {
       await expect(open({ mode: "append" })).rejects.toMatchObject({ code: "IO_FAILED" });
+      // Whole: where a job was started from decides which file a relative path means.
+      await expect(sqliteTable({ path: "gone.db", table: "t", mode: "append" }).open(context)).rejects.toThrow(
+        `no database ${resolvePath("gone.db")}`,
+      );
       expect(await readdir(folder)).toEqual([]);
     });
   });

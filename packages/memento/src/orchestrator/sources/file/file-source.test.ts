@@ -51,6 +51,7 @@ describe.each(kinds)("%s", (kind, make, input) => {
       const missing = source(path.join(folder, "missing"));
       await expect(missing.open(context)).rejects.toMatchObject({ code: "INPUT_MISSING" });
       expect(await readAll(missing)).toMatchObject({ records: [], error: { code: "INPUT_MISSING" } });
+      await expect(source("missing").open(context)).rejects.toThrow(`there is no file ${path.resolve("missing")}`);
       const inspection = await missing.inspect({}, {});
       expect(inspection).toMatchObject({ available: false, recordsBetween: 0 });
       expect(inspection.problem).toContain(folder);

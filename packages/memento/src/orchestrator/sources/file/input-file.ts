@@ -1,4 +1,5 @@
 import { open, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { MementoError } from "../../../core/errors.ts";
@@ -99,7 +100,8 @@ export async function orInputError<Result>(
     const { code } = error;
     const details = { path, reason: code };
     if (code === "ENOENT" || code === "ENOTDIR") {
-      throw new MementoError("INPUT_MISSING", `there is no ${kind} ${path}`, { cause: error, details });
+      // Whole: where a job was started from decides which file a relative path means.
+      throw new MementoError("INPUT_MISSING", `there is no ${kind} ${resolve(path)}`, { cause: error, details });
     }
     throw new MementoError("IO_FAILED", `cannot read ${path}: ${code}`, { cause: error, details });
   }
