@@ -34,7 +34,7 @@ export function registerRun(program: Command, run: Runner): void {
     .argument("<file>", "a module (.ts, .js) that exports a pipeline")
     .option("--param <name=value>", "a parameter; repeat for more", collectPairs)
     .option("--key <key>", "the same key is the same run: one that is done is not run again")
-    .option("--partition <name>", "a timeline of its own, for runs that go on at once")
+    .option("--partition <name>", "a timeline of its own: for each day's file, or runs that go on at once")
     .option("--fork <name>", "run on a fork")
     .option("--name <name>", "which pipeline, where FILE exports several")
     .option("--fresh", "leave an interrupted run behind, and start a new one")
@@ -48,7 +48,7 @@ export function registerRun(program: Command, run: Runner): void {
     ],
     examples: [
       ["memento run pipeline.ts", "run, or go on"],
-      ["memento run pipeline.ts --param day=2013-01-02 --key day-2013-01-02", "each day once"],
+      ["memento run pipeline.ts --param day=2013-01-02 --partition 2013-01-02", "each day's file by itself"],
       ["memento run pipeline.ts --fork try --fresh", "anew, on a fork"],
     ],
     exitCodes: [EXIT.damaged, EXIT.refused, 130, 143],

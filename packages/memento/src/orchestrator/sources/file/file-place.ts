@@ -31,13 +31,10 @@ export function rowPlace(path: string, offset: SourceOffset): RowPlace {
 
 /** The error for a file that is another one than the offset points into. */
 export function replacedFile(path: string): MementoError {
-  return new MementoError(
-    "SOURCE_MOVED",
-    `${path} no longer holds what was read from it: another file is in its place`,
-    {
-      details: { path },
-    },
-  );
+  const message = `${path} is not the file that was read before: another one is in its place, or this run names another one`;
+  const hint =
+    "Bring the old input back, or roll back to before it was read. Where each run has a file of its own, give each a partition (--partition), or read their folder by folderFiles.";
+  return new MementoError("SOURCE_MOVED", message, { details: { path }, hint });
 }
 
 function foreignOffset(path: string, form: string): MementoError {

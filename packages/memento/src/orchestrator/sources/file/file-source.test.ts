@@ -207,3 +207,25 @@ describe("a record that cannot be read", () => {
     });
   });
 });
+
+describe("a file for each run, named by a parameter", () => {
+  test.each([
+    ["a.csv", "n\n1\n", "b.csv", "n\n2\n3\n"],
+    ["a.json", "[1]", "b.json", "[2,3]"],
+  ])("is refused on one timeline, with a way out that takes back nothing of what was loaded (%s)", async (...named) => {
+    await withFolder(async (folder) => {
+      const [first, second] = [named[0], named[2]].map((name) => path.join(folder, name));
+      if (first === undefined || second === undefined) throw new Error("two files are needed");
+      await writeFile(first, named[1]);
+      await writeFile(second, named[3]);
+      const { offset } = await readAll(recordsFile(first));
+      const { records, error } = await readAll(recordsFile(second), { from: offset });
+      expect(records).toEqual([]);
+      expect(error).toMatchObject({
+        code: "SOURCE_MOVED",
+        message: `${second} is not the file that was read before: another one is in its place, or this run names another one`,
+        hint: expect.stringMatching(/partition.*folderFiles/u),
+      });
+    });
+  });
+});
