@@ -26,7 +26,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   NOT_REVERTIBLE: "Go on without them by --force NAME for each, or choose another target.",
   PLAN_MOVED: "Look at the new plan with `memento plan`, and apply it by its hash.",
   PORT_UNKNOWN: "Begin it with one of these; docs/stores.md describes the URLs of each.",
-  KEY_MISSING: "Bring the key file back to where it was, or set MEMENTO_KEY_FILE or MEMENTO_KEY.",
+  KEY_MISSING:
+    "Bring the key file back to where it was, or set what the store was sealed by: MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL or MEMENTO_PASSPHRASE.",
   PARAMS_INVALID: "Give each parameter as --param NAME=VALUE; the message names what it takes.",
 };
 

@@ -48,3 +48,21 @@ describe("Memento.open() of what is no place", () => {
     });
   });
 });
+
+describe("Memento.open() of a store whose key the environment no longer names", () => {
+  test("names all that may be missing: a store that a passphrase sealed never had a key file", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "memento-open-"));
+    try {
+      const url = `sqlite:${path.join(folder, "store.db")}`;
+      await using made = await Memento.open(url, { environment: { MEMENTO_PASSPHRASE: "a b c" } });
+      await made.close();
+      await expect(Memento.open(url, { environment: {} })).rejects.toMatchObject({
+        code: "KEY_MISSING",
+        message: `No key is named, and the key file ${path.join(folder, "store.db.key")} cannot be read (ENOENT)`,
+        hint: expect.stringMatching(/MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL or MEMENTO_PASSPHRASE/u),
+      });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});

@@ -92,7 +92,10 @@ export const ERROR_CATALOGUE = {
     meaning: "A key that is to be revoked still wraps keys of the store.",
     hint: "Look at `memento keys list`; stop processes that still wrap by it, or bring what opens those keys, and try again.",
   },
-  KEY_MISSING: { meaning: "The store is sealed and no key was given.", hint: "Give the key file, or set MEMENTO_KEY." },
+  KEY_MISSING: {
+    meaning: "The store is sealed and no key was given.",
+    hint: "Give the key file, or set what the store was sealed by: MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL or MEMENTO_PASSPHRASE.",
+  },
   KEY_RETIRED: {
     meaning: "The data key that a pack is sealed with was retired by a secure deletion.",
     hint: "Save again: the next pack is sealed with a fresh key.",

@@ -1,4 +1,4 @@
-import { MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import { combinedKeyRing } from "./combined-ring.ts";
 import { createKeyFile, keyRingFromFile } from "./key-file.ts";
 import { rawKeyRing, type KeyRing } from "./key-ring.ts";
@@ -79,7 +79,17 @@ async function fromDefaults({ environment, besideStore, mayCreate }: KeyDefaults
   if (rings.length > 0) return combinedKeyRing(rings);
   if (besideStore === null) return null;
   if (mayCreate) await createKeyFile(besideStore);
-  return await keyRingFromFile(besideStore);
+  return await keyRingBeside(besideStore);
+}
+
+/** Where the file is not there, the store may have been sealed by a key that a variable named then: a job has other variables than a shell. */
+async function keyRingBeside(file: string): Promise<KeyRing> {
+  try {
+    return await keyRingFromFile(file);
+  } catch (cause) {
+    if (!isMementoError(cause, "KEY_MISSING")) throw cause;
+    throw new MementoError("KEY_MISSING", `No key is named, and t${cause.message.slice(1)}`, { cause });
+  }
 }
 
 /** The variables that name keys, the one that wraps first. */
