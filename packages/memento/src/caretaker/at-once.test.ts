@@ -3,8 +3,10 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import type { MementoError } from "../core/errors.ts";
+import { systemClock } from "../core/ports.ts";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
+import { interceptStore } from "../store/wrap/intercept.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import type { Caretaker } from "./caretaker.ts";
 
@@ -84,6 +86,40 @@ describe("states saved at once", () => {
     const { etl, other } = await opened();
     const both = Array.from({ length: 200 }, async (_, n) => await (n % 2 === 0 ? etl : other).save({ n }));
     for (const [n, { id }] of (await Promise.all(both)).entries()) expect(await etl.load(id)).toEqual({ n });
+  });
+});
+
+describe("a process that is slower than the one beside it", () => {
+  /** The other one saves whenever this one is about to append: until it has waited a little, it comes too late each time. */
+  async function outpaced(pausesMin: number): Promise<{ etl: Caretaker; pauses: number[] }> {
+    const store = await MemoryStore.open();
+    const keys = { raw: [new Uint8Array(32).fill(5)] };
+    const other = (await Memento.open(store, { keys })).caretaker("etl");
+    const pauses: number[] = [];
+    const clock = { ...systemClock, sleep: async (ms: number): Promise<void> => void pauses.push(ms) };
+    const behind = interceptStore(store, async ({ method }, proceed) => {
+      if (method === "append" && pauses.length < pausesMin) await other.save("first");
+      return await proceed();
+    });
+    const memento = await Memento.open(behind, { keys, clock, random: new SeededRandom(7) });
+    onTestFinished(async () => await memento.close());
+    return { etl: memento.caretaker("etl"), pauses };
+  }
+
+  test.each([
+    ["a state", async (etl: Caretaker) => await etl.save({ n: 1 })],
+    ["a stream", async (etl: Caretaker) => await etl.saveStream([new Uint8Array(5)])],
+  ])("saves %s all the same: it lets go for a while, longer each time", async (_, save) => {
+    const { etl, pauses } = await outpaced(8);
+    await expect(save(etl)).resolves.toMatchObject({ caretaker: "etl" });
+    expect(pauses).toHaveLength(8);
+    expect(Math.max(...pauses.slice(4))).toBeGreaterThan(Math.max(...pauses.slice(0, 4)));
+  });
+
+  test("is told of it where it never gets in between", async () => {
+    const { etl, pauses } = await outpaced(1_000);
+    await expect(etl.save({ n: 1 })).rejects.toMatchObject({ code: "CONFLICT", retryable: true });
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(250);
   });
 });
 

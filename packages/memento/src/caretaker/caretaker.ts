@@ -9,6 +9,7 @@ import type { CapturedPiece, PieceCapture } from "../vault/piece-capture.ts";
 import type { MementoDraft, SavedMemento, TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
 import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker-record.ts";
+import { letOthersPass, SAVE_ATTEMPTS_MAX } from "./let-others-pass.ts";
 import { selectMementos, type Selection } from "./listing.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
 import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
@@ -26,8 +27,6 @@ import { saveStream, type StreamOptions } from "./streams.ts";
 /** Which mementos to list, and how: any filter and sort of a query, by labels and metadata paths too. */
 export type ListOptions = Omit<Selection, "caretaker" | "timeline">;
 
-const SAVE_ATTEMPTS_MAX = 20;
-
 /** A named collection of mementos: for scripts that keep their own shape and only want a state that they can trust. */
 export class Caretaker {
   readonly name: string;
@@ -42,7 +41,7 @@ export class Caretaker {
     this.name = checkName("The caretaker", name);
   }
 
-  /** Saves a state; when this resolves it is durable and verified on every later read. UNSUPPORTED_VALUE, EXISTS, INVALID_ARGUMENT, NAME_INVALID, DISK_FULL. */
+  /** Saves a state; when this resolves it is durable and verified on every later read. UNSUPPORTED_VALUE, EXISTS, CONFLICT where other processes always come first, INVALID_ARGUMENT, NAME_INVALID, DISK_FULL. */
   async save(state: unknown, given: SaveOptions = {}): Promise<MementoInfo> {
     const options = ownSaveOptions(given);
     const { id, labels = {}, replace = false, originator = "default", kind = "value" } = options;
@@ -89,6 +88,7 @@ export class Caretaker {
         // Another process saved in between: states do not build on one another, so this one follows it.
         this.#writers.delete(originator);
         if (!isMementoError(error, "CONFLICT") || attempt >= SAVE_ATTEMPTS_MAX) throw error;
+        await letOthersPass(this.#vault, attempt);
       }
     }
   }

@@ -9,6 +9,7 @@ import type { PieceRef } from "../vault/directory.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { SavedMemento, TimelineWriter } from "../vault/timeline-writer.ts";
 import type { Vault } from "../vault/vault.ts";
+import { letOthersPass, SAVE_ATTEMPTS_MAX } from "./let-others-pass.ts";
 import type { SaveOptions } from "./save-options.ts";
 import { bytesOfInput, type StreamInput } from "./stream-input.ts";
 import {
@@ -49,7 +50,6 @@ export interface StreamPorts {
 
 /** Chunks up to this many bytes travel in one part; memory for a save is a few times as much, however long the stream is. */
 const PART_BYTES_TARGET = 2_097_152;
-const SAVE_ATTEMPTS_MAX = 20;
 
 /**
  * Saves a stream of bytes. Chunks that the memento before it has are not written again. New ones are written while the
@@ -187,6 +187,7 @@ class StreamSaver {
         });
       } catch (error) {
         if (!isMementoError(error, "CONFLICT") || attempt >= SAVE_ATTEMPTS_MAX) throw error;
+        await letOthersPass(this.#ports.vault, attempt);
         await this.#moveOn();
       }
     }
