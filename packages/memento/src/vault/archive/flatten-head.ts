@@ -12,6 +12,7 @@ import { writeArchive } from "./export-archive.ts";
 import { checkLines } from "./import-check.ts";
 import { importLines } from "./import-lines.ts";
 import type { ReadArchive } from "./read-archive.ts";
+import { temporarily } from "./temporary-files.ts";
 
 /** A file that holds the head of a timeline alone. */
 export interface FlatHead {
@@ -32,7 +33,8 @@ export async function withFlatHead<T>(
 ): Promise<T> {
   if (header.content !== "timeline" || header.memento === null)
     throw new MementoError("INVALID_ARGUMENT", "Only a memento or one timeline can become a fork");
-  const folder = await mkdtemp(path.join(tmpdir(), "memento-fork-"));
+  const place = path.join(tmpdir(), "memento-fork-");
+  const folder = await temporarily(place, async () => await mkdtemp(place));
   try {
     const ring = rawKeyRing([ports.random.bytes(KEY_BYTES)], ports.random);
     const { store } = await openStore(`sqlite:${path.join(folder, "store.db")}`);
@@ -43,7 +45,8 @@ export async function withFlatHead<T>(
     const flat = path.join(folder, "head.memento");
     const file = await open(flat, "wx", 0o600);
     try {
-      const out = async (bytes: Uint8Array): Promise<void> => await file.appendFile(bytes);
+      const out = async (bytes: Uint8Array): Promise<void> =>
+        await temporarily(flat, async () => await file.appendFile(bytes));
       await writeArchive(vault, out, { memento: header.memento }, { keys: ring }, header.store);
     } finally {
       await file.close();

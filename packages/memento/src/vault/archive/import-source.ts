@@ -6,6 +6,7 @@ import { MementoError } from "../../core/errors.ts";
 import { randomText } from "../../core/ids.ts";
 import { unreadableFile } from "../../core/path-errors.ts";
 import type { Random } from "../../core/ports.ts";
+import { temporarily } from "./temporary-files.ts";
 
 /** Where a portable file comes from: a path, or anything that gives its bytes piece by piece, a Readable among others. */
 export type ArchiveInput = string | AsyncIterable<Uint8Array>;
@@ -28,7 +29,7 @@ export class ArchiveSource implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. Reading rejects with the signal's reason. INPUT_MISSING, IO_FAILED. */
+  /** Opens a path; other inputs are first written to a file that has no name any more and that only its owner may read. Reading rejects with the signal's reason. INPUT_MISSING, IO_FAILED, DISK_FULL. */
   static async open(
     input: ArchiveInput,
     random: Random,
@@ -75,7 +76,7 @@ async function spool(
   signal: AbortSignal | undefined,
 ): Promise<FileHandle> {
   const place = path.join(tmpdir(), `memento-${randomText(random, 20)}`);
-  const file = await open(place, "wx+", 0o600);
+  const file = await temporarily(place, async () => await open(place, "wx+", 0o600));
   try {
     await unlink(place);
     let position = 0;
@@ -83,7 +84,8 @@ async function spool(
       signal?.throwIfAborted();
       if (!(bytes instanceof Uint8Array)) throw new MementoError("INVALID_ARGUMENT", "A portable file is bytes");
       for (let start = 0; start < bytes.length;) {
-        const { bytesWritten } = await file.write(bytes, start, bytes.length - start, position);
+        const rest = [bytes, start, bytes.length - start, position] as const;
+        const { bytesWritten } = await temporarily(place, async () => await file.write(...rest));
         start += bytesWritten;
         position += bytesWritten;
       }
