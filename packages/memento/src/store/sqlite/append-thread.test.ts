@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -99,6 +99,15 @@ describe("AppendThread", () => {
       for (const result of results?.slice(4) ?? []) expect(result).toEqual({ outcome: "appended" });
       expect(await store.findByName("etl", "the name")).toBe(records[3]?.entry.id);
       expect(await collect(store.check())).toEqual([]);
+    });
+  });
+
+  test("P1: refuses what would not be in the file at the path any more", async () => {
+    await withThread(async ({ path, thread, batch }) => {
+      await rename(path, `${path}.old`);
+      await expectCode("NOT_A_STORE", () => thread.append(batch(), null));
+      await rename(`${path}.old`, path);
+      expect(await thread.append(batch(), null)).toContainEqual({ outcome: "conflict", head: null });
     });
   });
 

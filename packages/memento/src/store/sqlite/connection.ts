@@ -5,6 +5,7 @@ import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { EngineFacts } from "../store.ts";
 import { failureOf } from "./failure.ts";
+import { SameFile } from "./same-file.ts";
 import { migrate, schemaVersion } from "./schema.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
@@ -59,27 +60,34 @@ interface Asked {
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #database: DatabaseSync;
+  readonly #file: SameFile;
   readonly #statements: Statements;
   #asked: Asked[] = [];
   /** Until this resolves, another connection of this process writes. */
   #elsewhere: Promise<unknown> | null = null;
   /** What waits here for that. */
   readonly #turns = new Set<Promise<unknown>>();
+  #hasWritten = false;
   #closed = false;
 
-  private constructor(options: ConnectionOptions, database: DatabaseSync) {
+  private constructor(options: ConnectionOptions, { database, file }: OpenDatabase) {
     this.#options = options;
     this.#database = database;
+    this.#file = file;
     this.#statements = prepareStatements(database);
   }
 
   /** Opens a database that has a store's tables; null for one that has none at all. */
   static async open(options: ConnectionOptions): Promise<Connection | null> {
     return await waitForLock(options, () => {
-      const database = openDatabase(options.path);
+      const opened = openDatabase(options.path);
+      const { database } = opened;
       try {
         // Another program's database is looked at, and not touched: the pragmas write to the file.
-        if (schemaVersion(database, options.path) > 0) return new Connection(options, inOurModes(database));
+        if (schemaVersion(database, options.path) > 0) {
+          setModes(database);
+          return new Connection(options, opened);
+        }
         database.close();
         return null;
       } catch (error) {
@@ -92,16 +100,18 @@ export class Connection {
   /** Opens a database and makes the tables that it lacks. `first` is part of the same transaction. */
   static async create(options: ConnectionOptions, first: (statements: Statements) => void): Promise<Connection> {
     return await waitForLock(options, () => {
-      const database = openDatabase(options.path);
+      const opened = openDatabase(options.path);
+      const { database } = opened;
       try {
         // It counts for a file that is empty as yet.
         database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
         schemaVersion(database, options.path);
-        transact(inOurModes(database), () => {
+        setModes(database);
+        transact(database, () => {
           migrate(database, options.path);
           first(prepareStatements(database));
         });
-        return new Connection(options, database);
+        return new Connection(options, opened);
       } catch (error) {
         database.close();
         throw error;
@@ -111,6 +121,7 @@ export class Connection {
 
   /** Another connection, for which the database stays as it is now, whatever others write meanwhile. To be closed soon. */
   async snapshot(): Promise<Connection> {
+    this.#file.demand();
     const connection = await Connection.open(this.#options);
     if (connection === null)
       throw new MementoError("DAMAGED", `${this.#options.path}: the tables of the store are gone`);
@@ -154,6 +165,7 @@ export class Connection {
    */
   async waitFor<T>(writing: () => Promise<T>): Promise<T> {
     while (this.#asked.length > 0 || this.#turns.size > 0) await (this.#elsewhere ?? Promise.allSettled(this.#turns));
+    this.#hasWritten = true;
     const written = writing();
     const all = Promise.allSettled([this.#elsewhere, written]);
     this.#elsewhere = all;
@@ -213,6 +225,7 @@ export class Connection {
       try {
         const result = work(this.#statements);
         this.#statements.commit.run();
+        this.#hasWritten = true;
         return result;
       } catch (error) {
         if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
@@ -288,7 +301,10 @@ export class Connection {
     });
   }
 
-  /** Moves everything into the one file, as far as other processes and the disk let it, and closes. */
+  /**
+   * Moves everything into the one file, as far as other processes and the disk let it, and closes. NOT_A_STORE, once that is
+   * done, where that file stands elsewhere by now and something was written here.
+   */
   close(): void {
     this.#closed = true;
     try {
@@ -300,6 +316,7 @@ export class Connection {
     } finally {
       this.#database.close();
     }
+    if (this.#hasWritten) this.#file.demand();
   }
 
   /** Closes what `snapshot` gave; changes nothing. */
@@ -311,6 +328,7 @@ export class Connection {
   async #wait<T>(work: () => T, turn?: () => Promise<unknown> | null): Promise<T> {
     const whileOpen = (): T => {
       if (this.#closed) throw new MementoError("STORE_CLOSED", `${this.#options.path} was closed meanwhile`);
+      this.#file.demand();
       return work();
     };
     return await waitForLock(this.#options, whileOpen, turn);
@@ -329,18 +347,25 @@ export class Connection {
   }
 }
 
-function openDatabase(path: string): DatabaseSync {
-  const sqlite = process.getBuiltinModule("node:sqlite");
-  if (sqlite === undefined) throw new MementoError("NODE_TOO_OLD", "This Node.js has no SQLite of its own");
-  return new sqlite.DatabaseSync(path, { timeout: SYNCHRONOUS_WAIT_MS });
+/** A database, and the file that it was opened from. */
+interface OpenDatabase {
+  readonly database: DatabaseSync;
+  readonly file: SameFile;
 }
 
-function inOurModes(database: DatabaseSync): DatabaseSync {
+function openDatabase(path: string): OpenDatabase {
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  if (sqlite === undefined) throw new MementoError("NODE_TOO_OLD", "This Node.js has no SQLite of its own");
+  const open = (): DatabaseSync => new sqlite.DatabaseSync(path, { timeout: SYNCHRONOUS_WAIT_MS });
+  const { opened, file } = SameFile.open(path, open, (database) => database.close());
+  return { database: opened, file };
+}
+
+function setModes(database: DatabaseSync): void {
   // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
   const pageBytes = Number(database.prepare("PRAGMA page_size").get()?.["page_size"] ?? PAGE_BYTES);
   database.exec(`PRAGMA wal_autocheckpoint = ${Math.ceil(LOG_BYTES / pageBytes)}`);
-  return database;
 }
 
 function transact(database: DatabaseSync, work: () => void): void {

@@ -54,7 +54,8 @@ const RECLAIMED_AT_ONCE = 200;
 /**
  * Keeps a store in one SQLite database, in WAL mode with `synchronous = FULL`: an acknowledged commit survives kill -9
  * and power loss. Several processes of one machine may share it. The file is made by `create`, not by `open`; while a
- * store is open two more files stand beside it, and a closed store is the one file.
+ * store is open two more files stand beside it, and a closed store is the one file. Every call is refused with NOT_A_STORE
+ * while that file is not where it was: what would be written is in no file at the path.
  */
 export class SqliteStore implements MementoStore {
   readonly url: string;
