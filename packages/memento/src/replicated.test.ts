@@ -1,3 +1,6 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import nodePath from "node:path";
 import process from "node:process";
 
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -106,4 +109,81 @@ for (const [from, to, mode] of pairs) {
       expect(await taken.caretaker("etl").latest()).toEqual({ page: 14 });
     }, 120_000);
   });
+}
+
+const late = ["PostgreSQL", "MariaDB", "Redis", "MongoDB protocol (SecantusDB)", "MinIO"] as const;
+
+for (const engine of late) {
+  const isThere = await requireEngine(engine, engines[engine].probe);
+  describe.skipIf(!isThere)(`a replica on ${engine} that is down when all is opened`, () => {
+    test("lags by its name, and catches up once it is there", async () => {
+      const { server, url } = await engines[engine].start();
+      await server.kill();
+      const problems: string[] = [];
+      const { memento, store } = await openReplicated(await sqliteUrl(), {
+        keys: KEYS,
+        mode: "streamed",
+        replicas: [{ store: url }],
+        onProblem: ({ code }) => problems.push(code),
+      });
+      onTestFinished(async () => await memento.close());
+      await memento.caretaker("etl").save({ page: 1 }, { id: "first" });
+      expect(await store.lag()).toMatchObject([{ state: "failing", commits: 1 }]);
+      expect((await store.lag())[0]?.replica).toContain(new URL(url).protocol);
+      expect(problems).toEqual(["STORE_UNREACHABLE"]);
+      await server.start();
+      await store.catchUp();
+      expect(await store.lag()).toMatchObject([{ state: "following", commits: 0, problem: null }]);
+      await expectSame(memento.vault.store, await bare(url));
+    }, 120_000);
+  });
+}
+
+describe("openReplicated()", () => {
+  test("opens without a replica whose disk is not there, tells who saves, and has it once it is", async () => {
+    const folder = await temporaryFolder();
+    const url = `sqlite:${folder}/disk/replica.db`;
+    const options = { keys: KEYS, mode: "synchronous", replicas: [{ store: url }] } as const;
+    const { memento, store } = await openReplicated(`sqlite:${folder}/primary.db`, { ...options, pollMs: 1e6 });
+    onTestFinished(async () => await memento.close());
+    const etl = memento.caretaker("etl");
+    await expect(etl.save({ page: 1 })).rejects.toMatchObject({
+      code: "STORE_UNREACHABLE",
+      message: expect.stringContaining("replica.db") as unknown,
+    });
+    expect(await store.lag()).toMatchObject([{ replica: url, state: "failing" }]);
+    await mkdir(`${folder}/disk`);
+    await etl.save({ page: 2 });
+    await expectSame(memento.vault.store, await bare(url));
+  });
+
+  test("is closed while a replica is still missing", async () => {
+    const folder = await temporaryFolder();
+    const { memento } = await openReplicated(`sqlite:${folder}/primary.db`, {
+      keys: KEYS,
+      mode: "streamed",
+      pollMs: 1,
+      replicas: [{ store: `sqlite:${folder}/disk/replica.db` }],
+    });
+    await memento.caretaker("etl").save({ page: 1 });
+    await expect(memento.close()).resolves.toBeUndefined();
+  });
+
+  test("refuses at once what no waiting mends", async () => {
+    const folder = await temporaryFolder();
+    const options = { keys: KEYS, mode: "streamed", replicas: [{ store: "sqlight:replica.db" }] } as const;
+    await expect(openReplicated(`sqlite:${folder}/primary.db`, options)).rejects.toMatchObject({
+      code: "PORT_UNKNOWN",
+    });
+  });
+});
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(nodePath.join(tmpdir(), "memento-replicated-"));
+  onTestFinished(async () => await rm(folder, { recursive: true }));
+  return folder;
+}
+
+async function sqliteUrl(): Promise<string> {
+  return `sqlite:${await temporaryFolder()}/primary.db`;
 }

@@ -1,3 +1,5 @@
+import { isMementoError } from "./core/errors.ts";
+import { shownUrl } from "./core/shown-url.ts";
 import { Memento, type MementoOptions } from "./memento.ts";
 import { openStore } from "./store/open-store.ts";
 import type { MementoStore } from "./store/store.ts";
@@ -23,8 +25,9 @@ export interface ReplicatedMemento {
 }
 
 /**
- * Opens a store together with its replicas, by one set of keys; makes what is not there yet. docs/wrappers.md says what is
- * copied and what holds when a replica takes over. What `Memento.open` and `replicateStore` raise.
+ * Opens a store together with its replicas, by one set of keys; makes what is not there yet. A replica that cannot be reached just
+ * now is opened once it can be, and lags until then. docs/wrappers.md says what is copied and what holds when a replica takes over.
+ * What `Memento.open` and `replicateStore` raise.
  */
 export async function openReplicated(
   primary: string | MementoStore,
@@ -37,7 +40,7 @@ export async function openReplicated(
   const keeper = opened.use(await Memento.open(primary, own));
   const places: ReplicaPlace[] = [];
   for (const { store, progressFile } of replicas) {
-    const bare = opened.use(typeof store === "string" ? (await openStore(store)).store : store);
+    const bare = opened.use(typeof store === "string" ? await replicaAt(store) : store);
     places.push({ store: bare, ...(progressFile === undefined ? {} : { state: fileReplicaState(progressFile) }) });
   }
   const store = replicateStore({
@@ -56,4 +59,16 @@ export async function openReplicated(
   // From here on closing the memento closes the replicated store, and that one all the others.
   opened.move();
   return { memento, store };
+}
+
+/** A replica by its URL; one that cannot be opened now, and may be later, is opened by the first call that finds it. */
+async function replicaAt(url: string): Promise<MementoStore> {
+  const open = async (): Promise<MementoStore> => (await openStore(url)).store;
+  try {
+    return await open();
+  } catch (error) {
+    if (!isMementoError(error) || !error.retryable) throw error;
+    const { lateStore } = await import("./store/wrap/replicate/late-store.ts");
+    return lateStore(shownUrl(url), open);
+  }
 }

@@ -41,7 +41,15 @@ export type AroundCall = <T>(call: StoreCall, proceed: () => Promise<T>) => Prom
 
 /** A store whose every call passes through `around`. Disposing it counts as `close`. */
 export function interceptStore(store: MementoStore, around: AroundCall): MementoStore {
-  return new InterceptedStore(store, around);
+  return new InterceptedStore(store, () => store, around);
+}
+
+/** What is asked of a store without a call. */
+export type StoreFacts = Pick<MementoStore, "url" | "supports" | "glance" | "engine">;
+
+/** Like `interceptStore`, of a store that is asked for each time that a call proceeds. */
+export function interceptLateStore(facts: StoreFacts, store: () => MementoStore, around: AroundCall): MementoStore {
+  return new InterceptedStore(facts, store, around);
 }
 
 /** A call in a few words: its method, and which memento, timeline or caretaker it is about. Holds no secrets. */
@@ -64,166 +72,168 @@ function aboutOf(argument: unknown): string {
 }
 
 class InterceptedStore implements MementoStore {
-  readonly #store: MementoStore;
+  readonly #facts: StoreFacts;
+  readonly #store: () => MementoStore;
   readonly #around: AroundCall;
   // There only where the store below has them: whoever asks for them must see what it really can.
   readonly glance?: (id: string) => Promise<PackGlance | null>;
   readonly engine?: () => Promise<EngineFacts>;
 
-  constructor(store: MementoStore, around: AroundCall) {
+  constructor(facts: StoreFacts, store: () => MementoStore, around: AroundCall) {
+    this.#facts = facts;
     this.#store = store;
     this.#around = around;
-    const glance = store.glance?.bind(store);
+    const glance = facts.glance?.bind(facts);
     if (glance !== undefined)
       this.glance = async (id) => await this.#call("glance", [id], async () => await glance(id));
-    const engine = store.engine?.bind(store);
+    const engine = facts.engine?.bind(facts);
     if (engine !== undefined) this.engine = async () => await this.#call("engine", [], engine);
   }
 
   get url(): string {
-    return this.#store.url;
+    return this.#facts.url;
   }
 
   get supports(): StoreSupports {
-    return this.#store.supports;
+    return this.#facts.supports;
   }
 
   async meta(): Promise<StoreMeta | null> {
-    return await this.#call("meta", [], () => this.#store.meta());
+    return await this.#call("meta", [], () => this.#store().meta());
   }
 
   async create(meta: StoreMeta, integrityKey: KeyRecord): Promise<StoreMeta> {
-    return await this.#call("create", [meta, integrityKey], () => this.#store.create(meta, integrityKey));
+    return await this.#call("create", [meta, integrityKey], () => this.#store().create(meta, integrityKey));
   }
 
   async keys(): Promise<readonly KeyRecord[]> {
-    return await this.#call("keys", [], () => this.#store.keys());
+    return await this.#call("keys", [], () => this.#store().keys());
   }
 
   async rewrapKey(key: KeyRecord, expectedRing: string): Promise<boolean> {
-    return await this.#call("rewrapKey", [key, expectedRing], () => this.#store.rewrapKey(key, expectedRing));
+    return await this.#call("rewrapKey", [key, expectedRing], () => this.#store().rewrapKey(key, expectedRing));
   }
 
   async retireKey(id: string): Promise<boolean> {
-    return await this.#call("retireKey", [id], () => this.#store.retireKey(id));
+    return await this.#call("retireKey", [id], () => this.#store().retireKey(id));
   }
 
   async dropKey(id: string): Promise<boolean> {
-    return await this.#call("dropKey", [id], () => this.#store.dropKey(id));
+    return await this.#call("dropKey", [id], () => this.#store().dropKey(id));
   }
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
-    return await this.#call("createTimeline", [record, lease], () => this.#store.createTimeline(record, lease));
+    return await this.#call("createTimeline", [record, lease], () => this.#store().createTimeline(record, lease));
   }
 
   async timeline(key: string): Promise<TimelineState | null> {
-    return await this.#call("timeline", [key], () => this.#store.timeline(key));
+    return await this.#call("timeline", [key], () => this.#store().timeline(key));
   }
 
   async findTimeline(address: TimelineAddress): Promise<TimelineState | null> {
-    return await this.#call("findTimeline", [address], () => this.#store.findTimeline(address));
+    return await this.#call("findTimeline", [address], () => this.#store().findTimeline(address));
   }
 
   timelines(caretaker: string | null): AsyncIterable<TimelineState> {
     return this.#stream("timelines", [caretaker], (last) => {
-      const all = this.#store.timelines(caretaker);
+      const all = this.#store().timelines(caretaker);
       return last === null ? all : behind(all, (state) => state.record.key === last.record.key);
     });
   }
 
   async acquireLease(change: LeaseChange): Promise<boolean> {
-    return await this.#call("acquireLease", [change], () => this.#store.acquireLease(change));
+    return await this.#call("acquireLease", [change], () => this.#store().acquireLease(change));
   }
 
   async renewLease(change: LeaseChange): Promise<TimelineState | null> {
-    return await this.#call("renewLease", [change], () => this.#store.renewLease(change));
+    return await this.#call("renewLease", [change], () => this.#store().renewLease(change));
   }
 
   async releaseLease(change: LeaseChange, owner: string): Promise<boolean> {
-    return await this.#call("releaseLease", [change, owner], () => this.#store.releaseLease(change, owner));
+    return await this.#call("releaseLease", [change, owner], () => this.#store().releaseLease(change, owner));
   }
 
   async requestOf(timeline: string, request: TimelineRequest | null): Promise<void> {
-    await this.#call("requestOf", [timeline, request], () => this.#store.requestOf(timeline, request));
+    await this.#call("requestOf", [timeline, request], () => this.#store().requestOf(timeline, request));
   }
 
   async append(batch: AppendBatch): Promise<readonly AppendResult[]> {
-    return await this.#call("append", [batch], () => this.#store.append(batch));
+    return await this.#call("append", [batch], () => this.#store().append(batch));
   }
 
   async read(id: string): Promise<StoredMemento | null> {
-    return await this.#call("read", [id], () => this.#store.read(id));
+    return await this.#call("read", [id], () => this.#store().read(id));
   }
 
   async findByName(caretaker: string, name: string): Promise<string | null> {
-    return await this.#call("findByName", [caretaker, name], () => this.#store.findByName(caretaker, name));
+    return await this.#call("findByName", [caretaker, name], () => this.#store().findByName(caretaker, name));
   }
 
   query(query: MementoQuery): AsyncIterable<IndexRow> {
     return this.#stream("query", [query], (last, given) => {
       const limit = query.limit === null ? null : query.limit - given;
-      return this.#store.query(last === null ? query : { ...query, limit, after: last.cursor });
+      return this.#store().query(last === null ? query : { ...query, limit, after: last.cursor });
     });
   }
 
   async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
-    return await this.#call("remove", [ids, notice], () => this.#store.remove(ids, notice));
+    return await this.#call("remove", [ids, notice], () => this.#store().remove(ids, notice));
   }
 
   async note(notice: Uint8Array): Promise<void> {
-    await this.#call("note", [notice], () => this.#store.note(notice));
+    await this.#call("note", [notice], () => this.#store().note(notice));
   }
 
   async reclaim(ids: readonly string[]): Promise<{ readonly packs: number; readonly bytes: number }> {
-    return await this.#call("reclaim", [ids], () => this.#store.reclaim(ids));
+    return await this.#call("reclaim", [ids], () => this.#store().reclaim(ids));
   }
 
   async compact(): Promise<number> {
-    return await this.#call("compact", [], () => this.#store.compact());
+    return await this.#call("compact", [], () => this.#store().compact());
   }
 
   async replacePack(replacement: PackReplacement): Promise<boolean> {
-    return await this.#call("replacePack", [replacement], () => this.#store.replacePack(replacement));
+    return await this.#call("replacePack", [replacement], () => this.#store().replacePack(replacement));
   }
 
   commits(after: string | null): AsyncIterable<StoredCommit> {
-    return this.#stream("commits", [after], (last) => this.#store.commits(last?.cursor ?? after));
+    return this.#stream("commits", [after], (last) => this.#store().commits(last?.cursor ?? after));
   }
 
   async caretaker(name: string): Promise<CaretakerRecord | null> {
-    return await this.#call("caretaker", [name], () => this.#store.caretaker(name));
+    return await this.#call("caretaker", [name], () => this.#store().caretaker(name));
   }
 
   async caretakers(): Promise<readonly CaretakerRecord[]> {
-    return await this.#call("caretakers", [], () => this.#store.caretakers());
+    return await this.#call("caretakers", [], () => this.#store().caretakers());
   }
 
   async saveCaretaker(record: CaretakerRecord, notice: Uint8Array): Promise<boolean> {
-    return await this.#call("saveCaretaker", [record, notice], () => this.#store.saveCaretaker(record, notice));
+    return await this.#call("saveCaretaker", [record, notice], () => this.#store().saveCaretaker(record, notice));
   }
 
   async removeCaretaker(name: string, notice: Uint8Array): Promise<boolean> {
-    return await this.#call("removeCaretaker", [name, notice], () => this.#store.removeCaretaker(name, notice));
+    return await this.#call("removeCaretaker", [name, notice], () => this.#store().removeCaretaker(name, notice));
   }
 
   async rebuildIndex(authority: IndexAuthority, dryRun: boolean): Promise<IndexRebuild> {
-    return await this.#call("rebuildIndex", [authority, dryRun], () => this.#store.rebuildIndex(authority, dryRun));
+    return await this.#call("rebuildIndex", [authority, dryRun], () => this.#store().rebuildIndex(authority, dryRun));
   }
 
   async salvage(id: string): Promise<SalvagedPack | null> {
-    return await this.#call("salvage", [id], () => this.#store.salvage(id));
+    return await this.#call("salvage", [id], () => this.#store().salvage(id));
   }
 
   check(): AsyncIterable<StoreDamage> {
     return this.#stream("check", [], (_, given) => {
       let seen = 0;
-      const all = this.#store.check();
+      const all = this.#store().check();
       return given === 0 ? all : behind(all, () => ++seen === given);
     });
   }
 
   async close(): Promise<void> {
-    await this.#call("close", [], () => this.#store.close());
+    await this.#call("close", [], () => this.#store().close());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -48,6 +48,7 @@ export class Follower {
   #turn: Promise<unknown> = Promise.resolve();
   #nextDrain: Promise<void> | null = null;
   #problem: MementoError | null = null;
+  #wasTried = false;
 
   constructor(pair: ReplicaPair, kept: ReplicaState, clock: Clock) {
     this.pair = pair;
@@ -59,6 +60,11 @@ export class Follower {
   /** What the last attempt met; null when it went well. FENCED stays. */
   get problem(): MementoError | null {
     return this.#problem;
+  }
+
+  /** False until something was attempted: until then nobody knows of a problem. */
+  get wasTried(): boolean {
+    return this.#wasTried;
   }
 
   /** Resolves once the replica has every commit that the primary had when this was called. */
@@ -142,6 +148,7 @@ export class Follower {
     const before = this.#turn;
     const turn = (async () => {
       await before;
+      this.#wasTried = true;
       if (this.#problem?.code === "FENCED") throw this.#problem;
       try {
         const result = await work();

@@ -202,7 +202,13 @@ class Replication {
   }
 
   async lag(): Promise<readonly ReplicaLag[]> {
-    return await Promise.all(this.#members.map(async ({ follower }) => await follower.lag()));
+    return await Promise.all(
+      this.#members.map(async (member) => {
+        const { follower } = member;
+        if (!follower.wasTried) await this.#quietly(member, async () => await follower.check());
+        return await follower.lag();
+      }),
+    );
   }
 
   async catchUp(): Promise<void> {
