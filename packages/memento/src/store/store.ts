@@ -322,6 +322,11 @@ export interface MementoStore extends AsyncDisposable {
    * Left out by drivers for which it would cost as much as reading. null when there is no such memento.
    */
   glance?(id: string): Promise<PackGlance | null>;
+  /**
+   * What `read` gave of a memento cannot be opened: whatever is kept of its pack outside the store is not given again, but read
+   * from the store anew. Left out by stores that keep nothing.
+   */
+  distrust?(id: string): Promise<void>;
   /** The engine's name, version and space; left out by drivers that cannot tell. For people: nothing is decided by it. */
   engine?(): Promise<EngineFacts>;
   /** What is structurally wrong, as far as the store can see without a key. Empty for a sound store. */

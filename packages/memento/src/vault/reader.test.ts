@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { Memento } from "../memento.ts";
 import { MemoryStore } from "../store/memory/index.ts";
 import { mementoQuery } from "../store/query.ts";
-import type { StoredMemento } from "../store/store.ts";
+import type { MementoStore, StoredMemento } from "../store/store.ts";
+import { cacheStore, observeStore, type PackBytes } from "../store/wrap/index.ts";
 import { rawKeyRing } from "./keys/key-ring.ts";
 import { MementoReader } from "./reader.ts";
 import { Vault } from "./vault.ts";
@@ -65,6 +66,44 @@ describe("MementoReader.content()", () => {
     const record = await reader.open(ids[1] ?? "");
     const told = reader.content(record, KEY, new Map());
     await expect(told).rejects.toMatchObject({ code: "DAMAGED", message: expect.stringContaining(ids[0] ?? "none") });
+  });
+});
+
+describe("MementoReader over a cache", () => {
+  const shared = (): { get(name: string): Promise<PackBytes | null>; put(name: string, pack: PackBytes): void } => {
+    const packs = new Map<string, PackBytes>();
+    return { get: async (name) => packs.get(name) ?? null, put: (name, pack) => void packs.set(name, pack) };
+  };
+  const caches: readonly (readonly [string, (store: MementoStore) => MementoStore])[] = [
+    ["that asks each time", (store) => cacheStore(store)],
+    ["that trusts what it has", (store) => cacheStore(store, { trustMs: Infinity })],
+    ["with a shared part", (store) => cacheStore(store, { shared: shared() })],
+    ["within a cache, and observed", (store) => observeStore(cacheStore(cacheStore(store)), {})],
+  ];
+
+  test.each(caches)("%s: what was damaged is read as soon as another process has mended it", async (_, wrap) => {
+    const { store, vault, ids, rows } = await changedOnce();
+    const [first = "", second = ""] = ids;
+    const { header, body } = (await store.read(first)) ?? { header: new Uint8Array(), body: null };
+    const put = async (bytes: Uint8Array | null): Promise<void> => {
+      const there = { ids: [first], header, expectedHeaderDigest: null, dataKey: null };
+      expect(await store.replacePack({ ...there, body: bytes })).toBe(true);
+    };
+    // In the section of its manifest, and in that of the large piece.
+    for (const fromEnd of [(body?.length ?? 0) - 5, 1_000]) {
+      const reader = new MementoReader(wrap(store), vault.dataKeys);
+      const load = async (id: string): Promise<unknown> => {
+        const { content } = await reader.content(await reader.open(id), KEY, new Map());
+        return (JSON.parse(Buffer.from(content).toString()) as Row[])[4_000];
+      };
+      const damaged = Buffer.from(body ?? []);
+      damaged[damaged.length - fromEnd] = (damaged[damaged.length - fromEnd] ?? 0) ^ 1;
+      await put(damaged);
+      for (const id of [first, second, first]) await expect(load(id)).rejects.toMatchObject({ code: "DAMAGED" });
+      await put(body);
+      expect(await load(second)).toEqual(rows[4_000]);
+      expect(await load(first)).toMatchObject({ text: `the text of row 4000, ${4_000 * 7919}` });
+    }
   });
 });
 

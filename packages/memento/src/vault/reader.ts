@@ -21,11 +21,11 @@ export type NearbyRecords = Map<string, OpenedRecord>;
 
 /** Opens records and follows them to the pieces that earlier ones hold. */
 export class MementoReader {
-  readonly #store: Pick<MementoStore, "read">;
+  readonly #store: Pick<MementoStore, "read" | "distrust">;
   readonly #keys: DataKeys | null;
   readonly #recent = new RecentPacks();
 
-  constructor(store: Pick<MementoStore, "read">, keys: DataKeys | null) {
+  constructor(store: Pick<MementoStore, "read" | "distrust">, keys: DataKeys | null) {
     this.#store = store;
     this.#keys = keys;
   }
@@ -36,9 +36,13 @@ export class MementoReader {
     try {
       return await this.openStored(id, stored);
     } catch (error) {
-      // A secure deletion may have sealed the pack anew, and destroyed its key, since it was read.
-      const now = isMementoError(error, "DAMAGED") && "dataKey" in error.details ? await this.#demand(id) : stored;
-      if (Buffer.compare(now.header, stored.header) === 0) throw error;
+      if (!isMementoError(error, "DAMAGED")) throw error;
+      // A secure deletion may have sealed the pack anew, and destroyed its key, since it was read; and a cache before the store
+      // may have kept bytes that were mended since.
+      await this.#store.distrust?.(id);
+      if (this.#store.distrust === undefined && !("dataKey" in error.details)) throw error;
+      const now = await this.#demand(id);
+      if (isSamePack(now, stored)) throw error;
       return await this.openStored(id, now);
     }
   }
@@ -170,10 +174,11 @@ export class MementoReader {
       }
       holder = await this.#needed(base.holder, owner, near);
     }
-    const { links, content } =
+    const { links, content } = await this.#asHeld([holder, ...changed.map((link) => link.record)], async () =>
       changed.length === 0
         ? { links: [], content: holder.held(key) }
-        : await rebuild(holder, changed, key, place.contentBytes);
+        : await rebuild(holder, changed, key, place.contentBytes),
+    );
     const { encoding, digest } = place;
     const check = (found: string): void => {
       if (content.length === place.contentBytes && found === digest) return;
@@ -183,6 +188,16 @@ export class MementoReader {
     };
     const spentBytes = links.reduce((sum, { delta }) => sum + delta.length, 0);
     return { chain: { encoding, digest, content, keyframe: holder.entry.id, links, spentBytes }, check };
+  }
+
+  /** Opens what these records hold; of one that is damaged nothing is taken from a cache again. */
+  async #asHeld<T>(records: readonly OpenedRecord[], opening: () => Promise<T>): Promise<T> {
+    try {
+      return await opening();
+    } catch (error) {
+      if (isMementoError(error, "DAMAGED")) for (const { entry } of records) await this.#store.distrust?.(entry.id);
+      throw error;
+    }
   }
 
   async #needed(id: string, owner: string, near: NearbyRecords): Promise<OpenedRecord> {
@@ -228,4 +243,9 @@ async function rebuild(
   const deltas = links.map(({ delta }) => delta);
   const target = new DeltaTarget(keyframe.place(key).contentBytes, deltas, contentBytes);
   return { links, content: target.finish(await opening) };
+}
+
+function isSamePack(one: StoredMemento, other: StoredMemento): boolean {
+  const [body, otherBody] = [one.body ?? Buffer.alloc(0), other.body ?? Buffer.alloc(0)];
+  return Buffer.compare(one.header, other.header) === 0 && Buffer.compare(body, otherBody) === 0;
 }

@@ -78,7 +78,10 @@ export function cacheStore(store: MementoStore, options: CacheOptions = {}): Cac
       cache.end(call);
     }
   });
-  return Object.assign(cached, { cacheFacts: () => cache.facts() });
+  return Object.assign(cached, {
+    cacheFacts: () => cache.facts(),
+    distrust: async (id: string) => await cache.distrust(id),
+  });
 }
 
 /** What changes the answers of reads. */
@@ -103,6 +106,8 @@ class ReadCache {
   #changes = 0;
   #changing = 0;
   #storeId: string | null = null;
+  /** Packs that could not be opened, by the names of their bytes: the store is asked for them, wherever else they are. */
+  readonly #distrusted = new Set<string>();
   readonly #counts = { hits: 0, sharedHits: 0, misses: 0 };
 
   constructor(store: MementoStore, options: CacheOptions) {
@@ -147,7 +152,7 @@ class ReadCache {
   /** The bytes that the store has by now, where they are kept in this process or beside it. */
   async #kept(glance: PackGlance): Promise<{ readonly version: string; readonly pack: PackBytes } | null> {
     const version = glanceVersion(glance);
-    if (version === null) return null;
+    if (version === null || this.#distrusted.delete(version)) return null;
     const pack = this.#cache.pack(version);
     if (pack !== null) {
       this.#counts.hits += 1;
@@ -202,6 +207,17 @@ class ReadCache {
   async #sharedName(version: string): Promise<string | null> {
     const id = (this.#storeId ??= (await this.#store.meta())?.id ?? null);
     return id === null ? null : `${id}:${version}`;
+  }
+
+  /** Forgets the pack of a memento, here and beside, until it was read from the store again: it may be mended there. */
+  async distrust(id: string): Promise<void> {
+    this.#cache.dropPacks([id]);
+    await this.#store.distrust?.(id);
+    const glance = (await this.#store.glance?.(id)) ?? null;
+    const version = glance === null ? null : glanceVersion(glance);
+    if (version === null) return;
+    this.#cache.drop(version);
+    this.#distrusted.add(version);
   }
 
   /** Puts a new pack where others find it: what lies there by its name may be damaged, and was mended by this. */

@@ -45,7 +45,7 @@ export function interceptStore(store: MementoStore, around: AroundCall): Memento
 }
 
 /** What is asked of a store without a call. */
-export type StoreFacts = Pick<MementoStore, "url" | "supports" | "glance" | "engine">;
+export type StoreFacts = Pick<MementoStore, "url" | "supports" | "glance" | "distrust" | "engine">;
 
 /** Like `interceptStore`, of a store that is asked for each time that a call proceeds. */
 export function interceptLateStore(facts: StoreFacts, store: () => MementoStore, around: AroundCall): MementoStore {
@@ -77,6 +77,7 @@ class InterceptedStore implements MementoStore {
   readonly #around: AroundCall;
   // There only where the store below has them: whoever asks for them must see what it really can.
   readonly glance?: (id: string) => Promise<PackGlance | null>;
+  readonly distrust?: (id: string) => Promise<void>;
   readonly engine?: () => Promise<EngineFacts>;
 
   constructor(facts: StoreFacts, store: () => MementoStore, around: AroundCall) {
@@ -86,6 +87,9 @@ class InterceptedStore implements MementoStore {
     const glance = facts.glance?.bind(facts);
     if (glance !== undefined)
       this.glance = async (id) => await this.#call("glance", [id], async () => await glance(id));
+    const distrust = facts.distrust?.bind(facts);
+    if (distrust !== undefined)
+      this.distrust = async (id) => await this.#call("distrust", [id], async () => await distrust(id));
     const engine = facts.engine?.bind(facts);
     if (engine !== undefined) this.engine = async () => await this.#call("engine", [], engine);
   }

@@ -118,6 +118,11 @@ export class PackCache {
     for (const id of ids) this.#packs.delete(this.#versions.get(id) ?? "");
   }
 
+  /** Forgets the bytes that have this name. */
+  drop(version: string): void {
+    this.#packs.delete(version);
+  }
+
   /** Forgets the packs that were replaced, and what was kept under the new one's name: it may have been mended. */
   replaced({ ids, header, body }: PackReplacement): void {
     this.dropPacks(ids);
