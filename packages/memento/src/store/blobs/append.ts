@@ -102,6 +102,8 @@ class BatchAppend {
   readonly #used = new Set<string>();
   /** Packs that surely no entry speaks of. */
   readonly #unused = new Set<string>();
+  /** The last slot that was given each name, by the text of caretaker and name. */
+  readonly #named = new Map<string, number>();
 
   constructor(
     batch: AppendBatch,
@@ -130,13 +132,14 @@ class BatchAppend {
       await this.#readyKey(at);
       this.#pack ??= this.#readyPack();
       const pack = await this.#pack;
-      const claims = await this.#claim(group.batch.records, looks);
+      const claims = await this.#claim(group, looks);
       if (claims === null) continue;
       const outcome = await this.#commit(group, pack, voids);
       if (outcome === "voided") {
         this.#pack = null;
         continue;
       }
+      if (outcome.every((result) => result.outcome === "appended")) this.#rememberNames(group);
       await Promise.all(claims.map((claim) => this.#parts.names.tidy(claim)));
       return outcome;
     }
@@ -197,18 +200,29 @@ class BatchAppend {
     return looks;
   }
 
+  #rememberNames({ batch, slots }: Group): void {
+    for (const [index, { entry }] of batch.records.entries()) {
+      if (entry.name === undefined) continue;
+      const text = nameText(entry.caretaker, entry.name);
+      this.#named.set(text, Math.max(this.#named.get(text) ?? -1, slots[index] ?? 0));
+    }
+  }
+
   /** Claims each name for the last record that wants it. null when somebody was faster. */
-  async #claim(records: readonly AppendRecord[], looks: NameLooks): Promise<readonly TakenName[] | null> {
-    const wishes = new Map<string, NameWish>();
-    for (const { entry, replaceName } of records) {
+  async #claim({ batch, slots }: Group, looks: NameLooks): Promise<readonly TakenName[] | null> {
+    const wishes = new Map<string, NameWish & { readonly slot: number }>();
+    for (const [index, { entry, replaceName }] of batch.records.entries()) {
       const { caretaker, name, id } = entry;
       if (name === undefined) continue;
-      const earlier = wishes.get(nameText(caretaker, name));
+      const text = nameText(caretaker, name);
       // The first of several decides whether the name may be taken from others; see `admit`.
-      wishes.set(nameText(caretaker, name), { caretaker, name, id, replace: earlier?.replace ?? replaceName });
+      const replace = wishes.get(text)?.replace ?? replaceName;
+      wishes.set(text, { caretaker, name, id, replace, slot: slots[index] ?? 0 });
     }
     const claims: TakenName[] = [];
     for (const [text, wish] of wishes) {
+      // A later slot of the batch, of another timeline, has it already: it is as if this one had been first.
+      if (wish.slot < (this.#named.get(text) ?? -1)) continue;
       const look = looks.get(text);
       const outcome = look === undefined ? null : await this.#parts.names.claim(wish, look);
       if (outcome === null || "holder" in outcome) return null;

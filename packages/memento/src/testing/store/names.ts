@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 
+import { mementoQuery } from "../../store/query.ts";
 import type { AppendRecord } from "../../store/store.ts";
 import { expectAppended } from "./fixture.ts";
 import { collect, type StoreTestGroup } from "./kit.ts";
@@ -83,6 +84,35 @@ export const namesTests: readonly StoreTestGroup[] = [
         expectAppended(await store.append(make.batch(moves)));
         assert.equal(await store.findByName("etl", "gold"), moves[1]?.entry.id);
         assert.deepEqual(await collect(store.check()), []);
+      },
+
+      "gives a name that moves to and fro in one batch to the last one": async ({ store, make }) => {
+        const [one, two] = [await make.timeline(store), await make.timeline(store)];
+        for (const name of ["gold", "lead"]) await one.save(store, { name });
+        const gold = { name: "gold", replaceName: true };
+        const lead = { name: "lead", replaceName: true };
+        const records = [one.next(gold), two.next(gold), two.next(lead), one.next(lead), one.next(gold), two.next()];
+        expectAppended(await store.append(make.batch(records)));
+        assert.equal(await store.findByName("etl", "gold"), records[4]?.entry.id);
+        assert.equal(await store.findByName("etl", "lead"), records[3]?.entry.id);
+        const rows = await collect(store.query(mementoQuery({ order: "ascending" })));
+        assert.deepEqual(
+          rows.slice(2).map(({ entry }) => entry.id),
+          records.map(({ entry }) => entry.id),
+        );
+        assert.deepEqual(await collect(store.check()), []);
+      },
+
+      "gives it to the last one that was taken": async ({ store, make }) => {
+        const [one, two] = [await make.timeline(store), await make.timeline(store)];
+        const gold = { name: "gold", replaceName: true };
+        const records = [one.record({ ...gold, epoch: 9 }), two.next(gold), one.record({ ...gold, epoch: 9 })];
+        const results = await store.append(make.batch(records));
+        assert.deepEqual(
+          results.map(({ outcome }) => outcome),
+          ["fenced", "appended", "conflict"],
+        );
+        assert.equal(await store.findByName("etl", "gold"), records[1]?.entry.id);
       },
 
       "has one winner among many for one name": async ({ store, make, second }) => {
