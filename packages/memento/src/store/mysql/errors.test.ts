@@ -63,6 +63,29 @@ describe.skipIf(!isThere)("MysqlStore on MariaDB", () => {
     expect(await collect(store.check())).toEqual([]);
   });
 
+  test("a server that takes no writes, as a replica, is told apart from an account without rights", async () => {
+    const { query } = engine.server();
+    const { store, make, place } = await makeStore(engine);
+    await using _ = store;
+    const timeline = await make.timeline(store);
+    const { id } = await timeline.save(store);
+    await using replica = await engine.open(accountUrl(place, SECRET));
+    await query("SET GLOBAL read_only = 1");
+    try {
+      expect((await replica.read(id))?.slot).toBe(0);
+      for (const write of [
+        async () => await replica.append(make.batch([timeline.record()])),
+        async () => await replica.acquireLease({ timeline: timeline.key, lease: make.lease(2) }),
+      ]) {
+        const { message, hint } = await expectFailure("ACCESS_DENIED", write);
+        expect(message).toContain("read-only");
+        expect(hint).toContain("name the primary");
+      }
+    } finally {
+      await query("SET GLOBAL read_only = 0");
+    }
+  });
+
   test("a pool that is handed in stays open", async () => {
     const pool = createPool({ host: "127.0.0.1", port: engine.server().port, user: "root", database: "memento" });
     const store = await MysqlStore.open({ pool, prefix: newPlace() });

@@ -1,5 +1,5 @@
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
-import { mustRepeat } from "../sql/session.ts";
+import { mustRepeat, OPEN_PRIMARY } from "../sql/session.ts";
 
 type Meaning = readonly [code: ErrorCode, reason: string, errors: readonly number[]];
 
@@ -27,6 +27,9 @@ const MEANINGS: readonly Meaning[] = [
 
 const KNOWN = new Map(MEANINGS.flatMap(([code, reason, errors]) => errors.map((error) => [error, { code, reason }])));
 
+/** A replica, or a server that was taken out of use: no right of the account's helps. */
+const READ_ONLY: ReadonlySet<number> = new Set([1290, 1792, 1836]);
+
 /** Others had to go first: nothing was done, and the same may be tried again. */
 const REPEATED: ReadonlySet<number> = new Set([1020, 1213]);
 
@@ -53,7 +56,12 @@ export function failureOf(error: unknown, url: string): MementoError {
     const isFull = /errno: 28\b|Errcode: 28\b|No space left/u.test(cause.message);
     const unknown = { code: isFull ? "DISK_FULL" : "IO_FAILED", reason: "the server refused" } as const;
     const { code, reason } = KNOWN.get(number) ?? unknown;
-    return new MementoError(code, `${url}: ${reason} (${cause.message})`, { cause, details: { errno: number } });
+    const hint = READ_ONLY.has(number) ? { hint: OPEN_PRIMARY } : {};
+    return new MementoError(code, `${url}: ${reason} (${cause.message})`, {
+      cause,
+      details: { errno: number },
+      ...hint,
+    });
   }
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const message = cause instanceof AggregateError ? cause.errors.map(String).join("; ") : cause.message;

@@ -70,6 +70,22 @@ describe.skipIf(!isThere)("PostgresStore", () => {
     setVersion: (place, version) => `UPDATE "${place}".migration SET version = ${version}`,
   });
 
+  test("a server that takes no writes, as a standby, is told apart from an account without rights", async () => {
+    await engine.server().query("CREATE ROLE still SUPERUSER LOGIN");
+    await engine.server().query("ALTER ROLE still SET default_transaction_read_only = on");
+    const { store, make, url } = await makeStore(engine);
+    await using _ = store;
+    const timeline = await make.timeline(store);
+    const { id } = await timeline.save(store);
+    await using standby = await engine.open(url.replace("postgres@", "still@"));
+    expect((await standby.read(id))?.slot).toBe(0);
+    const { message, hint } = await expectFailure("ACCESS_DENIED", () =>
+      standby.append(make.batch([timeline.record()])),
+    );
+    expect(message).toContain("read-only");
+    expect(hint).toContain("name the primary");
+  });
+
   test("an account that may make no schema is refused with ACCESS_DENIED", async () => {
     const { make, store } = await makeStore(engine);
     await store.close();

@@ -1,5 +1,5 @@
 import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
-import { mustRepeat } from "../sql/session.ts";
+import { mustRepeat, OPEN_PRIMARY } from "../sql/session.ts";
 
 /** PostgreSQL's codes, or their classes (the first two characters), as far as each has a meaning of its own here. */
 const CODES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -51,7 +51,12 @@ export function failureOf(error: unknown, url: string): MementoError {
   const known = CODES[state] ?? CODES[state.slice(0, 2)];
   if (state !== "") {
     const [code, reason] = known ?? ["IO_FAILED", "PostgreSQL refused"];
-    return new MementoError(code, `${url}: ${reason} (${cause.message})`, { cause, details: { sqlState: state } });
+    const hint = state === "25006" ? { hint: OPEN_PRIMARY } : {};
+    return new MementoError(code, `${url}: ${reason} (${cause.message})`, {
+      cause,
+      details: { sqlState: state },
+      ...hint,
+    });
   }
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const message = cause instanceof AggregateError ? cause.errors.map(String).join("; ") : cause.message;

@@ -67,6 +67,10 @@ export interface SqlEngine {
   close(): Promise<void>;
 }
 
+/** The way out of a server that takes no writes: no user, password or right of the account's helps there. */
+export const OPEN_PRIMARY =
+  "If it is a replica, name the primary in the store's URL; otherwise switch the server's or the account's read-only setting off. Nothing was written.";
+
 /** The error of work that was rolled back for reasons that lie with others: `write` does it again. */
 export function mustRepeat(problem: string, cause?: unknown): MementoError {
   const options = cause === undefined ? {} : { cause };
