@@ -28,7 +28,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   PORT_UNKNOWN: "Begin it with one of these; docs/stores.md describes the URLs of each.",
   KEY_MISSING:
     "Bring the key file back to where it was, or set what the store was sealed by: MEMENTO_KEY, MEMENTO_KEY_FILE, MEMENTO_KEY_URL or MEMENTO_PASSPHRASE.",
-  PARAMS_INVALID: 
+  PARAMS_INVALID:
     "Give each parameter as --param NAME=VALUE (to an edit: --set params.NAME=VALUE); the message names what it takes.",
 };
 

@@ -153,9 +153,12 @@ async function demandYes({ io, style }: Invocation, entries: readonly MementoEnt
 async function removeGroup(memento: Memento, group: readonly MementoEntry[]): Promise<readonly string[]> {
   const [first] = group;
   if (first === undefined) return [];
+  const { caretaker, timeline } = first;
   const ids = group.map(({ id }) => id);
-  return await memento.vault.store.remove(
-    ids,
-    memento.vault.notice("removed", { caretaker: first.caretaker, timeline: first.timeline, mementos: ids }),
-  );
+  const { store } = memento.vault;
+  // Looked at before the pins: a pin that comes after them makes another version, and refuses the removal.
+  const version = (await store.caretaker(caretaker))?.version ?? 0;
+  await demandNoneIsPinned(memento, group);
+  const notice = memento.vault.notice("removed", { caretaker, timeline, mementos: ids });
+  return await store.remove(ids, notice, { name: caretaker, version });
 }

@@ -36,8 +36,18 @@ const ATTEMPTS_MAX = 200;
 
 /** A caretaker's policy and pins; empty ones where nothing was set. DAMAGED when they were changed by somebody without the key. */
 export async function readSettings(vault: Vault, caretaker: string): Promise<CaretakerSettings> {
+  return (await readVersion(vault, caretaker)).settings;
+}
+
+/** The same, and which version of the record says so: 0 for none. */
+export async function readVersion(
+  vault: Vault,
+  caretaker: string,
+): Promise<{ readonly settings: CaretakerSettings; readonly version: number }> {
   const record = await vault.store.caretaker(caretaker);
-  return record === null ? NOTHING : settingsOf(vault, record);
+  return record === null
+    ? { settings: NOTHING, version: 0 }
+    : { settings: settingsOf(vault, record), version: record.version };
 }
 
 /** Has the vault compress a caretaker's mementos as its policy says, from now on. */

@@ -12,7 +12,7 @@ import { changeSettings, followCodec, readSettings, type Pin } from "./caretaker
 import { letOthersPass, SAVE_ATTEMPTS_MAX } from "./let-others-pass.ts";
 import { selectMementos, type Selection } from "./listing.ts";
 import { infoFrom, infoOf, type MementoInfo } from "./memento-info.ts";
-import { demandUnpinned, isInTime, pinMemento, unpinMemento, type PinOptions } from "./pins.ts";
+import { isInTime, pinMemento, removeUnpinned, unpinMemento, type PinOptions } from "./pins.ts";
 import { checkPolicy, type CaretakerPolicy } from "./policy.ts";
 import { clearMetadata } from "./queryable.ts";
 import { ownSaveOptions, type SaveOptions } from "./save-options.ts";
@@ -163,9 +163,9 @@ export class Caretaker {
   /** Removes a memento, by its id or its name; others are not harmed, and its id is never used again. NOT_FOUND, CONFLICT when it is pinned. */
   async delete(id: string): Promise<void> {
     const memento = await this.#open(id);
-    await demandUnpinned(this.#vault, this.name, [memento.entry.id]);
-    const about = { caretaker: this.name, timeline: memento.entry.timeline, mementos: [memento.entry.id] };
-    await this.#vault.store.remove([memento.entry.id], this.#vault.notice("removed", about));
+    const ids = [memento.entry.id];
+    const about = { caretaker: this.name, timeline: memento.entry.timeline, mementos: ids };
+    await removeUnpinned(this.#vault, this.name, { ids, notice: this.#vault.notice("removed", about) });
   }
 
   /** Counts, sizes and times of this caretaker's mementos; `Memento.statistics` groups them. */

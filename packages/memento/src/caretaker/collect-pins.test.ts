@@ -33,6 +33,62 @@ describe("P8 safe removal: collect()", () => {
   });
 });
 
+/** Each way to remove the first of two mementos of a caretaker. */
+const REMOVALS: readonly (readonly [string, (memento: Memento, id: string) => Promise<unknown>])[] = [
+  ["delete()", async (memento, id) => await memento.caretaker("c").delete(id)],
+  ["secureDelete()", async (memento, id) => await memento.secureDelete([id], { reason: "asked for" })],
+  ["collect()", async (memento) => await memento.collect()],
+];
+
+describe("P8 safe removal: a pin that comes between the look and the removal", () => {
+  test.each(REMOVALS)("keeps its memento from %s", async (name, remove) => {
+    const inner = await MemoryStore.open();
+    const keys = { raw: [new Uint8Array(32).fill(1)] };
+    let pin: (() => Promise<unknown>) | null = null;
+    const store = interceptStore(inner, async ({ method }, proceed) => {
+      const pinning = method === "remove" ? pin : null;
+      if (pinning !== null) {
+        pin = null;
+        await pinning();
+      }
+      return await proceed();
+    });
+    await using memento = await Memento.open(store, { keys });
+    const caretaker = memento.caretaker("c");
+    const [first, second] = [(await caretaker.save({ n: 1 })).id, (await caretaker.save({ n: 2 })).id];
+    await caretaker.setPolicy({ keep: { last: 1 } });
+    pin = async () => await (await Memento.open(inner, { keys })).caretaker("c").pin(first, { reason: "audit" });
+    const removal = remove(memento, first);
+    if (name === "collect()") expect(await removal).toMatchObject({ removed: [] });
+    else
+      await expect(removal).rejects.toMatchObject({
+        code: "CONFLICT",
+        message: expect.stringContaining("audit") as unknown,
+      });
+    expect(pin).toBe(null);
+    expect((await caretaker.pins()).map(({ id }) => id)).toEqual([first]);
+    expect(await caretaker.load(first)).toEqual({ n: 1 });
+    expect(await caretaker.load(second)).toEqual({ n: 2 });
+  });
+
+  test("a change that pins nothing is in nobody's way", async () => {
+    const inner = await MemoryStore.open();
+    let changes = 0;
+    const store = interceptStore(inner, async ({ method }, proceed) => {
+      if (method === "remove" && changes < 3) {
+        changes += 1;
+        await memento.caretaker("c").setPolicy({ keep: { last: changes } });
+      }
+      return await proceed();
+    });
+    await using memento = await Memento.open(store);
+    const { id } = await memento.caretaker("c").save(1);
+    await memento.caretaker("c").delete(id);
+    expect(changes).toBe(3);
+    await expect(memento.caretaker("c").load(id)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+});
+
 describe("pin()", () => {
   test.each(["2999-02-31", "2999-01-31T12:00", "Jan 31 2999"])(
     "refuses the end %s, which would be another moment than it says, or another one elsewhere",

@@ -10,7 +10,7 @@ import type { LeaseKeeper, LeaseOptions } from "../vault/lease-keeper.ts";
 import { beginMaintenance } from "../vault/maintenance.ts";
 import type { Vault } from "../vault/vault.ts";
 import { readAllSettings } from "./caretaker-record.ts";
-import { isInTime, pinnedNow, readPins, releaseDeadPins, type CaretakerPin } from "./pins.ts";
+import { isInTime, readPins, releaseDeadPins, removeBesidePins, type CaretakerPin } from "./pins.ts";
 import { selectForRemoval, type RetentionEntry } from "./retention.ts";
 
 /** How to collect garbage. */
@@ -174,13 +174,16 @@ async function removeAll(
     for (let start = 0; start < its.length; start += AT_ONCE) {
       signal?.throwIfAborted();
       maintenance.demand();
-      const pinned = await pinnedNow(vault, caretaker);
-      const some = its.slice(start, start + AT_ONCE).filter(({ entry }) => !pinned.has(entry.id));
-      if (some.length === 0) continue;
-      const mementos = some.map(({ entry }) => entry.id);
-      const reasons: Record<string, number> = {};
-      for (const { why } of some) reasons[why] = (reasons[why] ?? 0) + 1;
-      await vault.store.remove(mementos, vault.notice("cleaned", { caretaker, timeline, mementos }, { reasons }));
+      let some: readonly RemovedMemento[] = [];
+      await removeBesidePins(vault, caretaker, (pins) => {
+        const pinned = new Set(pins.map(({ id }) => id));
+        some = its.slice(start, start + AT_ONCE).filter(({ entry }) => !pinned.has(entry.id));
+        if (some.length === 0) return null;
+        const ids = some.map(({ entry }) => entry.id);
+        const reasons: Record<string, number> = {};
+        for (const { why } of some) reasons[why] = (reasons[why] ?? 0) + 1;
+        return { ids, notice: vault.notice("cleaned", { caretaker, timeline, mementos: ids }, { reasons }) };
+      });
       removed.push(...some);
     }
   }

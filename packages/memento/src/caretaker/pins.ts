@@ -3,7 +3,7 @@ import type { TimelineState } from "../core/timeline.ts";
 import { LeaseKeeper, type LeaseOptions } from "../vault/lease-keeper.ts";
 import type { OpenedMemento } from "../vault/opened-memento.ts";
 import type { Vault } from "../vault/vault.ts";
-import { changeSettings, readAllSettings, readSettings, type Pin } from "./caretaker-record.ts";
+import { changeSettings, readAllSettings, readSettings, readVersion, type Pin } from "./caretaker-record.ts";
 import { momentOf } from "./moment.ts";
 
 /** How to pin. */
@@ -13,6 +13,9 @@ export interface PinOptions {
   /** From then on it no longer counts: ISO 8601, a day (from its beginning in UTC) or a time with its zone. Default: until it is taken away. */
   readonly until?: string;
 }
+
+/** How often a removal is decided anew while others change the caretaker. */
+const ATTEMPTS_MAX = 200;
 
 /** Pins a memento: neither retention nor garbage collection touches it, and removing it is refused. A second pin by hand takes the place of the first. NOT_FOUND when it was removed, INVALID_ARGUMENT for an end that is past, or no moment. */
 export async function pinMemento(vault: Vault, caretaker: string, id: string, options: PinOptions = {}): Promise<Pin> {
@@ -88,16 +91,54 @@ export function demandLive(memento: OpenedMemento): OpenedMemento {
   throw new MementoError("NOT_FOUND", `Memento ${id} was removed`, { details: { id } });
 }
 
-/** The mementos of a caretaker that pins keep now. */
-export async function pinnedNow(vault: Vault, caretaker: string): Promise<ReadonlySet<string>> {
-  const { pins } = await readSettings(vault, caretaker);
-  return new Set(pins.filter((pin) => isInTime(pin, vault.clock.now())).map(({ id }) => id));
-}
-
 /** Throws CONFLICT, naming it, when one of these mementos is pinned, by hand or by a restore under way. */
 export async function demandUnpinned(vault: Vault, caretaker: string, ids: readonly string[]): Promise<void> {
   const { pins } = await readSettings(vault, caretaker);
-  const pin = pins.find((known) => ids.includes(known.id) && isInTime(known, vault.clock.now()));
+  const counting = pins.filter((pin) => isInTime(pin, vault.clock.now()));
+  refusePinned(counting, ids);
+}
+
+/** What is to be removed, and its notice. */
+export interface Removal {
+  readonly ids: readonly string[];
+  readonly notice: Uint8Array;
+}
+
+/**
+ * Removes what `choose` names, of one caretaker; it is shown the pins that count, and asked again when somebody has changed the
+ * caretaker's settings before the removal: so no pin comes too late that was there before it. null: nothing. Gives the ids that were live.
+ */
+export async function removeBesidePins(
+  vault: Vault,
+  caretaker: string,
+  choose: (pins: readonly Pin[]) => Removal | null,
+): Promise<readonly string[]> {
+  for (let attempt = 1; ; attempt++) {
+    const { settings, version } = await readVersion(vault, caretaker);
+    const removal = choose(settings.pins.filter((pin) => isInTime(pin, vault.clock.now())));
+    if (removal === null) return [];
+    try {
+      return await vault.store.remove(removal.ids, removal.notice, { name: caretaker, version });
+    } catch (error) {
+      if (!isMementoError(error, "CONFLICT") || attempt >= ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** Removes mementos of one caretaker. CONFLICT, and nothing removed, when one of them is pinned by then. */
+export async function removeUnpinned(
+  vault: Vault,
+  caretaker: string,
+  { ids, notice }: Removal,
+): Promise<readonly string[]> {
+  return await removeBesidePins(vault, caretaker, (pins) => {
+    refusePinned(pins, ids);
+    return { ids, notice };
+  });
+}
+
+function refusePinned(pins: readonly Pin[], ids: readonly string[]): void {
+  const pin = pins.find((known) => ids.includes(known.id));
   if (pin === undefined) return;
   const why = pin.reason === "" ? "" : `: ${pin.reason}`;
   throw new MementoError("CONFLICT", `Memento ${pin.id} is pinned${why}`, {

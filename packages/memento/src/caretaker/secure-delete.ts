@@ -12,7 +12,7 @@ import { planSweep } from "../vault/gc/sweep.ts";
 import type { LeaseKeeper, LeaseOptions } from "../vault/lease-keeper.ts";
 import { beginMaintenance } from "../vault/maintenance.ts";
 import type { Vault } from "../vault/vault.ts";
-import { demandUnpinned, readPins } from "./pins.ts";
+import { demandUnpinned, readPins, removeUnpinned } from "./pins.ts";
 
 /** How to delete securely. */
 export interface SecureDeleteOptions extends LeaseOptions {
@@ -130,7 +130,8 @@ async function removeDoomed(vault: Vault, doomed: readonly Doomed[], details: Js
     const { head } = await vault.timeline(timeline);
     if (head !== null && mementos.includes(head.id)) mementos.push(...(await emptyHead(vault, timeline)));
     const caretaker = its[0]?.entry.caretaker ?? "";
-    await vault.store.remove(mementos, vault.notice("erased", { caretaker, timeline, mementos }, details));
+    const notice = vault.notice("erased", { caretaker, timeline, mementos }, details);
+    await removeUnpinned(vault, caretaker, { ids: mementos, notice });
   }
 }
 

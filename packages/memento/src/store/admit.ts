@@ -3,7 +3,7 @@ import { parseMementoId } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { TimelineHead } from "../core/timeline.ts";
 import { decodePackHeader, type PackHeader } from "./header.ts";
-import type { AppendBatch, AppendRecord, AppendResult, EntryPlace } from "./store.ts";
+import type { AppendBatch, AppendRecord, AppendResult, EntryPlace, SeenCaretaker } from "./store.ts";
 
 /** What an append is measured against: a timeline as it stands now. */
 export interface Standing {
@@ -95,6 +95,14 @@ const contradiction = (slot: number, { id }: MementoEntry): MementoError =>
 export function keyRetired(id: string): MementoError {
   return new MementoError("KEY_RETIRED", `The data key ${id} was retired: nothing more is sealed with it`, {
     details: { dataKey: id },
+  });
+}
+
+/** What a driver throws for a removal that was decided by another version of a caretaker's record than the present one. */
+export function caretakerMoved({ name }: SeenCaretaker): MementoError {
+  return new MementoError("CONFLICT", `The caretaker ${name} was changed meanwhile: nothing was removed`, {
+    hint: "Look at its pins again, and repeat the removal.",
+    details: { caretaker: name },
   });
 }
 

@@ -66,6 +66,9 @@ export interface CaretakerRecord {
   readonly check: string;
 }
 
+/** A caretaker as somebody has seen it: the version of its record, 0 for none. */
+export type SeenCaretaker = Pick<CaretakerRecord, "name" | "version">;
+
 /** What of an entry decides whether it is appended, and where. */
 export type EntryPlace = Pick<MementoEntry, "id" | "timeline" | "sequence" | "epoch" | "caretaker" | "name">;
 
@@ -283,8 +286,12 @@ export interface MementoStore extends AsyncDisposable {
   findByName(caretaker: string, name: string): Promise<string | null>;
   /** Index rows, streamed with flat memory. */
   query(query: MementoQuery): AsyncIterable<IndexRow>;
-  /** Marks mementos as removed (already removed and unknown ones are passed over), frees their names, and logs the notice; all in one commit. Returns the ids that were live. */
-  remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]>;
+  /**
+   * Marks mementos as removed (already removed and unknown ones are passed over), frees their names, and logs the notice; all in
+   * one commit. Returns the ids that were live. With `seen`, CONFLICT, and no change, where something would be removed and that caretaker
+   * has another version by then: what its record said when it was looked at holds for the removal.
+   */
+  remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]>;
   /** Logs a notice (its header bytes) as a commit of its own. */
   note(notice: Uint8Array): Promise<void>;
   /** Drops the bodies of packs in which every accepted slot is removed. Returns how many packs and bytes were freed. */

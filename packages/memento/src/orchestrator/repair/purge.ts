@@ -1,4 +1,4 @@
-import { demandUnpinned, readPins } from "../../caretaker/pins.ts";
+import { demandUnpinned, removeBesidePins } from "../../caretaker/pins.ts";
 import type { MementoEntry } from "../../core/memento.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { Vault } from "../../vault/vault.ts";
@@ -37,11 +37,17 @@ export async function demandPurgeable(vault: Vault, head: MementoEntry): Promise
 /** Removes every memento before the new head of a reset, except for those that were pinned meanwhile. Repeating it changes nothing. */
 export async function purgeHistory(vault: Vault, reset: MementoEntry): Promise<number> {
   const { caretaker, timeline } = reset;
-  const pinned = new Set((await readPins(vault)).map(({ id }) => id));
-  const ids = (await historyBefore(vault, reset)).filter((id) => !pinned.has(id));
-  for (let start = 0; start < ids.length; start += AT_ONCE) {
-    const mementos = ids.slice(start, start + AT_ONCE);
-    await vault.store.remove(mementos, vault.notice("removed", { caretaker, timeline, mementos }));
+  const history = await historyBefore(vault, reset);
+  let purged = 0;
+  for (let start = 0; start < history.length; start += AT_ONCE) {
+    let ids: readonly string[] = [];
+    await removeBesidePins(vault, caretaker, (pins) => {
+      const pinned = new Set(pins.map(({ id }) => id));
+      ids = history.slice(start, start + AT_ONCE).filter((id) => !pinned.has(id));
+      if (ids.length === 0) return null;
+      return { ids, notice: vault.notice("removed", { caretaker, timeline, mementos: ids }) };
+    });
+    purged += ids.length;
   }
-  return ids.length;
+  return purged;
 }

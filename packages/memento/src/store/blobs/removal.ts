@@ -1,4 +1,6 @@
 import { MementoError } from "../../core/errors.ts";
+import { caretakerMoved } from "../admit.ts";
+import type { SeenCaretaker } from "../store.ts";
 import { isRemoved, type CaretakerEntry } from "./caretaker-log.ts";
 import { noticeEntry } from "./caretakers.ts";
 import type { Catalogue, StoreParts } from "./catalogue.ts";
@@ -18,12 +20,14 @@ export interface RemovalParts extends StoreParts {
  * Removes mementos: one entry of their caretaker's log names them all and carries the notice, so it is done or not done,
  * however many timelines they are of. Nothing else says that a memento is removed. Gives the ids that were live.
  *
- * INVALID_ARGUMENT for mementos of more than one caretaker: they share no log, and so no commit.
+ * INVALID_ARGUMENT for mementos of more than one caretaker: they share no log, and so no commit; and for a caretaker that was seen
+ * and is not theirs.
  */
 export async function removeMementos(
   { catalogue, mementos, tuning }: RemovalParts,
   ids: readonly string[],
   notice: Uint8Array,
+  seen: SeenCaretaker | undefined,
 ): Promise<readonly string[]> {
   const found = new Map<string, FoundMemento>();
   for await (const [id, memento] of findAll(mementos, ids, tuning)) if (memento !== null) found.set(id, memento);
@@ -33,11 +37,14 @@ export async function removeMementos(
   if (caretakers.size > 1) {
     throw new MementoError("INVALID_ARGUMENT", `One removal is of one caretaker, not of ${[...caretakers].join(", ")}`);
   }
+  if (seen !== undefined && seen.name !== caretaker)
+    throw new MementoError("INVALID_ARGUMENT", `A removal of ${caretaker}'s mementos is not decided by ${seen.name}`);
   // A removal must not outlive its memento: another one could be appended at the same place, and would seem removed.
   for (const { timeline } of found.values()) await timeline.log.settle();
   return await catalogue.caretaker(caretaker).commit<readonly string[]>(({ state }) => {
     const live = [...found].filter(([, { timeline, sequence }]) => !isRemoved(state, timeline.record.key, sequence));
     if (live.length === 0) return { entry: null, result: [] };
+    if (seen !== undefined && (state.record?.version ?? 0) !== seen.version) throw caretakerMoved(seen);
     return { entry: removalEntry(live, notice), result: live.map(([id]) => id) };
   });
 }

@@ -20,6 +20,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 import { appendBatch } from "./append.ts";
 import type { BlobPlace } from "./blob-port.ts";
@@ -246,9 +247,9 @@ export class BlobStore implements MementoStore {
   }
 
   /** Removes mementos of one caretaker; see the contract. INVALID_ARGUMENT when they are of several. */
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
     await this.#demandStore();
-    return await removeMementos(this.#removalParts, ids, notice);
+    return await removeMementos(this.#removalParts, ids, notice, seen);
   }
 
   async note(notice: Uint8Array): Promise<void> {

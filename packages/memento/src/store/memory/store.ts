@@ -2,7 +2,7 @@ import { freemem } from "node:os";
 
 import { MementoError } from "../../core/errors.ts";
 import type { Lease, TimelineAddress, TimelineRecord, TimelineRequest, TimelineState } from "../../core/timeline.ts";
-import { admit, checkBatch, keyRetired } from "../admit.ts";
+import { admit, checkBatch, keyRetired, caretakerMoved } from "../admit.ts";
 import { mementoQuery, type MementoQuery } from "../query.ts";
 import { checkReplacement, mayReplace } from "../replacement.ts";
 import { scanLog } from "../scan.ts";
@@ -25,6 +25,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 import { addressText, copy, deepFreeze, holds, nameText, salvageOf, slotsOf, type MemoryTimeline } from "./copies.ts";
 import { MemoryLog } from "./log.ts";
@@ -222,12 +223,14 @@ export class MemoryStore implements MementoStore {
     }
   }
 
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
     this.#facts();
     const live = [...new Set(ids)].filter((id) => {
       const found = this.#log.find(id);
       return found !== null && !found.commit.removed.has(found.slot);
     });
+    if (live.length > 0 && seen !== undefined && (this.#caretakers.get(seen.name)?.version ?? 0) !== seen.version)
+      throw caretakerMoved(seen);
     for (const id of live) {
       const found = this.#log.find(id);
       if (found === null) continue;

@@ -2,9 +2,9 @@ import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { Lease, TimelineRecord, TimelineState } from "../../core/timeline.ts";
-import { admit, keyRetired } from "../admit.ts";
+import { admit, keyRetired, caretakerMoved } from "../admit.ts";
 import type { PackHeader } from "../header.ts";
-import type { AppendBatch, AppendResult, CaretakerRecord, LeaseChange } from "../store.ts";
+import type { AppendBatch, AppendResult, CaretakerRecord, LeaseChange, SeenCaretaker } from "../store.ts";
 import type { Change, Draft } from "./committer.ts";
 import {
   addressText,
@@ -178,18 +178,29 @@ export function leaseChange({ timeline, lease }: LeaseChange): Change<boolean> {
   };
 }
 
+/** The notice of a removal, and the caretaker that it was decided by. */
+interface Removal {
+  readonly notice: Uint8Array;
+  readonly header: Stowed;
+  readonly seen: SeenCaretaker | undefined;
+}
+
 /** Removes what lives of `ids`, with its names. */
 export function removeChange(
   access: StoreAccess,
   ids: readonly string[],
-  notice: Uint8Array,
-  header: Stowed,
+  { notice, header, seen }: Removal,
 ): Change<readonly string[]> {
   return {
     groups: false,
-    prepare: async (_, number) => {
+    prepare: async (view, number) => {
       const live = (await findMementos(access, ids)).filter(({ removedBy }) => removedBy === 0);
       if (live.length === 0) return { draft: null, answer: [] };
+      if (seen !== undefined) {
+        const id = caretakerKey(seen.name);
+        const stored = caretakerOf((await view.documents([id])).get(id) ?? null);
+        if ((stored?.version ?? 0) !== seen.version) throw caretakerMoved(seen);
+      }
       const removed = live.map(({ memento }) => memento);
       const effects: Effect[] = live.map(({ _id }) => ({ act: "change", id: _id, fields: { removedBy: number } }));
       const held = await heldNames(access, live);

@@ -23,6 +23,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 import * as changes from "./changes.ts";
 import { findDamage } from "./check.ts";
@@ -222,9 +223,9 @@ export class MongodbStore implements MementoStore {
     yield* this.#engine.told(scanLog(rows, query));
   }
 
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
     const header = await this.#engine.stowNotice(notice);
-    return await this.#engine.commit(changes.removeChange(this.#engine.access, ids, notice, header));
+    return await this.#engine.commit(changes.removeChange(this.#engine.access, ids, { notice, header, seen }));
   }
 
   async note(notice: Uint8Array): Promise<void> {

@@ -1,5 +1,7 @@
 import { sha256 } from "../../core/digest.ts";
 import { parseMementoId } from "../../core/ids.ts";
+import { caretakerMoved } from "../admit.ts";
+import type { SeenCaretaker } from "../store.ts";
 import type { StoreCalls } from "./calls.ts";
 import { REMOVE } from "./lua/commits.ts";
 
@@ -8,6 +10,7 @@ export async function removeMementos(
   calls: StoreCalls,
   ids: readonly string[],
   notice: Uint8Array,
+  seen: SeenCaretaker | undefined,
 ): Promise<readonly string[]> {
   const known = [...new Set(ids)].flatMap((id) => {
     const place = parseMementoId(id);
@@ -17,7 +20,10 @@ export async function removeMementos(
   const { keys } = calls;
   const places = known.map(({ timeline, sequence }) => keys.places(timeline, sequence));
   const marks = known.flatMap(({ id, sequence }) => [String(sequence), id.slice(id.lastIndexOf("-") + 1)]);
-  const { rest } = await calls.log(REMOVE, [keys.names, ...places], [sha256(notice), notice, ...marks]);
+  const decidedBy = seen === undefined ? ["", ""] : [seen.name, String(seen.version)];
+  const args = [sha256(notice), notice, ...decidedBy, ...marks];
+  const { outcome, rest } = await calls.log(REMOVE, [keys.names, keys.caretakers, ...places], args);
+  if (outcome === "unseen" && seen !== undefined) throw caretakerMoved(seen);
   const [live] = rest as [number[]];
   return live.flatMap((index) => known[index]?.id ?? []);
 }

@@ -22,6 +22,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 import { checkPrefix, describeRedis, readRedisUrl, type RedisAddress } from "./address.ts";
 import { appendBatch } from "./append.ts";
@@ -247,8 +248,8 @@ export class RedisStore implements MementoStore {
     yield* this.#sureOfEach(() => scanLog(log, query));
   }
 
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
-    return await removeMementos(await this.#found(), ids, notice);
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
+    return await removeMementos(await this.#found(), ids, notice, seen);
   }
 
   async note(notice: Uint8Array): Promise<void> {

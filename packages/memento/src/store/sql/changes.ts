@@ -1,8 +1,8 @@
 import { sha256 } from "../../core/digest.ts";
 import { MementoError } from "../../core/errors.ts";
-import { admit, keyRetired, type NameMove } from "../admit.ts";
+import { admit, keyRetired, type NameMove, caretakerMoved } from "../admit.ts";
 import { bytesOf, nullable, textOf } from "../columns.ts";
-import type { AppendBatch, AppendResult, CaretakerRecord } from "../store.ts";
+import type { AppendBatch, AppendResult, CaretakerRecord, SeenCaretaker } from "../store.ts";
 import type { PlacedBody } from "./bodies.ts";
 import {
   acceptedSlots,
@@ -111,6 +111,7 @@ export async function removeMementos(
   session: SqlSession,
   ids: readonly string[],
   notice: Uint8Array,
+  seen: SeenCaretaker | undefined,
 ): Promise<readonly string[]> {
   const wanted = new Set(ids);
   const places = placesOf(ids).toSorted(([a, one], [b, two]) => (a === b ? one - two : a < b ? -1 : 1));
@@ -124,12 +125,19 @@ export async function removeMementos(
   for (let start = 0; start < live.length; start += LISTED_AT_ONCE)
     await session.run(session.statements.freeNamesOf, removed.slice(start, start + LISTED_AT_ONCE).toSorted());
   const removedBy = await logNotice(session, notice, live.length);
+  // Behind the gate: who changes a caretaker has either been here, or comes later.
+  if (seen !== undefined) await demandSeen(session, seen);
   for (let start = 0; start < live.length; start += LISTED_AT_ONCE) {
     const some = live.slice(start, start + LISTED_AT_ONCE);
     const their = some.map(({ timeline, sequence }) => [timeline, sequence] as const);
     await session.run(session.statements.markRemoved, removedBy, their);
   }
   return removed;
+}
+
+async function demandSeen(session: SqlSession, seen: SeenCaretaker): Promise<void> {
+  const row = await session.get(session.statements.caretaker, seen.name);
+  if ((row === undefined ? 0 : numberOf(row, "version")) !== seen.version) throw caretakerMoved(seen);
 }
 
 /** Drops the bodies of those packs of `ids` in which nothing lives any more. */

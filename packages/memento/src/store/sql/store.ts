@@ -25,6 +25,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 import { discardBody, placeBody } from "./bodies.ts";
 import {
@@ -230,8 +231,8 @@ export class SqlStore implements MementoStore {
     }
   }
 
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
-    return await (await this.#found()).write(async (session) => await removeMementos(session, ids, notice));
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
+    return await (await this.#found()).write(async (session) => await removeMementos(session, ids, notice, seen));
   }
 
   async note(notice: Uint8Array): Promise<void> {

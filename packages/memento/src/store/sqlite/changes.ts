@@ -2,9 +2,9 @@ import { sha256 } from "../../core/digest.ts";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { parseMementoId } from "../../core/ids.ts";
 import type { MementoEntry } from "../../core/memento.ts";
-import { admit, keyRetired } from "../admit.ts";
+import { admit, keyRetired, caretakerMoved } from "../admit.ts";
 import { bytesOf, nullable, textOf } from "../columns.ts";
-import type { AppendBatch, AppendResult, CaretakerRecord, EntryPlace } from "../store.ts";
+import type { AppendBatch, AppendResult, CaretakerRecord, EntryPlace, SeenCaretaker } from "../store.ts";
 import { acceptedSlots, headerOf, readSlot } from "./log.ts";
 import { headOf, keyValues, numberOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
@@ -97,7 +97,12 @@ export function logNotice(statements: Statements, notice: Uint8Array, removals: 
 }
 
 /** Removes what lives of `ids`, with its names and a notice; nothing at all when none does. */
-export function removeMementos(statements: Statements, ids: readonly string[], notice: Uint8Array): readonly string[] {
+export function removeMementos(
+  statements: Statements,
+  ids: readonly string[],
+  notice: Uint8Array,
+  seen: SeenCaretaker | undefined,
+): readonly string[] {
   const live = [...new Set(ids)].flatMap((id) => {
     const place = parseMementoId(id);
     const slot = place && readSlot(statements, place.timeline, place.sequence);
@@ -105,6 +110,7 @@ export function removeMementos(statements: Statements, ids: readonly string[], n
     return lives ? [{ id, ...place, ...slot }] : [];
   });
   if (live.length === 0) return [];
+  if (seen !== undefined && versionOf(statements, seen.name) !== seen.version) throw caretakerMoved(seen);
   const removedBy = logNotice(statements, notice, live.length);
   for (const { id, timeline, sequence, commit, slot } of live) {
     statements.markRemoved.run(removedBy, timeline, sequence);
@@ -154,12 +160,15 @@ export function reclaimPacks(statements: Statements, ids: readonly string[]): { 
 
 /** Stores a caretaker's next version with its notice; false, and nothing, when it is not the next one. */
 export function saveCaretaker(statements: Statements, record: CaretakerRecord, notice: Uint8Array): boolean {
-  const row = statements.caretaker.get(record.name);
-  const version = row === undefined ? 0 : numberOf(row, "version");
-  if (version !== record.version - 1) return false;
+  if (versionOf(statements, record.name) !== record.version - 1) return false;
   statements.saveCaretaker.run(record.name, record.created, record.version, record.policy, record.check);
   logNotice(statements, notice);
   return true;
+}
+
+function versionOf(statements: Statements, name: string): number {
+  const row = statements.caretaker.get(name);
+  return row === undefined ? 0 : numberOf(row, "version");
 }
 
 /** Removes a caretaker with a notice; false, and nothing, when it is not there or something of it lives. */

@@ -26,6 +26,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 import { SqliteAppender } from "./appender.ts";
 import { logNotice, reclaimPacks, removeCaretaker, removeMementos, retireKey, saveCaretaker } from "./changes.ts";
@@ -213,8 +214,8 @@ export class SqliteStore implements MementoStore {
     yield* scanLog(this.#log, query);
   }
 
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
-    return await this.#write((statements) => removeMementos(statements, ids, notice));
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
+    return await this.#write((statements) => removeMementos(statements, ids, notice, seen));
   }
 
   async note(notice: Uint8Array): Promise<void> {

@@ -19,6 +19,7 @@ import type {
   StoredMemento,
   StoreMeta,
   StoreSupports,
+  SeenCaretaker,
 } from "../store.ts";
 
 /** The name of a method of the store. */
@@ -180,8 +181,8 @@ class InterceptedStore implements MementoStore {
     });
   }
 
-  async remove(ids: readonly string[], notice: Uint8Array): Promise<readonly string[]> {
-    return await this.#call("remove", [ids, notice], () => this.#store().remove(ids, notice));
+  async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
+    return await this.#call("remove", [ids, notice, seen], () => this.#store().remove(ids, notice, seen));
   }
 
   async note(notice: Uint8Array): Promise<void> {

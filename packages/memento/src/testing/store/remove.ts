@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 
+import { decodeHeader } from "../../store/header.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { MementoStore } from "../../store/store.ts";
 import { expectAppended, headCheck } from "./fixture.ts";
-import { collect, type StoreTestGroup } from "./kit.ts";
+import { collect, expectCode, type StoreTestGroup } from "./kit.ts";
 
 const idsOf = async (store: MementoStore, removed: boolean): Promise<string[]> =>
   (await collect(store.query(mementoQuery({ order: "ascending", removed })))).map(({ entry }) => entry.id);
@@ -40,6 +41,51 @@ export const removeTests: readonly StoreTestGroup[] = [
         assert.deepEqual(await store.remove([], notice), []);
         assert.equal((await collect(store.commits(null))).length, 2);
         assert.deepEqual(await collect(store.check()), []);
+      },
+
+      "P8: is refused where a caretaker is not as it was seen when it was decided": async ({ store, make, second }) => {
+        const timeline = await make.timeline(store);
+        const [first, last] = [await timeline.save(store, { name: "gold" }), await timeline.save(store)];
+        const other = await second();
+        const remove = async (id: string, version: number): Promise<readonly string[]> =>
+          await store.remove([id], make.notice("removed", { mementos: [id] }), { name: "etl", version });
+        await expectCode("CONFLICT", () => remove(first.id, 1));
+        for (const version of [1, 2]) {
+          await other.saveCaretaker(make.caretaker("etl", version, { keep: version }), make.notice("caretaker-saved"));
+          await expectCode("CONFLICT", () => remove(first.id, version - 1));
+        }
+        assert.deepEqual(await idsOf(store, false), [first.id, last.id]);
+        assert.equal(await store.findByName("etl", "gold"), first.id);
+        assert.equal((await collect(store.commits(null))).length, 4);
+        assert.deepEqual(await remove(first.id, 2), [first.id]);
+        // What is done already contradicts nothing.
+        assert.deepEqual(await remove(first.id, 1), []);
+        const lab = await make.timeline(store, { caretaker: "lab" });
+        const { id } = await lab.save(store);
+        const notice = make.notice("removed", { caretaker: "lab", mementos: [id] });
+        assert.deepEqual(await store.remove([id], notice, { name: "lab", version: 0 }), [id]);
+        assert.deepEqual(await collect(store.check()), []);
+      },
+
+      "P8: of a removal and a change of its caretaker at the same moment, one is told of the other": async ({
+        store,
+        make,
+        second,
+      }) => {
+        const timeline = await make.timeline(store);
+        const other = await second();
+        for (let version = 1; version <= 12; version++) {
+          const { id } = await timeline.save(store);
+          const [removal] = await Promise.allSettled([
+            store.remove([id], make.notice("removed", { mementos: [id] }), { name: "etl", version: version - 1 }),
+            other.saveCaretaker(make.caretaker("etl", version, { keep: 1 }), make.notice("caretaker-saved")),
+          ]);
+          const commits = (await collect(store.commits(null))).map(({ header }) => decodeHeader(header, "a commit"));
+          const kinds = commits.flatMap((header) => (header.type === "notice" ? [header.notice.kind] : []));
+          const isFirst = kinds.at(-1) === "caretaker-saved" && kinds.at(-2) === "removed";
+          assert.equal(removal.status === "fulfilled", isFirst, JSON.stringify(kinds.slice(-2)));
+          if (removal.status === "rejected") assert.equal((await store.read(id))?.removed, false);
+        }
       },
 
       "leaves the head, the place and the id taken": async ({ store, make }) => {

@@ -146,13 +146,13 @@ return {logRow(ARGV[2]) or 'ok', last}
 `,
 );
 
-/** Removes what lives of the mementos, with a notice. KEYS: store, bucket of the next commit, names, places. ARGV: id, digest and header of the notice, sequence and nonce of each. */
+/** Removes what lives of the mementos, with a notice. KEYS: store, bucket of the next commit, names, caretakers, places. ARGV: id, digest and header of the notice, name and version of the caretaker that was seen ('' for none), sequence and nonce of each. */
 export const REMOVE = storeScript(
   "remove",
   `
 local found, live, seen = {}, {}, {}
-for k = 4, #KEYS do
-  local at = 4 + 2 * (k - 4)
+for k = 5, #KEYS do
+  local at = 6 + 2 * (k - 5)
   local mark = KEYS[k] .. ' ' .. ARGV[at]
   local place = not seen[mark] and redis.call('HGET', KEYS[k], ARGV[at])
   local nonce, lies, name
@@ -160,10 +160,14 @@ for k = 4, #KEYS do
   if nonce and nonce == ARGV[at + 1] then
     seen[mark] = true
     found[#found + 1] = {KEYS[k], ARGV[at], nonce, lies, name}
-    live[#live + 1] = k - 4
+    live[#live + 1] = k - 5
   end
 end
 if #live == 0 then return {'ok', live} end
+if ARGV[5] ~= '' then
+  local caretaker = redis.call('HGET', KEYS[4], ARGV[4])
+  if (caretaker and string.match(caretaker, '^%d+') or '0') ~= ARGV[5] then return {'unseen'} end
+end
 evenWhenFull()
 local refusal = logRow('n ' .. #live .. ' ' .. ARGV[2] .. '\\n' .. ARGV[3])
 if refusal then return {refusal, last} end
