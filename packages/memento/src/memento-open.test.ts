@@ -1,6 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import process from "node:process";
 
 import { describe, expect, test } from "vitest";
 
@@ -65,4 +66,34 @@ describe("Memento.open() of a store whose key the environment no longer names", 
       rmSync(folder, { recursive: true, force: true });
     }
   });
+});
+
+describe("Memento.open() by a relative path", () => {
+  test.each(["sqlite", "file"])(
+    "of a %s store stays with its own key file, whatever folder the process goes to",
+    async (kind) => {
+      const folder = mkdtempSync(path.join(tmpdir(), "memento-open-"));
+      const elsewhere = path.join(folder, "elsewhere");
+      mkdirSync(elsewhere);
+      const before = process.cwd();
+      const options = { environment: {} };
+      try {
+        // A store of the same name, with another key.
+        await (await Memento.open(`${kind}:${path.join(elsewhere, "store")}`, options)).close();
+        process.chdir(folder);
+        await using memento = await Memento.open(`${kind}:store`, options);
+        process.chdir(elsewhere);
+        const { id } = await memento.caretaker("etl").save({ n: 1 });
+        await memento.newKey();
+        await memento.rotateKeys();
+        await memento.close();
+        await using again = await Memento.open(`${kind}:${path.join(folder, "store")}`, options);
+        expect(await again.caretaker("etl").load(id)).toEqual({ n: 1 });
+        expect((await again.keys()).keys).toHaveLength(2);
+      } finally {
+        process.chdir(before);
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 });

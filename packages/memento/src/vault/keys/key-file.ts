@@ -26,10 +26,12 @@ import { formatKey, keyLineId, parseKeys } from "./key-text.ts";
  * that goes on follows a rotation made by another. KEY_MISSING when there is none, KEY_WRONG when it holds something else.
  */
 export async function keyRingFromFile(file: string): Promise<KeyRing> {
-  let held = await readRing(file);
+  // The process may go to another folder, in which a relative path would lead to another store's keys.
+  const place = path.resolve(file);
+  let held = await readRing(place);
   const refresh = async (): Promise<void> => {
     try {
-      held = await readRing(file);
+      held = await readRing(place);
     } catch (error) {
       // A process may have given up the right to read the file since: what it holds is not revoked by that.
       if (!isMementoError(error, "KEY_MISSING")) throw error;
