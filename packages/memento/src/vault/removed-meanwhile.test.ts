@@ -63,6 +63,24 @@ describe("collections beside one who copies a store", () => {
     expect((await target.verify()).damages).toEqual([]);
   });
 
+  test("what was removed behind a copy goes with it, and what is removed behind its verification is not missed", async () => {
+    const store = await MemoryStore.open();
+    const etl = (await open(store)).caretaker("etl");
+    const ids: string[] = [];
+    for (let n = 0; n < MEMENTOS; n++) ids.push((await etl.save({ n }, { id: `m${n}`, full: true })).id);
+    let reads = 0;
+    const beside = interceptStore(store, async ({ method, args }, proceed) => {
+      if (method === "read" && args[0] === ids.at(-1)) await etl.delete("m0");
+      if (method === "commits" && (reads += 1) === 1) await etl.delete("m1");
+      return await proceed();
+    });
+    const target = await open(await MemoryStore.open());
+    const { copied, verified } = await (await open(beside)).copyTo(target);
+    expect(copied).toBe(MEMENTOS);
+    expect(verified).toMatchObject({ identical: true, missing: 0 });
+    expect(await namesOf(target)).not.toContain("m0");
+  });
+
   test("what goes on for ever ends with the last refusal, and leaves no file", async () => {
     const memento = await collectedBeside(0);
     const folder = mkdtempSync(path.join(tmpdir(), "memento-beside-"));

@@ -11,6 +11,7 @@ import { Memento } from "../../memento.ts";
 import { MemoryStore } from "../../store/memory/index.ts";
 import { mementoQuery } from "../../store/query.ts";
 import type { MementoStore } from "../../store/store.ts";
+import { interceptStore } from "../../store/wrap/intercept.ts";
 import { chaosStore } from "../../testing/chaos-store.ts";
 
 const keysOf = (byte: number) => ({ raw: [new Uint8Array(32).fill(byte)] });
@@ -51,6 +52,28 @@ async function tell(memento: Memento): Promise<unknown> {
 }
 
 describe("copyTo()", () => {
+  test("killed before a removal is repeated it leaves what later mementos need of the removed one", async () => {
+    const source = await open(1);
+    const etl = source.caretaker("etl");
+    const { id } = await etl.save({ rows: rows(-1) });
+    await etl.save({ rows: rows(1) });
+    await etl.save({ rows: rows(2) });
+    await etl.delete(id);
+    let isDead = false;
+    const dying = interceptStore(await MemoryStore.open(), async ({ method }, proceed) => {
+      if (method === "remove" && !isDead) {
+        isDead = true;
+        throw new Error("the process is dead");
+      }
+      return await proceed();
+    });
+    const target = await open(2, dying);
+    await expect(source.copyTo(target)).rejects.toThrow("the process is dead");
+    expect(await source.copyTo(target)).toMatchObject({ verified: { identical: true, mementos: 2 } });
+    expect((await target.verify()).damages).toEqual([]);
+    expect(await tell(target)).toEqual(await tell(source));
+  });
+
   test("brings caretakers, pins, names, epochs and every memento, in their order, under other keys; again it does nothing", async () => {
     const [source, target] = [await open(1), await open(2)];
     await fill(source);

@@ -6,6 +6,7 @@ import { mementoQuery } from "../../store/query.ts";
 import type { CaretakerRecord, IndexRow } from "../../store/store.ts";
 import { entryAt, LinesAppender } from "../archive/append-lines.ts";
 import { ImportLeases } from "../archive/import-leases.ts";
+import { isFilledSpent } from "../archive/spent-records.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import { beginMaintenance } from "../maintenance.ts";
 import { evenIfRemoved } from "../removed-meanwhile.ts";
@@ -68,7 +69,7 @@ export async function copyLines(
     throw new MementoError("INVALID_ARGUMENT", `${from.store.url} and ${to.store.url} are the same store`);
   // What was removed comes before what needs it: nobody may collect it in between.
   await using alone = await beginMaintenance(to);
-  const came: Came = { copied: 0, removedCopied: 0, bytes: 0, timelines: new Set() };
+  const came: Came = { copied: 0, removedCopied: 0, bytes: 0, live: new LiveSet(), timelines: new Set() };
   return await evenIfRemoved(async () => {
     const settings = await readSettingsOf(from);
     const scope = await copyScope(from, options.selection, only);
@@ -85,6 +86,8 @@ interface Came {
   copied: number;
   removedCopied: number;
   bytes: number;
+  /** What was live then. */
+  readonly live: LiveSet;
   /** Timelines that were not there before. */
   readonly timelines: Set<string>;
 }
@@ -241,6 +244,7 @@ class StoreCopy {
     else {
       await gaps.fillFor(pack, slots);
       came.copied += await lines.append(pack, slots, removed);
+      for (const slot of slots) if (!removed.has(slot)) came.live.add(entryAt(pack, slot));
     }
     came.removedCopied += removed.size;
     for (const slot of slots) {
@@ -249,15 +253,38 @@ class StoreCopy {
     }
   }
 
-  /** What a copy that was killed may have appended, and not removed again. */
+  /** What a copy that was killed may have appended, and not removed again; and what the source has removed since it came. */
   async #removeLeft(lines: LinesAppender, pending: PendingRemovals): Promise<void> {
     const { to } = this.#ports;
-    for (const entry of this.#left) {
+    const left: MementoEntry[] = [];
+    for (const entry of [...this.#left, ...(await this.#removedSince())]) {
       const stored = await to.store.read(entry.id);
-      if (stored?.removed === false) lines.removeLater(entry);
+      if (stored?.removed !== false) continue;
+      const manifest = (await to.reader.manifests(stored))[stored.slot];
+      // Of what has pieces the body stays: others may need some of them, and collection knows.
+      if (manifest && isFilledSpent(manifest)) lines.removeLater(entry);
+      else left.push(entry);
     }
+    await lines.remove(left);
     await lines.finish();
     await pending.end();
+  }
+
+  /** What the source has removed since it came: what it needs may have been collected there before that came. */
+  async #removedSince(): Promise<readonly MementoEntry[]> {
+    const { from, came, options } = this.#ports;
+    const turns = new Turns(from.clock);
+    const gone: MementoEntry[] = [];
+    for (const timeline of came.live.timelines()) {
+      for await (const { entry, removed } of from.store.query(mementoQuery({ timeline, removed: true }))) {
+        await turns.take(options.signal);
+        if (!removed || !came.live.has(entry)) continue;
+        gone.push(entry);
+        this.#live.delete(entry);
+        this.#new.delete(entry);
+      }
+    }
+    return gone;
   }
 
   /** What the source no longer has, of what the target has had before. */

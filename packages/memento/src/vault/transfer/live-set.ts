@@ -22,6 +22,12 @@ export class LiveSet {
     if (this.#timelines.get(timeline)?.delete(sequence) === true) this.#size -= 1;
   }
 
+  /** Leaves out what another set has not. */
+  retain(other: LiveSet): void {
+    for (const [timeline, sequences] of this.#timelines)
+      for (const sequence of sequences) if (!other.has({ timeline, sequence })) this.delete({ timeline, sequence });
+  }
+
   has({ timeline, sequence }: Pick<MementoEntry, "timeline" | "sequence">): boolean {
     return this.#timelines.get(timeline)?.has(sequence) === true;
   }

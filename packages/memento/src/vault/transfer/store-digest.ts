@@ -17,7 +17,7 @@ export interface StoreDigestOptions {
   readonly byLog: boolean;
   /** True: opens every byte of every body, not only what the digests are in. */
   readonly deep: boolean;
-  /** What has been removed and collected meanwhile is taken out of here; without it, that is DAMAGED. */
+  /** What has been removed meanwhile is taken out of here; without it, what was collected too is DAMAGED. */
   readonly forget?: LiveSet;
   readonly signal?: AbortSignal | undefined;
   /** Told of each notice in the log, when it is read by the log. */
@@ -28,7 +28,9 @@ export interface StoreDigestOptions {
 export async function digestStore(vault: Vault, options: StoreDigestOptions): Promise<StoreDigest> {
   const sums = new MementoSums();
   const turns = new Turns(vault.clock);
-  const live = options.byLog ? await liveOf(vault, options) : options.live;
+  const listed = options.byLog || options.forget !== undefined ? await liveOf(vault, options) : null;
+  if (listed !== null) options.forget?.retain(listed);
+  const live = listed ?? options.live;
   const packs = options.byLog ? logPacks(vault, options) : linePacks(vault, options.live);
   for await (const { entries, header, body } of packs) {
     await turns.take(options.signal);
@@ -45,12 +47,15 @@ interface ListedPack {
 }
 
 /** What is live by the index, of what is asked for: the log alone does not say it in one pass. */
-async function liveOf(vault: Vault, { live, signal }: StoreDigestOptions): Promise<LiveSet> {
+async function liveOf(vault: Vault, { live, byLog, signal }: StoreDigestOptions): Promise<LiveSet> {
   const turns = new Turns(vault.clock);
   const found = new LiveSet();
-  for await (const { entry } of vault.store.query(mementoQuery({ order: "ascending" }))) {
-    await turns.take(signal);
-    if (live === null || live.has(entry)) found.add(entry);
+  const queries = byLog ? [{}] : [...(live?.timelines() ?? [])].map((timeline) => ({ timeline }));
+  for (const chosen of queries) {
+    for await (const { entry } of vault.store.query(mementoQuery({ ...chosen, order: "ascending" }))) {
+      await turns.take(signal);
+      if (live === null || live.has(entry)) found.add(entry);
+    }
   }
   return found;
 }
