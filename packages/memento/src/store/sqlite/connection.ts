@@ -303,7 +303,7 @@ export class Connection {
 
   /**
    * Moves everything into the one file, as far as other processes and the disk let it, and closes. NOT_A_STORE, once that is
-   * done, where that file stands elsewhere by now and something was written here.
+   * done, where something was written here and another file stands in the place of that one by now.
    */
   close(): void {
     this.#closed = true;
@@ -316,7 +316,7 @@ export class Connection {
     } finally {
       this.#database.close();
     }
-    if (this.#hasWritten) this.#file.demand();
+    if (this.#hasWritten) this.#file.demandNoOther();
   }
 
   /** Closes what `snapshot` gave; changes nothing. */

@@ -51,9 +51,18 @@ export class SameFile {
   /** NOT_A_STORE once the file at the path is another one, or none. */
   demand(): void {
     const now = fileAt(this.#path);
-    if (isSame(now, this.#file)) return;
+    if (!isSame(now, this.#file)) throw this.#moved(now);
+  }
+
+  /** NOT_A_STORE once the file at the path is another one. Where there is none, whoever opens it next is told so. */
+  demandNoOther(): void {
+    const now = fileAt(this.#path);
+    if (now !== null && !isSame(now, this.#file)) throw this.#moved(now);
+  }
+
+  #moved(now: FileIdentity | null): MementoError {
     const what = now === null ? `${this.#path} is gone` : `There is another file at ${this.#path}`;
-    throw new MementoError("NOT_A_STORE", `${what}: the store that was opened there was moved, removed or replaced`, {
+    return new MementoError("NOT_A_STORE", `${what}: the store that was opened there was moved, removed or replaced`, {
       details: { path: this.#path },
       hint: "Put the file back, or close the store and open what is there now. Close every store before its file is moved, or a backup is put in its place.",
     });
