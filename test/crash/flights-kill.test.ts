@@ -25,11 +25,6 @@ const INTERVAL_RECORDS = 10_000;
 const MEMORY_ROWS_SMALL = 300_000;
 const MEMORY_ROWS_LARGE = Math.max(ROWS, 2 * MEMORY_ROWS_SMALL);
 const MEMORY_RATIO_MAX = 1.2;
-/**
- * V8 lets its heap grow over a process's life as long as the machine has memory, whatever the program holds, and the more so where no
- * core is free. With the heap bounded, what is left to be measured is what a run needs; one that held more would not get through.
- */
-const BOUNDED_HEAP = "--max-old-space-size=64 --max-semi-space-size=16";
 const LOOK_AGAIN_MS = 3;
 const PIPELINE = path.resolve(import.meta.dirname, "../../examples/flights/pipeline.ts");
 /** Generous: ten times what a calm machine needs. */
@@ -123,19 +118,15 @@ describe("the flights pipeline", () => {
   test.skipIf(!hasProc)(
     `needs at most ${MEMORY_RATIO_MAX} times the memory for ${MEMORY_ROWS_LARGE} records that it needs for ${MEMORY_ROWS_SMALL}`,
     async () => {
-      const bounded = (): World => {
-        const world = newWorld();
-        return { ...world, environment: { ...world.environment, NODE_OPTIONS: BOUNDED_HEAP } };
-      };
       const small = Math.min(
-        (await watchedRun(bounded(), MEMORY_ROWS_SMALL)).peakKib,
-        (await watchedRun(bounded(), MEMORY_ROWS_SMALL)).peakKib,
+        (await watchedRun(newWorld(), MEMORY_ROWS_SMALL)).peakKib,
+        (await watchedRun(newWorld(), MEMORY_ROWS_SMALL)).peakKib,
       );
       const peaks: number[] = [];
       // On a machine without a free core the collector of garbage falls behind now and then; what grows with the
       // input is there each time.
       while (peaks.length < 3 && !(Math.min(...peaks) <= small * MEMORY_RATIO_MAX)) {
-        const world = bounded();
+        const world = newWorld();
         peaks.push((await watchedRun(world, MEMORY_ROWS_LARGE)).peakKib);
         expect(contentOf(world).flights.rows).toBeGreaterThan(MEMORY_ROWS_LARGE * 0.99);
         rmSync(world.folder, { recursive: true });

@@ -6,6 +6,7 @@ import { EXIT } from "../exit-code.ts";
 import { catchInterrupts, signalExitCode, type Interrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collectPairs } from "../option-values.ts";
+import { boundHeap } from "../pipelines/bounded-heap.ts";
 import { loadPipeline } from "../pipelines/load-pipeline.ts";
 import { droppedParams, paramsFor, type ParamTexts } from "../pipelines/run-params.ts";
 import { timelineWords } from "../pipelines/runs.ts";
@@ -61,6 +62,7 @@ async function runFile(invocation: Invocation, file: string, options: RunCommand
     throw new MementoError("INVALID_ARGUMENT", "--fresh and --resume contradict each other", {
       hint: "--resume only goes on with a run, --fresh leaves it behind: say one of them.",
     });
+  boundHeap();
   const place = findStore(invocation);
   const project = enterProject(place, io);
   const { pipeline, file: module } = await loadPipeline(file, io.cwd, { name: options.name });

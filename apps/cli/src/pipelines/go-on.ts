@@ -5,6 +5,7 @@ import { catchInterrupts, signalExitCode } from "../interrupts.ts";
 import type { Invocation, Outcome } from "../invocation.ts";
 import { runOutcome } from "../report/run-outcome.ts";
 import { RunReport } from "../report/run-report.ts";
+import { boundHeap } from "./bounded-heap.ts";
 import { pipelineOf } from "./pipeline-of.ts";
 import { timelineWords, type FoundRun } from "./runs.ts";
 
@@ -15,6 +16,7 @@ export async function goOn(
   { run, timeline }: FoundRun,
   file: string | undefined,
 ): Promise<Outcome> {
+  boundHeap();
   const { io } = invocation;
   const { pipeline, file: module } = await pipelineOf(memento, timeline, { file, cwd: io.cwd });
   const { caretaker, partition, fork } = timeline.record;
