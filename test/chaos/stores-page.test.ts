@@ -5,21 +5,27 @@ import { describe, expect, test } from "vitest";
 import library from "../../packages/memento/package.json" with { type: "json" };
 import { collectParts } from "../../tools/stores-page/collect.ts";
 import { DRIVERS } from "../../tools/stores-page/facts.ts";
-import { makeStoresPage } from "../../tools/stores-page/page.ts";
+import { driverSection, makeStoresPage } from "../../tools/stores-page/page.ts";
 import { requireEngine } from "../harness/engines.ts";
 import { NETWORKED_ENGINES } from "./engines.ts";
 
 let allThere = true;
 for (const { name, probe } of NETWORKED_ENGINES) allThere = (await requireEngine(name, probe)) && allThere;
 
+const readPage = () => readFile(new URL("../../docs/stores.md", import.meta.url), "utf8");
+
 describe("docs/stores.md", () => {
   test.skipIf(!allThere)(
     "is what `npm run docs:stores` makes of the drivers, their facts and the figures",
     async () => {
-      const page = await readFile(new URL("../../docs/stores.md", import.meta.url), "utf8");
-      expect(page).toBe(makeStoresPage(await collectParts()));
+      expect(await readPage()).toBe(makeStoresPage(await collectParts()));
     },
   );
+
+  test("says of each driver what the facts say, which needs no engine", async () => {
+    const page = await readPage();
+    for (const driver of DRIVERS) expect(page).toContain(driverSection(driver, library.peerDependencies).join("\n"));
+  });
 
   test("names subpaths and packages that there are", () => {
     const { exports, peerDependencies } = library;

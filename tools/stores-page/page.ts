@@ -56,7 +56,7 @@ export function makeStoresPage({ drivers, ranges, supports, figures }: PageParts
     "The clouds themselves were not reached. Correctness on object stores rests on create-if-absent alone, and every store on objects proves",
     "before its first write that its server keeps it: a server that ignores the condition is refused with `ENGINE_UNSUITABLE`.",
     "",
-    ...drivers.flatMap((driver) => section(driver, ranges)),
+    ...drivers.flatMap((driver) => driverSection(driver, ranges)),
   ].join("\n");
 }
 
@@ -113,7 +113,8 @@ function cost(figures: readonly BenchRow[], work: string): string {
   return row.ratio === null ? rate : `${rate} (${row.ratio.toPrecision(2)}x)`;
 }
 
-function section(
+/** What the page says of one driver, its lines; no engine need be asked for it. */
+export function driverSection(
   { title, driver, subpath, urls, needs, credentials, facts, packages }: DriverFacts,
   ranges: Readonly<Record<string, string>>,
 ): readonly string[] {
