@@ -237,10 +237,12 @@ describe.each(["sqlite", "file"] as const)("P3: repair of a %s store", (driver) 
 });
 
 describe("P3: repair of an SQLite store's rows", () => {
+  const OF_SIX = "WHERE ordinal = (SELECT timeline FROM head WHERE sequence = 6)";
+
   test.each([
     ["an index row", "DELETE FROM memento WHERE sequence = 4"],
     ["a name", "UPDATE memento_name SET memento = 'aaaaaaaaaaaa-1-aaaaaa'"],
-    ["a head", "UPDATE timeline SET head_sequence = 2 WHERE head_sequence = 6"],
+    ["a head", "UPDATE head SET sequence = 2 WHERE sequence = 6"],
   ])("makes %s anew", async (_, text) => {
     const made = await bench("sqlite");
     const whole = await contents(await made.open(), made.ids);
@@ -256,9 +258,9 @@ describe("P3: repair of an SQLite store's rows", () => {
   });
 
   test.each([
-    ["head", "UPDATE timeline SET head_check = 'x' WHERE head_sequence = 6"],
-    ["lease", "UPDATE timeline SET lease_check = 'x' WHERE head_sequence = 6"],
-    ["timeline", "UPDATE timeline SET record_check = 'x' WHERE head_sequence = 6"],
+    ["head", "UPDATE head SET head_check = 'x' WHERE sequence = 6"],
+    ["lease", `UPDATE timeline SET lease_check = 'x' ${OF_SIX}`],
+    ["timeline", `UPDATE timeline SET record_check = 'x' ${OF_SIX}`],
   ])("makes the check of a %s anew only with consent", async (what, text) => {
     const made = await bench("sqlite");
     sql(join(made.folder, "store"), text);
@@ -274,7 +276,7 @@ describe("P3: repair of an SQLite store's rows", () => {
 
   test("makes a lost timeline anew only with consent, and says what is lost of it", async () => {
     const made = await bench("sqlite");
-    sql(join(made.folder, "store"), "DELETE FROM timeline WHERE head_sequence = 6");
+    sql(join(made.folder, "store"), `DELETE FROM timeline ${OF_SIX}`);
     const memento = await made.open();
     const name = `timeline:${made.ids[0]?.split("-")[0]}`;
     const plan = await planRepair(memento.vault, {});

@@ -7,10 +7,9 @@ import { systemClock } from "../../core/ports.ts";
 import type { ApartAppended, UnmadeBatch } from "../apart.ts";
 import type { AppendBatch, AppendResult } from "../store.ts";
 import type { BatchOrder, RecordColumns, WorkerAnswer, WorkerOptions, WorkerOrder } from "./append-worker.ts";
+import { MANY_RECORDS } from "./changes.ts";
 import type { ConnectionOptions } from "./connection.ts";
 
-/** A smaller batch is appended here sooner than it is brought to another thread and back. */
-const RECORDS_MIN = 8;
 /** So many larger ones come before the thread is started: a short program does without. */
 const BATCHES_BEFORE = 8;
 
@@ -45,9 +44,12 @@ export class AppendThread {
     return new AppendThread({ path, lockTimeoutMs, store }, clock === systemClock ? availableParallelism() : 1);
   }
 
-  /** True when `append` is the way for this batch. Asked once for each: the first few large ones have the thread started. */
+  /**
+   * True when `append` is the way for this batch: a small one is appended here sooner than it is brought to another thread and back. Asked
+   * once for each: the first few large ones have the thread started.
+   */
   takes({ records }: AppendBatch): boolean {
-    if (this.#isClosed || !this.#isOfUse || records.length < RECORDS_MIN) return false;
+    if (this.#isClosed || !this.#isOfUse || records.length < MANY_RECORDS) return false;
     this.#batches += 1;
     if (this.#batches === BATCHES_BEFORE) this.#start();
     return this.#isOpen;

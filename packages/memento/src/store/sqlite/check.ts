@@ -6,7 +6,7 @@ import type { StoreDamage } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { acceptedSlots, headerOf } from "./log.ts";
 import { slotsOf } from "./mending.ts";
-import { headOf, numberOf, type Row } from "./rows.ts";
+import { headOf, lacksHead, numberOf, type Row } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 const COMMITS_AT_ONCE = 100;
@@ -167,6 +167,10 @@ async function* checkTimelines(connection: Connection): AsyncIterable<StoreDamag
         [],
         textOf(row, "timeline"),
       );
+      continue;
+    }
+    if (lacksHead(row)) {
+      yield damage(`The head of timeline ${key} is missing`, [], key);
       continue;
     }
     const head = headOf(row);

@@ -4,28 +4,14 @@ import type { DatabaseSync } from "node:sqlite";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { EngineFacts } from "../store.ts";
+import { sortIn } from "./changes.ts";
+import { openDatabase, PAGE_BYTES, setModes, transact, type OpenDatabase } from "./database.ts";
 import { failureOf } from "./failure.ts";
-import { SameFile } from "./same-file.ts";
-import { migrate, schemaVersion } from "./schema.ts";
+import type { SameFile } from "./same-file.ts";
+import { isOutdated, migrate, schemaVersion } from "./schema.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
-/** Below this a lock is waited for inside SQLite; above it the event loop goes on meanwhile. */
-const SYNCHRONOUS_WAIT_MS = 5;
 const PAUSE_MS_MAX = 20;
-/**
- * The pages of a new database. Small saves write parts of several tables, each of them a page, and bodies leave a page half
- * empty. Side by side at 1024, 2048 and 4096 bytes: one run of small stages 365, 348, 370 us a stage, 64 runs at once 70, 64,
- * 70 us, 50 saves of 1 MB that changes 490, 535, 557 KB; the price is 14.2, 13.8, 12.0 ms for a save of 1 MB that does not compress.
- */
-const PAGE_BYTES = 1_024;
-/**
- * A log of so many bytes is moved into the database, and from then on written over from its start. While a log grows, each
- * commit also makes the file system find room, which costs more than the checkpoints do. Small appends on ext4, side by
- * side in one run, at 1, 2, 4 and 16 MB: mean 250, 237, 251, 294 us over the first 3000, and median 233, 235, 211, 371 us over
- * the first 1000.
- */
-const LOG_BYTES = 2_048_000;
-
 /** The largest body of a pack: SQLite takes a value of 1,000,000,000 bytes. */
 export const BODY_BYTES_MAX = 900_000_000;
 
@@ -86,6 +72,7 @@ export class Connection {
         // Another program's database is looked at, and not touched: the pragmas write to the file.
         if (schemaVersion(database, options.path) > 0) {
           setModes(database);
+          if (isOutdated(database, options.path)) transact(database, () => migrate(database, options.path));
           return new Connection(options, opened);
         }
         database.close();
@@ -302,21 +289,28 @@ export class Connection {
   }
 
   /**
-   * Moves everything into the one file, as far as other processes and the disk let it, and closes. NOT_A_STORE, once that is
+   * Sorts in what was written here, and moves everything into the one file, as far as other processes and the disk let it, and closes. NOT_A_STORE, once that is
    * done, where something was written here and another file stands in the place of that one by now.
    */
   close(): void {
     this.#closed = true;
     try {
-      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    } catch (error) {
-      // Nothing is lost by a log that stays: whoever has the lock moves it, or the next one to open the store.
-      const failure = failureOf(error, this.#options.path);
-      if (failure.code !== "LOCKED" && failure.code !== "DISK_FULL") throw failure;
+      if (this.#hasWritten) this.#unlessHindered(() => transact(this.#database, () => sortIn(this.#statements)));
+      this.#unlessHindered(() => this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
     } finally {
       this.#database.close();
     }
     if (this.#hasWritten) this.#file.demandNoOther();
+  }
+
+  /** Nothing is lost by what is left undone: whoever has the lock does it, or the next one to open the store. */
+  #unlessHindered(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const failure = failureOf(error, this.#options.path);
+      if (failure.code !== "LOCKED" && failure.code !== "DISK_FULL") throw failure;
+    }
   }
 
   /** Closes what `snapshot` gave; changes nothing. */
@@ -344,38 +338,6 @@ export class Connection {
     } finally {
       this.#turns.delete(turn);
     }
-  }
-}
-
-/** A database, and the file that it was opened from. */
-interface OpenDatabase {
-  readonly database: DatabaseSync;
-  readonly file: SameFile;
-}
-
-function openDatabase(path: string): OpenDatabase {
-  const sqlite = process.getBuiltinModule("node:sqlite");
-  if (sqlite === undefined) throw new MementoError("NODE_TOO_OLD", "This Node.js has no SQLite of its own");
-  const open = (): DatabaseSync => new sqlite.DatabaseSync(path, { timeout: SYNCHRONOUS_WAIT_MS });
-  const { opened, file } = SameFile.open(path, open, (database) => database.close());
-  return { database: opened, file };
-}
-
-function setModes(database: DatabaseSync): void {
-  // FULL: a commit is on the disk before it is acknowledged, in WAL mode too.
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON");
-  const pageBytes = Number(database.prepare("PRAGMA page_size").get()?.["page_size"] ?? PAGE_BYTES);
-  database.exec(`PRAGMA wal_autocheckpoint = ${Math.ceil(LOG_BYTES / pageBytes)}`);
-}
-
-function transact(database: DatabaseSync, work: () => void): void {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    work();
-    database.exec("COMMIT");
-  } catch (error) {
-    if (database.isTransaction) database.exec("ROLLBACK");
-    throw error;
   }
 }
 

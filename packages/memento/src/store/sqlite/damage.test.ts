@@ -95,12 +95,10 @@ describe("check()", () => {
     ],
     ["a removal that was undone", "UPDATE memento SET removed_by = 0"],
     ["a timeline that is gone", "DELETE FROM timeline WHERE ordinal = 1"],
-    ["a head that went back", "UPDATE timeline SET head_sequence = head_sequence - 1 WHERE ordinal = 1"],
-    ["a head that names another memento", "UPDATE timeline SET head_id = key || '-1-aaaaaa'"],
-    [
-      "a head that was forgotten",
-      "UPDATE timeline SET head_sequence = 0, head_id = NULL, head_check = NULL WHERE ordinal = 1",
-    ],
+    ["a head that is gone", "DELETE FROM head WHERE timeline = 1"],
+    ["a head that went back", "UPDATE head SET sequence = sequence - 1 WHERE timeline = 1"],
+    ["a head that names another memento", "UPDATE head SET memento = 'aaaaaaaaaaaa-1-aaaaaa'"],
+    ["a head that was forgotten", "UPDATE head SET sequence = 0, memento = NULL, head_check = NULL WHERE timeline = 1"],
     ["a name that is gone", "DELETE FROM memento_name WHERE name = 'gold'"],
     ["a name that points elsewhere", "UPDATE memento_name SET memento = 'x'"],
     ["a name that nobody was given", "INSERT INTO memento_name SELECT caretaker, 'new', memento FROM memento_name"],
@@ -126,7 +124,7 @@ describe("check()", () => {
       const [first] = await collect(store.check());
       const [timeline] = await collect(store.timelines("etl"));
       expect(first?.mementos).toEqual([timeline?.head?.id]);
-      tamper("UPDATE timeline SET head_id = NULL WHERE caretaker = 'lab'");
+      tamper("UPDATE head SET memento = NULL WHERE timeline IN (SELECT ordinal FROM timeline WHERE caretaker = 'lab')");
     });
   });
 });
@@ -177,7 +175,7 @@ describe("open()", () => {
 
   test("refuses a newer schema with FORMAT_UNKNOWN", async () => {
     await withClosed(async ({ open, tamper }) => {
-      tamper("PRAGMA user_version = 2");
+      tamper("PRAGMA user_version = 3");
       await expectCode("FORMAT_UNKNOWN", open);
     });
   });
@@ -186,6 +184,8 @@ describe("open()", () => {
     for (const sql of [
       "PRAGMA application_id = 7",
       "PRAGMA user_version = 0",
+      "PRAGMA user_version = 1",
+      "DROP VIEW place; DROP TABLE recent_memento",
       "DROP TABLE memento",
       "DROP INDEX IF EXISTS x; DROP TABLE caretaker",
     ]) {

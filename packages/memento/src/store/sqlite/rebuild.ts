@@ -1,6 +1,7 @@
 import { leaseValues, nullable, textOf } from "../columns.ts";
 import { isLeap } from "../log-gap.ts";
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
+import { sortIn } from "./changes.ts";
 import {
   isSilent,
   placeText,
@@ -10,7 +11,7 @@ import {
   type LogEvidence,
   type PlaceRow,
 } from "./rebuild-evidence.ts";
-import { headOf, numberOf, timelineOf } from "./rows.ts";
+import { headOf, lacksHead, numberOf, timelineOf } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
 /**
@@ -51,6 +52,8 @@ class Rebuild {
   }
 
   write(): void {
+    // What is written anew is a row of the one table.
+    sortIn(this.#statements);
     for (const write of this.#writes) write();
   }
 
@@ -89,7 +92,8 @@ class Rebuild {
       (claim) => row === undefined || `${placeText(claim.timeline, claim.sequence)}-${row.nonce}` === claim.id,
     );
     const parents = new Set(followed.map(({ parent }) => parent));
-    const head = headOf(this.#statements.timeline.get(only.timeline) ?? { head_sequence: 0, head_id: null });
+    const line = this.#statements.timeline.get(only.timeline);
+    const head = line === undefined || lacksHead(line) ? null : headOf(line);
     const named = claims.filter((claim) => claim.id === id || parents.has(claim.id) || head?.id === claim.id);
     const [right] = named;
     return right !== undefined && named.every((claim) => claim.id === right.id) ? right : null;
@@ -102,7 +106,7 @@ class Rebuild {
       tops.set(timeline, Math.max(sequence, tops.get(timeline) ?? 0));
     for (const row of this.#statements.spans.all()) {
       const key = nullable(row, "key", textOf);
-      const head = key === null ? null : headOf(row);
+      const head = key === null || lacksHead(row) ? null : headOf(row);
       if (key === null || head === null || head.check !== this.#authority.headCheck(key, head.id, head.sequence))
         continue;
       tops.set(key, Math.max(head.sequence, tops.get(key) ?? 0));
@@ -211,7 +215,13 @@ class Rebuild {
       if (key === null) continue;
       known.add(key);
       const last = lasts.get(key);
-      if (last === undefined) continue;
+      if (last === undefined) {
+        if (lacksHead(row))
+          this.#change(`The head of timeline ${key} is missing`, [], key, () =>
+            this.#statements.moveHead.run(0, null, null, key),
+          );
+        continue;
+      }
       const id = `${placeText(key, last.sequence)}-${last.nonce}`;
       if (nullable(row, "head_id", textOf) === id && numberOf(row, "head_sequence") === last.sequence) continue;
       this.#change(`The head of timeline ${key} is not its last memento`, [id], key, () =>
@@ -231,12 +241,13 @@ class Rebuild {
       const page = this.#statements.timelinesAfter.all(ordinal);
       for (const row of page) {
         ordinal = numberOf(row, "ordinal");
-        const mended = this.#authority.mendedTimeline(timelineOf(row));
+        const mended = this.#authority.mendedTimeline(timelineOf(lacksHead(row) ? { ...row, head_sequence: 0 } : row));
         if (mended === null) continue;
         const { key, check } = mended.record;
-        this.#change(`The checks of timeline ${key} are made anew`, [], key, () =>
-          this.#statements.mendTimeline.run(check, mended.head?.check ?? null, ...leaseValues(mended.lease), key),
-        );
+        this.#change(`The checks of timeline ${key} are made anew`, [], key, () => {
+          this.#statements.mendTimeline.run(check, ...leaseValues(mended.lease), key);
+          if (mended.head !== null) this.#statements.mendHead.run(mended.head.check, key);
+        });
       }
       if (page.length === 0) return;
     }

@@ -59,8 +59,12 @@ export function caretakerOf(row: Row): CaretakerRecord {
   };
 }
 
+/** True where a timeline's row has no head beside it, not even that of an empty timeline. */
+export const lacksHead = (row: Row): boolean => row["head_sequence"] === null;
+
 /** A timeline's head, from a row with its three columns; null for an empty timeline. */
 export function headOf(row: Row): TimelineHead | null {
+  if (lacksHead(row)) throw damagedRow("The head of a timeline is missing");
   const sequence = numberOf(row, "head_sequence");
   if (sequence === 0 && row["head_id"] === null) return null;
   return { id: textOf(row, "head_id"), sequence, check: textOf(row, "head_check") };

@@ -9,8 +9,11 @@ import { numberOf } from "./rows.ts";
 
 /** "Mmto" in ASCII: tells a store from every other SQLite database. */
 const APPLICATION_ID = 0x4d6d746f;
-/** One file for each version of the schema, in order. A file that was released is never changed. */
-const MIGRATIONS = ["001-store.sql"] as const;
+/** One file for each version of the schema, in order, with tables that it makes. A file that was released is never changed. */
+const MIGRATIONS = [
+  { file: "001-store.sql", tables: ["commit_log", "memento", "store"] },
+  { file: "002-recent.sql", tables: ["head", "recent_memento"] },
+] as const;
 
 const ELSEWHERE = "Check the URL; a new store needs a path of its own.";
 
@@ -55,9 +58,10 @@ function isCutMagic(buffer: Buffer, bytesRead: number): boolean {
 export function schemaVersion(database: DatabaseSync, path: string): number {
   const version = pragma(database, "user_version");
   const application = pragma(database, "application_id");
-  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-  if (tables.length === 0 && version === 0 && application === 0) return 0;
-  const ours = ["commit_log", "memento", "store"].every((name) => tables.some((table) => table["name"] === name));
+  const found = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  if (found.length === 0 && version === 0 && application === 0) return 0;
+  const has = (name: string): boolean => found.some((table) => table["name"] === name);
+  const ours = MIGRATIONS[0].tables.every(has);
   if (application !== APPLICATION_ID) {
     if (ours) throw new MementoError("DAMAGED", `${path}: the database's mark was changed`, { details: { path } });
     throw new MementoError("NOT_A_STORE", `${path} is another program's database`, {
@@ -71,16 +75,25 @@ export function schemaVersion(database: DatabaseSync, path: string): number {
       details: { path, version },
     });
   }
-  if (version < 1 || !ours)
+  if (version < 1 || !MIGRATIONS.slice(0, version).every(({ tables }) => tables.every(has)))
     throw new MementoError("DAMAGED", `${path}: tables of the store are missing`, { details: { path } });
+  if (MIGRATIONS.slice(version).some(({ tables }) => tables.some(has)))
+    throw new MementoError("DAMAGED", `${path}: the version of the database's tables was changed`, {
+      details: { path },
+    });
   return version;
+}
+
+/** True for a store that an earlier release made. */
+export function isOutdated(database: DatabaseSync, path: string): boolean {
+  return schemaVersion(database, path) < MIGRATIONS.length;
 }
 
 /** Brings the schema to this release's version, inside the caller's transaction: whoever comes second finds it done. */
 export function migrate(database: DatabaseSync, path: string): void {
   const version = schemaVersion(database, path);
   if (version === MIGRATIONS.length) return;
-  for (const file of MIGRATIONS.slice(version)) {
+  for (const { file } of MIGRATIONS.slice(version)) {
     database.exec(readFileSync(ownFile(`store/sqlite/migrations/${file}`), "utf8"));
   }
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}`);

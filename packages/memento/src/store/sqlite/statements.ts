@@ -1,13 +1,36 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-const TIMELINE = `SELECT ordinal, key, caretaker, originator, partition, fork, kind, created, forked_from, record_check,
-  lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check, request, head_sequence, head_id, head_check FROM timeline`;
+const HEAD = "h.sequence AS head_sequence, h.memento AS head_id, h.head_check";
+const TIMELINE = `SELECT t.ordinal, key, caretaker, originator, partition, fork, kind, created, forked_from, record_check,
+  lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check, request, ${HEAD}
+  FROM timeline t LEFT JOIN head h ON h.timeline = t.ordinal`;
 const LEASE = "lease_epoch = ?, lease_owner = ?, lease_expires_at = ?, lease_holder = ?, lease_check = ?";
 const PLACE = "m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest";
-const PLACES = `SELECT ${PLACE}, length(c.body) AS body_bytes FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id`;
+const ROW = "timeline, sequence, nonce, commit_id, slot";
 const COMMIT = "SELECT id, header, header_digest, length(body) AS body_bytes, removals FROM commit_log";
 const KEY = "SELECT ordinal, id, purpose, sharing_group, ring, wrapped, created FROM wrapped_key";
 const CARETAKER = "SELECT name, created, version, policy, record_check FROM caretaker";
+
+/** Rows of both tables of mementos in one order. Of the view they would all be read and then sorted: here each table is read in its order. */
+const inOrder = (where: string, order: string, limit: string): string =>
+  `SELECT ${ROW}, removed_by FROM memento WHERE ${where}
+    UNION ALL SELECT ${ROW}, 0 FROM recent_memento WHERE ${where} ${order} ${limit}`;
+
+/** The same, with their commits. */
+const places = (where: string, order: string, limit: string): string =>
+  `SELECT ${PLACE}, length(c.body) AS body_bytes FROM (${inOrder(where, order, limit)}) m
+    LEFT JOIN commit_log c ON c.id = m.commit_id ${order}`;
+
+/** Whether something of a caretaker stands in a table of mementos. */
+const standsIn = (table: string): string =>
+  `EXISTS (SELECT 1 FROM timeline t JOIN ${table} m ON m.timeline = t.key WHERE t.caretaker = ?1`;
+
+/** How many mementos each timeline has in a table of them, and from where to where. */
+const spanIn = (table: string): string =>
+  `SELECT timeline, count(*) AS mementos, min(sequence) AS first, max(sequence) AS last FROM ${table} GROUP BY timeline`;
+
+const lastNonce = (table: string): string =>
+  `(SELECT nonce FROM ${table} l WHERE l.timeline = m.timeline AND l.sequence = m.last)`;
 
 const SQL = {
   begin: "BEGIN IMMEDIATE",
@@ -38,12 +61,16 @@ const SQL = {
     lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   timeline: `${TIMELINE} WHERE key = ?`,
   timelineAt: `${TIMELINE} WHERE caretaker = ? AND originator = ? AND partition = ? AND fork = ?`,
-  timelinesAfter: `${TIMELINE} WHERE ordinal > ? ORDER BY ordinal LIMIT 200`,
-  standing: "SELECT lease_epoch, head_sequence, head_id, head_check FROM timeline WHERE key = ?",
-  mendTimeline: `UPDATE timeline SET record_check = ?, head_check = ?, ${LEASE} WHERE key = ?`,
-  moveHead: "UPDATE timeline SET head_sequence = ?, head_id = ?, head_check = ? WHERE key = ?",
-  moveHeadFrom: `UPDATE timeline SET head_sequence = ?, head_id = ?, head_check = ?
-    WHERE key = ? AND lease_epoch = ? AND head_sequence = ?`,
+  timelinesAfter: `${TIMELINE} WHERE t.ordinal > ? ORDER BY t.ordinal LIMIT 200`,
+  mendTimeline: `UPDATE timeline SET record_check = ?, ${LEASE} WHERE key = ?`,
+  insertHead: "INSERT OR REPLACE INTO head (timeline, sequence) VALUES (?, 0)",
+  standing: `SELECT lease_epoch, ${HEAD} FROM timeline t LEFT JOIN head h ON h.timeline = t.ordinal WHERE key = ?`,
+  mendHead: "UPDATE head SET head_check = ? WHERE timeline = (SELECT ordinal FROM timeline WHERE key = ?)",
+  moveHead: `INSERT INTO head (sequence, memento, head_check, timeline) SELECT ?, ?, ?, ordinal FROM timeline WHERE key = ?
+    ON CONFLICT (timeline) DO UPDATE SET
+      sequence = excluded.sequence, memento = excluded.memento, head_check = excluded.head_check`,
+  moveHeadFrom: `UPDATE head SET sequence = ?, memento = ?, head_check = ?
+    WHERE timeline = (SELECT ordinal FROM timeline WHERE key = ? AND lease_epoch = ?) AND sequence = ?`,
   acquireLease: `UPDATE timeline SET ${LEASE} WHERE key = ? AND lease_epoch = ?`,
   renewLease: `UPDATE timeline SET ${LEASE} WHERE key = ? AND lease_epoch = ? AND lease_owner = ?`,
   releaseLease: `UPDATE timeline SET ${LEASE}, request = NULL WHERE key = ? AND lease_epoch = ? AND lease_owner = ?`,
@@ -62,28 +89,32 @@ const SQL = {
   replacePack: `INSERT INTO commit_log (id, header, body, header_digest) VALUES (?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET header = excluded.header, body = excluded.body, header_digest = excluded.header_digest`,
 
-  insertMemento: "INSERT INTO memento (timeline, sequence, nonce, commit_id, slot) VALUES (?, ?, ?, ?, ?)",
+  insertMemento: `INSERT INTO memento (${ROW}) VALUES (?, ?, ?, ?, ?)`,
+  insertRecent: `INSERT INTO recent_memento (${ROW}) VALUES (?, ?, ?, ?, ?)`,
+  // A place that is taken shows damage, which must not keep others from saving: `check` finds it.
+  sortIn: `INSERT OR IGNORE INTO memento (${ROW})
+    SELECT ${ROW} FROM recent_memento ORDER BY timeline, sequence`,
+  dropRecent: "DELETE FROM recent_memento",
   // One statement, so that the body goes with what is said of its removal.
-  pack: `SELECT ${PLACE}, c.body FROM memento m LEFT JOIN commit_log c ON c.id = m.commit_id
+  pack: `SELECT ${PLACE}, c.body FROM place m LEFT JOIN commit_log c ON c.id = m.commit_id
     WHERE m.timeline = ? AND m.sequence = ?`,
-  glance: `${PLACES} WHERE m.timeline = ? AND m.sequence = ?`,
-  placesAfter: `${PLACES} WHERE m.timeline = ? AND m.sequence > ? ORDER BY m.sequence LIMIT ?`,
-  placesBefore: `${PLACES} WHERE m.timeline = ? AND m.sequence < ? ORDER BY m.sequence DESC LIMIT ?`,
-  slot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",
-  putMemento: `INSERT OR REPLACE INTO memento (timeline, sequence, nonce, commit_id, slot, removed_by)
-    VALUES (?, ?, ?, ?, ?, ?)`,
-  slotsOf: "SELECT timeline, sequence, nonce, slot, removed_by FROM memento WHERE commit_id = ? ORDER BY slot",
+  glance: `SELECT ${PLACE}, length(c.body) AS body_bytes FROM place m LEFT JOIN commit_log c ON c.id = m.commit_id
+    WHERE m.timeline = ? AND m.sequence = ?`,
+  placesAfter: places("timeline = ?1 AND sequence > ?2", "ORDER BY sequence", "LIMIT ?3"),
+  placesBefore: places("timeline = ?1 AND sequence < ?2", "ORDER BY sequence DESC", "LIMIT ?3"),
+  slot: "SELECT nonce, commit_id, slot, removed_by FROM place WHERE timeline = ? AND sequence = ?",
+  putMemento: `INSERT OR REPLACE INTO memento (${ROW}, removed_by) VALUES (?, ?, ?, ?, ?, ?)`,
+  slotsOf: "SELECT timeline, sequence, nonce, slot, removed_by FROM place WHERE commit_id = ? ORDER BY slot",
   markRemoved: "UPDATE memento SET removed_by = ? WHERE timeline = ? AND sequence = ?",
-  hasLive: `SELECT EXISTS (SELECT 1 FROM timeline t JOIN memento m ON m.timeline = t.key
-    WHERE t.caretaker = ? AND m.removed_by = 0) AS live`,
+  hasLive: `SELECT ${standsIn("memento")} AND m.removed_by = 0) OR ${standsIn("recent_memento")}) AS live`,
   // Both ways round: timelines and what they should hold, and mementos whose timeline is gone.
-  spans: `SELECT t.key, m.timeline, t.head_sequence, t.head_id, t.head_check, m.mementos, m.first, m.last, l.nonce
+  spans: `SELECT t.key, m.timeline, ${HEAD}, m.mementos, m.first, m.last,
+      coalesce(${lastNonce("memento")}, ${lastNonce("recent_memento")}) AS nonce
     FROM timeline t
-    FULL JOIN (SELECT timeline, count(*) AS mementos, min(sequence) AS first, max(sequence) AS last
-      FROM memento GROUP BY timeline) m ON m.timeline = t.key
-    LEFT JOIN memento l ON l.timeline = m.timeline AND l.sequence = m.last`,
-  mementosAfter: `SELECT timeline, sequence, nonce, commit_id, slot, removed_by FROM memento
-    WHERE (timeline, sequence) > (?, ?) ORDER BY timeline, sequence LIMIT 500`,
+    LEFT JOIN head h ON h.timeline = t.ordinal
+    FULL JOIN (SELECT timeline, sum(mementos) AS mementos, min(first) AS first, max(last) AS last
+      FROM (${spanIn("memento")} UNION ALL ${spanIn("recent_memento")}) GROUP BY timeline) m ON m.timeline = t.key`,
+  mementosAfter: inOrder("(timeline, sequence) > (?1, ?2)", "ORDER BY timeline, sequence", "LIMIT 500"),
 
   named: "SELECT memento FROM memento_name WHERE caretaker = ? AND name = ?",
   moveName: `INSERT INTO memento_name (caretaker, name, memento) VALUES (?, ?, ?)

@@ -140,13 +140,13 @@ export class SqliteStore implements MementoStore {
 
   async createTimeline(record: TimelineRecord, lease: Lease): Promise<TimelineState> {
     const { caretaker, originator, partition, fork } = record;
-    return await this.#write(({ timelineAt, timeline, insertTimeline }) => {
+    return await this.#write(({ timelineAt, timeline, insertTimeline, insertHead }) => {
       const existing = timelineAt.get(caretaker, originator, partition, fork);
       if (existing !== undefined) return timelineOf(existing);
       if (timeline.get(record.key) !== undefined) {
         throw new MementoError("INVALID_ARGUMENT", `The timeline key ${record.key} is taken`);
       }
-      insertTimeline.run(...timelineValues(record), ...leaseValues(lease));
+      insertHead.run(insertTimeline.run(...timelineValues(record), ...leaseValues(lease)).lastInsertRowid);
       return { record, head: null, lease, request: null };
     });
   }
