@@ -77,7 +77,7 @@ export function checkPack(
 }
 
 /** Checks that each record is about the place that its id says; INVALID_ARGUMENT. */
-export function checkRecords(records: readonly AppendRecord[]): void {
+export function checkRecords(records: readonly Omit<AppendRecord, "headCheck">[]): void {
   for (const [slot, { entry, expectedSequence }] of records.entries()) {
     const place = parseMementoId(entry.id);
     const sound =

@@ -1,20 +1,23 @@
-import type { AppendBatch, AppendResult } from "./store.ts";
+import type { AppendBatch, AppendRecord, AppendResult, EntryPlace } from "./store.ts";
 
-/** A batch whose pack is not made yet: whoever appends it makes it, in a thread of its own. */
-export interface UnmadeBatch extends Omit<AppendBatch, "header" | "body"> {
+/** A batch whose pack is not made yet: whoever appends it makes it, in a thread of its own, and the checks of its heads too. */
+export interface UnmadeBatch extends Pick<AppendBatch, "dataKey"> {
+  readonly records: readonly Omit<AppendRecord, "headCheck">[];
   /** The module that makes the pack, by its place below `src` and without its extension. It exports a `PackMaker` as `makePack`. */
   readonly maker: string;
   /** What it makes the pack of; it can be cloned into another thread. */
   readonly parts: unknown;
 }
 
-/** Makes a pack of the parts that came to another thread. */
-export type PackMaker = (parts: unknown) => MadePack | Promise<MadePack>;
+/** Makes a pack of the parts that came to another thread, and of the places of its mementos, slot by slot. */
+export type PackMaker = (parts: unknown, places: readonly EntryPlace[]) => MadePack | Promise<MadePack>;
 
 /** A pack that was made where it is appended. */
 export interface MadePack extends Pick<AppendBatch, "header" | "body"> {
   /** The data key that the header names; null for a pack that is not sealed. */
   readonly sealedBy: string | null;
+  /** Slot by slot, the check of the head that it becomes. */
+  readonly headChecks: readonly string[];
   /** What goes back to the one who asked, beside the results; it can be cloned. */
   readonly answer: unknown;
 }

@@ -13,15 +13,23 @@ const ROW_BYTES_MAX = 1_024;
 
 /** Makes and compares the keyed checks (HMAC-SHA256) of a store's own rows: nobody without the key can change or invent one. */
 export class RowChecks {
+  readonly #key: Uint8Array;
   /** The key's block, and room for what is hashed behind it. */
   readonly #inner = Buffer.alloc(HMAC_BLOCK_BYTES + ROW_BYTES_MAX);
   readonly #outer = Buffer.alloc(HMAC_BLOCK_BYTES + DIGEST_BYTES);
 
   constructor(key: Uint8Array) {
+    // What stands in a larger buffer would be cloned with all of it.
+    this.#key = Uint8Array.from(key);
     const block = Buffer.alloc(HMAC_BLOCK_BYTES);
     block.set(key);
     this.#inner.set(block.map((byte) => byte ^ 0x36));
     this.#outer.set(block.map((byte) => byte ^ 0x5c));
+  }
+
+  /** The key, for checks that are made in another thread. A member that is not private would be printed with whatever holds this. */
+  key(): Uint8Array {
+    return this.#key;
   }
 
   meta(meta: Omit<StoreMeta, "check">): string {

@@ -13,18 +13,21 @@ import type { AppendBatch, MementoStore } from "../store/store.ts";
 import { interceptStore } from "../store/wrap/intercept.ts";
 import { StoreFixture, type TestTimeline } from "../testing/store/fixture.ts";
 import { collect } from "../testing/store/kit.ts";
+import { RowChecks } from "./checks.ts";
 import { DataKeys } from "./data-keys.ts";
 import { type KeyRing, rawKeyRing } from "./keys/key-ring.ts";
 import { PackQueue, type QueuedSave } from "./pack-queue.ts";
 import { manifestOf, openPack } from "./repack.ts";
 import { nextTurn } from "./turns.ts";
 
+const checks = new RowChecks(Buffer.alloc(32, 7));
+
 /** The next save of a timeline, of nothing but its entry. */
 function saveOf(line: TestTimeline): QueuedSave {
-  const { entry, ...conditions } = line.next();
+  const { entry, expectedSequence, replaceName } = line.next();
   return {
     entry,
-    conditions,
+    conditions: { expectedSequence, replaceName },
     parentDigest: null,
     base: null,
     layer: { id: entry.id, depth: 1, changes: new Map() },
@@ -46,7 +49,7 @@ describe("PackQueue", () => {
     await store.create({ ...make.meta(), sealed: false }, make.key("integrity"));
     const lines: TestTimeline[] = [];
     for (let index = 0; index < 10; index++) lines.push(await make.timeline(store, { originator: `o${index}` }));
-    const queue = new PackQueue(store, null, make.random, systemClock);
+    const queue = new PackQueue(store, { keys: null, checks }, make.random, systemClock);
     const saveAll = async (of: readonly TestTimeline[]): Promise<void> => {
       const outcomes = await Promise.all(of.map(async (line) => await queue.save(saveOf(line))));
       for (const { result } of outcomes) expect(result).toEqual({ outcome: "appended" });
@@ -80,7 +83,7 @@ describe("PackQueue", () => {
     const lines: TestTimeline[] = [];
     for (let index = 0; index < 20; index++) lines.push(await make.timeline(store, { originator: `o${index}` }));
     const keys = new DataKeys(store, rawKeyRing([make.random.bytes(32)]), systemClock, make.random);
-    const queue = new PackQueue(store, keys, make.random, systemClock);
+    const queue = new PackQueue(store, { keys, checks }, make.random, systemClock);
     const saveAll = async (of: readonly TestTimeline[]): Promise<void> => {
       const outcomes = await Promise.all(of.map(async (line) => await queue.save(saveOf(line))));
       for (const { result } of outcomes) expect(result).toEqual({ outcome: "appended" });
@@ -124,7 +127,7 @@ describe("PackQueue beside a store's other thread", () => {
     await run({
       store,
       saveRound: async (through = store) => {
-        const queue = new PackQueue(through, keys, systemRandom, systemClock);
+        const queue = new PackQueue(through, { keys, checks }, systemRandom, systemClock);
         const saves = lines.map(saveOf);
         for (const [slot, { result, digest }] of (
           await Promise.all(saves.map(async (save) => await queue.save(save)))

@@ -2,16 +2,18 @@ import { isMementoError, MementoError } from "../core/errors.ts";
 import { systemRandom, type Clock, type Random } from "../core/ports.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
 import { BusyWait } from "./busy-wait.ts";
+import type { RowChecks } from "./checks.ts";
 import { CommitGroups, GROUP_MIN } from "./commit-groups.ts";
 import { compressAhead, DEFAULT_COMPRESSION, type CompressedSection, type Compression } from "./compression.ts";
 import type { DataKeys, SealingKey } from "./data-keys.ts";
+import type { PackParts } from "./pack-maker.ts";
 import { buildLaidPack, buildPack, layOutPack, type BuiltPack, type LaidPack, type PackItem } from "./pack.ts";
 import { prepareSeal, type DataKey } from "./seal.ts";
 import { nextTurn } from "./turns.ts";
 
 /** A memento on its way to the store, with the conditions under which it may become the head. */
 export interface QueuedSave extends PackItem {
-  readonly conditions: Omit<AppendRecord, "entry">;
+  readonly conditions: Omit<AppendRecord, "entry" | "headCheck">;
 }
 
 /** What the store said of one save. */
@@ -64,6 +66,7 @@ const PACK_MAKER = "vault/pack-maker";
 export class PackQueue {
   readonly #store: MementoStore;
   readonly #keys: DataKeys | null;
+  readonly #checks: RowChecks;
   readonly #random: Random;
   readonly #groups: CommitGroups;
   readonly #compressions = new Map<string, Compression>();
@@ -77,9 +80,15 @@ export class PackQueue {
   #isPreparing = false;
   #isCompressing = false;
 
-  constructor(store: MementoStore, keys: DataKeys | null, random: Random, clock: Pick<Clock, "monotonic">) {
+  constructor(
+    store: MementoStore,
+    { keys, checks }: { readonly keys: DataKeys | null; readonly checks: RowChecks },
+    random: Random,
+    clock: Pick<Clock, "monotonic">,
+  ) {
     this.#store = store;
     this.#keys = keys;
+    this.#checks = checks;
     this.#random = random;
     this.#groups = new CommitGroups(clock);
   }
@@ -193,20 +202,24 @@ export class PackQueue {
 
   /** Gives a pack to the store. */
   async #give({ pack, sealing }: Ready, items: readonly Waiting[]): Promise<Appended> {
-    const batch = {
-      records: items.map(({ save }) => ({ entry: save.entry, ...save.conditions })),
-      dataKey: sealing?.record ?? null,
-    };
+    const dataKey = sealing?.record ?? null;
+    const records = items.map(({ save: { entry, conditions } }) => ({ entry, ...conditions }));
     if ("inline" in pack) {
-      const appending = this.#store.apart?.append({ ...batch, maker: PACK_MAKER, parts: pack });
+      const parts: PackParts = { ...pack, checkKey: this.#checks.key() };
+      const appending = this.#store.apart?.append({ records, dataKey, maker: PACK_MAKER, parts });
       this.#prepare(null);
       const appended = (await appending) ?? null;
       if (appended !== null) return { results: appended.results, digests: appended.answer as readonly string[] };
     }
     const { header, body, digests } = "inline" in pack ? await buildLaidPack(pack, this.#random) : pack;
-    const appending = this.#store.append({ ...batch, header, body });
+    const appending = this.#store.append({ header, body, records: records.map((one) => this.#checked(one)), dataKey });
     this.#prepare(sealing?.key ?? null);
     return { results: await (items.length === 1 ? this.#busyWait.for(appending) : appending), digests };
+  }
+
+  #checked(record: Omit<AppendRecord, "headCheck">): AppendRecord {
+    const { timeline, id, sequence } = record.entry;
+    return { ...record, headCheck: this.#checks.head(timeline, id, sequence) };
   }
 
   /** Makes a pack; for the store's other thread only as far as it is laid out. */

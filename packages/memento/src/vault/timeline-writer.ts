@@ -161,7 +161,7 @@ export class TimelineWriter {
   }
 
   async #append(draft: MementoDraft, captured: ReadonlyMap<string, CapturedPiece>): Promise<SavedMemento> {
-    const { queue, chains, checks, clock, onSaved } = this.#ports;
+    const { queue, chains, clock, onSaved } = this.#ports;
     const began = clock.monotonic();
     const ground = draft.ground?.directory.copy() ?? this.#directory;
     const sequence = this.sequence + 1;
@@ -186,7 +186,6 @@ export class TimelineWriter {
       held,
       conditions: {
         expectedSequence: this.sequence,
-        headCheck: checks.head(this.timeline.key, id, sequence),
         replaceName: draft.replaceName ?? false,
       },
     });

@@ -67,7 +67,7 @@ export class Vault implements AsyncDisposable {
     this.clock = clock;
     this.random = random;
     this.reader = new MementoReader(store, this.dataKeys);
-    this.#queue = new PackQueue(store, this.dataKeys, random, clock);
+    this.#queue = new PackQueue(store, { keys: this.dataKeys, checks: this.checks }, random, clock);
   }
 
   /** Opens the vault over a store, and takes the store over: closing the vault closes it. KEY_MISSING, KEY_WRONG, NOT_A_STORE, FORMAT_UNKNOWN, DAMAGED. */

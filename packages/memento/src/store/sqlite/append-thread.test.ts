@@ -12,6 +12,8 @@ import { sqlitePlace } from "../../../../../test/workers/sqlite-place.ts";
 import { sha256 } from "../../core/digest.ts";
 import { StoreFixture, type TestTimeline } from "../../testing/store/fixture.ts";
 import { collect, expectCode } from "../../testing/store/kit.ts";
+import { RowChecks } from "../../vault/checks.ts";
+import type { PackParts } from "../../vault/pack-maker.ts";
 import { layOutPack, type PackItem } from "../../vault/pack.ts";
 import { manifestOf, openPack } from "../../vault/repack.ts";
 import type { DataKey } from "../../vault/seal.ts";
@@ -194,6 +196,7 @@ describe("AppendThread", () => {
 
 describe("packs that the thread makes", () => {
   const rows = Buffer.from(JSON.stringify({ rows: 20 }));
+  const CHECK_KEY = Buffer.alloc(32, 7);
 
   /** What a vault lays out for one more save of each timeline. */
   function unmade(lines: readonly TestTimeline[], dataKey: DataKey | null = null): UnmadeBatch {
@@ -203,7 +206,10 @@ describe("packs that the thread makes", () => {
       const held = [{ ...base, digest: sha256(rows), base: null, section: null }];
       return { entry, parentDigest: null, base: null, layer: { id: entry.id, depth: 1, changes: new Map() }, held };
     });
-    return { records, dataKey: null, maker: "vault/pack-maker", parts: layOutPack(items, dataKey, { codec: "zstd" }) };
+    const laid = layOutPack(items, dataKey, { codec: "zstd" });
+    if (laid === null) throw new Error("What is laid out is small");
+    const parts: PackParts = { ...laid, checkKey: CHECK_KEY };
+    return { records, dataKey: null, maker: "vault/pack-maker", parts };
   }
 
   test("P2: are read as others are, and the digests of their mementos come back", async () => {
@@ -221,6 +227,9 @@ describe("packs that the thread makes", () => {
         expect(manifestOf(opened, slot)?.digest).toBe(digests[slot]);
         expect(opened.header.entries).toHaveLength(lines.length);
       }
+      const checks = new RowChecks(CHECK_KEY);
+      for (const { record, head } of await collect(store.timelines(null)))
+        expect(head?.check).toBe(checks.head(record.key, head?.id ?? "", 1));
       expect(await collect(store.check())).toEqual([]);
     });
   });

@@ -64,7 +64,8 @@ export class AppendThread {
   async append(batch: AppendBatch, sealedBy: string | null): Promise<readonly AppendResult[] | null> {
     const header = new Uint8Array(batch.header);
     const body = new Uint8Array(batch.body);
-    const order = { header, body, sealedBy, ...columnsOf(batch) };
+    const headChecks = batch.records.map(({ headCheck }) => headCheck);
+    const order = { header, body, sealedBy, headChecks, ...columnsOf(batch) };
     return (await this.#send(order, batch.records.length, [header.buffer, body.buffer]))?.results ?? null;
   }
 
@@ -148,14 +149,13 @@ export class AppendThread {
   }
 }
 
-function columnsOf({ records, dataKey }: Pick<AppendBatch, "records" | "dataKey">): RecordColumns {
+function columnsOf({ records, dataKey }: Pick<UnmadeBatch, "records" | "dataKey">): RecordColumns {
   return {
     dataKey,
     ids: records.map(({ entry }) => entry.id),
     epochs: records.map(({ entry }) => entry.epoch),
     caretakers: records.map(({ entry }) => entry.caretaker),
     names: records.map(({ entry }) => entry.name ?? null),
-    headChecks: records.map(({ headCheck }) => headCheck),
     replacing: records.flatMap(({ replaceName }, slot) => (replaceName ? [slot] : [])),
   };
 }

@@ -24,7 +24,6 @@ export interface RecordColumns extends Pick<AppendBatch, "dataKey"> {
   readonly epochs: readonly number[];
   readonly caretakers: readonly string[];
   readonly names: readonly (string | null)[];
-  readonly headChecks: readonly string[];
   /** The slots whose names may be another memento's. */
   readonly replacing: readonly number[];
 }
@@ -35,6 +34,7 @@ export type BatchOrder = RecordColumns &
     | {
         readonly header: Uint8Array;
         readonly body: Uint8Array;
+        readonly headChecks: readonly string[];
         /** The data key that the header names. */
         readonly sealedBy: string | null;
       }
@@ -97,6 +97,8 @@ async function openStore({
   return null;
 }
 
+type Unchecked = Omit<AppendRecord<EntryPlace>, "headCheck">;
+
 /** A batch that is about to be appended. */
 interface ToAppend {
   readonly batch: AppendBatch<EntryPlace>;
@@ -107,19 +109,24 @@ interface ToAppend {
 
 async function made(order: Extract<BatchOrder, { readonly maker: string }>, meta: StoreMeta): Promise<ToAppend> {
   const { makePack } = (await import(ownProgram(order.maker).href)) as { readonly makePack: PackMaker };
-  const { header, body, sealedBy, answer } = await makePack(order.parts);
+  const records = recordsOf(order);
+  const places = records.map(({ entry }) => entry);
+  const { header, body, sealedBy, headChecks, answer } = await makePack(order.parts, places);
   const pack = { isSealed: sealedBy !== null, bodyBytes: body.byteLength };
   checkPack(pack, { sealed: meta.sealed, bodyBytesMax: BODY_BYTES_MAX });
-  return { batch: { header, body, dataKey: order.dataKey, records: recordsOf(order) }, sealedBy, answer };
+  return { batch: { header, body, dataKey: order.dataKey, records: checked(records, headChecks) }, sealedBy, answer };
 }
 
 function ready(order: Extract<BatchOrder, { readonly header: Uint8Array }>): ToAppend {
-  const { header, body, dataKey, sealedBy } = order;
-  return { batch: { header, body, dataKey, records: recordsOf(order) }, sealedBy, answer: null };
+  const { header, body, dataKey, sealedBy, headChecks } = order;
+  return { batch: { header, body, dataKey, records: checked(recordsOf(order), headChecks) }, sealedBy, answer: null };
 }
 
-function recordsOf(columns: RecordColumns): readonly AppendRecord<EntryPlace>[] {
-  const { ids, epochs, caretakers, names, headChecks } = columns;
+const checked = (records: readonly Unchecked[], headChecks: readonly string[]): readonly AppendRecord<EntryPlace>[] =>
+  records.map((record, slot) => ({ ...record, headCheck: headChecks[slot] ?? "" }));
+
+function recordsOf(columns: RecordColumns): readonly Unchecked[] {
+  const { ids, epochs, caretakers, names } = columns;
   const replacing = new Set(columns.replacing);
   return ids.map((id, slot) => {
     const { timeline, sequence } = placeOf(id);
@@ -128,7 +135,6 @@ function recordsOf(columns: RecordColumns): readonly AppendRecord<EntryPlace>[] 
     return {
       entry: name === null ? place : { ...place, name },
       expectedSequence: sequence - 1,
-      headCheck: headChecks[slot] ?? "",
       replaceName: replacing.has(slot),
     };
   });
