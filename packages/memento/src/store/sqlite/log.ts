@@ -186,6 +186,22 @@ export function readSlot(statements: Statements, timeline: string, sequence: num
   return row === undefined ? null : slotOf(row);
 }
 
+/** Reads rows of one commit. Those that are not sorted in yet are read together: each alone would be looked for among all of them. */
+function slotsOfCommit(statements: Statements, commit: number): (entry: MementoEntry) => Slot | null {
+  let recent: Map<string, Slot> | null = null;
+  const recentOf = (): Map<string, Slot> => {
+    const rows = statements.recentOf.all(commit);
+    return new Map(rows.map((row) => [`${textOf(row, "timeline")}-${numberOf(row, "sequence")}`, slotOf(row)]));
+  };
+  return ({ timeline, sequence }) => {
+    const sorted = statements.sortedSlot.get(timeline, sequence);
+    if (sorted !== undefined) return slotOf(sorted);
+    recent ??= recentOf();
+    // Another connection may have sorted it in between the two looks.
+    return recent.get(`${timeline}-${sequence}`) ?? readSlot(statements, timeline, sequence);
+  };
+}
+
 /** The slots of a pack that were appended, with their entries; none for a notice. */
 export function acceptedSlots(
   statements: Statements,
@@ -193,8 +209,9 @@ export function acceptedSlots(
   header: CommitHeader,
 ): readonly { readonly entry: MementoEntry; readonly index: number; readonly slot: Slot }[] {
   if (header.type !== "pack") return [];
+  const slotAt = slotsOfCommit(statements, commit);
   return header.entries.flatMap((entry, index) => {
-    const slot = readSlot(statements, entry.timeline, entry.sequence);
+    const slot = slotAt(entry);
     return slot !== null && slot.commit === commit && slot.slot === index ? [{ entry, index, slot }] : [];
   });
 }
@@ -208,9 +225,10 @@ function rowsOfCommit(
   const header = headerOf(row, commit);
   if (header.type !== "pack") return [];
   const packBytes = bytesOf(row, "header").byteLength + (nullable(row, "body_bytes", numberOf) ?? 0);
+  const slotAt = slotsOfCommit(statements, commit);
   return header.entries.flatMap((entry, slot) => {
     if (!wanted(entry, slot)) return [];
-    const stored = readSlot(statements, entry.timeline, entry.sequence);
+    const stored = slotAt(entry);
     if (stored === null || stored.commit !== commit || stored.slot !== slot) return [];
     return [{ commit, slot, entry, packBytes, removed: stored.removedBy !== 0 }];
   });

@@ -94,6 +94,7 @@ const SQL = {
   // A place that is taken shows damage, which must not keep others from saving: `check` finds it.
   sortIn: `INSERT OR IGNORE INTO memento (${ROW})
     SELECT ${ROW} FROM recent_memento ORDER BY timeline, sequence`,
+  recentOf: `SELECT ${ROW}, 0 AS removed_by FROM recent_memento WHERE commit_id = ?`,
   dropRecent: "DELETE FROM recent_memento",
   // One statement, so that the body goes with what is said of its removal.
   pack: `SELECT ${PLACE}, c.body FROM place m LEFT JOIN commit_log c ON c.id = m.commit_id
@@ -103,6 +104,7 @@ const SQL = {
   placesAfter: places("timeline = ?1 AND sequence > ?2", "ORDER BY sequence", "LIMIT ?3"),
   placesBefore: places("timeline = ?1 AND sequence < ?2", "ORDER BY sequence DESC", "LIMIT ?3"),
   slot: "SELECT nonce, commit_id, slot, removed_by FROM place WHERE timeline = ? AND sequence = ?",
+  sortedSlot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",
   putMemento: `INSERT OR REPLACE INTO memento (${ROW}, removed_by) VALUES (?, ?, ?, ?, ?, ?)`,
   slotsOf: "SELECT timeline, sequence, nonce, slot, removed_by FROM place WHERE commit_id = ? ORDER BY slot",
   markRemoved: "UPDATE memento SET removed_by = ? WHERE timeline = ? AND sequence = ?",
