@@ -6,12 +6,8 @@ import type { MementoEntry, MementoReason, MementoStatus, OriginatorKind } from 
 // where there are any, an object of the others. Entries are most of a small header, and a save writes one each time.
 const OPTIONAL = ["name", "run", "version", "stage", "stageIndex", "resumeCount"] as const;
 
-const texts = new WeakMap<MementoEntry, string>();
-
 /** An entry as it stands in a header, as JSON text. Part of what a memento's digest covers. */
 export function entryText(entry: MementoEntry): string {
-  const known = texts.get(entry);
-  if (known !== undefined) return known;
   const { id, parent, epoch, generation, caretaker, originator, kind, reason, status, created, sizes } = entry;
   const others: Record<string, unknown> = {};
   for (const key of OPTIONAL) if (entry[key] !== undefined) others[key] = entry[key];
@@ -32,9 +28,7 @@ export function entryText(entry: MementoEntry): string {
     sizes.heldBytes,
   ];
   if (Object.keys(others).length > 0) fields.push(others);
-  const text = JSON.stringify(fields);
-  texts.set(entry, text);
-  return text;
+  return JSON.stringify(fields);
 }
 
 /** Reads an entry out of a header; null for anything that is none. */

@@ -6,7 +6,7 @@ import { encodePackHeader, FORMAT_VERSION, INCREMENTS_VERSION, type PackHeader }
 import { compressSection, type CompressedSection, type Compression } from "./compression.ts";
 import type { DirectoryLayer } from "./directory.ts";
 import { manifestText, recordDigest, type HeldPiece, type PlacedPiece } from "./record.ts";
-import { sealPack, sealUnder, type DataKey, type SealedPack } from "./seal.ts";
+import { sealUnder, type DataKey, type SealedPack } from "./seal.ts";
 
 /** One memento on its way into a pack. */
 export interface PackItem {
@@ -51,11 +51,9 @@ export function buildPack(
     compressSection(joinFirstSection(manifests.map(utf8), first?.parts ?? []), compression),
     ...others.map(({ parts, section }) => section ?? compressSection(joined(parts), compression)),
   ];
-  const entries = items.map(({ entry }) => entry);
-  const seal = (ready: readonly CompressedSection[]): BuiltPack => ({
-    ...sealPack(entries, ready, dataKey, random, versionOf(haveDeltas(items), ready)),
-    digests: digestsOf(entries.map(entryText), manifests),
-  });
+  const entries = items.map(({ entry }) => entryText(entry));
+  const seal = (ready: readonly CompressedSection[]): BuiltPack =>
+    sealed({ entries, manifests, hasDeltas: haveDeltas(items), dataKey }, ready, random);
   return allReady(compressed)
     ? seal(compressed)
     : Promise.all(compressed.map(async (section) => await section)).then(seal);
@@ -99,15 +97,20 @@ export async function buildLaidPack(
   random: Random,
 ): Promise<BuiltPack> {
   const section = await compressSection(joinFirstSection(manifests.map(utf8), [inline]), compression);
-  const encode = (header: Omit<PackHeader, "entries">): Uint8Array => encodePackHeader(header, entries);
-  return {
-    ...sealUnder(encode, [section], dataKey, random, versionOf(hasDeltas, [section])),
-    digests: digestsOf(entries, manifests),
-  };
+  return sealed({ entries, manifests, hasDeltas, dataKey }, [section], random);
 }
 
-const digestsOf = (entries: readonly string[], manifests: readonly string[]): readonly string[] =>
-  entries.map((entry, slot) => recordDigest(entry, manifests[slot] ?? ""));
+function sealed(
+  { entries, manifests, hasDeltas, dataKey }: Pick<LaidPack, "entries" | "manifests" | "hasDeltas" | "dataKey">,
+  sections: readonly CompressedSection[],
+  random: Random,
+): BuiltPack {
+  const encode = (header: Omit<PackHeader, "entries">): Uint8Array => encodePackHeader(header, entries);
+  return {
+    ...sealUnder(encode, sections, dataKey, random, versionOf(hasDeltas, sections)),
+    digests: entries.map((entry, slot) => recordDigest(entry, manifests[slot] ?? "")),
+  };
+}
 
 /** Gives each piece its place, and each memento the manifest that says it. */
 function placeAll(items: readonly PackItem[], layout: SectionLayout): readonly string[] {

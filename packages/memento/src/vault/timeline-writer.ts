@@ -218,7 +218,7 @@ export class TimelineWriter {
       kind,
       reason: draft.reason,
       status: draft.status,
-      created: new Date(this.#ports.clock.now()).toISOString(),
+      created: textOfTime(this.#ports.clock.now()),
       labels: draft.labels ?? {},
       metadata: draft.metadata ?? {},
       sizes: { logicalBytes, heldBytes: held.reduce((sum, { bytes }) => sum + bytes.length, draft.partsBytes ?? 0) },
@@ -230,6 +230,14 @@ export class TimelineWriter {
       ...(resumeCount === undefined ? {} : { resumeCount }),
     };
   }
+}
+
+let lastTime = { now: 0, text: new Date(0).toISOString() };
+
+/** A moment as ISO 8601, in UTC. Many saves at once are of the same millisecond. */
+function textOfTime(now: number): string {
+  if (now !== lastTime.now) lastTime = { now, text: new Date(now).toISOString() };
+  return lastTime.text;
 }
 
 function refusal(
