@@ -77,6 +77,7 @@ const embedded: readonly DriverFacts[] = [
       "WAL mode with `synchronous = FULL`. While it is open two more files stand beside it; a closed store is the one file.",
       "While it is open its file must stay where it is: each call looks, and a file that was moved, removed or replaced (a backup put back over it) is refused with `NOT_A_STORE`. Close it first.",
       "Where many save at once in one process, a second thread seals and appends what they save; it is started once that pays.",
+      "A store that an earlier release made is brought to this one's tables when it is opened; earlier releases refuse it from then on.",
       "Its key file is `FILE.key`, unless the environment names a key.",
     ],
     engines: [],
