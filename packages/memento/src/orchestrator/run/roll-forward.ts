@@ -103,7 +103,7 @@ export class RollForward {
       const [last, known] = [lastTokenOf(mark), session.sinkRecord(name, work)];
       if (last === null || !tokenPrefixes(session, work).includes(last.prefix)) continue;
       this.#ahead.delete(name);
-      if (last.batch > known.batches) work.sinks.set(name, { ...known, batches: last.batch });
+      if (last.batch > known.batches) work.setSink(name, { ...known, batches: last.batch });
     }
   }
 

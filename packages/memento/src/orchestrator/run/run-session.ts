@@ -20,7 +20,7 @@ import type { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { PIECE, type PipelineSnapshot, type ProgressRecord, type RunRecord, type SinkRecord } from "./run-state.ts";
 import type { Captured, SessionSave } from "./session-save.ts";
-import { StageWork } from "./stage-work.ts";
+import { StageWork, type Unsettled } from "./stage-work.ts";
 
 /** What a session is made of. */
 export interface SessionParts {
@@ -134,19 +134,20 @@ export class RunSession {
 
   /** Where a source stands, as `work` sees it; as of the last settled work without one. */
   offsetsOf(source: string, work?: StageWork): SourceOffsets {
-    return work?.offsets.get(source) ?? this.#offsets.get(source) ?? {};
+    return work?.offsetsOf(source) ?? this.#offsets.get(source) ?? {};
   }
 
   allOffsets(work: StageWork): Readonly<Record<string, SourceOffsets>> {
-    return Object.fromEntries([...this.#offsets, ...work.offsets]);
+    const { offsets } = work.unsettled();
+    return Object.fromEntries(this.#offsets.size === 0 ? offsets : [...this.#offsets, ...offsets]);
   }
 
   advance(work: StageWork, source: string, partition: string, offset: SourceOffset): void {
-    work.offsets.set(source, { ...this.offsetsOf(source, work), [partition]: offset });
+    work.setOffsets(source, { ...this.offsetsOf(source, work), [partition]: offset });
   }
 
   sinkRecord(sink: string, work?: StageWork): SinkRecord {
-    return work?.sinks.get(sink) ?? this.#sinks.get(sink) ?? { marks: {}, batches: 0 };
+    return work?.sinkRecord(sink) ?? this.#sinks.get(sink) ?? { marks: {}, batches: 0 };
   }
 
   /** Settles a sink's record outside of any work: what a revert made of it. */
@@ -340,13 +341,9 @@ export class RunSession {
       if (gone) forget(PIECE.state + key);
       else pieces.set(PIECE.state + key, value);
     }
-    const offsets = [...(work?.offsets ?? [])];
-    const sinks = [...(work?.sinks ?? [])];
-    const own = [...(work?.pieces ?? [])];
-    const drops = [...(work?.drops ?? [])];
+    const { offsets, sinks, drops } = work?.unsettled() ?? NOTHING;
     for (const [source, value] of offsets) pieces.set(PIECE.offsets + source, value);
     for (const [sink, value] of sinks) pieces.set(PIECE.sink + sink, value);
-    for (const [key, value] of own) pieces.set(key, value);
     for (const key of drops) forget(key);
     const progress = work?.progress ?? null;
     if (work !== null && progress !== null) pieces.set(PIECE.underWay + work.owner, progress);
@@ -355,7 +352,7 @@ export class RunSession {
       drop.push(PIECE.progress);
       this.#hasSingleProgress = false;
     }
-    return { pieces, drop, unsaved, outputs, offsets, sinks, own, drops, state, progress };
+    return { pieces, drop, unsaved, outputs, offsets, sinks, drops, state, progress };
   }
 
   #captureState(pieces: Map<string, unknown>, drop: string[]): void {
@@ -364,22 +361,18 @@ export class RunSession {
   }
 
   /** What was captured is the run's from now on; what the work has done since then stays its own. */
-  #settle(work: StageWork, { offsets, sinks, own, drops, state, progress }: Captured): void {
-    for (const [source, value] of offsets) {
-      this.#offsets.set(source, value);
-      if (work.offsets.get(source) === value) work.offsets.delete(source);
-    }
-    for (const [sink, value] of sinks) {
-      this.#sinks.set(sink, value);
-      if (work.sinks.get(sink) === value) work.sinks.delete(sink);
-    }
-    for (const [key, value] of own) if (work.pieces.get(key) === value) work.pieces.delete(key);
-    for (const key of drops) work.drops.delete(key);
+  #settle(work: StageWork, captured: Captured): void {
+    const { offsets, sinks, state, progress } = captured;
+    for (const [source, value] of offsets) this.#offsets.set(source, value);
+    for (const [sink, value] of sinks) this.#sinks.set(sink, value);
+    work.settle(captured);
     work.settleState(state, this.state);
     if (progress === null) this.underWay.delete(work.owner);
     else this.underWay.set(work.owner, progress);
   }
 }
+
+const NOTHING: Unsettled = { offsets: [], sinks: [], drops: [] };
 
 /** Stands in for a piece that the next memento is to drop. */
 const DROPPED = Symbol("dropped");

@@ -1,9 +1,8 @@
 import type { MementoReason, MementoStatus } from "../../core/memento.ts";
 import type { CapturedPiece } from "../../vault/piece-capture.ts";
 import type { StageDefinition } from "../pipeline/stage.ts";
-import type { SourceOffsets } from "../sources/source.ts";
-import type { ProgressRecord, SinkRecord } from "./run-state.ts";
-import type { StageWork, StateChange } from "./stage-work.ts";
+import type { ProgressRecord } from "./run-state.ts";
+import type { StageWork, StateChange, Unsettled } from "./stage-work.ts";
 
 /** What one save says besides the run's present state. */
 export interface SessionSave {
@@ -30,16 +29,12 @@ export interface SessionSave {
 }
 
 /** What a save takes from the work it is of; settled once the memento is acknowledged. */
-export interface Captured {
+export interface Captured extends Unsettled {
   readonly pieces: Map<string, unknown>;
   readonly drop: string[];
   readonly unsaved: readonly (readonly [string, unknown])[];
   /** Outputs as they were at the ends of their stages; null where there are none. */
   readonly outputs: ReadonlyMap<string, CapturedPiece> | null;
-  readonly offsets: readonly (readonly [string, SourceOffsets])[];
-  readonly sinks: readonly (readonly [string, SinkRecord])[];
-  readonly own: readonly (readonly [string, unknown])[];
-  readonly drops: readonly string[];
   readonly state: readonly StateChange[];
   readonly progress: ProgressRecord | null;
 }

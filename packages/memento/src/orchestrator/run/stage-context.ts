@@ -1,6 +1,7 @@
 import type { Json } from "../../core/json.ts";
 import { copyValue } from "../../vault/copy-value.ts";
 import type { StageContext, StageDefinition, StageScope } from "../pipeline/stage.ts";
+import type { Source } from "../sources/source.ts";
 import { takeCheckpoint } from "./manual-checkpoint.ts";
 import type { StageRun } from "./stage-run.ts";
 
@@ -12,14 +13,14 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
   const full = (name: string): string => (scope === null ? name : scope.prefix + name);
   const { params } = session.run;
   const hasMembers = typeof params === "object" && params !== null && Object.keys(params).length > 0;
-  const versions = [...session.resources.sources].map(([name, source]) => [name, source.schemaVersion] as const);
+  const { sources, participants } = session.resources;
   const context: StageContext = {
     params: hasMembers || scope !== null ? {} : copyValue(params),
     run: { id, key, resumeCount },
     stage: stage.name,
-    offsets: inScope(scope, session.allOffsets(work)),
-    schemaVersions: inScope(scope, Object.fromEntries(versions)),
-    participants: inScope(scope, Object.fromEntries(session.resources.participants)),
+    offsets: sources.size > 0 ? {} : inScope(scope, session.allOffsets(work)),
+    schemaVersions: sources.size === 0 ? {} : inScope(scope, versionsOf(sources)),
+    participants: participants.size === 0 ? {} : inScope(scope, Object.fromEntries(participants)),
     credentials: inScope(scope, session.resources.credentials),
     state: scope === null ? work.state : {},
     progress: run.progress,
@@ -45,11 +46,14 @@ export function stageContext(run: StageRun, stage: StageDefinition): StageContex
     const own = once(() => (scope === null ? copyValue(params) : scope.params(copyValue(params))));
     Object.defineProperty(context, "params", { ...MEMBER, get: own });
   }
-  if (session.resources.sources.size > 0)
+  if (sources.size > 0)
     Object.defineProperty(context, "offsets", { ...MEMBER, get: () => inScope(scope, session.allOffsets(work)) });
   if (scope !== null) Object.defineProperty(context, "state", { ...MEMBER, get: () => work.state });
   return context;
 }
+
+const versionsOf = (sources: ReadonlyMap<string, Source>): Readonly<Record<string, string>> =>
+  Object.fromEntries([...sources].map(([name, { schemaVersion }]) => [name, schemaVersion] as const));
 
 /** As in an object's literal. */
 const MEMBER = { enumerable: true, configurable: true } as const;

@@ -40,7 +40,7 @@ export async function complete(ports: StagePorts, end: StageEnd): Promise<void> 
       fields: skipped ? { skipped: true } : { provenance },
     });
   } else {
-    for (const key of drop) run.work.drops.add(key);
+    for (const key of drop) run.work.drop(key);
     session.keep(run.work, stage, value);
   }
   const position = { stage: stage.name, index: session.indexOf(stage), of: stages.length };

@@ -233,7 +233,7 @@ export class StageRun {
       });
     for (const batch of batches) batch.written.add(name);
     const known = session.sinkRecord(name, work);
-    work.sinks.set(name, {
+    work.setSink(name, {
       marks: { ...known.marks, [await sink.place()]: written.mark },
       batches: known.batches + 1,
     });

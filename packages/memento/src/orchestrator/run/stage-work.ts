@@ -13,6 +13,15 @@ export interface StateChange {
   readonly value: unknown;
 }
 
+/** What of a work no memento has yet. */
+export interface Unsettled {
+  readonly offsets: readonly (readonly [source: string, offsets: SourceOffsets])[];
+  readonly sinks: readonly (readonly [sink: string, record: SinkRecord])[];
+  readonly drops: readonly string[];
+}
+
+const NONE: readonly never[] = [];
+
 /**
  * What one stage (or flow, or item) has done since the run last settled it: nobody else's memento holds any of it. Sources,
  * sinks and state that are not named here are as the run has them.
@@ -24,11 +33,10 @@ export class StageWork {
   /** The stage whose code is at work; inside a flow, the one that has the batch. */
   active: StageDefinition;
   progress: ProgressRecord | null;
-  readonly offsets = new Map<string, SourceOffsets>();
-  readonly sinks = new Map<string, SinkRecord>();
-  /** Pieces of its own that go with its next memento. */
-  readonly pieces = new Map<string, unknown>();
-  readonly drops = new Set<string>();
+  // null: nothing was set, as by most.
+  #offsets: Map<string, SourceOffsets> | null = null;
+  #sinks: Map<string, SinkRecord> | null = null;
+  #drops: Set<string> | null = null;
   readonly #runState: Record<string, unknown>;
   /** Where stages run at once, a draft of the state, and what that was when the draft was made; null where this work is on the run's own. */
   #draft: { readonly state: Record<string, unknown>; readonly ground: Map<string, unknown> } | null = null;
@@ -39,6 +47,45 @@ export class StageWork {
     this.active = stage;
     this.#runState = state;
     this.progress = progress;
+  }
+
+  /** Where it has brought a source; undefined where it has not. */
+  offsetsOf(source: string): SourceOffsets | undefined {
+    return this.#offsets?.get(source);
+  }
+
+  setOffsets(source: string, offsets: SourceOffsets): void {
+    (this.#offsets ??= new Map()).set(source, offsets);
+  }
+
+  /** What it has made of a sink's record; undefined where it has written nothing. */
+  sinkRecord(sink: string): SinkRecord | undefined {
+    return this.#sinks?.get(sink);
+  }
+
+  setSink(sink: string, record: SinkRecord): void {
+    (this.#sinks ??= new Map()).set(sink, record);
+  }
+
+  /** Its next memento has no use for this piece. */
+  drop(key: string): void {
+    (this.#drops ??= new Set()).add(key);
+  }
+
+  /** What its next memento has of it. */
+  unsettled(): Unsettled {
+    return {
+      offsets: this.#offsets === null ? NONE : [...this.#offsets],
+      sinks: this.#sinks === null ? NONE : [...this.#sinks],
+      drops: this.#drops === null ? NONE : [...this.#drops],
+    };
+  }
+
+  /** From now on this is the run's; what was set since then stays its own. */
+  settle({ offsets, sinks, drops }: Unsettled): void {
+    for (const [source, value] of offsets) if (this.#offsets?.get(source) === value) this.#offsets.delete(source);
+    for (const [sink, value] of sinks) if (this.#sinks?.get(sink) === value) this.#sinks.delete(sink);
+    for (const key of drops) this.#drops?.delete(key);
   }
 
   /** The state that its code sees. That of a pipeline inside another one is kept under one key of the whole. */
@@ -121,8 +168,7 @@ export class StageWork {
 
   /** Forgets everything since the last memento. */
   clear(): void {
-    for (const map of [this.offsets, this.sinks, this.pieces]) map.clear();
-    this.drops.clear();
+    this.#offsets = this.#sinks = this.#drops = null;
   }
 }
 
