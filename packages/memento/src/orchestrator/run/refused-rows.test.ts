@@ -18,11 +18,14 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a refused row is told with its sink and with the records that its batch was made of", async () => {
+test.each([
+  { batchRecords: 10, row: 4, from: 20, to: 30, made: "the 10 records of source numbers after 20, up to 30" },
+  { batchRecords: 1, row: 0, from: 24, to: 25, made: "the one record of source numbers after 24, up to 25" },
+])("a refused row is told with its sink and with $made", async ({ batchRecords, row, from, to, made }) => {
   const pipeline = definePipeline({
     name: "load",
     version: "1",
-    batchRecords: 10,
+    batchRecords,
     sources: {
       numbers: () =>
         iterableSource<number>({
@@ -47,8 +50,8 @@ test("a refused row is told with its sink and with the records that its batch wa
   expect(failure).toMatchObject({
     code: "UNSUPPORTED_VALUE",
     message: expect.stringMatching(
-      /^Sink table \(sqlite table t in .*t\.db\): rows\[4\].*; it was made of the 10 records of source numbers after 20, up to 30$/u,
+      new RegExp(`^Sink table \\(sqlite table t in .*t\\.db\\): rows\\[${row}\\].*; it was made of ${made}$`, "u"),
     ),
-    details: { sink: "table", batch: { source: "numbers", records: 10, from: 20, to: 30 } },
+    details: { sink: "table", batch: { source: "numbers", records: batchRecords, from, to } },
   });
 });

@@ -19,13 +19,15 @@ export function isRefused(error: unknown): boolean {
 /** Adds to a sink's refusal of a row which sink it was and where its batch was read: the row's number counts within that. */
 export function namedRefusal(error: unknown, name: string, sink: Sink, batch: BatchUnderWay | null): unknown {
   if (!isMementoError(error) || !isRefused(error)) return error;
-  const read =
-    batch === null
-      ? ""
-      : `; it was made of the ${batch.records} records of source ${batch.source} after ${JSON.stringify(batch.from ?? "its start")}, up to ${JSON.stringify(batch.to)}`;
+  const read = batch === null ? "" : `; it was made of ${placeOf(batch)}`;
   return new MementoError(error.code, `Sink ${name} (${sink.describe()}): ${error.message}${read}`, {
     cause: error,
     ...(error.hint === null ? {} : { hint: error.hint }),
     details: { ...error.details, sink: name, ...(batch === null ? {} : { batch }) },
   });
+}
+
+function placeOf({ source, records, from, to }: BatchUnderWay): string {
+  const what = records === 1 ? "the one record" : `the ${records} records`;
+  return `${what} of source ${source} after ${JSON.stringify(from ?? "its start")}, up to ${JSON.stringify(to)}`;
 }
