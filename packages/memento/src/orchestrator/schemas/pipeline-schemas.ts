@@ -110,53 +110,60 @@ export function outputWay(
 /** The stamps that a run's mementos carry; tells when they have changed. */
 export class RunStamps {
   readonly #schemas: ReadonlyMap<string, ValueSchema>;
-  #stamps: Record<string, SchemaStamp>;
+  readonly #byItem: Map<string, SchemaStamp>;
+  /** The same as an object; null: to be made. */
+  #stamps: SchemaStamps | null = null;
   #unsaved = false;
 
   constructor(pipeline: Pipeline, stamps: SchemaStamps) {
     this.#schemas = schemasOf(pipeline);
-    this.#stamps = { ...stamps };
+    this.#byItem = new Map(Object.entries(stamps));
     // State and offsets are the code's own from the first save on: what was older was made so before.
     for (const item of this.#schemas.keys()) if (!item.startsWith(PIECE.output)) this.#set(item);
   }
 
   get stamps(): SchemaStamps {
-    return this.#stamps;
+    return (this.#stamps ??= Object.fromEntries(this.#byItem));
   }
 
   /** A stage's output was made by this code. */
   done(stage: string): void {
-    this.#set(PIECE.output + stage);
+    if (this.#schemas.size > 0 || this.#byItem.size > 0) this.#set(PIECE.output + stage);
   }
 
   /** A new run has none of the outputs of the last one. */
   restart(): void {
-    const kept = Object.entries(this.#stamps).filter(([item]) => !item.startsWith(PIECE.output));
-    this.#unsaved ||= kept.length < Object.keys(this.#stamps).length;
-    this.#stamps = Object.fromEntries(kept);
+    for (const item of this.#byItem.keys()) if (item.startsWith(PIECE.output)) this.#drop(item);
   }
 
   /** All stamps, where the last memento does not have them as they are; null where it does. The same come again until they are saved. */
   unsaved(): SchemaStamps | null {
-    return this.#unsaved ? this.#stamps : null;
+    return this.#unsaved ? this.stamps : null;
   }
 
   /** To be called once a memento has what `unsaved` gave. */
   saved(stamps: SchemaStamps | null): void {
-    if (stamps === this.#stamps) this.#unsaved = false;
+    if (stamps !== null && stamps === this.#stamps) this.#unsaved = false;
   }
 
   #set(item: string): void {
     const schema = this.#schemas.get(item);
-    const known = this.#stamps[item];
     if (schema === undefined) {
-      if (known === undefined) return;
-      const { [item]: _gone, ...rest } = this.#stamps;
-      this.#stamps = rest;
-    } else {
-      if (known?.id === schema.id && known.version === schema.version) return;
-      this.#stamps = { ...this.#stamps, [item]: stampOf(schema) };
+      this.#drop(item);
+      return;
     }
+    const known = this.#byItem.get(item);
+    if (known?.id === schema.id && known.version === schema.version) return;
+    this.#byItem.set(item, stampOf(schema));
+    this.#changed();
+  }
+
+  #drop(item: string): void {
+    if (this.#byItem.delete(item)) this.#changed();
+  }
+
+  #changed(): void {
+    this.#stamps = null;
     this.#unsaved = true;
   }
 }
