@@ -6,6 +6,7 @@ import { EXIT } from "../exit-code.ts";
 import { catchInterrupts } from "../interrupts.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { demandCaretaker } from "../pipelines/caretakers.ts";
+import { timelineNames } from "../pipelines/timelines.ts";
 import { openMemento } from "../place/store-place.ts";
 import { gcText } from "../report/gc-text.ts";
 
@@ -41,6 +42,7 @@ async function gc(invocation: Invocation, { dryRun = false, caretaker, compact =
   const { io, style } = invocation;
   await using memento = await openMemento(invocation);
   if (caretaker !== undefined) await demandCaretaker(memento, caretaker);
+  const names = await timelineNames(memento);
   using stop = catchInterrupts(
     { io, note: (text) => invocation.note(text) },
     "it ends after this step; what was freed stays freed",
@@ -51,5 +53,5 @@ async function gc(invocation: Invocation, { dryRun = false, caretaker, compact =
     signal: stop.signal,
     ...(caretaker === undefined ? {} : { caretaker }),
   });
-  return { json: report, text: () => gcText(report, style) };
+  return { json: report, text: () => gcText(report, names, style) };
 }

@@ -7,7 +7,7 @@ import { addHelp } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { collectPairs, collectValues, wholeNumber } from "../option-values.ts";
-import { chooseTimeline, livingTimelines, timelineName } from "../pipelines/timelines.ts";
+import { chooseTimeline, timelineNames } from "../pipelines/timelines.ts";
 import { openMemento } from "../place/store-place.ts";
 import { oneLine } from "../terminal/printable.ts";
 import { paintStatus } from "../terminal/style.ts";
@@ -166,10 +166,6 @@ async function noteOpening(
   invocation.note(
     `${listText(sealed)} ${is} not declared queryable: each memento that fits otherwise is opened to look for ${it}.`,
   );
-}
-
-async function timelineNames(memento: Memento): Promise<ReadonlyMap<string, string>> {
-  return new Map((await livingTimelines(memento)).map(({ record }) => [record.key, timelineName(record)]));
 }
 
 function table(invocation: Invocation, entries: readonly MementoEntry[], names: ReadonlyMap<string, string>): string {

@@ -76,6 +76,20 @@ describe("memento rm", () => {
     expect(world.written.join("")).toContain(exitCode === 0 ? "Removed 1 memento." : "Nothing was removed");
   });
 
+  test("a fork's mementos are named as the fork's, as by gc", async () => {
+    const fork = ["fork", "stage:load", "--timeline", "numbers", "--name", "trial", "--json"];
+    expect((await memento(folder, fork)).exitCode).toBe(0);
+    const again = ["run", pipelineFile("numbers.ts"), "--param", "into=trial.db", "--fork", "trial"];
+    expect((await memento(folder, again)).exitCode).toBe(0);
+    const world = terminal("n");
+    expect(await runCli(["rm", "head~1", "--timeline", "numbers#trial"], world.io)).toBe(1);
+    expect(world.asked).toEqual([expect.stringMatching(/ {2}numbers#trial #\d+, /u)]);
+    expect((await memento(folder, ["policy", "pipelines", "--keep-last", "1"])).exitCode).toBe(0);
+    const { stdout } = await memento(folder, ["gc", "--dry-run"]);
+    expect(stdout).toMatch(/ {2}numbers#trial #\d+, /u);
+    expect(stdout).toMatch(/ {2}numbers #\d+, /u);
+  });
+
   test("what is pinned while it asks stays", async () => {
     const open = async (): Promise<Memento> => await Memento.open(`sqlite:${folder}/.memento/store.db`);
     {

@@ -6,7 +6,7 @@ import { addHelp, TARGET_NOTE } from "../command-help.ts";
 import { EXIT } from "../exit-code.ts";
 import type { Invocation, Outcome, Runner } from "../invocation.ts";
 import { findMemento } from "../pipelines/find-memento.ts";
-import { timelineName } from "../pipelines/timelines.ts";
+import { timelineName, timelineNames } from "../pipelines/timelines.ts";
 import { openMemento } from "../place/store-place.ts";
 import { reasonText } from "../report/memento-facts.ts";
 import { counted } from "../terminal/words.ts";
@@ -60,7 +60,7 @@ async function remove(invocation: Invocation, targets: readonly string[], option
   for (const id of ids) entries.push(await (options.secure === true ? entryOf(memento, id) : removable(memento, id)));
   await demandNoneIsPinned(memento, entries);
   if (options.yes !== true) {
-    await demandYes(invocation, entries);
+    await demandYes(invocation, entries, await timelineNames(memento));
     // Somebody may have thought about it for long.
     await demandNoneIsPinned(memento, entries);
   }
@@ -134,14 +134,18 @@ async function eraseSecurely(
   };
 }
 
-async function demandYes({ io, style }: Invocation, entries: readonly MementoEntry[]): Promise<void> {
+async function demandYes(
+  { io, style }: Invocation,
+  entries: readonly MementoEntry[],
+  names: ReadonlyMap<string, string>,
+): Promise<void> {
   if (io.ask === null)
     throw new MementoError("INVALID_ARGUMENT", "There is no terminal to ask on", {
       hint: "Say --yes to remove without asking.",
     });
   const list = entries.map(
     (entry) =>
-      `  ${style.bold(entry.id)}  ${entry.originator} #${entry.sequence}, ${reasonText(entry)}, ${entry.created}`,
+      `  ${style.bold(entry.id)}  ${names.get(entry.timeline) ?? entry.originator} #${entry.sequence}, ${reasonText(entry)}, ${entry.created}`,
   );
   const answer = await io.ask(
     `${list.join("\n")}\nRemove ${entries.length === 1 ? "this memento" : `these ${counted(entries.length, "memento")}`}? [y/N] `,

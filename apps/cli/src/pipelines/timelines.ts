@@ -22,6 +22,11 @@ export async function livingTimelines(memento: Memento): Promise<readonly Living
   return found;
 }
 
+/** The names of all timelines that hold mementos, by their keys. */
+export async function timelineNames(memento: Memento): Promise<ReadonlyMap<string, string>> {
+  return new Map((await livingTimelines(memento)).map(({ record }) => [record.key, timelineName(record)]));
+}
+
 /** What tells which timeline is meant. */
 export interface TimelineHints {
   /** `--timeline`: a key, a name, or the beginning of a key. */

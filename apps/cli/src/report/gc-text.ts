@@ -5,12 +5,14 @@ import { bytesText, counted, grouped } from "../terminal/words.ts";
 
 const LISTED_MAX = 200;
 
-/** What a collection did, or would do, for a person. */
-export function gcText(report: CollectReport, style: Style): string {
+/** What a collection did, or would do, for a person. `names` are those of timelines, by their keys. */
+export function gcText(report: CollectReport, names: ReadonlyMap<string, string>, style: Style): string {
   const { dryRun, removed, kept, pins, neededRemoved, packs, bytes, repacked, compactedBytes } = report;
   const lines: string[] = [];
   for (const { entry, why } of removed.slice(0, LISTED_MAX))
-    lines.push(`  ${style.bold(entry.id)}  ${entry.originator} #${entry.sequence}, ${entry.created}: ${why}`);
+    lines.push(
+      `  ${style.bold(entry.id)}  ${names.get(entry.timeline) ?? entry.originator} #${entry.sequence}, ${entry.created}: ${why}`,
+    );
   if (removed.length > LISTED_MAX) lines.push(`  and ${grouped(removed.length - LISTED_MAX)} more`);
   lines.unshift(
     `${dryRun ? "Would remove" : "Removed"} ${counted(removed.length, "memento")}${removed.length > 0 ? ":" : "."}`,
