@@ -7,8 +7,8 @@ import { systemClock } from "../../core/ports.ts";
 import type { ApartAppended, UnmadeBatch } from "../apart.ts";
 import type { AppendBatch, AppendResult } from "../store.ts";
 import type { BatchOrder, RecordColumns, WorkerAnswer, WorkerOptions, WorkerOrder } from "./append-worker.ts";
-import { MANY_RECORDS } from "./changes.ts";
 import type { ConnectionOptions } from "./connection.ts";
+import { MANY_RECORDS } from "./sort-in.ts";
 
 /** So many larger ones come before the thread is started: a short program does without. */
 const BATCHES_BEFORE = 8;

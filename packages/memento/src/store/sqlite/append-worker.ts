@@ -12,6 +12,7 @@ import type { AppendBatch, AppendRecord, AppendResult, EntryPlace, StoreMeta } f
 import { appendBatch } from "./changes.ts";
 import { BODY_BYTES_MAX, Connection, type ConnectionOptions } from "./connection.ts";
 import { metaOf } from "./rows.ts";
+import { isSortingDue } from "./sort-in.ts";
 
 /** Where the database is, and the id of the store that is meant. */
 export interface WorkerOptions extends Pick<ConnectionOptions, "path" | "lockTimeoutMs"> {
@@ -65,13 +66,15 @@ if (opened !== null && port !== null) {
     const results = await connection.write((statements) => appendBatch(statements, batch, sealedBy));
     return { results: results.every(({ outcome }) => outcome === "appended") ? null : results, answer };
   };
+  const answer = async (order: BatchOrder): Promise<void> => {
+    port.postMessage(await append(order).catch(failure));
+    // Who waits for the answer does not wait for this.
+    if (await connection.read((statements) => isSortingDue(statements, order.ids.length))) await connection.sortIn();
+  };
   let last: Promise<unknown> = Promise.resolve();
   const take = async (order: WorkerOrder): Promise<void> => {
     if (order !== null) {
-      last = last
-        .then(async () => await append(order))
-        .catch(failure)
-        .then((answer) => port.postMessage(answer));
+      last = last.then(async () => await answer(order)).catch(() => undefined);
       return;
     }
     await last;

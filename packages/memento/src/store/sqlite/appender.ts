@@ -4,6 +4,7 @@ import type { AppendBatch, AppendResult, StoreMeta } from "../store.ts";
 import { AppendThread } from "./append-thread.ts";
 import { appendBatch } from "./changes.ts";
 import { BODY_BYTES_MAX, type Connection, type ConnectionOptions } from "./connection.ts";
+import { isSortingDue } from "./sort-in.ts";
 
 /** What an appender is to know of its store. */
 export interface AppenderPorts extends ConnectionOptions {
@@ -44,7 +45,12 @@ export class SqliteAppender implements ApartAppender {
       const results = await this.#besides(connection, async () => await thread.append(batch, dataKey));
       if (results !== null) return results;
     }
-    return await connection.write((statements) => appendBatch(statements, batch, dataKey));
+    const [results, isDue] = await connection.write((statements) => {
+      const appended = appendBatch(statements, batch, dataKey);
+      return [appended, isSortingDue(statements, batch.records.length)] as const;
+    });
+    if (isDue) await connection.sortIn();
+    return results;
   }
 
   async close(): Promise<void> {

@@ -7,12 +7,8 @@ import { bytesOf, nullable, textOf } from "../columns.ts";
 import type { AppendBatch, AppendResult, CaretakerRecord, EntryPlace, SeenCaretaker } from "../store.ts";
 import { acceptedSlots, headerOf, readSlot } from "./log.ts";
 import { headOf, keyValues, numberOf } from "./rows.ts";
+import { insertPlaces, sortInThese } from "./sort-in.ts";
 import type { Statements } from "./statements.ts";
-
-/** A batch of so many saves is of many timelines, and each of them has a page of the index of its own. Decision 23. */
-export const MANY_RECORDS = 8;
-/** So many rows are sorted in together: each of those pages is written once for several of them then. */
-const RECENT_MAX = 1_024;
 
 /** Throws KEY_RETIRED when nothing may be sealed with this data key any more. */
 export function demandSealingKey(statements: Statements, id: string | null): void {
@@ -86,21 +82,13 @@ function insertPack(
   demandSealingKey(statements, dataKey);
   if (newKey !== null) statements.insertKey.run(...keyValues(newKey));
   const commit = statements.insertCommit.run(header, body).lastInsertRowid;
-  const insert = records.length < MANY_RECORDS ? statements.insertMemento : statements.insertRecent;
-  let last: number | bigint = 0;
-  for (const slot of slots) {
+  const places = [...slots].flatMap((slot) => {
     const entry = records[slot]?.entry;
-    if (entry === undefined) continue;
-    const nonce = entry.id.slice(entry.id.lastIndexOf("-") + 1);
-    last = insert.run(entry.timeline, entry.sequence, nonce, commit, slot).lastInsertRowid;
-  }
-  if (insert === statements.insertRecent && last >= RECENT_MAX) sortIn(statements);
-}
-
-/** Sorts the rows of the last batches of many saves into their table, inside the caller's transaction. */
-export function sortIn(statements: Statements): void {
-  statements.sortIn.run();
-  statements.dropRecent.run();
+    if (entry === undefined) return [];
+    const { id, timeline, sequence } = entry;
+    return [{ timeline, sequence, nonce: id.slice(id.lastIndexOf("-") + 1), slot }];
+  });
+  insertPlaces(statements, commit, places);
 }
 
 /** Logs a notice, and gives the number of its commit. */
@@ -124,8 +112,8 @@ export function removeMementos(
     return lives ? [{ id, ...place, ...slot }] : [];
   });
   if (live.length === 0) return [];
-  sortIn(statements);
   if (seen !== undefined && versionOf(statements, seen.name) !== seen.version) throw caretakerMoved(seen);
+  sortInThese(statements, live);
   const removedBy = logNotice(statements, notice, live.length);
   for (const { id, timeline, sequence, commit, slot } of live) {
     statements.markRemoved.run(removedBy, timeline, sequence);

@@ -133,7 +133,7 @@ async function* checkMementos(connection: Connection, census: Census): AsyncIter
     for (const row of page) {
       place = { timeline: textOf(row, "timeline"), sequence: numberOf(row, "sequence") };
       rows += 1;
-      const removedBy = numberOf(row, "removed_by");
+      const removedBy = numberOf(row, "removal");
       if (removedBy === 0) continue;
       const id = `${place.timeline}-${place.sequence}-${textOf(row, "nonce")}`;
       const tally = removed.get(removedBy) ?? { count: 0, unannounced: [] };

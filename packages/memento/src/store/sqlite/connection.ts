@@ -1,14 +1,14 @@
 import { stat, statfs } from "node:fs/promises";
 import type { DatabaseSync } from "node:sqlite";
 
-import { isMementoError, MementoError } from "../../core/errors.ts";
+import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { EngineFacts } from "../store.ts";
-import { sortIn } from "./changes.ts";
-import { openDatabase, PAGE_BYTES, setModes, transact, type OpenDatabase } from "./database.ts";
+import { atOneMoment, openDatabase, PAGE_BYTES, setModes, transact, type OpenDatabase } from "./database.ts";
 import { failureOf } from "./failure.ts";
 import type { SameFile } from "./same-file.ts";
-import { isOutdated, migrate, schemaVersion } from "./schema.ts";
+import { bringUp, migrate, SCHEMA_VERSION, schemaVersion } from "./schema.ts";
+import { sortIn } from "./sort-in.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
 
 const PAUSE_MS_MAX = 20;
@@ -22,6 +22,11 @@ export interface ConnectionOptions {
   readonly lockTimeoutMs: number;
   readonly clock: Clock;
 }
+
+/** What keeps a close from moving all into the one file. */
+const HINDRANCES: readonly ErrorCode[] = ["LOCKED", "DISK_FULL"];
+/** What keeps rows from being sorted in; nothing is lost by it, they are found where they are. */
+const UNSORTED_ROWS_STAY: readonly ErrorCode[] = [...HINDRANCES, "DAMAGED", "IO_FAILED"];
 
 /** Of a report of many lines so many are shown: they say the same of page after page. */
 const REPORT_LINES = 3;
@@ -70,9 +75,10 @@ export class Connection {
       const { database } = opened;
       try {
         // Another program's database is looked at, and not touched: the pragmas write to the file.
-        if (schemaVersion(database, options.path) > 0) {
+        const version = atOneMoment(database, () => schemaVersion(database, options.path));
+        if (version > 0) {
           setModes(database);
-          if (isOutdated(database, options.path)) transact(database, () => migrate(database, options.path));
+          if (version < SCHEMA_VERSION) bringUp(database, options.path);
           return new Connection(options, opened);
         }
         database.close();
@@ -92,7 +98,7 @@ export class Connection {
       try {
         // It counts for a file that is empty as yet.
         database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
-        schemaVersion(database, options.path);
+        atOneMoment(database, () => schemaVersion(database, options.path));
         setModes(database);
         transact(database, () => {
           migrate(database, options.path);
@@ -104,6 +110,15 @@ export class Connection {
         throw error;
       }
     });
+  }
+
+  /** Sorts in what many saves at once have left, as far as nothing hinders it: a page that cannot be read keeps nobody else from saving. */
+  async sortIn(): Promise<void> {
+    try {
+      await this.write(sortIn);
+    } catch (error) {
+      if (!UNSORTED_ROWS_STAY.includes(failureOf(error, this.#options.path).code)) throw error;
+    }
   }
 
   /** Another connection, for which the database stays as it is now, whatever others write meanwhile. To be closed soon. */
@@ -295,7 +310,8 @@ export class Connection {
   close(): void {
     this.#closed = true;
     try {
-      if (this.#hasWritten) this.#unlessHindered(() => transact(this.#database, () => sortIn(this.#statements)));
+      if (this.#hasWritten)
+        this.#unlessHindered(() => transact(this.#database, () => sortIn(this.#statements)), UNSORTED_ROWS_STAY);
       this.#unlessHindered(() => this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
     } finally {
       this.#database.close();
@@ -304,12 +320,12 @@ export class Connection {
   }
 
   /** Nothing is lost by what is left undone: whoever has the lock does it, or the next one to open the store. */
-  #unlessHindered(work: () => void): void {
+  #unlessHindered(work: () => void, hindrances: readonly ErrorCode[] = HINDRANCES): void {
     try {
       work();
     } catch (error) {
       const failure = failureOf(error, this.#options.path);
-      if (failure.code !== "LOCKED" && failure.code !== "DISK_FULL") throw failure;
+      if (!hindrances.includes(failure.code)) throw failure;
     }
   }
 

@@ -42,6 +42,16 @@ export function setModes(database: DatabaseSync): void {
   database.exec(`PRAGMA wal_autocheckpoint = ${Math.ceil(LOG_BYTES / pageBytes)}`);
 }
 
+/** Reads several things as they are at one moment, whatever others write meanwhile. */
+export function atOneMoment<T>(database: DatabaseSync, read: () => T): T {
+  database.exec("BEGIN");
+  try {
+    return read();
+  } finally {
+    if (database.isTransaction) database.exec("COMMIT");
+  }
+}
+
 /** Does it in a transaction that no other writer is in: all of it, or nothing. */
 export function transact(database: DatabaseSync, work: () => void): void {
   database.exec("BEGIN IMMEDIATE");

@@ -257,7 +257,7 @@ function slotOf(row: Row): Slot {
     commit: numberOf(row, "commit_id"),
     slot: numberOf(row, "slot"),
     nonce: textOf(row, "nonce"),
-    removedBy: numberOf(row, "removed_by"),
+    removedBy: numberOf(row, "removal"),
   };
 }
 

@@ -66,7 +66,7 @@ export function slotsOf(statements: Statements, commit: number): SalvagedPack["m
   return statements.slotsOf.all(commit).map((place) => ({
     id: `${textOf(place, "timeline")}-${numberOf(place, "sequence")}-${textOf(place, "nonce")}`,
     slot: numberOf(place, "slot"),
-    removed: numberOf(place, "removed_by") !== 0,
+    removed: numberOf(place, "removal") !== 0,
   }));
 }
 

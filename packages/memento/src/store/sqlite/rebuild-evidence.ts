@@ -105,26 +105,35 @@ function addClaims(claims: Map<string, Claim[]>, commit: number, entries: readon
   }
 }
 
-/** Every memento's row, by its place. */
+/** Every memento's row, by its place; where two have one, the row that is sorted in. */
 export function readPlaces(statements: Statements): Map<string, PlaceRow> {
   const places = new Map<string, PlaceRow>();
   let [timeline, sequence] = ["", 0];
   for (;;) {
     const page = statements.mementosAfter.all(timeline, sequence);
     for (const row of page) {
-      [timeline, sequence] = [textOf(row, "timeline"), numberOf(row, "sequence")];
-      places.set(placeText(timeline, sequence), {
-        timeline,
-        sequence,
-        nonce: textOf(row, "nonce"),
-        commit: numberOf(row, "commit_id"),
-        slot: numberOf(row, "slot"),
-        removedBy: numberOf(row, "removed_by"),
-      });
+      const found = placeRowOf(row);
+      ({ timeline, sequence } = found);
+      const place = placeText(timeline, sequence);
+      if (!places.has(place)) places.set(place, found);
     }
     if (page.length === 0) return places;
   }
 }
+
+/** Rows that are not sorted in, and whose places others have. */
+export function readDoubles(statements: Statements): readonly PlaceRow[] {
+  return statements.doubles.all().map(placeRowOf);
+}
+
+const placeRowOf = (row: Row): PlaceRow => ({
+  timeline: textOf(row, "timeline"),
+  sequence: numberOf(row, "sequence"),
+  nonce: textOf(row, "nonce"),
+  commit: numberOf(row, "commit_id"),
+  slot: numberOf(row, "slot"),
+  removedBy: numberOf(row, "removal"),
+});
 
 function readableHeader(row: Row, id: number): CommitHeader | null {
   try {

@@ -54,10 +54,10 @@ describe("rebuildIndex()", () => {
     ["a row has another nonce", "UPDATE memento SET nonce = 'aaaaaa' WHERE sequence = 2"],
     ["a row points to another slot", "UPDATE memento SET slot = slot + 1 WHERE sequence = 2"],
     ["a row points to another commit", "UPDATE memento SET commit_id = 1 WHERE sequence = 2"],
-    ["a removal was undone", "UPDATE memento SET removed_by = 0"],
+    ["a removal was undone", "UPDATE memento SET removal = 0"],
     [
       "a removal is by a commit that does not say so",
-      "UPDATE memento SET removed_by = 2 WHERE removed_by = 0 AND sequence = 2",
+      "UPDATE memento SET removal = 2 WHERE removal = 0 AND sequence = 2",
     ],
     ["a head is gone", "DELETE FROM head WHERE timeline = 1"],
     ["the heads are gone", "DELETE FROM head"],
@@ -110,7 +110,7 @@ describe("rebuildIndex()", () => {
 
   test("does not bring back what a lost notice has removed, wherever the log goes on (P7)", async () => {
     await withClosed(async ({ open, make, tamper }) => {
-      const removing = "(SELECT max(removed_by) FROM memento)";
+      const removing = "(SELECT max(removal) FROM memento)";
       tamper(`UPDATE commit_log SET id = id + 1000000000000 WHERE id > ${removing};
         DELETE FROM commit_log WHERE id = ${removing}`);
       await using store = await open();

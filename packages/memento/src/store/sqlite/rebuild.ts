@@ -1,10 +1,10 @@
 import { leaseValues, nullable, textOf } from "../columns.ts";
 import { isLeap } from "../log-gap.ts";
 import type { IndexAuthority, IndexRebuild, StoreDamage } from "../store.ts";
-import { sortIn } from "./changes.ts";
 import {
   isSilent,
   placeText,
+  readDoubles,
   readLog,
   readPlaces,
   type Claim,
@@ -16,7 +16,8 @@ import type { Statements } from "./statements.ts";
 
 /**
  * Compares every row of the index with what the log says, inside the caller's transaction, and writes those anew that
- * differ, unless it is a dry run. A row whose commit cannot be read is left as it is: nothing says better.
+ * differ, unless it is a dry run. A row whose commit cannot be read is left as it is: nothing says better. What is written is a row of
+ * the sorted table: the others are to be sorted in before.
  */
 export function rebuildIndex(statements: Statements, authority: IndexAuthority, dryRun: boolean): IndexRebuild {
   const rebuild = new Rebuild(statements, authority);
@@ -44,6 +45,7 @@ class Rebuild {
 
   compare(): void {
     this.#comparePlaces();
+    this.#compareDoubles();
     this.#compareRemovals();
     this.#compareMissing();
     this.#compareHeads();
@@ -52,8 +54,6 @@ class Rebuild {
   }
 
   write(): void {
-    // What is written anew is a row of the one table.
-    sortIn(this.#statements);
     for (const write of this.#writes) write();
   }
 
@@ -79,6 +79,26 @@ class Rebuild {
         const ids = claims.map(({ id }) => id);
         this.#problem(`Which of ${ids.join(", ")} has place ${first.sequence} cannot be told`, ids, first.timeline);
       } else this.#put(right, 0, `The row of memento ${right.id} is missing`);
+    }
+  }
+
+  /** Rows that could not be sorted in, for another one has their place. */
+  #compareDoubles(): void {
+    for (const double of readDoubles(this.#statements)) {
+      const { timeline, sequence, nonce, commit, slot } = double;
+      const place = placeText(timeline, sequence);
+      const [id, row] = [`${place}-${nonce}`, this.#places.get(place)];
+      const isHere = row?.commit === commit && row.slot === slot && row.nonce === nonce;
+      const claims = this.#log.claims.get(place) ?? [];
+      const isSaid = claims.some((claim) => claim.commit === commit && claim.slot === slot && claim.id === id);
+      if (!isHere && (isSaid || isSilent(this.#log, commit))) {
+        const ids = [`${place}-${row?.nonce}`, id];
+        this.#problem(`Mementos ${ids.join(" and ")} have one place`, ids, timeline);
+      } else {
+        this.#change(`The row of memento ${id} is doubled, or fits no commit of the log`, [id], timeline, () =>
+          this.#statements.dropRecent.run(timeline, sequence, nonce),
+        );
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-import { copyFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import type { DatabaseSync } from "node:sqlite";
 
 import { describe, expect, test } from "vitest";
@@ -7,10 +7,12 @@ import { sqlitePlace } from "../../../../../test/workers/sqlite-place.ts";
 import { allAnswers } from "../../testing/store/answers.ts";
 import { fixtureAuthority } from "../../testing/store/authority.ts";
 import { expectAppended, StoreFixture, type TestTimeline } from "../../testing/store/fixture.ts";
-import { collect } from "../../testing/store/kit.ts";
+import { collect, expectCode } from "../../testing/store/kit.ts";
 import { fillStore } from "../../testing/store/sample.ts";
 import { mementoQuery } from "../query.ts";
-import { MANY_RECORDS } from "./changes.ts";
+import { atOneMoment, transact } from "./database.ts";
+import { migrate, schemaVersion } from "./schema.ts";
+import { MANY_RECORDS } from "./sort-in.ts";
 import { prepareStatements } from "./statements.ts";
 import { SqliteStore } from "./store.ts";
 
@@ -165,13 +167,105 @@ describe("rows that are not sorted in yet", () => {
       for (let save = 0; save < 100; save++) await saveAll();
       expect(rows(path, "memento")).toBeGreaterThan(1_000);
       expect((await collect(store.check())).map(({ problem }) => problem)).toEqual([
-        `Timeline ${line?.key} has 101 mementos, numbered 1 to 102`,
+        "1213 mementos have rows, and 1212 of them stand in the log",
       ]);
-      expect((await store.rebuildIndex(fixtureAuthority(make), false)).changes.length).toBe(1);
+      const { changes, problems } = await store.rebuildIndex(fixtureAuthority(make), false);
+      expect([changes.length, problems]).toEqual([2, []]);
       expect(await collect(store.check())).toEqual([]);
     });
   });
 });
+
+describe("a place that is taken, for a head that went back", () => {
+  const BACK = "UPDATE head SET sequence = 1, memento = NULL, head_check = NULL";
+
+  test.each([
+    ["sorted in", "by many saves at once", true, true],
+    ["sorted in", "by one save", true, false],
+    ["not sorted in yet", "by one save", false, false],
+  ])("P1: whose row is %s is given to nobody else %s", async (_where, _how, isSorted, many) => {
+    await withStore(async ({ path, store, make, lines, saveAll }) => {
+      await saveAll();
+      const acknowledged = await saveAll();
+      await store.close();
+      const next = await SqliteStore.open({ path });
+      await using stack = new AsyncDisposableStack();
+      stack.defer(async () => await next.close());
+      // A close has sorted all in; what is put back stands as it was before that.
+      if (!isSorted)
+        tamper(
+          path,
+          `INSERT INTO recent_memento (timeline, sequence, nonce, commit_id, slot)
+            SELECT timeline, sequence, nonce, commit_id, slot FROM memento WHERE sequence = 2;
+            DELETE FROM memento WHERE sequence = 2`,
+        );
+      tamper(path, BACK);
+      const again = lines.map((line) => line.record({ expectedSequence: 1 }));
+      const records = many ? again : again.slice(0, 1);
+      await expectCode("DAMAGED", async () => await next.append(make.batch(records)));
+      for (const id of acknowledged) expect((await next.read(id))?.removed).toBe(false);
+    });
+  });
+
+  test("P3: two rows of one place are mended at once where the log says which is right, and said where it does not", async () => {
+    await withStore(async ({ path, store, make, lines, saveAll }) => {
+      const [line] = lines;
+      await line?.save(store);
+      await saveAll();
+      const answers = await allAnswers(store);
+      const left = await leftBehind(path);
+      // The row of the first one takes the place of the second, which is not sorted in yet.
+      tamper(left, `UPDATE memento SET sequence = 2 WHERE timeline = '${line?.key}'`);
+      await using next = await SqliteStore.open({ path: left });
+      const dry = await next.rebuildIndex(fixtureAuthority(make), true);
+      expect(await next.rebuildIndex(fixtureAuthority(make), false)).toEqual(dry);
+      expect(dry.problems).toEqual([]);
+      expect(await collect(next.check())).toEqual([]);
+      expect(await allAnswers(next)).toEqual(answers);
+    });
+  });
+});
+
+describe("a page of the sorted rows that cannot be read", () => {
+  test("P3: keeps nobody from saving or removing whose rows are elsewhere", async () => {
+    await withStore(async ({ path, store, make }) => {
+      const lines: TestTimeline[] = [];
+      for (let index = 0; index < 96; index++) lines.push(await make.timeline(store, { originator: `p${index}` }));
+      lines.sort((a, b) => (a.key < b.key ? -1 : 1));
+      const saveBy = async (into: SqliteStore, those: readonly TestTimeline[]): Promise<void> =>
+        expectAppended(await into.append(make.batch(those.map((line) => line.next()))));
+      for (let save = 0; save < 6; save++) await saveBy(store, lines);
+      await store.close();
+      await using again = await SqliteStore.open({ path });
+      await saveBy(again, lines);
+      const left = await leftBehind(path);
+      await breakPageOf(left, lines[0]?.key ?? "");
+      const next = await SqliteStore.open({ path: left });
+      const others = lines.slice(48);
+      for (let save = 0; save < 40; save++) await saveBy(next, others);
+      const removed = others[5]?.parent ?? "";
+      expect(await next.remove([removed], make.notice("removed", { mementos: [removed] }))).toEqual([removed]);
+      expect((await next.read(removed))?.removed).toBe(true);
+      await expectCode("DAMAGED", async () => await saveBy(next, lines.slice(0, 8)));
+      await next.close();
+    });
+  });
+});
+
+/** Overwrites the page that has the first rows of a timeline in the index. */
+async function breakPageOf(path: string, timeline: string): Promise<void> {
+  const bytes = await readFile(path);
+  const pageBytes = bytes.readUInt16BE(16);
+  const counts = new Map<number, number>();
+  for (let at = bytes.indexOf(timeline); at >= 0; at = bytes.indexOf(timeline, at + 1)) {
+    const page = Math.floor(at / pageBytes);
+    // A leaf of a table that is its own index.
+    if (bytes[page * pageBytes] === 0x0a) counts.set(page, (counts.get(page) ?? 0) + 1);
+  }
+  const [page] = [...counts].toSorted(([, a], [, b]) => b - a)[0] ?? [];
+  if (page === undefined) throw new Error("The timeline is on no page of the index");
+  await writeFile(path, bytes.fill(0x55, page * pageBytes, (page + 1) * pageBytes));
+}
 
 describe("statements", () => {
   test("that answer for one memento, or page by page, read no table of the store whole", async () => {
@@ -198,7 +292,7 @@ describe("statements", () => {
 
 describe("a store of the first schema", () => {
   /** Takes back what the second schema changed. */
-  const FIRST_SCHEMA = `DROP VIEW place; DROP TABLE recent_memento;
+  const FIRST_SCHEMA = `DROP VIEW place; DROP TABLE recent_memento; ALTER TABLE memento RENAME COLUMN removal TO removed_by;
     ALTER TABLE timeline ADD COLUMN head_sequence INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE timeline ADD COLUMN head_id TEXT;
     ALTER TABLE timeline ADD COLUMN head_check TEXT;
@@ -226,6 +320,52 @@ describe("a store of the first schema", () => {
       });
       await using again = await SqliteStore.open({ path });
       expect(await collect(again.check())).toEqual([]);
+    });
+  });
+
+  test("is looked at as it is at one moment, whatever another process makes of it meanwhile", async () => {
+    await withStore(async ({ path, store }) => {
+      await store.close();
+      tamper(path, FIRST_SCHEMA);
+      withDatabase(path, (database) => {
+        const meanwhile = (sql: string) => {
+          if (sql.startsWith("SELECT name FROM sqlite_schema"))
+            withDatabase(path, (other) => transact(other, () => migrate(other, path)));
+          return database.prepare(sql);
+        };
+        const looked = { prepare: meanwhile } as unknown as DatabaseSync;
+        expect(atOneMoment(database, () => schemaVersion(looked, path))).toBe(1);
+        expect(schemaVersion(database, path)).toBe(2);
+      });
+    });
+  });
+
+  test("answers nothing wrong to who had it open before, but an error", async () => {
+    await withStore(async ({ path, store, saveAll }) => {
+      await saveAll();
+      await store.close();
+      tamper(path, FIRST_SCHEMA);
+      const sqlite = process.getBuiltinModule("node:sqlite");
+      using before = new sqlite.DatabaseSync(path);
+      const slot = before.prepare("SELECT nonce, removed_by FROM memento WHERE sequence = ?");
+      expect(slot.all(1).length).toBe(LINES);
+      await (await SqliteStore.open({ path })).close();
+      expect(() => slot.all(1)).toThrow(/no such column/u);
+    });
+  });
+
+  test("that cannot be brought to the second is left as it was, and the way out is named", async () => {
+    await withStore(async ({ path, store, saveAll }) => {
+      await saveAll();
+      await store.close();
+      tamper(path, FIRST_SCHEMA);
+      tamper(path, "CREATE VIEW place AS SELECT 1");
+      await expect(SqliteStore.open({ path })).rejects.toMatchObject({
+        code: "DAMAGED",
+        message: expect.stringContaining("is as it was") as unknown,
+        hint: expect.stringContaining("The release that it was used with still opens it") as unknown,
+      });
+      expect(withDatabase(path, (database) => schemaVersion(database, path))).toBe(1);
     });
   });
 });

@@ -5,6 +5,8 @@ import type { DatabaseSync } from "node:sqlite";
 import { MementoError } from "../../core/errors.ts";
 import { ownFile } from "../../core/own-files.ts";
 import { systemCode } from "../../core/path-errors.ts";
+import { transact } from "./database.ts";
+import { failureOf } from "./failure.ts";
 import { numberOf } from "./rows.ts";
 
 /** "Mmto" in ASCII: tells a store from every other SQLite database. */
@@ -14,6 +16,9 @@ const MIGRATIONS = [
   { file: "001-store.sql", tables: ["commit_log", "memento", "store"] },
   { file: "002-recent.sql", tables: ["head", "recent_memento"] },
 ] as const;
+
+/** The version that this release makes and uses. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
 
 const ELSEWHERE = "Check the URL; a new store needs a path of its own.";
 
@@ -84,11 +89,6 @@ export function schemaVersion(database: DatabaseSync, path: string): number {
   return version;
 }
 
-/** True for a store that an earlier release made. */
-export function isOutdated(database: DatabaseSync, path: string): boolean {
-  return schemaVersion(database, path) < MIGRATIONS.length;
-}
-
 /** Brings the schema to this release's version, inside the caller's transaction: whoever comes second finds it done. */
 export function migrate(database: DatabaseSync, path: string): void {
   const version = schemaVersion(database, path);
@@ -97,6 +97,21 @@ export function migrate(database: DatabaseSync, path: string): void {
     database.exec(readFileSync(ownFile(`store/sqlite/migrations/${file}`), "utf8"));
   }
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}`);
+}
+
+/** Brings an earlier release's store to this one's tables; where that fails, it is as it was. */
+export function bringUp(database: DatabaseSync, path: string): void {
+  try {
+    transact(database, () => migrate(database, path));
+  } catch (error) {
+    const { code, message, details } = failureOf(error, path);
+    if (code === "LOCKED") throw error;
+    throw new MementoError(code, `${message}. It was to be brought to this release's tables, and is as it was`, {
+      cause: error,
+      hint: "The release that it was used with still opens it: to make room, or to copy what can be read into a new store.",
+      details,
+    });
+  }
 }
 
 function pragma(database: DatabaseSync, name: string): number {

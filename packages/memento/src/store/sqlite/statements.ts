@@ -5,7 +5,7 @@ const TIMELINE = `SELECT t.ordinal, key, caretaker, originator, partition, fork,
   lease_epoch, lease_owner, lease_expires_at, lease_holder, lease_check, request, ${HEAD}
   FROM timeline t LEFT JOIN head h ON h.timeline = t.ordinal`;
 const LEASE = "lease_epoch = ?, lease_owner = ?, lease_expires_at = ?, lease_holder = ?, lease_check = ?";
-const PLACE = "m.sequence, m.nonce, m.commit_id, m.slot, m.removed_by, c.header, c.header_digest";
+const PLACE = "m.sequence, m.nonce, m.commit_id, m.slot, m.removal, c.header, c.header_digest";
 const ROW = "timeline, sequence, nonce, commit_id, slot";
 const COMMIT = "SELECT id, header, header_digest, length(body) AS body_bytes, removals FROM commit_log";
 const KEY = "SELECT ordinal, id, purpose, sharing_group, ring, wrapped, created FROM wrapped_key";
@@ -13,8 +13,8 @@ const CARETAKER = "SELECT name, created, version, policy, record_check FROM care
 
 /** Rows of both tables of mementos in one order. Of the view they would all be read and then sorted: here each table is read in its order. */
 const inOrder = (where: string, order: string, limit: string): string =>
-  `SELECT ${ROW}, removed_by FROM memento WHERE ${where}
-    UNION ALL SELECT ${ROW}, 0 FROM recent_memento WHERE ${where} ${order} ${limit}`;
+  `SELECT ${ROW}, removal, 0 AS recent FROM memento WHERE ${where}
+    UNION ALL SELECT ${ROW}, 0, 1 FROM recent_memento WHERE ${where} ${order}, recent ${limit}`;
 
 /** The same, with their commits. */
 const places = (where: string, order: string, limit: string): string =>
@@ -90,12 +90,20 @@ const SQL = {
     ON CONFLICT (id) DO UPDATE SET header = excluded.header, body = excluded.body, header_digest = excluded.header_digest`,
 
   insertMemento: `INSERT INTO memento (${ROW}) VALUES (?, ?, ?, ?, ?)`,
-  insertRecent: `INSERT INTO recent_memento (${ROW}) VALUES (?, ?, ?, ?, ?)`,
-  // A place that is taken shows damage, which must not keep others from saving: `check` finds it.
-  sortIn: `INSERT OR IGNORE INTO memento (${ROW})
-    SELECT ${ROW} FROM recent_memento ORDER BY timeline, sequence`,
-  recentOf: `SELECT ${ROW}, 0 AS removed_by FROM recent_memento WHERE commit_id = ?`,
-  dropRecent: "DELETE FROM recent_memento",
+  insertRecent: `INSERT INTO recent_memento (${ROW}) SELECT ?1, ?2, ?3, ?4, ?5
+    WHERE NOT EXISTS (SELECT 1 FROM memento WHERE timeline = ?1 AND sequence = ?2)`,
+  recentAt: "SELECT 1 FROM recent_memento WHERE timeline = ? AND sequence = ?",
+  lastRecent: "SELECT max(ordinal) AS last FROM recent_memento",
+  recents: "SELECT count(*) AS rows FROM recent_memento",
+  sortIn: `INSERT OR IGNORE INTO memento (${ROW}) SELECT ${ROW} FROM recent_memento ORDER BY timeline, sequence`,
+  sortInOne: `INSERT INTO memento (${ROW}) SELECT ${ROW} FROM recent_memento WHERE timeline = ? AND sequence = ? AND nonce = ?`,
+  dropRecents: "DELETE FROM recent_memento",
+  dropSorted: `DELETE FROM recent_memento AS r WHERE EXISTS (SELECT 1 FROM memento m WHERE m.timeline = r.timeline
+    AND m.sequence = r.sequence AND m.nonce = r.nonce AND m.commit_id = r.commit_id AND m.slot = r.slot)`,
+  dropRecent: "DELETE FROM recent_memento WHERE timeline = ? AND sequence = ? AND nonce = ?",
+  doubles: `SELECT r.timeline, r.sequence, r.nonce, r.commit_id, r.slot, 0 AS removal FROM recent_memento r
+    JOIN memento m ON m.timeline = r.timeline AND m.sequence = r.sequence`,
+  recentOf: `SELECT ${ROW}, 0 AS removal FROM recent_memento WHERE commit_id = ?`,
   // One statement, so that the body goes with what is said of its removal.
   pack: `SELECT ${PLACE}, c.body FROM place m LEFT JOIN commit_log c ON c.id = m.commit_id
     WHERE m.timeline = ? AND m.sequence = ?`,
@@ -103,12 +111,12 @@ const SQL = {
     WHERE m.timeline = ? AND m.sequence = ?`,
   placesAfter: places("timeline = ?1 AND sequence > ?2", "ORDER BY sequence", "LIMIT ?3"),
   placesBefore: places("timeline = ?1 AND sequence < ?2", "ORDER BY sequence DESC", "LIMIT ?3"),
-  slot: "SELECT nonce, commit_id, slot, removed_by FROM place WHERE timeline = ? AND sequence = ?",
-  sortedSlot: "SELECT nonce, commit_id, slot, removed_by FROM memento WHERE timeline = ? AND sequence = ?",
-  putMemento: `INSERT OR REPLACE INTO memento (${ROW}, removed_by) VALUES (?, ?, ?, ?, ?, ?)`,
-  slotsOf: "SELECT timeline, sequence, nonce, slot, removed_by FROM place WHERE commit_id = ? ORDER BY slot",
-  markRemoved: "UPDATE memento SET removed_by = ? WHERE timeline = ? AND sequence = ?",
-  hasLive: `SELECT ${standsIn("memento")} AND m.removed_by = 0) OR ${standsIn("recent_memento")}) AS live`,
+  slot: "SELECT nonce, commit_id, slot, removal FROM place WHERE timeline = ? AND sequence = ?",
+  sortedSlot: "SELECT nonce, commit_id, slot, removal FROM memento WHERE timeline = ? AND sequence = ?",
+  putMemento: `INSERT OR REPLACE INTO memento (${ROW}, removal) VALUES (?, ?, ?, ?, ?, ?)`,
+  slotsOf: "SELECT timeline, sequence, nonce, slot, removal FROM place WHERE commit_id = ? ORDER BY slot",
+  markRemoved: "UPDATE memento SET removal = ? WHERE timeline = ? AND sequence = ?",
+  hasLive: `SELECT ${standsIn("memento")} AND m.removal = 0) OR ${standsIn("recent_memento")}) AS live`,
   // Both ways round: timelines and what they should hold, and mementos whose timeline is gone.
   spans: `SELECT t.key, m.timeline, ${HEAD}, m.mementos, m.first, m.last,
       coalesce(${lastNonce("memento")}, ${lastNonce("recent_memento")}) AS nonce

@@ -38,6 +38,7 @@ import { dropKey, replacePack, salvage } from "./mending.ts";
 import { rebuildIndex } from "./rebuild.ts";
 import { caretakerOf, keyOf, keyValues, metaOf, numberOf, timelineOf, timelineValues } from "./rows.ts";
 import { looksLikeDatabase } from "./schema.ts";
+import { MANY_RECORDS } from "./sort-in.ts";
 import type { Statements } from "./statements.ts";
 import { findWalDamage } from "./wal.ts";
 
@@ -215,7 +216,10 @@ export class SqliteStore implements MementoStore {
   }
 
   async remove(ids: readonly string[], notice: Uint8Array, seen?: SeenCaretaker): Promise<readonly string[]> {
-    return await this.#write((statements) => removeMementos(statements, ids, notice, seen));
+    const connection = await this.#found();
+    // Together it takes less than one by one.
+    if (ids.length >= MANY_RECORDS) await connection.sortIn();
+    return await connection.write((statements) => removeMementos(statements, ids, notice, seen));
   }
 
   async note(notice: Uint8Array): Promise<void> {
@@ -275,6 +279,7 @@ export class SqliteStore implements MementoStore {
     if (dryRun) return await connection.read((statements) => rebuildIndex(statements, authority, true));
     // SQLite's own indexes first: what is compared is looked up by them.
     if ((await connection.integrityProblems()).length > 0) await connection.reindex();
+    await connection.sortIn();
     return await connection.write((statements) => rebuildIndex(statements, authority, false));
   }
 

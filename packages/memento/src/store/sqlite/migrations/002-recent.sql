@@ -21,8 +21,11 @@ CREATE TABLE recent_memento (
   slot INTEGER NOT NULL
 ) STRICT;
 
+-- Whoever has the store open as an earlier release made it would miss those rows: its statements find no such column any more.
+ALTER TABLE memento RENAME COLUMN removed_by TO removal;
+
 -- Where each memento lies: a row stands in one of the two tables.
 CREATE VIEW place AS
-  SELECT timeline, sequence, nonce, commit_id, slot, removed_by FROM memento
+  SELECT timeline, sequence, nonce, commit_id, slot, removal FROM memento
   UNION ALL
   SELECT timeline, sequence, nonce, commit_id, slot, 0 FROM recent_memento;
