@@ -1,7 +1,7 @@
 import { stat, statfs } from "node:fs/promises";
 import type { DatabaseSync } from "node:sqlite";
 
-import { isMementoError, MementoError, type ErrorCode } from "../../core/errors.ts";
+import { isMementoError, MementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { EngineFacts } from "../store.ts";
 import { atOneMoment, openDatabase, PAGE_BYTES, setModes, transact, type OpenDatabase } from "./database.ts";
@@ -22,11 +22,6 @@ export interface ConnectionOptions {
   readonly lockTimeoutMs: number;
   readonly clock: Clock;
 }
-
-/** What keeps a close from moving all into the one file. */
-const HINDRANCES: readonly ErrorCode[] = ["LOCKED", "DISK_FULL"];
-/** What keeps rows from being sorted in; nothing is lost by it, they are found where they are. */
-const UNSORTED_ROWS_STAY: readonly ErrorCode[] = [...HINDRANCES, "DAMAGED", "IO_FAILED"];
 
 /** Of a report of many lines so many are shown: they say the same of page after page. */
 const REPORT_LINES = 3;
@@ -112,13 +107,17 @@ export class Connection {
     });
   }
 
-  /** Sorts in what many saves at once have left, as far as nothing hinders it: a page that cannot be read keeps nobody else from saving. */
+  /**
+   * Sorts in what many saves at once have left. Where it cannot, whatever hinders it, nothing is lost: rows that are not sorted in are
+   * found where they are, and what was saved before stays acknowledged.
+   */
   async sortIn(): Promise<void> {
-    try {
-      await this.write(sortIn);
-    } catch (error) {
-      if (!UNSORTED_ROWS_STAY.includes(failureOf(error, this.#options.path).code)) throw error;
-    }
+    await this.write(sortIn).catch((error: unknown) => this.#leaveUnsorted(error));
+  }
+
+  /** Throws what is a fault of the program. */
+  #leaveUnsorted(error: unknown): void {
+    failureOf(error, this.#options.path);
   }
 
   /** Another connection, for which the database stays as it is now, whatever others write meanwhile. To be closed soon. */
@@ -304,28 +303,29 @@ export class Connection {
   }
 
   /**
-   * Sorts in what was written here, and moves everything into the one file, as far as other processes and the disk let it, and closes. NOT_A_STORE, once that is
+   * Sorts in what was written here, moves everything into the one file, as far as other processes and the disk let it, and closes. NOT_A_STORE, once that is
    * done, where something was written here and another file stands in the place of that one by now.
    */
   close(): void {
     this.#closed = true;
     try {
-      if (this.#hasWritten)
-        this.#unlessHindered(() => transact(this.#database, () => sortIn(this.#statements)), UNSORTED_ROWS_STAY);
-      this.#unlessHindered(() => this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
+      if (this.#hasWritten) this.#sortInHere();
+      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      // Nothing is lost by a log that stays: whoever has the lock moves it, or the next one to open the store.
+      const failure = failureOf(error, this.#options.path);
+      if (failure.code !== "LOCKED" && failure.code !== "DISK_FULL") throw failure;
     } finally {
       this.#database.close();
     }
     if (this.#hasWritten) this.#file.demandNoOther();
   }
 
-  /** Nothing is lost by what is left undone: whoever has the lock does it, or the next one to open the store. */
-  #unlessHindered(work: () => void, hindrances: readonly ErrorCode[] = HINDRANCES): void {
+  #sortInHere(): void {
     try {
-      work();
+      transact(this.#database, () => sortIn(this.#statements));
     } catch (error) {
-      const failure = failureOf(error, this.#options.path);
-      if (!hindrances.includes(failure.code)) throw failure;
+      this.#leaveUnsorted(error);
     }
   }
 
