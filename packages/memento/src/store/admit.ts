@@ -2,6 +2,7 @@ import { MementoError } from "../core/errors.ts";
 import { parseMementoId } from "../core/ids.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { TimelineHead } from "../core/timeline.ts";
+import type { UncheckedRecord } from "./apart.ts";
 import { decodePackHeader, type PackHeader } from "./header.ts";
 import type { AppendBatch, AppendRecord, AppendResult, EntryPlace, SeenCaretaker } from "./store.ts";
 
@@ -77,7 +78,7 @@ export function checkPack(
 }
 
 /** Checks that each record is about the place that its id says; INVALID_ARGUMENT. */
-export function checkRecords(records: readonly Omit<AppendRecord, "headCheck">[]): void {
+export function checkRecords(records: readonly UncheckedRecord[]): void {
   for (const [slot, { entry, expectedSequence }] of records.entries()) {
     const place = parseMementoId(entry.id);
     const sound =

@@ -1,8 +1,12 @@
+import type { MementoEntry } from "../core/memento.ts";
 import type { AppendBatch, AppendRecord, AppendResult, EntryPlace } from "./store.ts";
+
+/** A record without the check of the head that it becomes: that is made with its pack. */
+export type UncheckedRecord<Entry extends EntryPlace = MementoEntry> = Omit<AppendRecord<Entry>, "headCheck">;
 
 /** A batch whose pack is not made yet: whoever appends it makes it, in a thread of its own, and the checks of its heads too. */
 export interface UnmadeBatch extends Pick<AppendBatch, "dataKey"> {
-  readonly records: readonly Omit<AppendRecord, "headCheck">[];
+  readonly records: readonly UncheckedRecord[];
   /** The module that makes the pack, by its place below `src` and without its extension. It exports a `PackMaker` as `makePack`. */
   readonly maker: string;
   /** What it makes the pack of; it can be cloned into another thread. */

@@ -1,5 +1,6 @@
 import { isMementoError, MementoError } from "../core/errors.ts";
 import { systemRandom, type Clock, type Random } from "../core/ports.ts";
+import type { UncheckedRecord } from "../store/apart.ts";
 import type { AppendRecord, AppendResult, MementoStore } from "../store/store.ts";
 import { BusyWait } from "./busy-wait.ts";
 import type { RowChecks } from "./checks.ts";
@@ -13,7 +14,7 @@ import { nextTurn } from "./turns.ts";
 
 /** A memento on its way to the store, with the conditions under which it may become the head. */
 export interface QueuedSave extends PackItem {
-  readonly conditions: Omit<AppendRecord, "entry" | "headCheck">;
+  readonly conditions: Omit<UncheckedRecord, "entry">;
 }
 
 /** What the store said of one save. */
@@ -217,7 +218,7 @@ export class PackQueue {
     return { results: await (items.length === 1 ? this.#busyWait.for(appending) : appending), digests };
   }
 
-  #checked(record: Omit<AppendRecord, "headCheck">): AppendRecord {
+  #checked(record: UncheckedRecord): AppendRecord {
     const { timeline, id, sequence } = record.entry;
     return { ...record, headCheck: this.#checks.head(timeline, id, sequence) };
   }

@@ -5,7 +5,6 @@ import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento
 import type { Clock, Random } from "../core/ports.ts";
 import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
 import type { AppendResult } from "../store/store.ts";
-import type { RowChecks } from "./checks.ts";
 import { PieceDirectory, type PieceRef } from "./directory.ts";
 import type { OpenedMemento, PieceValues } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
@@ -79,7 +78,6 @@ export interface WriterPorts {
   readonly chains: PieceChains;
   /** What is remembered of arrays that are saved again and again. */
   readonly arrays: KnownArrays;
-  readonly checks: RowChecks;
   readonly clock: Clock;
   readonly random: Random;
   /** Told how long each acknowledged save took. */

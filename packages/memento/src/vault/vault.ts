@@ -166,7 +166,6 @@ export class Vault implements AsyncDisposable {
       reader: this.reader,
       chains: this.#chains,
       arrays: this.#arrays,
-      checks: this.checks,
       clock: this.clock,
       random: this.random,
       onSaved: (timeline, ms) => this.timings.add("save", timeline, ms),

@@ -7,7 +7,7 @@ import { parseMementoId } from "../../core/ids.ts";
 import { ownProgram } from "../../core/own-files.ts";
 import { systemClock } from "../../core/ports.ts";
 import { checkPack } from "../admit.ts";
-import type { PackMaker, UnmadeBatch } from "../apart.ts";
+import type { PackMaker, UncheckedRecord, UnmadeBatch } from "../apart.ts";
 import type { AppendBatch, AppendRecord, AppendResult, EntryPlace, StoreMeta } from "../store.ts";
 import { appendBatch } from "./changes.ts";
 import { BODY_BYTES_MAX, Connection, type ConnectionOptions } from "./connection.ts";
@@ -100,8 +100,6 @@ async function openStore({
   return null;
 }
 
-type Unchecked = Omit<AppendRecord<EntryPlace>, "headCheck">;
-
 /** A batch that is about to be appended. */
 interface ToAppend {
   readonly batch: AppendBatch<EntryPlace>;
@@ -125,10 +123,13 @@ function ready(order: Extract<BatchOrder, { readonly header: Uint8Array }>): ToA
   return { batch: { header, body, dataKey, records: checked(recordsOf(order), headChecks) }, sealedBy, answer: null };
 }
 
-const checked = (records: readonly Unchecked[], headChecks: readonly string[]): readonly AppendRecord<EntryPlace>[] =>
+const checked = (
+  records: readonly UncheckedRecord<EntryPlace>[],
+  headChecks: readonly string[],
+): readonly AppendRecord<EntryPlace>[] =>
   records.map((record, slot) => ({ ...record, headCheck: headChecks[slot] ?? "" }));
 
-function recordsOf(columns: RecordColumns): readonly Unchecked[] {
+function recordsOf(columns: RecordColumns): readonly UncheckedRecord<EntryPlace>[] {
   const { ids, epochs, caretakers, names } = columns;
   const replacing = new Set(columns.replacing);
   return ids.map((id, slot) => {
