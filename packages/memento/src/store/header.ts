@@ -51,18 +51,24 @@ const encoded = new WeakMap<Uint8Array, CommitHeader>();
 
 /** Writes a header as the bytes that are stored and authenticated; they must not be changed. */
 export function encodeHeader(header: CommitHeader): Uint8Array {
-  const bytes = header.type === "pack" ? encodePack(header) : Buffer.from(JSON.stringify(header), "utf8");
+  if (header.type === "pack") {
+    const { entries, ...rest } = header;
+    return encodePackHeader(rest, entries.map(entryText), entries);
+  }
+  const bytes = Buffer.from(JSON.stringify(header), "utf8");
   encoded.set(bytes, header);
   return bytes;
 }
 
-function encodePack({ entries, ...rest }: PackHeader): Uint8Array {
-  return encodePackHeader(rest, entries.map(entryText));
-}
-
-/** The same of a pack whose entries are there as their texts. */
-export function encodePackHeader(header: Omit<PackHeader, "entries">, entries: readonly string[]): Uint8Array {
-  return Buffer.from(`${JSON.stringify(header).slice(0, -1)},"entries":[${entries.join(",")}]}`, "utf8");
+/** The same of a pack whose entries are there as their texts; `entries` is null where nobody has them as they are. */
+export function encodePackHeader(
+  header: Omit<PackHeader, "entries">,
+  texts: readonly string[],
+  entries: readonly MementoEntry[] | null,
+): Uint8Array {
+  const bytes = Buffer.from(`${JSON.stringify(header).slice(0, -1)},"entries":[${texts.join(",")}]}`, "utf8");
+  if (entries !== null) encoded.set(bytes, { ...header, entries });
+  return bytes;
 }
 
 /** Reads a header; throws DAMAGED for bytes that are none, FORMAT_UNKNOWN for a newer version. `where` names the place in the message. */

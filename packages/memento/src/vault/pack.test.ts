@@ -3,14 +3,15 @@ import { describe, expect, test } from "vitest";
 import { sha256 } from "../core/digest.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import { systemRandom } from "../core/ports.ts";
+import { decodePackHeader } from "../store/header.ts";
 import { buildLaidPack, buildPack, layOutPack, type PackItem } from "./pack.ts";
 import type { HeldPiece } from "./record.ts";
 import { manifestOf, openPack, type OpenedPack } from "./repack.ts";
 
-const entry = (id: string): MementoEntry => ({
+const entry = (id: string, sequence: number): MementoEntry => ({
   id,
   timeline: "000000000000",
-  sequence: 1,
+  sequence,
   parent: null,
   epoch: 1,
   generation: 0,
@@ -31,7 +32,13 @@ function item(sequence: number, pieces: Readonly<Record<string, number>>): PackI
     const bytes = Buffer.alloc(length, `${sequence}:${key}:${index} `);
     return { key, encoding: "json", bytes, contentBytes: length, digest: sha256(bytes), base: null, section: null };
   });
-  return { entry: entry(id), parentDigest: null, base: null, layer: { id, depth: 1, changes: new Map() }, held };
+  return {
+    entry: entry(id, sequence),
+    parentDigest: null,
+    base: null,
+    layer: { id, depth: 1, changes: new Map() },
+    held,
+  };
 }
 
 async function packed(...items: readonly PackItem[]): Promise<OpenedPack> {
@@ -89,6 +96,14 @@ describe("buildPack()", () => {
   test("begins a section of its own behind one of 4 MB", async () => {
     const items = [item(1, { one: 4_194_303, two: 5_000, three: 6_000, small: 10 })];
     expect(sectionsOf(await packed(...items), items)).toEqual([{ one: 1, two: 1, three: 2, small: 0 }]);
+  });
+
+  test("the store that takes it has its header without reading it again, and it says what was written", async () => {
+    const items = [item(1, { rows: 40 }), item(2, { rows: 50 })];
+    const { header } = await buildPack(items, null, systemRandom, { codec: "zstd" });
+    const known = decodePackHeader(header, "the pack");
+    expect(known).toEqual(decodePackHeader(Uint8Array.from(header), "the pack"));
+    expect(known.entries[0]).toBe(items[0]?.entry);
   });
 });
 

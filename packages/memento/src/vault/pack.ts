@@ -51,9 +51,9 @@ export function buildPack(
     compressSection(joinFirstSection(manifests.map(utf8), first?.parts ?? []), compression),
     ...others.map(({ parts, section }) => section ?? compressSection(joined(parts), compression)),
   ];
-  const entries = items.map(({ entry }) => entryText(entry));
-  const seal = (ready: readonly CompressedSection[]): BuiltPack =>
-    sealed({ entries, manifests, hasDeltas: haveDeltas(items), dataKey }, ready, random);
+  const entries = items.map(({ entry }) => entry);
+  const laid = { entries: entries.map(entryText), manifests, hasDeltas: haveDeltas(items), dataKey };
+  const seal = (ready: readonly CompressedSection[]): BuiltPack => sealed(laid, ready, random, entries);
   return allReady(compressed)
     ? seal(compressed)
     : Promise.all(compressed.map(async (section) => await section)).then(seal);
@@ -97,15 +97,16 @@ export async function buildLaidPack(
   random: Random,
 ): Promise<BuiltPack> {
   const section = await compressSection(joinFirstSection(manifests.map(utf8), [inline]), compression);
-  return sealed({ entries, manifests, hasDeltas, dataKey }, [section], random);
+  return sealed({ entries, manifests, hasDeltas, dataKey }, [section], random, null);
 }
 
 function sealed(
   { entries, manifests, hasDeltas, dataKey }: Pick<LaidPack, "entries" | "manifests" | "hasDeltas" | "dataKey">,
   sections: readonly CompressedSection[],
   random: Random,
+  known: readonly MementoEntry[] | null,
 ): BuiltPack {
-  const encode = (header: Omit<PackHeader, "entries">): Uint8Array => encodePackHeader(header, entries);
+  const encode = (header: Omit<PackHeader, "entries">): Uint8Array => encodePackHeader(header, entries, known);
   return {
     ...sealUnder(encode, sections, dataKey, random, versionOf(hasDeltas, sections)),
     digests: entries.map((entry, slot) => recordDigest(entry, manifests[slot] ?? "")),
