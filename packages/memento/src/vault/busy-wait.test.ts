@@ -32,15 +32,19 @@ async function turnsOfLongWait(wait: BusyWait): Promise<number> {
   return turns - before;
 }
 
-/** Waits for an answer that comes in the next turn. */
-async function turnsOfShortWait(wait: BusyWait): Promise<number> {
+const turn = async (): Promise<void> => await new Promise((done) => void nextImmediate(done));
+
+/** Waits for an answer; gives how many turns were asked for, a few more included. */
+async function turnsUntil(wait: BusyWait, answer: Promise<void>): Promise<number> {
   const before = turns;
-  const turn = async (): Promise<void> => await new Promise((done) => void nextImmediate(done));
-  await wait.for(turn());
-  await turn();
-  await turn();
+  await wait.for(answer);
+  for (let more = 0; more < 3; more++) await turn();
   return turns - before;
 }
+
+/** Waits for an answer that comes in the third turn. */
+const turnsOfShortWait = async (wait: BusyWait): Promise<number> =>
+  await turnsUntil(wait, turn().then(turn).then(turn));
 
 describe("BusyWait.for()", () => {
   test("gives the answer, and throws what it is rejected with", async () => {
@@ -64,6 +68,15 @@ describe("BusyWait.for()", () => {
     while ((await turnsOfShortWait(wait)) === 0);
     expect(await turnsOfShortWait(wait)).toBeGreaterThan(0);
     expect(await turnsOfLongWait(wait)).toBeGreaterThan(0);
+  });
+
+  test("takes ever fewer turns for answers that come without any", async () => {
+    const wait = new BusyWait(2);
+    const needed: number[] = [];
+    for (let answer = 0; answer < 12; answer++) needed.push(await turnsUntil(wait, Promise.resolve()));
+    expect(needed).toEqual([1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    while ((await turnsOfShortWait(wait)) === 0);
+    expect(await turnsOfShortWait(wait)).toBeGreaterThan(1);
   });
 
   test("only waits where there is one core", async () => {

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 
 /** One or two milliseconds of an event loop that has nothing else to do. */
 const TURNS_MAX = 2_000;
-/** How many answers are waited for asleep, at most, where none comes in that time. */
+/** How many answers are waited for asleep, at most, where none comes in that time, or each without any turn. */
 const ASLEEP_MAX = 63;
 
 /**
@@ -38,7 +38,9 @@ export class BusyWait {
         setImmediate(turn);
         return;
       }
-      this.#lastAsleep = isThere ? 0 : Math.min(ASLEEP_MAX, 2 * this.#lastAsleep + 1);
+      // What a store in this thread answers was there before the first turn.
+      const wasOfUse = isThere && turns > 1;
+      this.#lastAsleep = wasOfUse ? 0 : Math.min(ASLEEP_MAX, 2 * this.#lastAsleep + 1);
       this.#asleep = this.#lastAsleep;
     };
     setImmediate(turn);

@@ -79,9 +79,9 @@ function insertPack(
   dataKey: string | null,
   slots: Iterable<number>,
 ): void {
-  demandSealingKey(statements, dataKey);
+  const { changes, lastInsertRowid: commit } = statements.insertCommit.run(header, body, dataKey);
+  if (changes !== 1) throw keyRetired(String(dataKey));
   if (newKey !== null) statements.insertKey.run(...keyValues(newKey));
-  const commit = statements.insertCommit.run(header, body).lastInsertRowid;
   const places = [...slots].flatMap((slot) => {
     const entry = records[slot]?.entry;
     if (entry === undefined) return [];

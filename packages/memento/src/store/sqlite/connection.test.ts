@@ -49,7 +49,7 @@ async function commits(path: string): Promise<number> {
 const insert =
   (text: string) =>
   ({ insertCommit }: Statements): number =>
-    Number(insertCommit.run(Buffer.from(text), null).lastInsertRowid);
+    Number(insertCommit.run(Buffer.from(text), null, null).lastInsertRowid);
 
 const headers = async (connection: Connection): Promise<readonly string[]> =>
   await connection.read(({ commitsAfter }) =>

@@ -20,15 +20,9 @@ export interface NewPlace {
  * given out is not the last one.
  */
 export function insertPlaces(statements: Statements, commit: number | bigint, places: readonly NewPlace[]): void {
-  if (places.length < MANY_RECORDS) {
-    for (const { timeline, sequence, nonce, slot } of places) {
-      if (statements.recentAt.get(timeline, sequence) !== undefined) throw taken(timeline, sequence);
-      statements.insertMemento.run(timeline, sequence, nonce, commit, slot);
-    }
-    return;
-  }
+  const insert = places.length < MANY_RECORDS ? statements.insertMemento : statements.insertRecent;
   for (const { timeline, sequence, nonce, slot } of places) {
-    const { changes } = statements.insertRecent.run(timeline, sequence, nonce, commit, slot);
+    const { changes } = insert.run(timeline, sequence, nonce, commit, slot);
     if (changes !== 1) throw taken(timeline, sequence);
   }
 }

@@ -32,6 +32,11 @@ const spanIn = (table: string): string =>
 const lastNonce = (table: string): string =>
   `(SELECT nonce FROM ${table} l WHERE l.timeline = m.timeline AND l.sequence = m.last)`;
 
+/** A memento's row, in one table where the other one has none for its place. */
+const insertWhereFree = (table: string, other: string): string =>
+  `INSERT INTO ${table} (${ROW}) SELECT ?1, ?2, ?3, ?4, ?5
+    WHERE NOT EXISTS (SELECT 1 FROM ${other} WHERE timeline = ?1 AND sequence = ?2)`;
+
 const SQL = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
@@ -76,7 +81,9 @@ const SQL = {
   releaseLease: `UPDATE timeline SET ${LEASE}, request = NULL WHERE key = ? AND lease_epoch = ? AND lease_owner = ?`,
   request: "UPDATE timeline SET request = ? WHERE key = ?",
 
-  insertCommit: "INSERT INTO commit_log (header, body) VALUES (?, ?)",
+  // Nothing is inserted under a retired key.
+  insertCommit: `INSERT INTO commit_log (header, body) SELECT ?1, ?2
+    WHERE NOT EXISTS (SELECT 1 FROM wrapped_key WHERE id = ?3 AND (ring = '' OR ring LIKE '!%'))`,
   insertNotice: "INSERT INTO commit_log (header, removals) VALUES (?, ?)",
   commitById: `${COMMIT} WHERE id = ?`,
   commitsAfter: `${COMMIT} WHERE id > ? ORDER BY id LIMIT ?`,
@@ -89,10 +96,8 @@ const SQL = {
   replacePack: `INSERT INTO commit_log (id, header, body, header_digest) VALUES (?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET header = excluded.header, body = excluded.body, header_digest = excluded.header_digest`,
 
-  insertMemento: `INSERT INTO memento (${ROW}) VALUES (?, ?, ?, ?, ?)`,
-  insertRecent: `INSERT INTO recent_memento (${ROW}) SELECT ?1, ?2, ?3, ?4, ?5
-    WHERE NOT EXISTS (SELECT 1 FROM memento WHERE timeline = ?1 AND sequence = ?2)`,
-  recentAt: "SELECT 1 FROM recent_memento WHERE timeline = ? AND sequence = ?",
+  insertMemento: insertWhereFree("memento", "recent_memento"),
+  insertRecent: insertWhereFree("recent_memento", "memento"),
   lastRecent: "SELECT max(ordinal) AS last FROM recent_memento",
   recents: "SELECT count(*) AS rows FROM recent_memento",
   sortIn: `INSERT OR IGNORE INTO memento (${ROW}) SELECT ${ROW} FROM recent_memento ORDER BY timeline, sequence`,
