@@ -1,9 +1,12 @@
-import { describe, expect, test } from "vitest";
+import process from "node:process";
+
+import { describe, expect, test, vi } from "vitest";
 
 import { bench, load, numbers, rowsOf, upTo, type Row } from "../../../../../test/harness/number-runs.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { definePipeline, type Pipeline } from "../pipeline/pipeline.ts";
 import { memorySink } from "../sinks/index.ts";
+import type { RunEvent } from "./run-event.ts";
 
 describe("runPipeline()", () => {
   test("runs a flow to its end, with a memento at each interval and after each stage", async () => {
@@ -76,6 +79,21 @@ describe("runPipeline()", () => {
     expect(events.filter(({ type }) => type === "run-ended")).toMatchObject([{ status: "completed", error: null }]);
     const [head] = await Array.fromAsync(memento.history({ name: "load" }));
     expect(head?.status).toBe("completed");
+  });
+
+  test("a listener that throws at a failed end does not hide the failure", async () => {
+    const { memento, data } = await bench();
+    const warn = vi.spyOn(process, "emitWarning").mockReturnValue(undefined);
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      before: () => {
+        throw new Error("the disk hums");
+      },
+    });
+    const onEvent = ({ type }: RunEvent): void => {
+      if (type === "run-ended") throw new Error("the listener is broken");
+    };
+    await expect(memento.run(pipeline, { onEvent })).rejects.toThrow("the disk hums");
+    expect(warn.mock.calls.map(([message]) => message)).toEqual([expect.stringContaining("the listener is broken")]);
   });
 
   test("takes up after a failure: done records stay, undone ones are taken back and read again, none is lost or doubled", async () => {

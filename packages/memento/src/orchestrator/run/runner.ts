@@ -1,3 +1,5 @@
+import process from "node:process";
+
 import { followCodec } from "../../caretaker/caretaker-record.ts";
 import { isMementoError, MementoError } from "../../core/errors.ts";
 import { newRunId, checkName } from "../../core/ids.ts";
@@ -168,7 +170,14 @@ async function runToEnd(session: RunSession, signal: AbortSignal, begin: () => P
     await begin();
     outcome = await runOrCancel(session, signal);
   } catch (error) {
-    session.emit({ type: "run-ended", run, status: "failed", error: isMementoError(error) ? error.code : "other" });
+    try {
+      session.emit({ type: "run-ended", run, status: "failed", error: isMementoError(error) ? error.code : "other" });
+    } catch (hindered) {
+      // The run's own error is the one to be seen.
+      process.emitWarning(
+        `The listener of run ${run} threw as it was told that the run has failed: ${String(hindered)}`,
+      );
+    }
     throw error;
   }
   // A listener that throws at the end has been told it: there is no second one.

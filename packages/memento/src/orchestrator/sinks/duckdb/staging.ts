@@ -3,6 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { DuckDBValue } from "@duckdb/node-api";
 
 import { rowValue } from "../../../core/row-value.ts";
+import { rowField } from "../row-field.ts";
 import type { Workspace } from "./connection.ts";
 import type { DuckdbModule } from "./engine.ts";
 import type { TargetColumn } from "./target.ts";
@@ -134,8 +135,8 @@ class RowReader {
     for (let index = start; index < end; index++) {
       const value = rowValue(rows[index] as Readonly<Record<string, unknown>>, name) ?? null;
       if (value === null) {
-        if (isKey) throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is NULL, and rows are found by it");
-        if (!nullable) throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is NULL, and may not be");
+        if (isKey) throw refusedItem("RECORD_INVALID", rowField(index, name), "is NULL, and rows are found by it");
+        if (!nullable) throw refusedItem("RECORD_INVALID", rowField(index, name), "is NULL, and may not be");
         values.push(null);
         continue;
       }
@@ -144,7 +145,7 @@ class RowReader {
         values.push(bound instanceof Uint8Array ? this.#duckdb.blobValue(bound) : bound);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        throw refusedItem(error.code, `rows[${index}].${name}`, error.message);
+        throw refusedItem(error.code, rowField(index, name), error.message);
       }
     }
     return values;
@@ -155,7 +156,7 @@ class RowReader {
       throw refusedItem("RECORD_INVALID", `rows[${index}]`, "is not an object of columns");
     for (const name in row) {
       if (!this.#names.has(name) && Object.hasOwn(row, name))
-        throw refusedItem("RECORD_INVALID", `rows[${index}].${name}`, "is no column of the table");
+        throw refusedItem("RECORD_INVALID", rowField(index, name), "is no column of the table");
     }
   }
 }

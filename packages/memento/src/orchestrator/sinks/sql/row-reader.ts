@@ -1,5 +1,6 @@
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
 import { rowValue } from "../../../core/row-value.ts";
+import { rowField } from "../row-field.ts";
 import type { TargetColumn } from "./target.ts";
 
 /** Turns a value into what the engine is sent; `problem` throws UNSUPPORTED_VALUE with the rest of a sentence. */
@@ -37,11 +38,11 @@ export class RowReader<Sent> {
       if (value !== undefined || Object.hasOwn(record, column.name)) known += 1;
       if (value === undefined || value === null) {
         if (this.#keys[place] === true)
-          throw refusal("RECORD_INVALID", `rows[${index}].${column.name}`, "is NULL, and rows are found by it");
+          throw refusal("RECORD_INVALID", rowField(index, column.name), "is NULL, and rows are found by it");
         take(this.#nothing, place);
       } else {
         const problem = (text: string): never => {
-          throw refusal("UNSUPPORTED_VALUE", `rows[${index}].${column.name}`, text);
+          throw refusal("UNSUPPORTED_VALUE", rowField(index, column.name), text);
         };
         take(this.#write(value, column, problem), place);
       }
@@ -51,8 +52,7 @@ export class RowReader<Sent> {
 
   #refuseUnknown(record: object, index: number): void {
     for (const name of Object.keys(record))
-      if (!this.#names.has(name))
-        throw refusal("RECORD_INVALID", `rows[${index}].${name}`, "is no column of the table");
+      if (!this.#names.has(name)) throw refusal("RECORD_INVALID", rowField(index, name), "is no column of the table");
   }
 }
 

@@ -3,6 +3,7 @@ import type { SQLInputValue } from "node:sqlite";
 import { MementoError, type ErrorCode } from "../../../core/errors.ts";
 import { rowValue } from "../../../core/row-value.ts";
 import { nameOf } from "../json-text.ts";
+import { rowField } from "../row-field.ts";
 import type { TargetColumn } from "./target.ts";
 
 const COLUMN_VALUES = "and a column holds text, numbers, booleans, dates and bytes";
@@ -42,7 +43,7 @@ export class RowBinder {
       if (value !== undefined || Object.hasOwn(record, column.name)) known += 1;
       const bound = bindValue(value, column, index);
       if (bound === null && this.#keys[place] === true) {
-        throw refusal("RECORD_INVALID", `rows[${index}].${column.name}`, "is NULL, and rows are found by it");
+        throw refusal("RECORD_INVALID", rowField(index, column.name), "is NULL, and rows are found by it");
       }
       this.values[place] = bound;
     }
@@ -51,8 +52,7 @@ export class RowBinder {
 
   #refuseUnknown(record: object, index: number): void {
     for (const name of Object.keys(record)) {
-      if (!this.#names.has(name))
-        throw refusal("RECORD_INVALID", `rows[${index}].${name}`, "is no column of the table");
+      if (!this.#names.has(name)) throw refusal("RECORD_INVALID", rowField(index, name), "is no column of the table");
     }
   }
 }
@@ -94,5 +94,5 @@ function bindObject(value: object, column: TargetColumn, index: number): string 
 }
 
 function unsupported(column: TargetColumn, index: number, problem: string): MementoError {
-  return refusal("UNSUPPORTED_VALUE", `rows[${index}].${column.name}`, problem);
+  return refusal("UNSUPPORTED_VALUE", rowField(index, column.name), problem);
 }

@@ -1,6 +1,7 @@
 import { types } from "node:util";
 
 import { MementoError, type ErrorCode } from "../../../../core/errors.ts";
+import { rowField } from "../../row-field.ts";
 
 /** The types that a column can have; `json` takes any plain data. Each may be null. */
 export const COLUMN_TYPES = ["string", "number", "integer", "boolean", "timestamp", "bytes", "json"] as const;
@@ -27,7 +28,7 @@ export function inferColumns(rows: readonly unknown[]): Columns {
     for (const [name, value] of Object.entries(recordOf(row, index))) {
       const isNothing = value === null || value === undefined;
       if ((columns.get(name) ?? null) === null)
-        columns.set(name, isNothing ? null : typeOf(value, `rows[${index}].${name}`));
+        columns.set(name, isNothing ? null : typeOf(value, rowField(index, name)));
     }
   }
   for (const [name, type] of columns) {
@@ -64,7 +65,7 @@ function typeOf(value: unknown, item: string): DatasetColumnType {
 export function refuseUnknown(record: Readonly<Record<string, unknown>>, columns: Columns, index: number): void {
   for (const name of Object.keys(record)) {
     if (!Object.hasOwn(columns, name))
-      throw refusal("RECORD_INVALID", `rows[${index}].${name}`, "is no column of the dataset");
+      throw refusal("RECORD_INVALID", rowField(index, name), "is no column of the dataset");
   }
 }
 

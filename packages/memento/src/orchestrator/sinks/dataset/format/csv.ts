@@ -1,4 +1,5 @@
 import { rowValue } from "../../../../core/row-value.ts";
+import { rowField } from "../../row-field.ts";
 import { type Columns, columnValue, type DatasetColumnType, recordOf, refusal, refuseUnknown } from "./columns.ts";
 import { type DataFormat, textChunks } from "./data-format.ts";
 import { base64, jsonText } from "./json-text.ts";
@@ -17,10 +18,10 @@ export const csvFormat: DataFormat = {
       const record = recordOf(row, index);
       refuseUnknown(record, columns ?? {}, index);
       const line = fields
-        .map(([name, type]) => fieldText(rowValue(record, name), type, () => `rows[${index}].${name}`))
+        .map(([name, type]) => fieldText(rowValue(record, name), type, () => rowField(index, name)))
         .join(",");
       // With one column, null would be an empty line, which readers skip.
-      if (line === "") throw refusal("UNSUPPORTED_VALUE", `rows[${index}].${fields[0]?.[0]}`, NO_LINE);
+      if (line === "") throw refusal("UNSUPPORTED_VALUE", rowField(index, fields[0]?.[0] ?? ""), NO_LINE);
       return line + END_OF_LINE;
     });
   },

@@ -1,4 +1,5 @@
 import { rowValue } from "../../../../core/row-value.ts";
+import { rowField } from "../../row-field.ts";
 import { type Columns, columnValue, recordOf, refuseUnknown } from "./columns.ts";
 import { type DataFormat, textChunks } from "./data-format.ts";
 import { jsonText } from "./json-text.ts";
@@ -22,7 +23,7 @@ function columnLine(row: unknown, index: number, columns: Columns): string {
   const record = recordOf(row, index);
   refuseUnknown(record, columns, index);
   const members = Object.entries(columns).map(([name, type]) => {
-    const item = (): string => `rows[${index}].${name}`;
+    const item = (): string => rowField(index, name);
     return `${JSON.stringify(name)}:${jsonText(columnValue(rowValue(record, name), type, item), item)}`;
   });
   return `{${members.join(",")}}`;

@@ -5,6 +5,7 @@ import type { ParquetWriter } from "hyparquet-writer";
 
 import { rowValue } from "../../../../core/row-value.ts";
 import { parquetCodecs } from "../../../sources/parquet/parquet-codecs.ts";
+import { rowField } from "../../row-field.ts";
 import { type Columns, columnValue, type DatasetColumnType, recordOf, refuseUnknown } from "./columns.ts";
 import { type DataFormat, takeTurn, TURN_ROWS } from "./data-format.ts";
 import { jsonText } from "./json-text.ts";
@@ -123,7 +124,7 @@ async function columnsOf(
     const record = recordOf(rows[index], index);
     refuseUnknown(record, columns, index);
     for (const [place, [name, type]] of fields.entries()) {
-      const item = (): string => `rows[${index}].${name}`;
+      const item = (): string => rowField(index, name);
       const value = columnValue(rowValue(record, name), type, item);
       values[place]?.push(type === "json" && value !== null ? jsonText(value, item) : value);
     }
