@@ -94,8 +94,9 @@ function compressHere(plain: Uint8Array, { codec, level }: Compression): Uint8Ar
 }
 
 async function compressElsewhere(plain: Uint8Array, { codec, level }: Compression): Promise<Uint8Array> {
-  // As one chunk: hundreds of small ones would be put together by the main thread.
-  const chunk = { chunkSize: plain.length };
+  // What is given for the result weighs on the collector as long as it is held, and most of it stays empty; hundreds of small ones would be
+  // put together by the main thread.
+  const chunk = { chunkSize: Math.ceil(plain.length / 4) };
   if (codec === "gzip") return await promisify(zlib.gzip)(plain, { ...gzipOptions(level), ...chunk });
   if (codec === "brotli")
     return await promisify(zlib.brotliCompress)(plain, { ...brotliOptions(plain, level), ...chunk });
