@@ -70,24 +70,45 @@ describe("a change that was cut short", () => {
     expect(evidence).toMatchObject({ kind: "adopt", planHash: again.hash });
   });
 
-  test.each([false, true])("a reset is finished by the same command, with purge: %s", async (purge) => {
+  test.each([
+    { begun: false, finish: false },
+    { begun: true, finish: true },
+    // What was asked for first is asked for no more: its evidence says that it is to be done.
+    { begun: true, finish: false },
+    { begun: false, finish: true },
+  ])("a reset is finished by the same command, with purge: $begun, and then $finish", async ({ begun, finish }) => {
     const { memento, data, pipeline, cut } = await bench();
     await memento.run(pipeline(10));
     const { hash } = await memento.planReset(pipeline(10));
-    const reset = { plan: hash, confirm: "load", purge };
+    const reset = { plan: hash, confirm: "load" };
     cut();
-    await expect(memento.reset(pipeline(10), reset)).rejects.toThrow("the process is dead");
+    await expect(memento.reset(pipeline(10), { ...reset, purge: begun })).rejects.toThrow("the process is dead");
     // Whoever asks anew is shown what was begun, and not something else.
     await expect(memento.planReset(pipeline(10), { keepData: true })).rejects.toMatchObject({ code: "CONFLICT" });
     expect(await memento.planReset(pipeline(10))).toMatchObject({ hash });
-    const { head, undo, plan, purged } = await memento.reset(pipeline(10), reset);
+    const { head, undo, plan, purged } = await memento.reset(pipeline(10), { ...reset, purge: finish });
     expect(rowsOf(data)).toEqual([]);
     expect(plan.hash).toBe(hash);
     const { entry } = await memento.vault.load(head);
     expect(entry).toMatchObject({ reason: "reset", status: "saved" });
+    const isPurged = begun || finish;
     expect({ undo, purged }).toEqual(
-      purge ? { undo: null, purged: entry.sequence - 1 } : { undo: entry.parent, purged: 0 },
+      isPurged ? { undo: null, purged: entry.sequence - 1 } : { undo: entry.parent, purged: 0 },
     );
-    expect(await Array.fromAsync(memento.history({ name: "load" }))).toHaveLength(purge ? 1 : entry.sequence);
+    expect(await Array.fromAsync(memento.history({ name: "load" }))).toHaveLength(isPurged ? 1 : entry.sequence);
+    expect(await memento.verify()).toMatchObject({ sound: true });
+    expect(await memento.run(pipeline(10))).toMatchObject({ status: "completed", resumed: false });
+  });
+
+  test("a purge that is asked for by whoever finishes a reset leaves what is pinned, and says so", async () => {
+    const { memento, pipeline, cut } = await bench();
+    const { head: kept } = await memento.run(pipeline(10));
+    const { hash } = await memento.planReset(pipeline(10));
+    const reset = { plan: hash, confirm: "load" };
+    cut();
+    await expect(memento.reset(pipeline(10), reset)).rejects.toThrow("the process is dead");
+    await memento.caretaker("pipelines").pin(kept, { by: "ann" });
+    await expect(memento.reset(pipeline(10), { ...reset, purge: true })).rejects.toMatchObject({ code: "CONFLICT" });
+    expect((await memento.vault.load(kept)).entry.id).toBe(kept);
   });
 });

@@ -18,7 +18,7 @@ import {
 } from "./held-timeline.ts";
 import { rosterOf } from "./participants/roster.ts";
 import { demandPlan, planRestore, type RestorePlan } from "./plan.ts";
-import { demandPurgeable, historyBefore, removedBefore } from "./purge.ts";
+import { demandPurgeable, historyBefore, purgeHistory, removedBefore } from "./purge.ts";
 import { applyRestore, told, type TimelineChangeOptions } from "./rollback.ts";
 
 /** What a reset is asked for. */
@@ -119,14 +119,19 @@ async function begunPlan(head: OpenedMemento, { keepData = false }: ResetChoice)
 /** What a reset did that was begun before, and is finished now. */
 async function finishedReset(
   vault: Vault,
-  { purge, by = "", why: reason = "" }: ResetOptions,
+  { purge = false, by = "", why: reason = "" }: ResetOptions,
   { head, finished }: HeldTimeline,
   plan: ResetPlan,
 ): Promise<ResetResult> {
   const evidence = head.fields()["evidence"] as RestoreRecord;
-  const isPurged = evidence.purge === true;
+  const wasPurged = evidence.purge === true;
+  if (!wasPurged && purge !== false) {
+    await demandPurgeable(vault, head.entry);
+    await purgeHistory(vault, head.entry);
+  }
+  const isPurged = wasPurged || purge !== false;
   const purged = isPurged ? await removedBefore(vault, head.entry) : [];
-  if (isPurged && purge === "secure") await secureDelete(vault, purged, { reason, by });
+  if (purge === "secure") await secureDelete(vault, purged, { reason, by });
   const undo = isPurged ? null : (finished?.entry.id ?? null);
   return { head: head.entry.id, undo, plan, evidence, purged: purged.length };
 }
