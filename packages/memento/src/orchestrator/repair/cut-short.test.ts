@@ -107,7 +107,7 @@ describe("a change that was cut short", () => {
     const reset = { plan: hash, confirm: "load" };
     cut();
     await expect(memento.reset(pipeline(10), reset)).rejects.toThrow("the process is dead");
-    await memento.caretaker("pipelines").pin(kept, { by: "ann" });
+    await memento.caretaker("pipelines").pin(kept, { reason: "audit" });
     await expect(memento.reset(pipeline(10), { ...reset, purge: true })).rejects.toMatchObject({ code: "CONFLICT" });
     expect((await memento.vault.load(kept)).entry.id).toBe(kept);
   });
