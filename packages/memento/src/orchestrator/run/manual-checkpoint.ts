@@ -14,7 +14,7 @@ export async function takeCheckpoint(run: StageRun, options: ManualCheckpoint): 
   run.batches.demandNone("checkpoint");
   checkSaved(name, labels);
   const fields = description === undefined ? {} : { fields: { description } };
-  const save = { reason: "manual", status: "running", labels, ...fields } as const;
+  const save = { reason: "manual", status: "running", labels: { ...labels }, ...fields } as const;
   return await run.batches.between(async () => {
     if (name === undefined) return await run.save(save);
     // What is run again, in a further attempt or after a failure, comes here again.

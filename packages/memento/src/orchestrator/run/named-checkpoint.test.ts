@@ -54,6 +54,26 @@ describe("checkpoint() with a name", () => {
     },
   );
 
+  test("keeps the labels that were given, whatever becomes of the object that had them", async () => {
+    const { memento } = await bench();
+    const labels: Record<string, string> = { at: "before" };
+    const pipeline = definePipeline({
+      name: "labelled",
+      version: "1",
+      stages: (stage) => [
+        stage.task("load", async (context) => {
+          const saving = context.checkpoint({ name: "loaded", labels });
+          labels["at"] = "after";
+          const { id } = await saving;
+          labels["at"] = "much later";
+          return id;
+        }),
+      ],
+    });
+    const id = String(await (await memento.run(pipeline)).output("load"));
+    expect((await memento.vault.load(id)).entry.labels).toEqual({ at: "before" });
+  });
+
   test("that another run's memento has is EXISTS, unless the name is to be moved", async () => {
     const { memento, store } = await bench();
     const first = await memento.run(named({}));
