@@ -26,14 +26,10 @@ export interface Sequence {
   run(partition: string): Promise<number>;
 }
 
-/** Opens or creates the store in this file. */
-export async function openOurs(file: string): Promise<Ours> {
-  return runsOf(await Memento.open(`sqlite:${file}`));
-}
-
-/** Creates a store on a server, sealed by a key that lives as long as the bench. */
-export async function openOursAt(url: string): Promise<Ours> {
-  return runsOf(await Memento.open(url, { keys: { raw: [Uint8Array.from(randomBytes(32))] } }));
+/** Opens or creates a store: one on SQLite is sealed by its key file, one on a server by a key that lives as long as this process. */
+export async function openOurs(url: string): Promise<Ours> {
+  const keys = url.startsWith("sqlite:") ? {} : { keys: { raw: [Uint8Array.from(randomBytes(32))] } };
+  return runsOf(await Memento.open(url, keys));
 }
 
 function runsOf(memento: Memento): Ours {

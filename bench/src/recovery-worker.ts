@@ -8,7 +8,7 @@ if (folder === undefined || partition === undefined) throw new Error("usage: rec
 const stages = Number(count);
 
 let stagesRun = 0;
-await using ours = await openOurs(folder);
+await using ours = await openOurs(`sqlite:${folder}`);
 const sequence = ours.sequence(stages, {
   onStage: (stage) => {
     if (mode === "start" && stage === stages / 2) process.kill(process.pid, "SIGKILL");

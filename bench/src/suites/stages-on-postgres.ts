@@ -1,12 +1,12 @@
 import { startPostgres } from "../engines/postgres.ts";
 import { interleave, timeMs } from "../measure.ts";
-import { openOursAt } from "../memento.ts";
+import { startOurs } from "../memento-process.ts";
 import { makeDatabase, openBarePostgres } from "../peers/bare-postgres.ts";
 import { startDbos } from "../peers/dbos.ts";
 import type { Comparison } from "../report.ts";
 import { RUNS_AT_ONCE, STAGES } from "../work.ts";
 import { measureAtOnce } from "./stages-at-once.ts";
-import { rate, rateAgainst, runnerOf } from "./stages-sequential.ts";
+import { rate, rateAgainst } from "./stages-sequential.ts";
 import { present, type SuiteContext } from "./suite.ts";
 
 /**
@@ -26,11 +26,10 @@ export async function stagesOnPostgres({
   const bare = stack.use(await openBarePostgres(postgres.url("bare"), administration));
   const dbos = engines.has("dbos") ? stack.use(await startDbos(scratch, postgres)) : undefined;
   await makeDatabase(postgres.url("memento"), administration);
-  const ours = stack.use(await openOursAt(postgres.url("memento")));
-  const runOurs = runnerOf(ours);
+  const ours = stack.use(await startOurs(scratch, postgres.url("memento")));
   const samples = await interleave(
     present([
-      { name: "ours", measure: async (round) => rate((await runOurs(`sequential-${round}`)).ms) },
+      { name: "ours", measure: async () => rate((await ours.run({ stages: STAGES })).ms) },
       { name: "bare", measure: async () => rate(await timeMs(() => bare.commit(STAGES))) },
       dbos && { name: "dbos", measure: async () => rate(await dbos.run({ stages: STAGES })) },
     ]),

@@ -6,7 +6,7 @@ import { goneBy, lineFrom, startChild, type Child } from "../children.ts";
 import { timeMs } from "../measure.ts";
 import type { Comparison, Figures } from "../report.ts";
 import { STAGES, verifyRecovery } from "../work.ts";
-import { present, type InRounds, type Peers } from "./suite.ts";
+import { present, type InRounds, type Engines } from "./suite.ts";
 
 const WORKER = fileURLToPath(new URL("../../dist/recovery-worker.js", import.meta.url));
 const BARE_NODE = fileURLToPath(new URL("../../dist/bare-node.js", import.meta.url));
@@ -26,7 +26,7 @@ interface Places {
  * the 500 commits that remain.
  */
 export async function measureRecovery(
-  { bare, dbos, restate }: Peers,
+  { bare, dbos, restate }: Engines,
   places: Places,
   inRounds: InRounds,
 ): Promise<readonly Comparison[]> {

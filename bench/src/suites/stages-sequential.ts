@@ -1,30 +1,23 @@
-import { join } from "node:path";
-
-import { BenchError } from "../bench-error.ts";
 import { median, timeMs, type Samples } from "../measure.ts";
-import { openOurs, type Ours } from "../memento.ts";
 import type { Comparison } from "../report.ts";
-import { expectedSum, STAGES } from "../work.ts";
-import { present, type InRounds, type Peers } from "./suite.ts";
+import { STAGES } from "../work.ts";
+import { present, type InRounds, type Engines } from "./suite.ts";
 
 const EDGE = 100;
 
 /** `stages/sequential`: stages a second of one run. `stages/flat-cost`: a save's time early and late in our own runs. */
 export async function measureSequential(
-  { bare, dbos, restate }: Peers,
-  folder: string,
+  { ours, bare, dbos, restate }: Engines,
   inRounds: InRounds,
 ): Promise<readonly Comparison[]> {
   const early: number[] = [];
   const late: number[] = [];
-  await using ours = await openOurs(join(folder, "memento.db"));
-  const runOurs = runnerOf(ours);
   const samples = await inRounds(
     present([
       {
         name: "ours",
         measure: async (round) => {
-          const { ms, stageMs } = await runOurs(`sequential-${round}`);
+          const { ms, stageMs } = await ours.run({ stages: STAGES });
           early[round] = median(stageMs.slice(0, EDGE));
           late[round] = median(stageMs.slice(-EDGE));
           return rate(ms);
@@ -70,20 +63,6 @@ export function rateAgainst(
     ratioOf: (value, [other = Number.NaN]) => value / other,
     target: `>= ${atLeast}x`,
     isMet: (ratio) => ratio >= atLeast,
-  };
-}
-
-/** How ours is run: gives the time of the whole run, and of each stage: from its own start to the start of the next, so with its save. */
-export function runnerOf(ours: Ours): (partition: string) => Promise<{ ms: number; stageMs: readonly number[] }> {
-  let starts: number[] = [];
-  const sequence = ours.sequence(STAGES, { onStage: (stage) => (starts[stage] = performance.now()) });
-  return async (partition) => {
-    starts = [];
-    const start = performance.now();
-    const sum = await sequence.run(partition);
-    const end = performance.now();
-    if (sum !== expectedSum(STAGES)) throw new BenchError(`ours: the result is ${sum}, not ${expectedSum(STAGES)}`);
-    return { ms: end - start, stageMs: starts.map((at, stage) => (starts[stage + 1] ?? end) - at) };
   };
 }
 

@@ -1,5 +1,6 @@
 import type { BenchArguments, EngineName, StoresArguments, VaultArguments } from "../arguments.ts";
 import type { Contender, Samples } from "../measure.ts";
+import type { OursRuns } from "../memento-process.ts";
 import type { BareSqlite } from "../peers/bare-sqlite.ts";
 import type { Dbos } from "../peers/dbos.ts";
 import type { Restate } from "../peers/restate.ts";
@@ -20,8 +21,9 @@ export interface SuiteContext extends VaultArguments, StoresArguments, Pick<Benc
 /** Does all the work of one suite and returns what came out. Leaves no process and no file behind. */
 export type Suite = (context: SuiteContext) => Promise<readonly Comparison[]>;
 
-/** Who is measured beside us, started; `undefined` for a peer that was left out. */
-export interface Peers {
+/** Who is measured, started; `undefined` for a peer that was left out. */
+export interface Engines {
+  readonly ours: OursRuns;
   readonly bare: BareSqlite;
   readonly dbos: Dbos | undefined;
   readonly restate: Restate | undefined;
