@@ -1,4 +1,9 @@
 const kept: object[] = [];
+/** For tests: what is kept. */
+export const keptShapes: readonly object[] = kept;
+
+/** What an example is given for what nobody will ever look at in it. */
+export const nothing = Object.freeze({}) as never;
 
 /**
  * Keeps one object of its shape for good. V8 forgets a shape when a full collection finds no object of it, and with the

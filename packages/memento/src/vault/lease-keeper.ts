@@ -1,5 +1,6 @@
 import { MementoError } from "../core/errors.ts";
 import { randomText } from "../core/ids.ts";
+import { keepShape, nothing } from "../core/shapes.ts";
 import {
   describeAddress,
   type Lease,
@@ -51,6 +52,11 @@ export class LeaseKeeper implements AsyncDisposable {
     this.#owner = state.lease.owner ?? "";
     this.#holder = holder;
     this.#request = state.request;
+  }
+
+  static {
+    const lease = { epoch: 0, owner: null, expiresAt: 0, holder: null, check: "" };
+    keepShape(new LeaseKeeper(nothing, { record: nothing, lease, head: null, request: null }, nothing, 0, true));
   }
 
   /**

@@ -204,7 +204,10 @@ export class PackQueue {
   /** Gives a pack to the store. */
   async #give({ pack, sealing }: Ready, items: readonly Waiting[]): Promise<Appended> {
     const dataKey = sealing?.record ?? null;
-    const records = items.map(({ save: { entry, conditions } }) => ({ entry, ...conditions }));
+    const records = items.map(({ save: { entry, conditions } }) => {
+      const { expectedSequence, replaceName } = conditions;
+      return { entry, expectedSequence, replaceName };
+    });
     if ("inline" in pack) {
       const parts: PackParts = { ...pack, checkKey: this.#checks.key() };
       const appending = this.#store.apart?.append({ records, dataKey, maker: PACK_MAKER, parts });
@@ -219,8 +222,9 @@ export class PackQueue {
   }
 
   #checked(record: UncheckedRecord): AppendRecord {
-    const { timeline, id, sequence } = record.entry;
-    return { ...record, headCheck: this.#checks.head(timeline, id, sequence) };
+    const { entry, expectedSequence, replaceName } = record;
+    const headCheck = this.#checks.head(entry.timeline, entry.id, entry.sequence);
+    return { entry, expectedSequence, replaceName, headCheck };
   }
 
   /** Makes a pack; for the store's other thread only as far as it is laid out. */

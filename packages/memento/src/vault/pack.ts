@@ -1,6 +1,7 @@
 import { MementoError } from "../core/errors.ts";
 import type { MementoEntry } from "../core/memento.ts";
 import type { Random } from "../core/ports.ts";
+import { keepShape } from "../core/shapes.ts";
 import { entryText } from "../store/entry-text.ts";
 import { encodePackHeader, FORMAT_VERSION, INCREMENTS_VERSION, type PackHeader } from "../store/header.ts";
 import { compressSection, type CompressedSection, type Compression } from "./compression.ts";
@@ -201,7 +202,8 @@ class SectionLayout {
     const { parts, bytes: offset } = this.#at(number);
     parts.push(piece.bytes);
     this.#at(number).bytes += piece.bytes.length;
-    return { ...piece, section: number, offset };
+    const { key, encoding, contentBytes, digest, bytes, base } = piece;
+    return { key, encoding, contentBytes, digest, bytes, base, section: number, offset };
   }
 
   #at(number: number): LaidSection {
@@ -228,3 +230,5 @@ class SectionLayout {
     return this.sections.push({ parts: [], bytes: 0, section }) - 1;
   }
 }
+
+keepShape(new SectionLayout(true));

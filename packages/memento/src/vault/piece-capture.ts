@@ -1,3 +1,4 @@
+import { keepShape } from "../core/shapes.ts";
 import { encodeSnapshot, snapshotValue, type EncodedValue, type Snapshot } from "./codec.ts";
 import { ArrayEncoder, type ArrayVersion } from "./delta/index.ts";
 import { DELTA_CONTENT_BYTES_MIN } from "./increments.ts";
@@ -81,6 +82,8 @@ class WholePiece implements CapturedPiece {
     return UNKNOWN;
   }
 }
+
+keepShape(new WholePiece(snapshotValue(null, "")));
 
 /**
  * Captures the values of pieces as they are now. An array of flat or frozen items that is saved again and again is encoded

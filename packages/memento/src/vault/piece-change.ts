@@ -1,5 +1,6 @@
 import { runningSha256, sha256, sha256Elsewhere } from "../core/digest.ts";
 import { isMementoError } from "../core/errors.ts";
+import { keepShape, nothing } from "../core/shapes.ts";
 import type { TimelineRecord } from "../core/timeline.ts";
 import { encodeValue, type EncodedValue } from "./codec.ts";
 import { DeltaEncoder } from "./delta/index.ts";
@@ -171,11 +172,16 @@ export class PieceChange {
     key: string,
     content: EncodedValue,
     digest: string,
-    as: Pick<HeldPiece, "bytes" | "base" | "section"> = { bytes: content.bytes, base: null, section: null },
+    { bytes, base, section }: Pick<HeldPiece, "bytes" | "base" | "section"> = {
+      bytes: content.bytes,
+      base: null,
+      section: null,
+    },
   ): void {
-    const { encoding, bytes } = content;
-    this.held.push({ key, encoding, contentBytes: bytes.length, digest, ...as });
-    this.changes.set(key, { holder: this.#id, digest, bytes: bytes.length, encoding });
+    const { encoding } = content;
+    const contentBytes = content.bytes.length;
+    this.held.push({ key, encoding, contentBytes, digest, bytes, base, section });
+    this.changes.set(key, { holder: this.#id, digest, bytes: contentBytes, encoding });
   }
 
   /** How the ground holds the piece, as far as the writer remembers it. */
@@ -196,6 +202,8 @@ export class PieceChange {
     }
   }
 }
+
+keepShape(new PieceChange(nothing, "", nothing, nothing));
 
 /** The digest of a content, and what makes it out of the chain's. */
 async function digestAndDelta(

@@ -2,13 +2,14 @@ import { MementoError } from "../core/errors.ts";
 import { newMementoId } from "../core/ids.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { MementoEntry, MementoReason, MementoStatus } from "../core/memento.ts";
-import type { Clock, Random } from "../core/ports.ts";
+import { systemClock, type Clock, type Random } from "../core/ports.ts";
+import { keepShape, nothing } from "../core/shapes.ts";
 import { describeAddress, type TimelineRecord } from "../core/timeline.ts";
 import type { AppendResult } from "../store/store.ts";
 import { PieceDirectory, type PieceRef } from "./directory.ts";
 import type { OpenedMemento, PieceValues } from "./opened-memento.ts";
 import type { PackQueue } from "./pack-queue.ts";
-import type { CapturedPiece, KnownArrays, PieceCapture } from "./piece-capture.ts";
+import { KnownArrays, type CapturedPiece, type PieceCapture } from "./piece-capture.ts";
 import { PieceChange, type PieceChains } from "./piece-change.ts";
 import type { MementoReader, NearbyRecords } from "./reader.ts";
 import type { HeldPiece } from "./record.ts";
@@ -18,13 +19,13 @@ export interface MementoDraft {
   readonly reason: MementoReason;
   readonly status: MementoStatus;
   readonly generation: number;
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** True: the name moves here from the memento that has it. */
-  readonly replaceName?: boolean;
+  readonly replaceName?: boolean | undefined;
   readonly run?: string;
   readonly version?: string;
-  readonly stage?: string;
-  readonly stageIndex?: number;
+  readonly stage?: string | undefined;
+  readonly stageIndex?: number | undefined;
   readonly resumeCount?: number;
   readonly labels?: Readonly<Record<string, string>>;
   /** Clear, queryable metadata: only what the caretaker declares. */
@@ -34,7 +35,7 @@ export interface MementoDraft {
   /** Pieces to set; one that is equal to what the line already has is not written again. */
   readonly pieces?: ReadonlyMap<string, unknown>;
   /** Pieces to set that were captured earlier. */
-  readonly captured?: ReadonlyMap<string, CapturedPiece>;
+  readonly captured?: ReadonlyMap<string, CapturedPiece> | undefined;
   /** Pieces whose bytes other records hold already; the caller answers for those records staying readable until this one is appended. */
   readonly refs?: ReadonlyMap<string, PieceRef>;
   /** How many bytes of those were written for this very memento: they count as held by it. Default 0. */
@@ -82,6 +83,14 @@ export interface WriterPorts {
   readonly random: Random;
   /** Told how long each acknowledged save took. */
   readonly onSaved?: (timeline: TimelineRecord, durationMs: number) => void;
+}
+
+let lastTime = { now: 0, text: new Date(0).toISOString() };
+
+/** A moment as ISO 8601, in UTC. Many saves at once are of the same millisecond. */
+function textOfTime(now: number): string {
+  if (now !== lastTime.now) lastTime = { now, text: new Date(now).toISOString() };
+  return lastTime.text;
 }
 
 /**
@@ -228,14 +237,14 @@ export class TimelineWriter {
       ...(resumeCount === undefined ? {} : { resumeCount }),
     };
   }
-}
 
-let lastTime = { now: 0, text: new Date(0).toISOString() };
-
-/** A moment as ISO 8601, in UTC. Many saves at once are of the same millisecond. */
-function textOfTime(now: number): string {
-  if (now !== lastTime.now) lastTime = { now, text: new Date(now).toISOString() };
-  return lastTime.text;
+  static {
+    const ports = { arrays: new KnownArrays(), clock: systemClock, queue: nothing, reader: nothing, chains: nothing };
+    const example = new TimelineWriter(nothing, 0, null, { ...ports, random: nothing });
+    const ofRun = { reason: "stage", status: "running", generation: 0, run: "", version: "", resumeCount: 0 } as const;
+    keepShape(example);
+    for (const draft of [ofRun, { ...ofRun, stage: "", stageIndex: 0 }]) keepShape(example.#entry(draft, "", 1, 0, []));
+  }
 }
 
 function refusal(

@@ -1,5 +1,6 @@
 import { MementoError, isMementoError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
+import { keepShape, nothing } from "../../core/shapes.ts";
 import type { Credential, CredentialProvider, CredentialReference } from "./provider.ts";
 import type { CredentialSeal, SealedCredential } from "./sealed-credential.ts";
 import { unavailable } from "./unavailable.ts";
@@ -69,6 +70,10 @@ export class CredentialKeeper implements Disposable {
       if (this.#isDue()) void this.renew();
     };
     this.#stopLooking = expires ? parts.clock.every(LOOK_MS, look) : () => undefined;
+  }
+
+  static {
+    keepShape(new CredentialKeeper({ providers: {}, clock: nothing, signal: nothing, seal: null }, new Map()));
   }
 
   /** Acquires all. CREDENTIAL_UNAVAILABLE names the first that cannot be had, neither from its provider nor from the last memento; CAPABILITY_MISSING where one is to be sealed and the store is not. */

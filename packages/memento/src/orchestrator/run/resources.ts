@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/ports.ts";
+import { keepShape, nothing } from "../../core/shapes.ts";
 import { copyValue } from "../../vault/copy-value.ts";
 import type { Vault } from "../../vault/vault.ts";
 import { CredentialKeeper } from "../credentials/keeper.ts";
@@ -192,3 +193,5 @@ class OpenedResources implements Resources {
     return { resource, builtWith };
   }
 }
+
+keepShape(new OpenedResources(nothing, { credentials: {}, listen: () => undefined } as never));

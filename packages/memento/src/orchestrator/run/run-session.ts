@@ -259,7 +259,7 @@ export class RunSession {
         pieces.set(PIECE.participant + name, await participant.mark());
     const begunMs = this.clock.monotonic();
     const drops = [...(captured?.drop ?? []), ...(save.drop ?? [])];
-    const saved = await this.#append({ ...save, status }, pieces, drops, captured?.outputs);
+    const saved = await this.#append(save, status, pieces, drops, captured?.outputs);
     this.#runUnsaved = false;
     credentials?.saved();
     this.stamps.saved(stamps);
@@ -287,12 +287,13 @@ export class RunSession {
   }
 
   async #append(
-    save: SessionSave & { readonly status: MementoStatus },
+    save: SessionSave,
+    status: MementoStatus,
     pieces: ReadonlyMap<string, unknown>,
     drop: readonly string[],
     captured: ReadonlyMap<string, CapturedPiece> | null = null,
   ): Promise<SavedMemento> {
-    const { stage, reason, status } = save;
+    const { stage, reason } = save;
     const appending = this.#writer.append({
       reason,
       status,
@@ -304,9 +305,11 @@ export class RunSession {
       fields: { ...save.fields },
       pieces,
       drop,
-      ...(captured === null ? {} : { captured }),
-      ...(stage === undefined ? {} : { stage: stage.name, stageIndex: this.indexOf(stage) }),
-      ...(save.name === undefined ? {} : { name: save.name, replaceName: save.replaceName ?? false }),
+      captured: captured ?? undefined,
+      stage: stage?.name,
+      stageIndex: stage === undefined ? undefined : this.indexOf(stage),
+      name: save.name,
+      replaceName: save.replaceName,
     });
     try {
       return await appending;

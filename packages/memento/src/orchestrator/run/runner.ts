@@ -23,10 +23,13 @@ import { takeBack } from "./rewind.ts";
 import { RollForward } from "./roll-forward.ts";
 import type { RunListener } from "./run-event.ts";
 import { RunSession } from "./run-session.ts";
+import { keepRunShapes } from "./run-shapes.ts";
 import { runStages, type StagesOutcome } from "./run-stages.ts";
 import { belongsToRun, PIECE, readSnapshot, type PipelineSnapshot, type RunRecord } from "./run-state.ts";
 import { settleSinks, trimSinks } from "./settle-sinks.ts";
 import { marksOf } from "./sink-place.ts";
+
+keepRunShapes();
 
 /** The caretaker that keeps pipelines when no other is named. */
 const PIPELINES_CARETAKER = "pipelines";
@@ -138,7 +141,7 @@ export async function runPipeline(vault: Vault, pipeline: Pipeline, options: Run
     lease,
     resources,
     snapshot,
-    run: pending ?? { ...run, begun: marksOf([...snapshot.sinks, ...reverted.marks]) },
+    run: pending ?? begunAt(run, marksOf([...snapshot.sinks, ...reverted.marks])),
     generation,
     listener,
     forward: new RollForward({ resources, run: run.id, generation, kept: snapshot.batches, ahead: reverted.ahead }),
@@ -271,6 +274,11 @@ async function newRun(
     resumeCount: 0,
     module: options.module ?? null,
   };
+}
+
+function begunAt(run: RunRecord, begun: NonNullable<RunRecord["begun"]>): RunRecord {
+  const { id, key, params, started, resumeCount, module } = run;
+  return { id, key, params, started, resumeCount, module, begun };
 }
 
 /** On a fork the fork's own parameters hold, for they may say where it writes; each that is given stands in the place of one. */
