@@ -18,6 +18,9 @@ export interface Random {
   bytes(count: number): Uint8Array;
 }
 
+/** The most that a timer holds, 24.8 days: of a longer one Node.js makes 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -32,10 +35,21 @@ export const systemClock: Clock = {
         clearTimeout(timer);
         reject(signal?.reason);
       };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      }, ms);
+      let timer: NodeJS.Timeout;
+      const wait = (left: number): void => {
+        timer = setTimeout(
+          () => {
+            if (left > TIMER_MS_MAX) {
+              wait(left - TIMER_MS_MAX);
+              return;
+            }
+            signal?.removeEventListener("abort", onAbort);
+            resolve();
+          },
+          Math.min(left, TIMER_MS_MAX),
+        );
+      };
+      wait(ms);
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
   every: (ms, tick) => {
