@@ -156,6 +156,7 @@ const ANSWERS = [
   "SOURCE_RANGE_GONE",
   "INPUT_MISSING",
   "INPUT_CUT",
+  "RECORD_INVALID",
   "IO_FAILED",
   "PLACE_MISSING",
 ] as const;

@@ -237,6 +237,10 @@ describe("encoding", () => {
       expect((await readAll(source, { from: first.offset })).error).toMatchObject({ code: "SOURCE_MOVED" });
       await writeFile(file, "");
       expect((await readAll(source, { from: first.offset })).error).toMatchObject({ code: "SOURCE_RANGE_GONE" });
+      // In UTF-16 these are halves of pairs: a plan says that the text cannot be read, and is not itself what fails.
+      await writeFile(file, `"${"\u0627".repeat(20)}"`);
+      const inspection = await source.inspect({ "0": first.offset }, {});
+      expect(inspection).toMatchObject({ available: false, problem: expect.stringContaining("is not UTF-16") });
     });
   });
 });
