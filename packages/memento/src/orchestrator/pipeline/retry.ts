@@ -45,7 +45,9 @@ export function retryPolicy(stage: string, options: RetryOptions): RetryPolicy {
 
 /** How long to wait after so many failed attempts. */
 export function retryDelayMs(policy: RetryPolicy, failed: number, random: Random): number {
-  const whole = Math.min(policy.maxMs, policy.initialMs * policy.factor ** (failed - 1));
+  // After many attempts the factor's power is Infinity, which times 0 is no number.
+  const grown = policy.initialMs === 0 ? 0 : policy.initialMs * policy.factor ** (failed - 1);
+  const whole = Math.min(policy.maxMs, grown);
   if (!policy.jitter) return whole;
   const [high = 0, low = 0] = random.bytes(2);
   return Math.round(whole / 2 + (whole / 2) * ((high * 256 + low) / 65_535));
