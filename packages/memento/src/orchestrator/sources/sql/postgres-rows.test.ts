@@ -38,6 +38,24 @@ describe.skipIf(!isThere)("sqlRows() on PostgreSQL", () => {
     await source.close();
   });
 
+  test("gives intervals as texts, which can be kept, and goes on behind one", async () => {
+    await server.query(
+      `CREATE TABLE spans AS SELECT id, make_interval(months => 13, days => id, secs => 0.123456) AS took,
+       ARRAY['-1 day'::interval, NULL] AS list FROM generate_series(1, 3) AS id`,
+    );
+    const source = sqlRows({ url: server.url("public"), table: "spans", key: "id", watermark: "took" });
+    const { records, batches } = await readAll(source, { batchRecords: 1 });
+    const row = (id: number, days: string): object => ({
+      id,
+      took: `1 year 1 mon ${days} 00:00:00.123456`,
+      list: ["-1 days", null],
+    });
+    expect(records).toEqual([row(1, "1 day"), row(2, "2 days"), row(3, "3 days")]);
+    const rest = await readAll(source, { from: batches[0]?.offset ?? null });
+    expect(rest).toMatchObject({ records: records.slice(1), error: null });
+    await source.close();
+  });
+
   test("refuses a number in JSON that it cannot keep, by its path, and goes on to read", async () => {
     await server.query(`CREATE TABLE wide AS SELECT 1 AS id, '{"a":[1e400]}'::json AS j`);
     const source = sqlRows({ url: server.url("public"), table: "wide", key: "id" });

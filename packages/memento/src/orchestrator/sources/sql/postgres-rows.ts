@@ -11,9 +11,9 @@ import { jsonValue, plainSelect, wholeNumber } from "./engine.ts";
 
 const STATEMENT_TIMEOUT_MS = 3_600_000;
 
-/** Dates and times, with and without zone; of lists of them, the list of texts. */
-const TIMES = new Set([1082, 1083, 1114, 1184, 1266]);
-const TIME_LISTS = new Set([1115, 1182, 1183, 1185, 1270]);
+/** Dates, times with and without zone, and intervals; of lists of them, the list of texts. */
+const TIMES = new Set([1082, 1083, 1114, 1184, 1186, 1266]);
+const TIME_LISTS = new Set([1115, 1182, 1183, 1185, 1187, 1270]);
 const [BIGINT, TEXT, TEXT_LIST, NUMERIC, NUMERIC_LIST] = [20, 25, 1009, 1700, 1231];
 const JSONS = new Set([114, 3802]);
 const JSON_LISTS = new Set([199, 3807]);

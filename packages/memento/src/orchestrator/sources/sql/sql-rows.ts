@@ -55,7 +55,7 @@ const MYSQL: SqlUrlForm = { schemes: ["mysql", "mariadb"], port: 3306, place: "p
  * A row that comes to stand before the offset later (a lower key, or a transaction that was committed late) is not seen: leave out what
  * is too young by `where`, or have it detected by `onlyGrows`.
  *
- * Records: whole numbers are numbers, or bigints where a number does not hold them; decimals are texts, exactly; dates and times are
+ * Records: whole numbers are numbers, or bigints where a number does not hold them; decimals are texts, exactly; dates, times and intervals are
  * the texts of the database, in UTC and with all their digits; bytes are `Uint8Array`; all else is what the client makes of it.
  */
 export function sqlRows<Row = Record<string, unknown>>(options: SqlRowsOptions): Source<Row> {
