@@ -290,6 +290,25 @@ describe("sleep()", () => {
     expect((await memento.vault.load(result.head)).keys("sleep/")).toEqual([]);
   });
 
+  test("of some time takes no longer where the clock is set back, before a restart or after it", async () => {
+    const clock = new ManualClock();
+    const { memento } = await bench(clock);
+    const woke: number[] = [];
+    const pipeline = nap(clock, woke, 60_000);
+    const began = clock.monotonic();
+    const stop = new AbortController();
+    const first = memento.run(pipeline, { signal: stop.signal });
+    await clock.tick(1_000);
+    clock.setNow(clock.now() - 86_400_000);
+    stop.abort();
+    expect(await passTime(clock, first)).toMatchObject({ status: "interrupted" });
+    const second = memento.run(pipeline);
+    await clock.tick(1_000);
+    clock.setNow(clock.now() - 86_400_000);
+    expect(await passTime(clock, second)).toMatchObject({ status: "completed" });
+    expect(clock.monotonic() - began).toBeLessThan(70_000);
+  });
+
   test("until a moment that has passed is no wait, and what is no moment is refused", async () => {
     const clock = new ManualClock();
     const { memento } = await bench(clock);

@@ -306,8 +306,12 @@ export class StageRun {
       await this.batches.between(async () => await this.save(save));
       session.emit({ type: "stage-sleeps", stage: this.stage.name, name, until: record.until });
     }
+    // The clock may be set back, and nobody waits longer for that, unless for a moment by that clock.
+    const waitMs = typeof wait === "number" ? wait : Number.POSITIVE_INFINITY;
+    const begunMs = session.clock.monotonic();
+    const left = (): number => Math.min(until - session.clock.now(), waitMs - (session.clock.monotonic() - begunMs));
     await attempt.asleep(async () => {
-      for (let rest = until - session.clock.now(); rest > 0; rest = until - session.clock.now()) {
+      for (let rest = left(); rest > 0; rest = left()) {
         await this.boundary();
         attempt.signal.throwIfAborted();
         // A stop wakes it, and is then seen at the boundary like any other.
