@@ -27,7 +27,7 @@ export type ParquetRow = Record<string, unknown>;
  * another file. Offsets are `{ file, row }`; reading goes on at the page that holds the row.
  *
  * Values: a value is a number or a `Date` where that holds it exactly. Other whole numbers, of any width, are bigints; other decimals are
- * texts with all their digits (bigints where they have no decimals), and so are moments that are finer than a millisecond, in UTC. Floats are
+ * texts with all their digits (bigints where they have no decimals), and so are moments that are finer than a millisecond, or too far away for a `Date`, in UTC. Floats are
  * numbers; a time alone is what it is stored as; text is a string, bytes a `Uint8Array`; JSON is read as `jsonFile` does; lists are
  * arrays, structs and maps plain objects; what is missing is null.
  *

@@ -77,6 +77,31 @@ describe.each(encodings)("values of parquetFile(), %s,", (_, different) => {
     expect(records).toHaveLength(rows);
   });
 
+  test("are moments as text where they are too far away for a date, as what stands for infinity is", async () => {
+    const { records, error } = await read(
+      some(`CASE WHEN i % 2 = 0 THEN TIMESTAMP 'infinity' ELSE TIMESTAMP '-infinity' END AS micros, DATE 'infinity' AS day, DATE '-infinity' AS first,
+        [TIMESTAMP 'infinity', TIMESTAMP '2020-01-01'] AS list, TIMESTAMP '290000-02-29 01:02:03' AS far, TIMESTAMP_MS '290000-02-29 01:02:03.5' AS millis,
+        TIMESTAMP '275760-09-13' AS last, TIMESTAMP '275760-09-13 00:00:00.001' AS next, DATE '5874897-12-31' AS late, TIMESTAMP '290000-01-01 (BC)' AS early`),
+    );
+    expect(error).toBeNull();
+    expect(records).toHaveLength(rows);
+    for (const [row, record] of records.entries()) {
+      const infinity = "+294247-01-10T04:00:54.775807Z";
+      expect(record).toEqual({
+        micros: (row % different) % 2 === 0 ? infinity : "-290308-12-21T19:59:05.224193Z",
+        day: "+5881580-07-11T00:00:00.000Z",
+        first: "-5877641-06-24T00:00:00.000Z",
+        list: [infinity, new Date("2020-01-01")],
+        far: "+290000-02-29T01:02:03.000Z",
+        millis: "+290000-02-29T01:02:03.500Z",
+        last: new Date(8.64e15),
+        next: "+275760-09-13T00:00:00.001Z",
+        late: "+5874897-12-31T00:00:00.000Z",
+        early: "-289999-01-01T00:00:00.000Z",
+      });
+    }
+  });
+
   test("keep their digits in lists, structs, maps and JSON", async () => {
     const { records, error } = await read(
       some(`[1.5::DECIMAL(9,2), NULL, 0.3] AS list, [[i::DECIMAL(38,1) + 0.3], []] AS lists, {'d': 12345678901234567890.5::DECIMAL(38,1), 'n': i} AS struct,
