@@ -42,6 +42,8 @@ export interface KeysetParts<Row> {
   readonly kind: string;
   readonly schemaVersion: string;
   readonly describe: () => string;
+  /** What is read, wherever it lies: a table's name. Offsets say it, with the columns, and are no places in anything else. */
+  readonly what: string;
   readonly open: () => Promise<KeysetReader<Row>>;
   /** The columns that make a key. */
   readonly columns: readonly string[];
@@ -59,17 +61,23 @@ interface Place {
   readonly records: number;
 }
 
-/** A source of rows in the order of their keys. Offsets are `{ after, records }`: the key of the last row, and how many were read. */
+/**
+ * A source of rows in the order of their keys. Offsets are `{ after, records, of }`: the key of the last row, how many were read, and
+ * of what, by which columns. One without `of`, as earlier releases have made them, is taken for one into whatever is read.
+ */
 export class KeysetSource<Row> implements Source<Row> {
   readonly kind: string;
   readonly schemaVersion: string;
   readonly #parts: KeysetParts<Row>;
+  /** `orders by updated_at, id`. */
+  readonly #of: string;
   #reader: Promise<KeysetReader<Row>> | null = null;
 
   constructor(parts: KeysetParts<Row>) {
     this.kind = parts.kind;
     this.schemaVersion = parts.schemaVersion;
     this.#parts = parts;
+    this.#of = `${parts.what} by ${parts.columns.join(", ")}`;
   }
 
   describe(): string {
@@ -100,7 +108,7 @@ export class KeysetSource<Row> implements Source<Row> {
         const part = page.records.slice(index, Math.min(index + batchRecords, count));
         after = page.keys[index + part.length - 1] ?? after;
         records += part.length;
-        yield { records: part, partition: ONLY_PARTITION, offset: { after, records } };
+        yield { records: part, partition: ONLY_PARTITION, offset: { after, records, of: this.#of } };
       }
       if (page.records.length <= limit) return;
     }
@@ -109,9 +117,12 @@ export class KeysetSource<Row> implements Source<Row> {
   async inspect(from: SourceOffsets, to: SourceOffsets): Promise<SourceInspection> {
     let recordsBetween: number | null = null;
     try {
-      const [begin, end] = [this.#placeOf(from), this.#placeOf(to)];
+      const begin = this.#placeOf(from);
+      // An end that is a place in other rows counts those.
+      const isOther = this.#otherOf(to) !== null;
+      const end = isOther ? null : this.#placeOf(to);
       const count = (end?.records ?? 0) - (begin?.records ?? 0);
-      recordsBetween = count < 0 ? null : count;
+      recordsBetween = isOther || count < 0 ? null : count;
       const reader = await this.#opened();
       await this.#checkPlace(reader, begin);
       this.#checkFit(reader, end);
@@ -193,11 +204,26 @@ export class KeysetSource<Row> implements Source<Row> {
   #placeOf(offsets: SourceOffsets): Place | null {
     const offset: SourceOffset | null = onlyOffset(this.describe(), offsets);
     if (offset === null) return null;
+    const other = this.#otherOf(offsets);
+    if (other !== null) throw this.#moved(other);
     const { after, records } = (typeof offset === "object" ? offset : {}) as JsonObject;
     const isKey = Array.isArray(after) && after.length === this.#parts.columns.length;
     if (isKey && typeof records === "number" && Number.isSafeInteger(records) && records >= 0)
       return { after, records };
     throw this.#foreign();
+  }
+
+  /** What an offset is a place in, where that is something else than what is read; else null. */
+  #otherOf(offsets: SourceOffsets): string | null {
+    const { of } = (onlyOffset(this.describe(), offsets) ?? {}) as JsonObject;
+    return typeof of === "string" && of !== this.#of ? of : null;
+  }
+
+  #moved(other: string): MementoError {
+    const message = `the offset is a place in ${other}, and ${this.#of} is read now (${this.describe()})`;
+    const hint =
+      "Read what was read before, or roll back to before it. Where each run has a table of its own, give each a partition (--partition). Where the place holds all the same, `memento edit head --unset` the offset's `of`.";
+    return new MementoError("SOURCE_MOVED", message, { details: { read: other, reads: this.#of }, hint });
   }
 
   #foreign(): MementoError {

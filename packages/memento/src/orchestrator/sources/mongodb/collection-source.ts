@@ -45,7 +45,7 @@ const SORTED_TYPES = [
 
 /**
  * A source of the documents of a MongoDB collection, in the order of `_id`, or of a watermark and `_id`, a page of at least 1,000 at a
- * time. Offsets are `{ after, records }` with the exact values of the last document, as canonical Extended JSON. Documents without the
+ * time. Offsets are `{ after, records, of }` with the exact values of the last document, as canonical Extended JSON. Documents without the
  * watermark are left out; what is said of late rows at `sqlRows` holds here too (an ObjectId is made by its client, and may come late).
  * On a replica set only what a majority has is read, which no election takes away. Records are documents as the driver gives them.
  */
@@ -60,6 +60,7 @@ export function mongodbCollection<Row = Record<string, unknown>>(options: Mongod
     kind: "mongodb-collection",
     schemaVersion: options.schemaVersion ?? "1",
     describe: () => `collection ${collection} of ${where}`,
+    what: collection,
     open: async () => {
       const { BSON } = await loadPeer<typeof Mongodb>("mongodb", ">=6.12 <8", "A source of documents of MongoDB");
       const connection =

@@ -49,7 +49,7 @@ const MYSQL: SqlUrlForm = { schemes: ["mysql", "mariadb"], port: 3306, place: "p
 
 /**
  * A source of the rows of a table or query on SQLite, PostgreSQL, MySQL or MariaDB, in the order of a watermark and a key, a page of
- * at least 1,000 at a time. Offsets are `{ after, records }`: the exact watermark and key of the last row. Rows with the same watermark are told
+ * at least 1,000 at a time. Offsets are `{ after, records, of }`: the exact watermark and key of the last row, and the table and columns that it is a place in. Rows with the same watermark are told
  * apart by the key, so none is left out or read twice; rows in which one of these columns is NULL are left out.
  *
  * A row that comes to stand before the offset later (a lower key, or a transaction that was committed late) is not seen: leave out what
@@ -71,6 +71,7 @@ export function sqlRows<Row = Record<string, unknown>>(options: SqlRowsOptions):
     kind: "sql-rows",
     schemaVersion: options.schemaVersion ?? "1",
     describe: () => `rows of ${table ?? "a query"} in ${shown}`,
+    what: table ?? "a query",
     open: async () => new RowsReader(await open(), { table, query, columns, where, order }),
     columns: order,
     moves: watermark !== undefined,
