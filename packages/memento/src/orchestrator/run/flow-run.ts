@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 
 import { MementoError } from "../../core/errors.ts";
-import { encodeValue } from "../../vault/codec.ts";
+import { decodeValue } from "../../vault/codec.ts";
 import { copyValue } from "../../vault/copy-value.ts";
 import type {
   FlowSummary,
@@ -13,6 +13,7 @@ import type {
   WriteStage,
 } from "../pipeline/stage.ts";
 import { describeIssues } from "../pipeline/standard-schema.ts";
+import { recordBytes } from "./record-bytes.ts";
 import type { StageRun } from "./stage-run.ts";
 
 /** A flow: a read stage, and every map and write stage that its records pass. */
@@ -158,7 +159,9 @@ function account(
     recordsOut: before.recordsOut + recordsOut,
     invalid: before.invalid + invalid.length,
     invalidSamples:
-      room > 0 && invalid.length > 0 ? [...before.invalidSamples, ...invalid.slice(0, room)] : before.invalidSamples,
+      room > 0 && invalid.length > 0
+        ? [...before.invalidSamples, ...invalid.slice(0, room).map(keptSample)]
+        : before.invalidSamples,
     inputDigest: chain(before.inputDigest, input),
     outputDigest: chain(before.outputDigest, output),
   };
@@ -167,7 +170,11 @@ function account(
 const chain = (before: string | null, batch: string): string =>
   hash("sha256", `${before ?? ""}\n${batch}`, "base64url");
 
-const digestOf = (records: readonly unknown[]): string =>
-  hash("sha256", encodeValue(records, "records").bytes, "base64url");
+const digestOf = (records: readonly unknown[]): string => hash("sha256", recordBytes(records).bytes, "base64url");
 
-const recordText = (record: unknown): string => Buffer.from(encodeValue(record, "record").bytes).toString("utf8");
+const keptSample = ({ record, issues }: InvalidRecord): InvalidRecord => ({
+  record: decodeValue(recordBytes(record, "record")),
+  issues,
+});
+
+const recordText = (record: unknown): string => Buffer.from(recordBytes(record, "record").bytes).toString("utf8");

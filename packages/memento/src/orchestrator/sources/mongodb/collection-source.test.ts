@@ -2,8 +2,11 @@ import { Binary, Decimal128, Double, Long, MongoClient, ObjectId } from "mongodb
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { bench } from "../../../../../../test/harness/number-runs.ts";
 import { mongodbIsThere, type MongodbServer, startMongodb } from "../../../../../../test/harness/servers/mongodb.ts";
 import { readAll } from "../../../../../../test/harness/source-reading.ts";
+import { definePipeline } from "../../pipeline/pipeline.ts";
+import { memorySink, MemoryTable } from "../../sinks/index.ts";
 import { mongodbCollection } from "./collection-source.ts";
 
 describe.skipIf(!(await requireEngine("MongoDB protocol (SecantusDB)", mongodbIsThere)))("mongodbCollection()", () => {
@@ -42,6 +45,28 @@ describe.skipIf(!(await requireEngine("MongoDB protocol (SecantusDB)", mongodbIs
       expect((await readAll(source, { from: offset })).records[0]).toEqual(documents[records]);
     }
     await source.close();
+  });
+
+  test("goes through a flow with the ids that the server gives by itself", async () => {
+    const made = [{ n: 1 }, { n: 2 }];
+    await client.db("source").collection("own-ids").insertMany(made);
+    const { memento } = await bench();
+    const data = new MemoryTable<{ id: string; n: number }>();
+    const pipeline = definePipeline({
+      name: "documents",
+      version: "1",
+      sources: { documents: () => mongodbCollection({ url: server.url("source"), collection: "own-ids" }) },
+      sinks: { table: () => memorySink({ table: data }) },
+      stages: (stage) => {
+        const read = stage.read("read", { source: "documents" });
+        const rows = stage.map("rows", { after: read, run: ({ _id, n }) => ({ id: String(_id), n: Number(n) }) });
+        return [read, rows, stage.write("write", { after: rows, sink: "table" })];
+      },
+    });
+    expect(await memento.run(pipeline)).toMatchObject({ status: "completed" });
+    expect([...data.rows]).toEqual(
+      made.map((document) => ({ id: String(Reflect.get(document, "_id")), n: document.n })),
+    );
   });
 
   test("goes on through ids of every type", async () => {
