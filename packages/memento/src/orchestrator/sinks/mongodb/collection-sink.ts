@@ -176,12 +176,13 @@ class MongodbCollectionSink<Row> implements Sink<Row> {
         const answer: SinkReverted = { ...countMoves(moves), records, kept, mark: markOf(position) };
         const op = this.#newOp();
         const result = JSON.stringify(answer);
+        const changes = changesBack(connection, moves, access);
         return {
           op,
           stream: { ...stream, position },
           entry: entryOf(stream, { op, commit, back, complete: force || foreignTotal === 0 }),
           tokens: [...tokens, tokenOf(stream, token, { kind: "revert", records: 0, result, by: op })],
-          parts: () => inParts(changesBack(connection, moves, access)),
+          parts: () => inParts(changes()),
           answer,
         };
       }, epoch);

@@ -99,6 +99,16 @@ export function idOfKey(bson: Bson, collection: string, key: string): unknown {
   return new bson.ObjectId(createHash("sha256").update(`${collection}/${key}`).digest().subarray(0, 12));
 }
 
+/** The `_id` for a document whose own one, of this text, another document has: the same whenever that is so. */
+export function idBeside(bson: Bson, taken: string): unknown {
+  return new bson.ObjectId(createHash("sha256").update(`beside/${taken}`).digest().subarray(0, 12));
+}
+
+/** The same document under another `_id`. */
+export function withId(bson: Bson, { content }: HeldDocument, id: unknown): HeldDocument {
+  return newDocument(bson, { ...content, _id: id });
+}
+
 /** Without `undefined`, which the driver would make null of. */
 function plainCopy(value: unknown, where: string, depth: number): unknown {
   if (depth > DEPTH_MAX) throw unsupported(where, `is nested more than ${DEPTH_MAX} deep`);

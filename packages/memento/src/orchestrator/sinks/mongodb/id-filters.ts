@@ -30,7 +30,8 @@ export function idFilters(ids: readonly unknown[]): Filter<Document>[] {
   return filters;
 }
 
-function isObjectId(id: unknown): id is ObjectId {
+/** True for an `_id` of the kind that a driver draws. */
+export function isObjectId(id: unknown): id is ObjectId {
   return typeof id === "object" && id !== null && "_bsontype" in id && id._bsontype === "ObjectId";
 }
 

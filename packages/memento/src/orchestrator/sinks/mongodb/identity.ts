@@ -88,7 +88,7 @@ export class Identity {
 }
 
 /** One text for each value that may stand in a key; null for any other. */
-function textOfValue(value: unknown): string | null {
+export function textOfValue(value: unknown): string | null {
   switch (typeof value) {
     case "string":
       return `s${value}`;

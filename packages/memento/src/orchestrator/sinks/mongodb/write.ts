@@ -1,6 +1,7 @@
 import type { BookAccess } from "./books.ts";
 import type { CollectionConnection } from "./connection.ts";
 import { documentOfRow, idOfKey, idOfPlace, type HeldDocument, refused } from "./documents.ts";
+import { FreeIds } from "./free-ids.ts";
 import type { KeyValues } from "./identity.ts";
 import { findDocuments } from "./net.ts";
 import type { Change } from "./operation.ts";
@@ -20,6 +21,8 @@ interface KeyedRow {
   readonly row: number;
   /** True: the row named its document itself, which may be there already. */
   readonly named: boolean;
+  /** True: the `_id` is the row's own. */
+  readonly given: boolean;
 }
 
 /** The changes that a batch of rows is; of several rows of one key in an upsert the last counts. All rows are looked at before the first change. */
@@ -33,7 +36,9 @@ export async function changesOfRows(
   for (const [row, value] of rows.entries()) {
     const named = !identity.isId || (typeof value === "object" && value !== null && "_id" in value);
     if (mode === "upsert" && !named) throw refused(`rows[${row}]`, "has no _id that could name its document");
+    let given = true;
     const document = documentOfRow(bson, value, row, (fields) => {
+      given = false;
       if (identity.isId) return idOfPlace(bson, place, stream, position, row);
       return idOfKey(bson, identity.collection, identity.keyText(identity.valuesOf(fields)) ?? "");
     });
@@ -41,7 +46,7 @@ export async function changesOfRows(
     const text = identity.keyText(key) ?? "";
     if (mode === "append" && keyed.has(text))
       throw refused(`rows[${row}]`, `has a key that the batch has before: ${identity.name(key)}`);
-    keyed.set(text, { key, document, row, named });
+    keyed.set(text, { key, document, row, named, given });
   }
   const asked = [...keyed.values()].filter(({ named }) => named).map(({ key }) => key);
   const found = await findDocuments(connection, asked, access);
@@ -50,6 +55,17 @@ export async function changesOfRows(
       const there = keyed.get(text);
       if (there !== undefined)
         throw refused(`rows[${there.row}]`, `has a key that is there already: ${identity.name(there.key)}`);
+    }
+  }
+  if (!identity.isId) {
+    const added = [...keyed].filter(([text]) => !found.has(text)).map(([, row]) => row);
+    const moved = await new FreeIds(connection).settle(added, access, ({ row, given }, holder) => {
+      if (!given) return null;
+      return refused(`rows[${row}]`, `has the _id of another document: ${holder}`);
+    });
+    for (const row of added) {
+      const text = identity.keyText(row.key) ?? "";
+      keyed.set(text, { ...row, document: moved.get(text) ?? row.document });
     }
   }
   return function* changes() {
