@@ -1,7 +1,9 @@
 import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 
+import { DuckDBInstance } from "@duckdb/node-api";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { bench, load, type Row } from "../../../../../test/harness/number-runs.ts";
@@ -102,4 +104,56 @@ test("a database that is named by a URI is found again by a run that is resumed"
   };
   await expect(all.memento.run(load(into, { before }))).rejects.toMatchObject({ code: "STAGE_FAILED" });
   expect(await all.memento.run(load(into))).toMatchObject({ status: "completed", resumed: true });
+});
+
+/** Does something in a database file as another program would. */
+const others: Record<string, (file: string, sql: string) => Promise<unknown>> = {
+  sqliteTable: async (file, sql) => {
+    const database = new DatabaseSync(file);
+    try {
+      return await Promise.resolve(database.prepare(sql).all()[0]?.["n"]);
+    } finally {
+      database.close();
+    }
+  },
+  duckdbTable: async (file, sql) => {
+    const instance = await DuckDBInstance.create(file);
+    const connection = await instance.connect();
+    try {
+      return Number((await connection.runAndReadAll(sql)).getRowObjects()[0]?.["n"]);
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
+  },
+};
+
+describe.each(Object.entries(others))("%s(): a table that was renamed or dropped", (kind, exec) => {
+  test("P6: a run does not go on without it, and a plan makes none in its place", async () => {
+    const [{ memento }, file] = [await bench(), newFile()];
+    let broken = true;
+    const before = (n: number): void => {
+      if (broken && n === 55) throw new Error("the power is gone");
+    };
+    const into = load(() => sinks[kind]?.(file) as Sink<Row>, { before });
+    const count = async (): Promise<unknown> => await exec(file, "SELECT count(*) AS n FROM rows");
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    broken = false;
+    const written = await count();
+    await exec(file, "ALTER TABLE rows RENAME TO away");
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "SINK_MOVED" });
+    expect((await memento.plan(into, "start")).sinks).toMatchObject([
+      { verdict: "unchanged" },
+      { verdict: "elsewhere" },
+    ]);
+    await exec(file, "ALTER TABLE away RENAME TO rows");
+    expect(await count()).toBe(written);
+    expect(await memento.run(into)).toMatchObject({ status: "completed", resumed: true });
+    expect(await count()).toBe(95);
+    await exec(file, "DROP TABLE rows");
+    const { hash } = await memento.plan(into, "start");
+    await memento.rollback(into, "start", { plan: hash, force: ["table"] });
+    expect(await memento.run(into)).toMatchObject({ status: "completed" });
+    expect(await count()).toBe(95);
+  });
 });

@@ -58,11 +58,7 @@ export class SinkConnection {
 
   /** Opens the database; makes the table and the sink's books where there are none. */
   static async open(options: DuckdbTableOptions, context: SinkContext): Promise<SinkConnection> {
-    const database =
-      "path" in options
-        ? DuckdbFile.share(options.path, options.settings)
-        : await BorrowedDatabase.from(options.instance);
-    const connection = new SinkConnection(database, options, context);
+    const connection = await SinkConnection.#of(options, context);
     try {
       await connection.#prepare();
       return connection;
@@ -70,6 +66,26 @@ export class SinkConnection {
       await connection.close();
       throw error;
     }
+  }
+
+  /** True where the table is there; makes nothing. */
+  static async findsTable(options: DuckdbTableOptions, context: SinkContext): Promise<boolean> {
+    const connection = await SinkConnection.#of(options, context);
+    try {
+      return await connection.#used("INVALID_ARGUMENT", async (session) => {
+        return (await readDefinition(session, targetName(options))) !== null;
+      });
+    } finally {
+      await connection.close();
+    }
+  }
+
+  static async #of(options: DuckdbTableOptions, context: SinkContext): Promise<SinkConnection> {
+    const database =
+      "path" in options
+        ? DuckdbFile.share(options.path, options.settings)
+        : await BorrowedDatabase.from(options.instance);
+    return new SinkConnection(database, options, context);
   }
 
   /**

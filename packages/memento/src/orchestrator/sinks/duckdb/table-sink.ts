@@ -2,6 +2,7 @@ import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { checkEpoch } from "../epoch.ts";
 import { fileSink } from "../file-sink.ts";
+import { type Existence, madeByWrites } from "../made-by-writes.ts";
 import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -50,7 +51,9 @@ import { writeRows } from "./write.ts";
 export function duckdbTable<Row = Readonly<Record<string, unknown>>>(options: DuckdbTableOptions): Sink<Row> {
   checkOptions(options);
   const sink = new DuckdbTableSink<Row>(options);
-  return "path" in options && mayCreate(options) ? fileSink(sink, options.path) : sink;
+  if (!mayCreate(options)) return sink;
+  const hasTable: Existence = async (context) => await SinkConnection.findsTable(options, context);
+  return "path" in options ? fileSink(sink, options.path, hasTable) : madeByWrites(sink, hasTable);
 }
 
 class DuckdbTableSink<Row> implements Sink<Row> {

@@ -4,6 +4,7 @@ import { createPool } from "mysql2/promise";
 import { afterAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { bench, load } from "../../../../../../test/harness/number-runs.ts";
 import { probeMariadb, startMariadb, type MariadbServer } from "../../../../../../test/harness/servers/mariadb.ts";
 import { startProxy } from "../../../../../../test/harness/servers/tcp-proxy.ts";
 import { by, sinkContext, withSink } from "../../../../../../test/workers/sql-sinks.ts";
@@ -340,5 +341,28 @@ describe.skipIf(!isThere)("mysqlTable()", () => {
     await server.query(`CREATE TABLE ${table} (id INT PRIMARY KEY) ENGINE=MyISAM`);
     const sink = mysqlTable({ table, url, mode: "append" });
     await expect(sink.open(sinkContext)).rejects.toMatchObject({ code: "ENGINE_UNSUITABLE" });
+  });
+
+  test("a run does not go on where its table was dropped or renamed, and nobody makes one in its place but by force", async () => {
+    const { table, url } = place();
+    const { memento } = await bench();
+    let broken = true;
+    const before = (n: number): void => {
+      if (broken && n === 55) throw new Error("the power is gone");
+    };
+    const into = load(() => mysqlTable({ table, url, mode: "append", columns: { n: "INT" } }), { before });
+    const count = async (): Promise<number> =>
+      Number((await server.query(`SELECT count(*) AS n FROM ${table}`))[0]?.["n"]);
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    broken = false;
+    const written = await count();
+    await server.query(`RENAME TABLE ${table} TO ${table}_away`);
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "SINK_MOVED" });
+    const plan = await memento.plan(into, "start");
+    expect(plan.sinks).toMatchObject([{ verdict: "unchanged" }, { verdict: "elsewhere" }]);
+    await server.query(`RENAME TABLE ${table}_away TO ${table}`);
+    expect(await count()).toBe(written);
+    expect(await memento.run(into)).toMatchObject({ status: "completed", resumed: true });
+    expect(await count()).toBe(95);
   });
 });

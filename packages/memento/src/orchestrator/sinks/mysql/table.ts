@@ -6,7 +6,7 @@ import { makeMysqlPool, placeOfMysqlPool } from "../../../store/mysql/pool.ts";
 import { checkPlace, readSqlUrl, shownSqlUrl, type SqlUrlForm } from "../../../store/sql/location.ts";
 import type { Sink } from "../sink.ts";
 import { checkOptions, invalid, type SqlTableOptions } from "../sql/options.ts";
-import { SqlTableSink } from "../sql/table-sink.ts";
+import { sqlTableSink } from "../sql/table-sink.ts";
 import { MysqlTableEngine } from "./engine.ts";
 
 const URLS: SqlUrlForm = { schemes: ["mysql", "mariadb"], port: 3306, place: "prefix", said: "The sink's URL" };
@@ -42,7 +42,7 @@ export function mysqlTable<Row = Readonly<Record<string, unknown>>>(options: Mys
   if ((location === null) === (given === undefined)) throw invalid("mysqlTable takes a url or a pool");
   if (booksDatabase !== undefined) checkPlace("database", booksDatabase, 60);
   const shown = shownSqlUrl(URLS, location ?? placeOfMysqlPool(given as Pool), "").replace(/\?prefix=$/u, "");
-  return new SqlTableSink<Row>({
+  return sqlTableSink<Row>({
     kind: "mysql-table",
     mode: options.mode,
     columns: options.columns === undefined ? null : Object.keys(options.columns),

@@ -6,7 +6,7 @@ import { makePostgresPool, placeOfPostgresPool } from "../../../store/postgres/p
 import { checkPlace, readSqlUrl, shownSqlUrl, type SqlUrlForm } from "../../../store/sql/location.ts";
 import type { Sink } from "../sink.ts";
 import { checkOptions, invalid, type SqlTableOptions } from "../sql/options.ts";
-import { SqlTableSink } from "../sql/table-sink.ts";
+import { sqlTableSink } from "../sql/table-sink.ts";
 import { PostgresTableEngine } from "./engine.ts";
 
 const URLS: SqlUrlForm = { schemes: ["postgres", "postgresql"], port: 5432, place: "schema", said: "The sink's URL" };
@@ -55,7 +55,7 @@ export function postgresTable<Row = Readonly<Record<string, unknown>>>(options: 
     /\?schema=$/u,
     "",
   );
-  return new SqlTableSink<Row>({
+  return sqlTableSink<Row>({
     kind: "postgres-table",
     mode: options.mode,
     columns: options.columns === undefined ? null : Object.keys(options.columns),

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { bench, load } from "../../../../../../test/harness/number-runs.ts";
 import { probePostgres, startPostgres, type PostgresServer } from "../../../../../../test/harness/servers/postgres.ts";
 import { by, sinkContext, withSink } from "../../../../../../test/workers/sql-sinks.ts";
 import { postgresTable } from "./table.ts";
@@ -52,5 +53,33 @@ describe.skipIf(!isThere)("the table of postgresTable()", () => {
       code: "INVALID_ARGUMENT",
       message: expect.stringContaining(message) as string,
     });
+  });
+
+  test("a run does not go on where its table was dropped or renamed, and nobody makes one in its place but by force", async () => {
+    const { table, url } = place();
+    const { memento } = await bench();
+    let broken = true;
+    const before = (n: number): void => {
+      if (broken && n === 55) throw new Error("the power is gone");
+    };
+    const into = load(() => postgresTable({ table, url, mode: "append", columns: { n: "int" } }), { before });
+    const count = async (): Promise<unknown> =>
+      (await server.query(`SELECT count(*)::int AS n FROM ${table}`))[0]?.["n"];
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    broken = false;
+    const written = await count();
+    await server.query(`ALTER TABLE ${table} RENAME TO ${table}_away`);
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "SINK_MOVED" });
+    const plan = await memento.plan(into, "start");
+    expect(plan.sinks).toMatchObject([{ verdict: "unchanged" }, { verdict: "elsewhere" }]);
+    await server.query(`ALTER TABLE ${table}_away RENAME TO ${table}`);
+    expect(await count()).toBe(written);
+    expect(await memento.run(into)).toMatchObject({ status: "completed", resumed: true });
+    expect(await count()).toBe(95);
+    await server.query(`DROP TABLE ${table}`);
+    const { hash } = await memento.plan(into, "start");
+    await memento.rollback(into, "start", { plan: hash, force: ["table"] });
+    expect(await memento.run(into)).toMatchObject({ status: "completed" });
+    expect(await count()).toBe(95);
   });
 });

@@ -2,6 +2,7 @@ import { sha256OfJson } from "../../../core/digest.ts";
 import { MementoError } from "../../../core/errors.ts";
 import { mustRepeat } from "../../../store/sql/session.ts";
 import { checkEpoch } from "../epoch.ts";
+import { madeByWrites } from "../made-by-writes.ts";
 import { demandKept, markOf, positionOf } from "../position-mark.ts";
 import type {
   Sink,
@@ -13,7 +14,7 @@ import type {
   SinkWrite,
   SinkWritten,
 } from "../sink.ts";
-import { isRefused } from "./attempts.ts";
+import { isRefused, untilAnswered } from "./attempts.ts";
 import { readPlace } from "./books.ts";
 import type { SqlTableDriver } from "./engine.ts";
 import { readForeign } from "./foreign.ts";
@@ -26,8 +27,27 @@ import { findToken, restoreTokens, takeToken, trimTokens } from "./tokens.ts";
 import type { Workspace } from "./workspace.ts";
 import { writeBatch } from "./write.ts";
 
-/** A sink into a table on an SQL server. Data, token, epoch and what is needed to go back are one transaction in its database. */
-export class SqlTableSink<Row> implements Sink<Row> {
+/**
+ * A sink into a table on an SQL server. Data, token, epoch and what is needed to go back are one transaction in its database. With
+ * `madeByWrites` of its context the first call that writes makes the table: who only looks makes none in the place of one that was
+ * dropped or renamed, and a run whose rows went with it is told so.
+ */
+export function sqlTableSink<Row>(driver: SqlTableDriver): Sink<Row> {
+  return madeByWrites(new SqlTableSink<Row>(driver), async (context) => {
+    // Nothing would make it: what is missing is said when the sink is opened.
+    if (driver.columns === null) return true;
+    const engine = await driver.open(context);
+    try {
+      return await untilAnswered(engine.clock, context.signal, async () => {
+        return await engine.transaction(async (session) => (await engine.readTarget(session)) !== null);
+      });
+    } finally {
+      await engine.close();
+    }
+  });
+}
+
+class SqlTableSink<Row> implements Sink<Row> {
   readonly kind: string;
   readonly supports: SinkSupports = { revert: "rows", foreignChanges: true, tokens: true };
   readonly #driver: SqlTableDriver;

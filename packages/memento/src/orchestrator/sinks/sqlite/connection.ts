@@ -33,16 +33,7 @@ export class SinkConnection {
 
   /** Opens the file; makes the table and the sink's books where there are none. */
   static async open(options: SqliteTableOptions, context: SinkContext): Promise<SinkConnection> {
-    const { path, onOpen, busyTimeoutMs = BUSY_TIMEOUT_MS } = options;
-    const { clock, signal } = context;
-    const database = await SinkDatabase.open({
-      path,
-      onOpen,
-      busyTimeoutMs,
-      mayCreate: mayCreate(options),
-      clock,
-      signal,
-    });
+    const database = await openDatabase(options, context, mayCreate(options));
     try {
       const connection = new SinkConnection(database, options, context);
       await connection.#prepare();
@@ -50,6 +41,18 @@ export class SinkConnection {
     } catch (error) {
       await database.close();
       throw error;
+    }
+  }
+
+  /** True where the table is there; makes nothing. */
+  static async findsTable(options: SqliteTableOptions, context: SinkContext): Promise<boolean> {
+    const database = await openDatabase(options, context, false);
+    try {
+      return await database.transaction("read", "INVALID_ARGUMENT", async () => {
+        return await Promise.resolve(findTarget(database, options) !== null);
+      });
+    } finally {
+      await database.close();
     }
   }
 
@@ -115,4 +118,12 @@ export class SinkConnection {
     if (target !== null) return target;
     throw new MementoError("INVALID_ARGUMENT", `${this.#database.path} no longer has a table ${this.#options.table}`);
   }
+}
+
+async function openDatabase(
+  { path, onOpen, busyTimeoutMs = BUSY_TIMEOUT_MS }: SqliteTableOptions,
+  { clock, signal }: SinkContext,
+  creates: boolean,
+): Promise<SinkDatabase> {
+  return await SinkDatabase.open({ path, onOpen, busyTimeoutMs, mayCreate: creates, clock, signal });
 }

@@ -48,7 +48,8 @@ import type { Workspace } from "./workspace.ts";
 export function sqliteTable<Row = Readonly<Record<string, unknown>>>(options: SqliteTableOptions): Sink<Row> {
   checkOptions(options);
   const sink = new SqliteTableSink<Row>(options);
-  return mayCreate(options) ? fileSink(sink, options.path) : sink;
+  if (!mayCreate(options)) return sink;
+  return fileSink(sink, options.path, async (context) => await SinkConnection.findsTable(options, context));
 }
 
 class SqliteTableSink<Row> implements Sink<Row> {
