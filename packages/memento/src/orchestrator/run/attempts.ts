@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { thrownText } from "../../core/thrown-text.ts";
 import { isFinal, retryDelayMs, type AttemptsRecord } from "../pipeline/retry.ts";
 import type { StageDefinition } from "../pipeline/stage.ts";
 import { rewind } from "./rewind.ts";
@@ -176,7 +177,7 @@ export function errorRecord(
   session: RunSession,
   error: unknown,
 ): { readonly name: string; readonly message: string; readonly code: string | null } {
-  const text = session.redaction.text(error instanceof Error ? error.message : String(error));
+  const text = session.redaction.text(thrownText(error));
   return {
     name: error instanceof Error ? error.name : "Error",
     message: text,

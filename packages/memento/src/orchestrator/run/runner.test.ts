@@ -81,6 +81,22 @@ describe("runPipeline()", () => {
     expect(head?.status).toBe("completed");
   });
 
+  test.each([
+    [{ status: 429, reason: "quota" }, "{ status: 429, reason: 'quota' }"],
+    [Object.create(null), "[Object: null prototype] {}"],
+  ])("a stage that throws %j, which is no error, fails with what it holds", async (thrown, text) => {
+    const { memento, data } = await bench();
+    const pipeline = load(() => memorySink<Row>({ table: data }), {
+      before: () => {
+        throw thrown;
+      },
+    });
+    const message = `Stage extract of pipeline load failed: ${text}`;
+    await expect(memento.run(pipeline)).rejects.toMatchObject({ code: "STAGE_FAILED", message, cause: thrown });
+    const [head] = await Array.fromAsync(memento.history({ name: "load" }));
+    expect(head).toMatchObject({ status: "failed" });
+  });
+
   test("a listener that throws at a failed end does not hide the failure", async () => {
     const { memento, data } = await bench();
     const warn = vi.spyOn(process, "emitWarning").mockReturnValue(undefined);

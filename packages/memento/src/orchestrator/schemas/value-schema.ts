@@ -1,4 +1,5 @@
 import { MementoError } from "../../core/errors.ts";
+import { thrownText } from "../../core/thrown-text.ts";
 
 /** The shape of a value that mementos keep, and how it came to be what it is: the code's own version, and the ways to it. */
 export interface ValueSchema {
@@ -64,7 +65,7 @@ export function castValue(
     try {
       cast = caster?.(before as never);
     } catch (error) {
-      throw failed(error instanceof Error ? error.message : String(error), error);
+      throw failed(thrownText(error), error);
     }
     const problem = castProblem(before, cast, isRecord);
     if (problem !== null) throw failed(`its caster gave ${problem}`);

@@ -1,4 +1,5 @@
 import { isMementoError, MementoError } from "../../../core/errors.ts";
+import { thrownText } from "../../../core/thrown-text.ts";
 import type { Credential } from "../../credentials/provider.ts";
 import type { TaskStage, UndoContext } from "../../pipeline/stage.ts";
 import type { Redaction } from "../../run/redaction.ts";
@@ -71,7 +72,7 @@ async function undo(
     // What user code throws may hold a credential.
     const cause = ports.redaction.error(error);
     if (isMementoError(cause)) throw cause;
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const text = ports.redaction.text(thrownText(cause));
     throw new MementoError("STAGE_FAILED", `Undoing stage ${stage.name} of run ${run.id} failed: ${text}`, {
       cause,
       hint: "Mend the cause and roll back, run or resume again: each goes on with the restore after what is undone. `--force` with the stage's name goes on without.",
