@@ -147,12 +147,13 @@ export class Books {
   /** Makes what is missing: collections are not made inside transactions. Returns the place; `place` names a new one. */
   async prepare(target: string, place: string, { maxTimeMS }: BookAccess): Promise<PlaceDocument> {
     const found = await this.places.findOne({ _id: target }, { maxTimeMS });
-    if (found !== null) return checkVersion(found);
+    if (found !== null) {
+      // It may have been dropped since.
+      await this.#make([target], maxTimeMS);
+      return checkVersion(found);
+    }
     const wanted = [this.places, this.streams, this.entries, this.tokens, this.images, this.staged, this.sessions];
-    const names = [...wanted.map(({ collectionName }) => collectionName), target];
-    const there = await this.#database.listCollections({}, { nameOnly: true, maxTimeMS }).toArray();
-    const known = new Set(there.map(({ name }) => name));
-    for (const name of names) if (!known.has(name)) await this.#create(name);
+    await this.#make([...wanted.map(({ collectionName }) => collectionName), target], maxTimeMS);
     const byToken = { key: { stream: 1, token: 1, position: -1 } } as const;
     const byPosition = { key: { stream: 1, position: 1 } } as const;
     await this.tokens.createIndexes([byToken, byPosition], { maxTimeMS });
@@ -187,12 +188,27 @@ export class Books {
     return this.images.find({ _id }, { ...access, sort: { _id: 1 }, promoteValues: false });
   }
 
-  async #create(name: string): Promise<void> {
-    try {
-      await this.#database.createCollection(name);
-    } catch (error) {
-      // 48: somebody else made it meanwhile.
-      if (!(error instanceof Error) || !("code" in error) || error.code !== 48) throw error;
+  /** True where there is a collection of that name in the target's database. */
+  async hasCollection(name: string, { maxTimeMS }: BookAccess): Promise<boolean> {
+    return (await this.#existing([name], maxTimeMS)).length > 0;
+  }
+
+  async #existing(names: readonly string[], maxTimeMS: number): Promise<string[]> {
+    const found = this.#database.listCollections({ name: { $in: names } }, { nameOnly: true, maxTimeMS });
+    return await found.map(({ name }) => name).toArray();
+  }
+
+  /** Makes those of the collections that are not there. */
+  async #make(names: readonly string[], maxTimeMS: number): Promise<void> {
+    const there = await this.#existing(names, maxTimeMS);
+    for (const name of names) {
+      if (there.includes(name)) continue;
+      try {
+        await this.#database.createCollection(name);
+      } catch (error) {
+        // 48: somebody else made it meanwhile.
+        if (!(error instanceof Error) || !("code" in error) || error.code !== 48) throw error;
+      }
     }
   }
 }

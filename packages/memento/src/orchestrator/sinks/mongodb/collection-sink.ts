@@ -3,6 +3,7 @@ import { MementoError } from "../../../core/errors.ts";
 import { randomText } from "../../../core/ids.ts";
 import { failureOf } from "../../../store/mongodb/failure.ts";
 import { checkEpoch } from "../epoch.ts";
+import { madeByWrites } from "../made-by-writes.ts";
 import { demandKept, markOf, positionOf, TOKEN_POSITIONS_KEPT } from "../position-mark.ts";
 import type {
   ForeignChange,
@@ -47,7 +48,8 @@ export function mongodbCollection<Row = Readonly<Record<string, unknown>>>(
   options: MongodbCollectionOptions,
 ): Sink<Row> {
   checkOptions(options);
-  return new MongodbCollectionSink<Row>(options);
+  const sink = new MongodbCollectionSink<Row>(options);
+  return madeByWrites(sink, async (context) => await CollectionConnection.findsCollection(options, context));
 }
 
 class MongodbCollectionSink<Row> implements Sink<Row> {

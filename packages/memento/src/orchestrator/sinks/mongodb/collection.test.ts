@@ -2,6 +2,7 @@ import { Binary, Decimal128, Double, Int32, Long, MongoClient, ObjectId, Timesta
 import { afterAll, describe, expect, test } from "vitest";
 
 import { requireEngine } from "../../../../../../test/harness/engines.ts";
+import { bench, load } from "../../../../../../test/harness/number-runs.ts";
 import { mongodbIsThere, startMongodb } from "../../../../../../test/harness/servers/mongodb.ts";
 import { systemClock } from "../../../core/ports.ts";
 import type { Sink } from "../sink.ts";
@@ -265,5 +266,62 @@ describe.skipIf(!isThere)("mongodbCollection()", () => {
     await expect(opening).rejects.toMatchObject({ code: "STORE_UNREACHABLE" });
     await expect(opening).rejects.not.toThrow("s3cret");
     expect(sink.describe()).toBe("mongodb collection t in shop");
+  });
+
+  test.each([undefined, "n"])(
+    "a run does not go on where its collection was dropped or renamed, and nobody makes one in its place but by force: key %s",
+    async (key) => {
+      databases += 1;
+      const name = `sink_${databases}`;
+      const database = client.db(name);
+      const { memento } = await bench();
+      let broken = true;
+      const before = (n: number): void => {
+        if (broken && n === 55) throw new Error("the power is gone");
+      };
+      const url = server?.url(name) ?? "";
+      const into = load(
+        () => mongodbCollection({ url, collection: "t", mode: "append", ...(key === undefined ? {} : { key }) }),
+        { before },
+      );
+      const count = async (): Promise<number> => await database.collection("t").countDocuments();
+      await expect(memento.run(into)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+      broken = false;
+      const written = await count();
+      expect(written).toBeGreaterThan(0);
+      await database.renameCollection("t", "away");
+      await expect(memento.run(into)).rejects.toMatchObject({ code: "SINK_MOVED" });
+      const plan = await memento.plan(into, "start");
+      expect(plan.sinks).toMatchObject([{ verdict: "unchanged" }, { verdict: "elsewhere" }]);
+      await database.renameCollection("away", "t");
+      expect(await count()).toBe(written);
+      expect(await memento.run(into)).toMatchObject({ status: "completed", resumed: true });
+      expect(await count()).toBe(95);
+      await database.dropCollection("t");
+      const { hash } = await memento.plan(into, "start");
+      await memento.rollback(into, "start", { plan: hash, force: ["table"] });
+      expect(await memento.run(into)).toMatchObject({ status: "completed" });
+      expect(await count()).toBe(95);
+    },
+  );
+
+  test("a rollback by force into a collection that was dropped makes it, so that runs go on behind it", async () => {
+    databases += 1;
+    const name = `sink_${databases}`;
+    const database = client.db(name);
+    const { memento } = await bench();
+    let fails = true;
+    const before = (n: number): void => {
+      if (fails && n === 55) throw new Error("the power is gone");
+    };
+    const url = server?.url(name) ?? "";
+    const into = load(() => mongodbCollection({ url, collection: "t", mode: "append" }), { before });
+    await expect(memento.run(into)).rejects.toMatchObject({ code: "STAGE_FAILED" });
+    fails = false;
+    await database.dropCollection("t");
+    const { hash } = await memento.plan(into, "head");
+    await memento.rollback(into, "head", { plan: hash, force: ["table"] });
+    expect(await database.listCollections({ name: "t" }).toArray()).toHaveLength(1);
+    expect(await memento.run(into)).toMatchObject({ status: "completed" });
   });
 });

@@ -60,8 +60,31 @@ export class CollectionConnection {
     this.staged = commit === "staged" || connection.mode === "single-document";
   }
 
-  /** Connects, and makes the books and the key's index where there are none. */
+  /** Connects, and makes the books, the collection and the key's index where there are none. */
   static async open(options: MongodbCollectionOptions, context: SinkContext): Promise<CollectionConnection> {
+    const connection = await CollectionConnection.#connect(options, context);
+    try {
+      await connection.#prepare();
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw failureOf(error, connection.where);
+    }
+  }
+
+  /** True where the collection is there; makes nothing. */
+  static async findsCollection(options: MongodbCollectionOptions, context: SinkContext): Promise<boolean> {
+    const connection = await CollectionConnection.#connect(options, context);
+    try {
+      return await connection.books.hasCollection(connection.collection.collectionName, connection.access);
+    } catch (error) {
+      throw failureOf(error, connection.where);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  static async #connect(options: MongodbCollectionOptions, context: SinkContext): Promise<CollectionConnection> {
     const { url, client, database = "", commit = "auto" } = options;
     const mode = commit === "staged" ? "single-document" : commit;
     const { BSON: bson } = await loadPeer<typeof Mongodb>("mongodb", ">=6.12 <8", "A sink into MongoDB");
@@ -69,14 +92,7 @@ export class CollectionConnection {
       url === undefined
         ? await borrowClient(client as MongoClient, database, mode)
         : await connectUrl(readAddress(url), mode);
-    try {
-      const opened = new CollectionConnection(connection, bson, options, context);
-      await opened.#prepare();
-      return opened;
-    } catch (error) {
-      await connection.close();
-      throw failureOf(error, connection.where);
-    }
+    return new CollectionConnection(connection, bson, options, context);
   }
 
   get clock(): Clock {
