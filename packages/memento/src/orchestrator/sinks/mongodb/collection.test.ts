@@ -5,6 +5,8 @@ import { requireEngine } from "../../../../../../test/harness/engines.ts";
 import { bench, load } from "../../../../../../test/harness/number-runs.ts";
 import { mongodbIsThere, startMongodb } from "../../../../../../test/harness/servers/mongodb.ts";
 import { systemClock } from "../../../core/ports.ts";
+import { definePipeline } from "../../pipeline/pipeline.ts";
+import { fromIterable } from "../../sources/index.ts";
 import type { Sink } from "../sink.ts";
 import { mongodbCollection } from "./collection-sink.ts";
 import type { MongodbCollectionOptions } from "./options.ts";
@@ -323,5 +325,28 @@ describe.skipIf(!isThere)("mongodbCollection()", () => {
     await memento.rollback(into, "head", { plan: hash, force: ["table"] });
     expect(await database.listCollections({ name: "t" }).toArray()).toHaveLength(1);
     expect(await memento.run(into)).toMatchObject({ status: "completed" });
+  });
+
+  test("a flow writes rows that hold the driver's own types", async () => {
+    databases += 1;
+    const name = `sink_${databases}`;
+    const url = server?.url(name) ?? "";
+    const { memento } = await bench();
+    const _id = new ObjectId();
+    const price = Decimal128.fromString("1.10");
+    const pipeline = definePipeline({
+      name: "prices",
+      version: "1",
+      sources: { numbers: () => fromIterable(() => [1]) },
+      sinks: { out: () => mongodbCollection({ url, collection: "t", mode: "append" }) },
+      stages: (stage) => {
+        const read = stage.read("read", { source: "numbers" });
+        const rows = stage.map("rows", { after: read, run: (n) => ({ _id, n, price }) });
+        return [read, rows, stage.write("write", { after: rows, sink: "out" })];
+      },
+    });
+    expect(await memento.run(pipeline)).toMatchObject({ status: "completed" });
+    const found = await client.db(name).collection<{ _id: ObjectId }>("t").find().toArray();
+    expect(found).toEqual([{ _id, n: 1, price }]);
   });
 });
